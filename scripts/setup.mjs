@@ -1,0 +1,72 @@
+// Installs what is missing, and nothing when nothing is: run by `npm start` and `npm test` before they do their work.
+// Plain JavaScript for Node 20, which is what may be there before the dependencies (Node 24 among them) are.
+//   node scripts/setup.mjs           the npm packages
+//   node scripts/setup.mjs --test    those and, on Debian as root, Nix itself
+import { spawnSync } from 'node:child_process'
+import { createHash } from 'node:crypto'
+import { accessSync, constants, existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { delimiter, join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+
+const root = fileURLToPath(new URL('..', import.meta.url))
+
+installPackages()
+if (process.argv.includes('--test')) installNix()
+
+function installPackages() {
+  const wanted = createHash('sha256')
+    .update(readFileSync(join(root, 'package-lock.json')))
+    .digest('hex')
+  const stamp = join(root, 'node_modules', '.setup-stamp')
+  if (existsSync(stamp) && readFileSync(stamp, 'utf8') === wanted) return
+  say('installing the npm packages (only when package-lock.json has changed)')
+  run('npm', ['ci', '--no-fund', '--no-audit', '--loglevel=error'], 'npm ci failed: is the npm registry reachable?')
+  writeFileSync(stamp, wanted)
+}
+
+function installNix() {
+  if (isOnPath('nix-store')) {
+    makeMountPoint()
+    return
+  }
+  const canInstall = process.platform === 'linux' && process.getuid?.() === 0 && isOnPath('apt-get')
+  if (!canInstall) {
+    say(
+      'nix-store is not on PATH and cannot be installed here (that needs Debian and root): the tests that need a real Nix will fail. Install Nix and run again.',
+    )
+    return
+  }
+  say("installing Debian's nix-bin: the tests talk to a real Nix")
+  const env = { ...process.env, DEBIAN_FRONTEND: 'noninteractive' }
+  run('apt-get', ['update', '-q'], 'apt-get update failed: is a Debian mirror reachable?', env)
+  run('apt-get', ['install', '-y', '-q', '--no-install-recommends', 'nix-bin'], 'apt-get install nix-bin failed', env)
+  makeMountPoint()
+}
+
+/** Tests bind a scratch store onto /nix in a private mount namespace; for that the directory must exist. */
+function makeMountPoint() {
+  if (process.platform === 'linux' && process.getuid?.() === 0) mkdirSync('/nix', { recursive: true })
+}
+
+function isOnPath(command) {
+  return (process.env.PATH ?? '').split(delimiter).some((dir) => {
+    try {
+      accessSync(join(dir, command), constants.X_OK)
+      return true
+    } catch {
+      return false
+    }
+  })
+}
+
+function run(command, args, complaint, env = process.env) {
+  // Installers talk to standard error, so that standard output holds only what the command itself prints.
+  const { status, error } = spawnSync(command, args, { cwd: root, env, stdio: ['ignore', 2, 2] })
+  if (status === 0) return
+  say(`${complaint}${error ? ` (${error.message})` : ''}`)
+  process.exit(1)
+}
+
+function say(text) {
+  process.stderr.write(`setup: ${text}\n`)
+}

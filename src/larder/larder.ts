@@ -1,0 +1,51 @@
+/**
+ * The larder: zstd-compressed NARs kept on disk, each filled once however many ask, read by many. Contract and doors only.
+ *
+ * A file is named `<NAR hash>.<recipe>.<file hash>.<file size>` (hashes in Nix32, without `sha256:`), so the directory is its own index:
+ * nothing else has to be kept in step with it, and losing everything in memory loses nothing.
+ */
+import type { ChunkReader } from '../chunks.ts'
+import type { ByteRange, CompressedNar, NarRequest } from '../nar/packer.ts'
+
+export interface Larder extends AsyncDisposable {
+  /**
+   * Names everything the compressed bytes depend on besides the NAR: `zstd-<level>-<zstd version>`, characters `[0-9a-z.-]`.
+   * It is part of each compressed NAR's URL, so that the bytes behind a URL never change.
+   */
+  readonly recipe: string
+
+  /** Hash and size of the compressed NAR if they are known in this process (kept on disk, or measured when it could not be kept). Synchronous, a map lookup. */
+  find(narHash: string): CompressedNar | undefined
+
+  /** The whole compressed NAR if it is small and in memory, verified against its file hash. Synchronous, a map lookup. */
+  peek(narHash: string): Uint8Array | undefined
+
+  /**
+   * Opens the compressed NAR from its beginning: from disk when it is kept, else it starts or joins the one compression and reads the growing file.
+   * `size` is undefined while it is not yet known. When the larder cannot keep files the bytes are made for this reader alone.
+   */
+  open(nar: NarRequest): Promise<{ readonly size: number | undefined; readonly chunks: ChunkReader }>
+
+  /**
+   * Opens a range of a compressed NAR whose size is known through `find` or `settle`.
+   */
+  openRange(nar: NarRequest, range: ByteRange): Promise<ChunkReader>
+
+  /** Starts or joins the compression and waits for its end: size and hash are then known. Rejects with the fill's Fault. */
+  settle(nar: NarRequest): Promise<CompressedNar>
+
+  /** For status and metrics. */
+  readonly stats: LarderStats
+}
+
+export interface LarderStats {
+  readonly files: number
+  readonly bytes: number
+  readonly maxBytes: number
+  readonly fillsUnderWay: number
+  readonly hits: number
+  readonly fills: number
+  readonly evictions: number
+  /** Why nothing can be kept at the moment, if so. */
+  readonly unwritable: string | undefined
+}
