@@ -18,6 +18,8 @@ export type FaultCode =
   | 'abandoned'
   /** The larder's directory cannot be written (full disk, rights). */
   | 'larder-unwritable'
+  /** A kept file does not hold the bytes it was kept for; it is dropped and made afresh: ask again. Says nothing against the store object. */
+  | 'larder-damaged'
 
 export class Fault extends Error {
   override readonly name = 'Fault'

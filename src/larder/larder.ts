@@ -31,6 +31,12 @@ export interface Larder extends AsyncDisposable {
    */
   openRange(nar: NarRequest, range: ByteRange): Promise<ChunkReader>
 
+  /** A kept file made by another recipe (an older level or zstd): what a client that remembers an older narinfo asks for. Synchronous, a map lookup. */
+  findKept(narHash: string, recipe: string): CompressedNar | undefined
+
+  /** Opens such a file, or a range of it; `undefined` when it is not kept (any more). Nothing is ever compressed for it. */
+  openKept(narHash: string, recipe: string, range?: ByteRange): Promise<{ readonly size: number; readonly chunks: ChunkReader } | undefined>
+
   /** Starts or joins the compression and waits for its end: size and hash are then known. Rejects with the fill's Fault. */
   settle(nar: NarRequest): Promise<CompressedNar>
 
@@ -46,6 +52,8 @@ export interface LarderStats {
   readonly hits: number
   readonly fills: number
   readonly evictions: number
+  /** Kept files found missing, truncated or rotten, and dropped. */
+  readonly damaged: number
   /** Why nothing can be kept at the moment, if so. */
   readonly unwritable: string | undefined
 }
