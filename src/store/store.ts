@@ -26,6 +26,12 @@ export interface Store {
    */
   findPathInfo(hashPart: string): PathInfo | undefined
 
+  /**
+   * The system a derivation builds for (`x86_64-linux`): read from the `.drv` file by `parseDerivationSystem` when the derivation (absolute store path) is valid here; else undefined.
+   * Synchronous (one small file, remembered); never throws for a file that cannot be read.
+   */
+  findSystem(deriver: string): string | undefined
+
   /** Where the files of a store path really lie: an absolute path in the file system. Does not touch the disk. */
   realPathOf(storePath: string): string
 

@@ -1,0 +1,126 @@
+/**
+ * The cache put together: a store, its NARs, their compressed forms, and HTTP in front. It listens nowhere by itself and reads no environment;
+ * whoever opens it gives it a server's life.
+ */
+import type { Server } from 'node:http'
+
+import { createApp } from './http/app.ts'
+import { createCacheHeaders } from './http/cache-headers.ts'
+import { createCatalogue } from './http/catalogue.ts'
+import { createFailedLogins } from './http/failed-logins.ts'
+import { createFastPath } from './http/fast-path.ts'
+import type { Observer } from './http/observer.ts'
+import type { Filters, IndexPage, Limits, Origin } from './http/origin.ts'
+import { Reply } from './http/reply.ts'
+import { keepReply } from './http/reply-of.ts'
+import { createPublicServer } from './http/server.ts'
+import { createTransfers } from './http/transfers.ts'
+import type { User } from './http/user.ts'
+import { createVerifier } from './http/verifier.ts'
+import type { LarderStats } from './larder/larder.ts'
+import { openLarder } from './larder/open-larder.ts'
+import type { Log } from './log.ts'
+import { openPacker } from './nar/packer.ts'
+import type { SecretKey } from './nix/secret-key.ts'
+import type { Store } from './store/store.ts'
+
+/** What a reload may change while requests are under way. */
+export interface Reloadable {
+  /** Every key signs every narinfo. */
+  readonly signing: readonly SecretKey[]
+  /** Undefined: everybody may read. */
+  readonly users: readonly User[] | undefined
+  /** At `/`; undefined: the built-in page. */
+  readonly indexPage: IndexPage | undefined
+}
+
+export interface CacheOptions extends Reloadable {
+  /** Closed by whoever opened it, after the cache. */
+  readonly store: Store
+  readonly version: string
+  readonly priority: number
+  readonly wantMassQuery: boolean
+  readonly compression: { readonly type: 'zstd'; readonly level: number } | { readonly type: 'none' }
+  /** Where compressed NARs are kept; `maxBytes` 0 keeps none. Not used without compression. */
+  readonly larder: { readonly dir: string; readonly maxBytes: number }
+  /** Whether an edge cache may keep replies; heeded on a public cache only. */
+  readonly edgeCache: 'allow' | 'deny'
+  readonly limits: Limits
+  readonly filters: Filters
+  readonly log: Log
+  readonly observer: Observer
+}
+
+export interface CacheStats {
+  readonly transfersUnderWay: number
+  readonly failedLogins: number
+  readonly larder: LarderStats | undefined
+}
+
+export interface Cache extends AsyncDisposable {
+  /** A server that answers for this cache; the caller lets it listen and closes it. */
+  createServer(): Server
+  /** Acts on the next request; those under way are not disturbed. */
+  reload(replacement: Reloadable): void
+  readonly stats: CacheStats
+}
+
+/** Rejects with a Fault `larder-unwritable` when the larder's directory cannot be used at all. */
+export async function openCache(options: CacheOptions): Promise<Cache> {
+  const { store, log, limits, observer } = options
+  await using opening = new AsyncDisposableStack()
+  const packer = opening.use(openPacker({ log }))
+  const larder =
+    options.compression.type === 'none' ? undefined : opening.use(await openLarder({ ...options.larder, level: options.compression.level, packer, log }))
+
+  const catalogue = createCatalogue(store, larder, options.signing)
+  const failedLogins = createFailedLogins()
+  const verifier = createVerifier({ users: options.users, failedLogins, now: Date.now, sleep })
+  const transfers = createTransfers(limits.concurrentNars)
+  const origin: Origin = { store, packer, larder, catalogue, transfers, filters: options.filters, limits, log, after }
+  let reloadable: Reloadable = options
+  let cacheHeaders = createCacheHeaders(options.users === undefined, options.edgeCache)
+
+  const { version, priority, wantMassQuery } = options
+  const app = createApp(origin, verifier, () => ({
+    version,
+    priority,
+    wantMassQuery,
+    publicKeys: reloadable.signing.map((key) => key.publicKey),
+    indexPage: reloadable.indexPage,
+  }))
+  const handle = createFastPath(
+    origin,
+    verifier,
+    (request, response) => new Reply(request, response, cacheHeaders, observer, monotonicMs),
+    (reply) => {
+      keepReply(reply)
+      app(reply.request, reply.response)
+    },
+  )
+
+  const resources = opening.move()
+  return {
+    createServer: () => createPublicServer(limits, handle),
+    reload(replacement) {
+      reloadable = replacement
+      verifier.replaceUsers(replacement.users)
+      catalogue.replaceKeys(replacement.signing)
+      cacheHeaders = createCacheHeaders(replacement.users === undefined, options.edgeCache)
+    },
+    get stats() {
+      return { transfersUnderWay: transfers.underWay, failedLogins: failedLogins.total, larder: larder?.stats }
+    },
+    [Symbol.asyncDispose]: () => resources.disposeAsync(),
+  }
+}
+
+const monotonicMs = () => performance.now()
+
+/** Delays of answers keep no program alive. */
+const sleep = (ms: number) => new Promise<void>((resolve) => setTimeout(resolve, ms).unref())
+
+function after(ms: number, callback: () => void): () => void {
+  const timer = setTimeout(callback, ms).unref()
+  return () => clearTimeout(timer)
+}

@@ -1,0 +1,99 @@
+/**
+ * Everything but the two hot routes, in Express: one file a route in `routes/`. Authentication comes first, through Passport and the same verifier
+ * as on the hot routes; then the method; then the route; then a 404 in plain text.
+ */
+import express, { type ErrorRequestHandler, type Express, type RequestHandler } from 'express'
+import passport from 'passport'
+import { BasicStrategy } from 'passport-http'
+
+import { admit, admitIdentity, realm } from './admission.ts'
+import { answerError, type IndexPage, type Origin } from './origin.ts'
+import { replyOf } from './reply-of.ts'
+import { cacheInfoRoute } from './routes/cache-info.ts'
+import { hotRoutes } from './routes/hot.ts'
+import { indexRoute } from './routes/index-page.ts'
+import { legacyNarRoute } from './routes/legacy-nar.ts'
+import { listingRoute } from './routes/listing.ts'
+import { logRoute } from './routes/log.ts'
+import { publicKeyRoute } from './routes/public-key.ts'
+import { realisationRoute } from './routes/realisation.ts'
+import { versionRoute } from './routes/version.ts'
+import type { Identity } from './user.ts'
+import type { Verdict, Verifier } from './verifier.ts'
+
+/** What the small routes tell; read anew for each request, since a reload changes it. */
+export interface Particulars {
+  readonly version: string
+  readonly priority: number
+  readonly wantMassQuery: boolean
+  /** `name:base64`, one for each secret key. */
+  readonly publicKeys: readonly string[]
+  readonly indexPage: IndexPage | undefined
+}
+
+export function createApp(origin: Origin, verifier: Verifier, particulars: () => Particulars): Express {
+  const app = express()
+  app.disable('x-powered-by')
+  app.disable('etag')
+  app.set('query parser', 'simple')
+  app.enable('case sensitive routing')
+  app.enable('strict routing')
+
+  app.use(authentication(verifier))
+  app.use(onlyReading)
+  app.use(indexRoute(origin, particulars))
+  app.use(cacheInfoRoute(origin, particulars))
+  app.use(hotRoutes(origin))
+  app.use(legacyNarRoute(origin))
+  app.use(listingRoute(origin))
+  app.use(logRoute(origin))
+  app.use(realisationRoute(origin))
+  app.use(versionRoute(particulars))
+  app.use(publicKeyRoute(particulars))
+  app.use(absent)
+  app.use(faults(origin))
+  return app
+}
+
+/**
+ * Passport reads the header's form; whether it is right is the verifier's word. The strategy cuts a password at its second colon,
+ * so the verifier is handed the header itself.
+ */
+function authentication(verifier: Verifier): RequestHandler {
+  const strategy = new BasicStrategy({ realm, passReqToCallback: true }, (request, _name, _password, done) => {
+    const { authorization } = request.headers
+    verifier.verify(authorization, replyOf(request).address).then((verdict) => done(null, verdict), done)
+  })
+  const passports = new passport.Passport()
+  passports.use(strategy as unknown as passport.Strategy)
+
+  return (request, response, next) => {
+    const reply = replyOf(request)
+    const identity: Identity | undefined = verifier.recall(request.headers.authorization)
+    if (identity !== undefined) {
+      if (admitIdentity(reply, identity)) next()
+      return
+    }
+    const conclude = (error: unknown, verdict: Verdict | false | undefined) => {
+      if (error) return next(error)
+      if (admit(reply, verdict || { kind: 'unknown' })) next()
+    }
+    passports.authenticate('basic', { session: false }, conclude)(request, response, next)
+  }
+}
+
+const onlyReading: RequestHandler = (request, _response, next) => {
+  if (request.method === 'GET' || request.method === 'HEAD') next()
+  else replyOf(request).refuse(405, ['Allow', 'GET, HEAD'])
+}
+
+const absent: RequestHandler = (request) => replyOf(request).refuse(404)
+
+function faults(origin: Origin): ErrorRequestHandler {
+  return (error, request, _response, _next) => {
+    const reply = replyOf(request)
+    // Express's own complaints are about targets that cannot be decoded: nothing of that name is here.
+    if (error instanceof URIError || (error as { status?: unknown }).status === 400) reply.refuse(404)
+    else answerError(origin.log, reply, error)
+  }
+}

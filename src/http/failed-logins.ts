@@ -1,0 +1,62 @@
+/**
+ * Failed logins, counted by client network and by name, so that guessing is slow and nobody is locked out:
+ * what a count does is only to delay the answer to the next wrong guess. A right password never waits for somebody else's wrong ones.
+ */
+import { RateLimiterMemory } from 'rate-limiter-flexible'
+
+import { networkOf } from './client-address.ts'
+
+/** How long a failure is remembered. */
+const windowSeconds = 15 * 60
+const firstDelayMs = 250
+const longestDelayMs = 8_000
+/** Guesses of one network under way at once, delays included: with the longest delay this is one guess a second. */
+const perNetwork = 8
+/** The same for all networks together: bounds memory and sockets held by delays. */
+const inAll = 256
+
+export interface FailedLogins {
+  /** Asks for a place to verify a password for this address; undefined when it has too many under way. Call the result when the answer is sent. */
+  enter(address: string): (() => void) | undefined
+  /** Counts a failure; resolves to the milliseconds by which its answer is to be delayed. */
+  count(address: string, name: string): Promise<number>
+  /** Failures since start. */
+  readonly total: number
+}
+
+export function createFailedLogins(): FailedLogins {
+  // The limiter is used as an expiring counter: its limit is never reached, so it never rejects.
+  const options = { points: Number.MAX_SAFE_INTEGER, duration: windowSeconds }
+  const byNetwork = new RateLimiterMemory({ ...options, keyPrefix: 'network' })
+  const byName = new RateLimiterMemory({ ...options, keyPrefix: 'name' })
+  const underWay = new Map<string, number>()
+  let underWayInAll = 0
+  let total = 0
+
+  return {
+    get total() {
+      return total
+    },
+    enter(address) {
+      const network = networkOf(address)
+      const already = underWay.get(network) ?? 0
+      if (already >= perNetwork || underWayInAll >= inAll) return undefined
+      underWay.set(network, already + 1)
+      underWayInAll++
+      return () => {
+        const left = underWay.get(network)! - 1
+        if (left === 0) underWay.delete(network)
+        else underWay.set(network, left)
+        underWayInAll--
+      }
+    },
+    async count(address, name) {
+      total++
+      // A name is counted by a prefix of what was sent: names are the stranger's choice, and so would be the memory.
+      const [network, named] = await Promise.all([byNetwork.consume(networkOf(address)), byName.consume(name.slice(0, 64))])
+      // The name's own count weighs less: many strangers guessing at one name are slowed, one typing error after theirs is not.
+      const steps = Math.max(network.consumedPoints - 1, Math.floor(Math.log2(named.consumedPoints)))
+      return Math.min(longestDelayMs, firstDelayMs * 2 ** Math.min(steps, 10))
+    },
+  }
+}

@@ -1,0 +1,209 @@
+/**
+ * `/nar/…`: the NARs our narinfos name, uncompressed by seeking in the store, compressed from the larder; whole or in ranges.
+ */
+import type { ChunkReader } from '../chunks.ts'
+import { Fault } from '../faults.ts'
+import type { Larder } from '../larder/larder.ts'
+import type { ByteRange, NarRequest, Packer } from '../nar/packer.ts'
+import type { PathInfo } from '../nix/path-info.ts'
+import type { Store } from '../store/store.ts'
+import { pumpChunks } from './chunk-pump.ts'
+import { mayHonourRange, statusByConditions } from './conditions.ts'
+import { answerPackingError, type Origin } from './origin.ts'
+import { parseRange } from './range.ts'
+import type { Reply } from './reply.ts'
+import type { HotTarget } from './target.ts'
+
+type NarTarget = Extract<HotTarget, { route: 'nar' }>
+
+/** One form of a NAR as HTTP sees it: what to announce, and how to open it. */
+interface Representation {
+  readonly etag: string
+  /** Bytes; undefined while a compression has not come to its end. */
+  readonly size: number | undefined
+  readonly isResumable: boolean
+  /** Waits until the size is known; only called while it is not. */
+  settle(): Promise<number>
+  open(range: ByteRange | undefined): Promise<{ readonly size: number | undefined; readonly chunks: ChunkReader }>
+}
+
+/** Never rejects: every fault becomes a reply. */
+export async function serveNar(origin: Origin, reply: Reply, target: NarTarget): Promise<void> {
+  reply.route = target.recipe === undefined ? 'nar' : 'nar-compressed'
+  const info = findNar(origin.store, target)
+  if (info === undefined) return reply.refuse(404)
+
+  const small = target.recipe !== undefined && target.recipe === origin.larder?.recipe ? origin.larder.peek(info.narHash) : undefined
+  if (small !== undefined && isPlainGet(reply)) {
+    return reply.send(200, 'immutable', commonHeaders(etagOf(target), true), small)
+  }
+  const leave = origin.transfers.enter()
+  if (leave === undefined) return reply.postpone(5)
+  try {
+    await serve(origin, reply, target, info)
+  } catch (error) {
+    answerPackingError(origin, reply, info, error)
+  } finally {
+    leave()
+  }
+}
+
+async function serve(origin: Origin, reply: Reply, target: NarTarget, info: PathInfo): Promise<void> {
+  const { headers } = reply.request
+  const form = representationOf(origin, target, info)
+  const conditional = statusByConditions(headers, form.etag)
+  if (conditional !== undefined) return answerCondition(reply, conditional, form.etag)
+
+  // A range is defined for GET alone (RFC 9110, section 14.2).
+  const wantsRange = headers.range !== undefined && !reply.isHead && form.isResumable && mayHonourRange(headers, form.etag)
+  const size = form.size ?? (wantsRange ? await withinPatience(origin, form.settle()) : undefined)
+  const range = wantsRange && size !== undefined ? parseRange(headers.range, size) : undefined
+  if (range === 'unsatisfiable') return reply.refuse(416, ['Content-Range', `bytes */${size}`, 'Accept-Ranges', 'bytes'])
+  const common = commonHeaders(form.etag, form.isResumable)
+  if (reply.isHead) return answerHead(reply, common, size)
+
+  const letGo = await origin.store.leases.hold(info.storePath)
+  try {
+    // Between the look-up and the lease the path may have been collected.
+    if (findNar(origin.store, target) === undefined) return reply.refuse(404)
+    const opened = await form.open(range)
+    // The first chunk comes before the header: what is wrong from the start gets an honest status.
+    const first = await firstChunk(opened.chunks)
+    const length = range === undefined ? opened.size : range.end - range.start
+    reply.begin(range === undefined ? 200 : 206, 'immutable', [
+      ...common,
+      ...(length === undefined ? [] : ['Content-Length', String(length)]),
+      ...(range === undefined ? [] : ['Content-Range', `bytes ${range.start}-${range.end - 1}/${size}`]),
+    ])
+    await pumpChunks(reply, opened.chunks, first)
+  } finally {
+    letGo()
+  }
+}
+
+function representationOf({ store, packer, larder }: Origin, target: NarTarget, info: PathInfo): Representation {
+  const nar: NarRequest = { realPath: store.realPathOf(info.storePath), narHash: info.narHash, narSize: info.narSize }
+  const etag = etagOf(target)
+  if (target.recipe === undefined) return uncompressed(packer, nar, etag)
+  if (larder !== undefined && target.recipe === larder.recipe) return fromLarder(store, larder, nar, info, etag)
+  const kept = larder?.findKept(nar.narHash, target.recipe)
+  if (larder !== undefined && kept !== undefined) return ofOtherTimes(larder, nar.narHash, target.recipe, kept.fileSize, etag)
+  return foreign(packer, nar, target.recipe)
+}
+
+function uncompressed(packer: Packer, nar: NarRequest, etag: string): Representation {
+  return {
+    etag,
+    size: nar.narSize,
+    isResumable: true,
+    settle: async () => nar.narSize,
+    open: async (range) => ({ size: nar.narSize, chunks: packer.openNar(nar, range) }),
+  }
+}
+
+function fromLarder(store: Store, larder: Larder, nar: NarRequest, info: PathInfo, etag: string): Representation {
+  return {
+    etag,
+    size: larder.find(nar.narHash)?.fileSize,
+    isResumable: true,
+    settle: async () => (await leased(store, info, () => larder.settle(nar))).fileSize,
+    async open(range) {
+      if (range !== undefined) return { size: undefined, chunks: await larder.openRange(nar, range) }
+      const opened = await larder.open(nar)
+      // A compression goes on when its first client leaves, and so must the lease.
+      if (opened.size === undefined) leased(store, info, () => larder.settle(nar)).catch(() => {})
+      return opened
+    },
+  }
+}
+
+/** A client remembers a narinfo of other times, and the file it names is still kept. */
+function ofOtherTimes(larder: Larder, narHash: string, recipe: string, size: number, etag: string): Representation {
+  return {
+    etag,
+    size,
+    isResumable: true,
+    settle: async () => size,
+    async open(range) {
+      const opened = await larder.openKept(narHash, recipe, range)
+      if (opened === undefined) throw new Fault('busy', 'The file of an older recipe was evicted as it was asked for')
+      return opened
+    },
+  }
+}
+
+/**
+ * A client remembers a narinfo of other times: another level, another zstd, or compression since switched off. It gets the NAR compressed as it expects, but made
+ * for it alone and not to be resumed, since the bytes are not those it would splice them to.
+ */
+function foreign(packer: Packer, nar: NarRequest, recipe: string): Representation {
+  const level = Math.min(19, Math.max(1, Number(/^zstd-(\d{1,2})/.exec(recipe)?.[1] ?? 3)))
+  return {
+    etag: `"${nar.narHash.slice('sha256:'.length)}.${recipe}.once"`,
+    size: undefined,
+    isResumable: false,
+    settle: () => Promise.reject(new Fault('busy', 'The size of a NAR compressed for one client is not known')),
+    open: async () => ({ size: undefined, chunks: packer.openCompressedNar(nar, level) }),
+  }
+}
+
+async function leased<T>(store: Store, info: PathInfo, work: () => Promise<T>): Promise<T> {
+  const working = work()
+  working.catch(() => {})
+  const letGo = await store.leases.hold(info.storePath)
+  try {
+    return await working
+  } finally {
+    letGo()
+  }
+}
+
+/** A NAR request is answered only for the NAR it names: the path may have been rebuilt with other contents since. */
+function findNar(store: Store, { hashPart, narHash }: NarTarget): PathInfo | undefined {
+  const info = store.findPathInfo(hashPart)
+  return info?.narHash === `sha256:${narHash}` ? info : undefined
+}
+
+function etagOf({ narHash, recipe }: NarTarget): string {
+  return recipe === undefined ? `"${narHash}"` : `"${narHash}.${recipe}"`
+}
+
+function commonHeaders(etag: string, isResumable: boolean): string[] {
+  return ['Content-Type', 'application/x-nix-nar', 'ETag', etag, ...(isResumable ? ['Accept-Ranges', 'bytes'] : [])]
+}
+
+function isPlainGet({ request: { method, headers } }: Reply): boolean {
+  return method === 'GET' && headers.range === undefined && headers['if-none-match'] === undefined && headers['if-match'] === undefined
+}
+
+function answerCondition(reply: Reply, status: 304 | 412, etag: string): void {
+  if (status === 412) return reply.refuse(412)
+  reply.begin(304, 'immutable', ['ETag', etag])
+  reply.response.end()
+}
+
+function answerHead(reply: Reply, common: string[], size: number | undefined): void {
+  reply.begin(200, 'immutable', size === undefined ? common : [...common, 'Content-Length', String(size)])
+  reply.response.end()
+}
+
+async function firstChunk(chunks: ChunkReader): ReturnType<ChunkReader['next']> {
+  try {
+    return await chunks.next()
+  } catch (error) {
+    chunks.close()
+    throw error
+  }
+}
+
+/** A reply must have begun well before the edge's limit of 100 s; the client comes again and finds more done. */
+async function withinPatience<T>(origin: Origin, work: Promise<T>): Promise<T> {
+  work.catch(() => {})
+  const { promise: expired, reject } = Promise.withResolvers<never>()
+  const stop = origin.after(origin.limits.firstByteSeconds * 1000, () => reject(new Fault('busy', 'The compression takes longer than a client may wait')))
+  try {
+    return await Promise.race([work, expired])
+  } finally {
+    stop()
+  }
+}

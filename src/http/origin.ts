@@ -1,0 +1,100 @@
+/**
+ * What every route has at hand: where store objects come from, how they are packed and kept, and the few rules all replies share.
+ */
+import type { Duplex } from 'node:stream'
+
+import { condemnsStoreObject, Fault, type FaultCode } from '../faults.ts'
+import type { Larder } from '../larder/larder.ts'
+import type { Log } from '../log.ts'
+import type { Packer } from '../nar/packer.ts'
+import type { PathInfo } from '../nix/path-info.ts'
+import { hashPartOf } from '../nix/store-path.ts'
+import type { Store } from '../store/store.ts'
+import type { Catalogue } from './catalogue.ts'
+import type { Reply } from './reply.ts'
+import type { Transfers } from './transfers.ts'
+
+export interface Limits {
+  /** Connections to the public listener. */
+  readonly connections: number
+  /** Bytes of a request's header. */
+  readonly headerBytes: number
+  /** A request's header must be there within this time. */
+  readonly headersSeconds: number
+  /** A transfer which makes no progress for so long is cut. */
+  readonly stallSeconds: number
+  /** NARs on their way at once. */
+  readonly concurrentNars: number
+  /** A reply that needs longer than this to begin is postponed; the edge gives up after 100. */
+  readonly firstByteSeconds: number
+}
+
+export const defaultLimits: Limits = {
+  connections: 4096,
+  headerBytes: 16 * 1024,
+  headersSeconds: 20,
+  stallSeconds: 300,
+  concurrentNars: 1024,
+  firstByteSeconds: 75,
+}
+
+/** Programs that compress in the two forms which only old narinfos name. Each call starts one; destroying the stream ends it. */
+export type Filters = Readonly<Partial<Record<'xz' | 'bz2', () => Duplex>>>
+
+/** The page at `/`. */
+export interface IndexPage {
+  readonly contentType: string
+  readonly body: Uint8Array | string
+}
+
+export interface Origin {
+  readonly store: Store
+  readonly packer: Packer
+  /** Undefined where NARs are served uncompressed. */
+  readonly larder: Larder | undefined
+  readonly catalogue: Catalogue
+  readonly transfers: Transfers
+  readonly filters: Filters
+  readonly limits: Limits
+  readonly log: Log
+  /** Calls back after so many milliseconds, unless the result is called before. */
+  after(ms: number, callback: () => void): () => void
+}
+
+/**
+ * Answers a fault met while a store object was read. Files that contradict their record take the path out of service, unless it was merely
+ * collected meanwhile: Nix deletes the record before the files.
+ */
+export function answerPackingError(origin: Origin, reply: Reply, info: PathInfo, error: unknown): void {
+  try {
+    if (condemnsStoreObject(error) && origin.store.findPathInfo(hashPartOf(info.storePath))?.narHash === info.narHash) origin.store.withdraw(info, error)
+  } catch (unavailable) {
+    return answerError(origin.log, reply, unavailable)
+  }
+  answerError(origin.log, reply, error)
+}
+
+/** The one table from faults to statuses. What passes by itself is 503, since clients try again; a store object that is not to be served is absent. */
+const statusByFault: Readonly<Record<FaultCode, 404 | 503>> = {
+  'nar-mismatch': 404,
+  'nar-changed': 404,
+  'nar-unreadable': 404,
+  'store-unavailable': 503,
+  busy: 503,
+  abandoned: 503,
+  'larder-unwritable': 503,
+  'larder-damaged': 503,
+}
+
+/** Answers a fault or a bug; after headers were sent the transfer is broken. The reply says nothing of the cause, the log everything. */
+export function answerError(log: Log, reply: Reply, error: unknown): void {
+  if (!(error instanceof Fault)) {
+    log.error({ err: error, route: reply.route, target: reply.request.url }, 'Answered 500: this is a bug in Burrow')
+    return reply.refuse(500)
+  }
+  const status = statusByFault[error.code]
+  // A client that went away is its own business; the store adapter reports its illness once, not with every request.
+  log.debug({ err: error, code: error.code, route: reply.route, target: reply.request.url }, 'Could not answer a request')
+  if (status === 404) reply.refuse(404)
+  else reply.postpone(error.code === 'busy' ? 5 : 15)
+}

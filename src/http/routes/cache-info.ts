@@ -1,0 +1,16 @@
+/** `/nix-cache-info`: the first thing a client asks. It remembers the answer for days, old ones for ever. */
+import { Router } from 'express'
+
+import { formatCacheInfo } from '../../nix/cache-info.ts'
+import type { Particulars } from '../app.ts'
+import type { Origin } from '../origin.ts'
+import { replyOf } from '../reply-of.ts'
+
+export function cacheInfoRoute({ store }: Origin, particulars: () => Particulars): Router {
+  return Router().get('/nix-cache-info', (request) => {
+    const reply = replyOf(request)
+    reply.route = 'cache-info'
+    const { priority, wantMassQuery } = particulars()
+    reply.send(200, 'found', ['Content-Type', 'text/x-nix-cache-info'], formatCacheInfo({ storeDir: store.storeDir, priority, wantMassQuery }))
+  })
+}

@@ -1,0 +1,26 @@
+/**
+ * The hot routes again, for targets written in another way: percent-encoded, or with a query. `?json` asks for a narinfo in JSON; other queries mean nothing.
+ */
+import { type Request, type RequestHandler, Router } from 'express'
+
+import { serveTarget } from '../fast-path.ts'
+import { serveNarInfo } from '../narinfo-route.ts'
+import type { Origin } from '../origin.ts'
+import { replyOf } from '../reply-of.ts'
+import { parseHotTarget } from '../target.ts'
+
+export function hotRoutes(origin: Origin): Router {
+  const serve: RequestHandler<{ file: string }> = async (request, _response, next) => {
+    const folder = request.path.slice(0, request.path.lastIndexOf('/') + 1)
+    const target = parseHotTarget(`${folder}${request.params.file}`)
+    if (target === undefined) return next()
+    const reply = replyOf(request)
+    if (target.route === 'narinfo' && asksForJson(request)) await serveNarInfo(origin, reply, target.hashPart, 'json')
+    else await serveTarget(origin, reply, target)
+  }
+  return Router({ strict: true, caseSensitive: true }).get('/:file', serve).get('/nar/:file', serve)
+}
+
+function asksForJson(request: Request<{ file: string }>): boolean {
+  return Object.hasOwn(request.query, 'json')
+}

@@ -1,0 +1,54 @@
+/** `/`: the page the operator chose, or a plain one that says what this is and how to use it. */
+import { Router } from 'express'
+
+import type { Particulars } from '../app.ts'
+import type { IndexPage, Origin } from '../origin.ts'
+import { replyOf } from '../reply-of.ts'
+
+/** The page may not fetch, run or embed anything, nor be embedded. */
+const pageHeaders = [
+  'X-Content-Type-Options',
+  'nosniff',
+  'Content-Security-Policy',
+  "default-src 'none'; style-src 'unsafe-inline'; img-src data:; frame-ancestors 'none'",
+  'Referrer-Policy',
+  'no-referrer',
+]
+
+export function indexRoute({ store }: Origin, particulars: () => Particulars): Router {
+  return Router().get('/', (request) => {
+    const reply = replyOf(request)
+    reply.route = 'index'
+    const { indexPage, publicKeys } = particulars()
+    const page = indexPage ?? builtInPage(store.storeDir, publicKeys)
+    reply.send(200, 'found', ['Content-Type', page.contentType, ...pageHeaders], page.body)
+  })
+}
+
+function builtInPage(storeDir: string, publicKeys: readonly string[]): IndexPage {
+  const keys = publicKeys.length === 0 ? '<p>This cache signs nothing itself.</p>' : `<pre>trusted-public-keys = ${escapeHtml(publicKeys.join(' '))}</pre>`
+  const body = `<!doctype html>
+<html lang="en">
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width">
+<title>Nix binary cache</title>
+<style>
+  body { font: 1rem/1.5 system-ui, sans-serif; max-width: 46rem; margin: 3rem auto; padding: 0 1rem; color: #222; background: #fff }
+  pre { background: #f2f2f0; padding: .7rem 1rem; overflow-x: auto; border-radius: 4px }
+  @media (prefers-color-scheme: dark) { body { color: #ddd; background: #191919 } pre { background: #262626 } }
+</style>
+<h1>Nix binary cache</h1>
+<p>This is a binary cache for <code>${escapeHtml(storeDir)}</code>, served by Burrow. Put these lines into <code>nix.conf</code>, with this page's own address:</p>
+<pre>extra-substituters = https://this.address</pre>
+${keys}
+<p>and your name and password into the netrc file which Nix reads (<code>/etc/nix/netrc</code>):</p>
+<pre>machine this.address login NAME password PASSWORD</pre>
+</html>
+`
+  return { contentType: 'text/html; charset=utf-8', body }
+}
+
+function escapeHtml(text: string): string {
+  const entities: Record<string, string> = { '&': '&amp;', '<': '&lt;', '>': '&gt;', '"': '&quot;', "'": '&#39;' }
+  return text.replace(/[&<>"']/g, (character) => entities[character]!)
+}

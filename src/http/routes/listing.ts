@@ -1,0 +1,27 @@
+/** `/<hash part>.ls`: the files of a store object, with where their contents lie in the NAR. */
+import { Router } from 'express'
+
+import { parseHashPart } from '../../nix/store-path.ts'
+import { answerPackingError, type Origin } from '../origin.ts'
+import { replyOf } from '../reply-of.ts'
+
+export function listingRoute(origin: Origin): Router {
+  const { store, packer } = origin
+  return Router().get('/:file', async (request, _response, next) => {
+    const hashPart = parseHashPart(/^(.+)\.ls$/.exec(request.params.file)?.[1] ?? '')
+    if (hashPart === undefined) return next()
+    const reply = replyOf(request)
+    reply.route = 'listing'
+    const info = store.findPathInfo(hashPart)
+    if (info === undefined) return reply.refuse(404)
+    const letGo = await store.leases.hold(info.storePath)
+    try {
+      const root = await packer.list(store.realPathOf(info.storePath))
+      reply.send(200, 'found', ['Content-Type', 'application/json'], JSON.stringify({ version: 1, root }))
+    } catch (error) {
+      answerPackingError(origin, reply, info, error)
+    } finally {
+      letGo()
+    }
+  })
+}

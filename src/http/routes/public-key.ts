@@ -1,0 +1,20 @@
+/** `/v1/public-key`: the keys to trust, `name:base64`, one a line. */
+import { Router } from 'express'
+
+import type { Particulars } from '../app.ts'
+import { replyOf } from '../reply-of.ts'
+
+export function publicKeyRoute(particulars: () => Particulars): Router {
+  return Router().get('/v1/public-key', (request) => {
+    const reply = replyOf(request)
+    reply.route = 'public-key'
+    reply.send(
+      200,
+      'found',
+      ['Content-Type', 'text/plain; charset=utf-8'],
+      particulars()
+        .publicKeys.map((key) => `${key}\n`)
+        .join(''),
+    )
+  })
+}

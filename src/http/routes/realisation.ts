@@ -1,0 +1,17 @@
+/** `/realisations/<id>.doi`: which path an output of a content-addressed derivation came to. */
+import { Router } from 'express'
+
+import { parseRealisationId } from '../../nix/realisation.ts'
+import type { Origin } from '../origin.ts'
+import { replyOf } from '../reply-of.ts'
+
+export function realisationRoute({ store }: Origin): Router {
+  return Router().get('/realisations/:file', (request) => {
+    const reply = replyOf(request)
+    reply.route = 'realisation'
+    const id = /^(.+)\.doi$/.exec(request.params.file)?.[1]
+    const realisation = id === undefined || parseRealisationId(id) === undefined ? undefined : store.findRealisation(id)
+    if (realisation === undefined) return reply.refuse(404)
+    reply.send(200, 'found', ['Content-Type', 'application/json'], JSON.stringify(realisation))
+  })
+}

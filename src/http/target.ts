@@ -1,0 +1,38 @@
+/**
+ * The request targets of the two hot routes, and the NAR URLs which narinfos name:
+ *
+ *     /<hash part>.narinfo
+ *     /nar/<hash part>-<NAR hash>.nar                 the NAR as it is
+ *     /nar/<hash part>-<NAR hash>.<recipe>.nar        compressed; recipe = zstd-<level>-<zstd version>
+ *
+ * A URL names everything its bytes depend on, since a client that resumes splices what it gets to what it has. It ends in `.nar`
+ * because the edge caches `.zst`, `.gz` and `.bz2` by extension, and has no query because clients re-encode those.
+ */
+
+export type HotTarget =
+  | { readonly route: 'narinfo'; readonly hashPart: string }
+  | {
+      readonly route: 'nar'
+      readonly hashPart: string
+      /** 52 Nix32 characters. */
+      readonly narHash: string
+      /** Undefined for the uncompressed NAR. */
+      readonly recipe: string | undefined
+    }
+
+const narInfoPath = /^\/([0-9a-df-np-sv-z]{32})\.narinfo$/
+const narPath = /^\/nar\/([0-9a-df-np-sv-z]{32})-([01][0-9a-df-np-sv-z]{51})(?:\.(zstd-[0-9a-z.-]{1,30}))?\.nar$/
+
+/** Of a path already percent-decoded, or a raw target without query; undefined for any other route. */
+export function parseHotTarget(path: string): HotTarget | undefined {
+  const narInfo = narInfoPath.exec(path)
+  if (narInfo !== null) return { route: 'narinfo', hashPart: narInfo[1]! }
+  const nar = narPath.exec(path)
+  if (nar !== null) return { route: 'nar', hashPart: nar[1]!, narHash: nar[2]!, recipe: nar[3] }
+  return undefined
+}
+
+/** The `URL` field of a narinfo: relative to the cache's own URL. `narHash` with its `sha256:`. */
+export function formatNarUrl(hashPart: string, narHash: string, recipe: string | undefined): string {
+  return `nar/${hashPart}-${narHash.slice('sha256:'.length)}${recipe === undefined ? '' : `.${recipe}`}.nar`
+}

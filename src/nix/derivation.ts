@@ -1,0 +1,40 @@
+/**
+ * The one thing a cache tells of a derivation: the system it builds for. A `.drv` file is an ATerm,
+ * `Derive([outputs],[inputDrvs],[inputSrcs],"x86_64-linux","builder",[args],[env])`: the system is the first string after the third list.
+ * Source: Nix, "Derivation file format".
+ */
+
+/** Undefined when the text is no derivation. Looks only at what comes before the system, so the text may be cut anywhere behind it. */
+export function parseDerivationSystem(text: string): string | undefined {
+  if (!text.startsWith('Derive(')) return undefined
+  let depth = 0
+  let lists = 0
+  for (let at = 'Derive('.length; at < text.length; at++) {
+    const character = text[at]
+    if (character === '"') {
+      const end = endOfString(text, at)
+      if (end === undefined) return undefined
+      if (depth === 0) return lists === 3 ? plainSystem(text.slice(at + 1, end)) : undefined
+      at = end
+    } else if (character === '[' || character === '(') depth++
+    else if (character === ']' || character === ')') {
+      depth--
+      if (depth < 0) return undefined
+      if (depth === 0) lists++
+    }
+  }
+  return undefined
+}
+
+function endOfString(text: string, start: number): number | undefined {
+  for (let at = start + 1; at < text.length; at++) {
+    if (text[at] === '\\') at++
+    else if (text[at] === '"') return at
+  }
+  return undefined
+}
+
+/** It goes into a line of a narinfo: anything but a plain word is left out. */
+function plainSystem(text: string): string | undefined {
+  return /^[A-Za-z0-9_.+-]{1,100}$/.test(text) ? text : undefined
+}
