@@ -2,6 +2,8 @@
  * Failed logins, counted by client network and by name, so that guessing is slow and nobody is locked out:
  * what a count does is only to delay the answer to the next wrong guess. A right password never waits for somebody else's wrong ones.
  */
+import { hash } from 'node:crypto'
+
 import { RateLimiterMemory } from 'rate-limiter-flexible'
 
 import { networkOf } from './client-address.ts'
@@ -12,6 +14,8 @@ const firstDelayMs = 250
 const longestDelayMs = 8_000
 /** Guesses of one network under way at once, delays included: with the longest delay this is one guess a second. */
 const perNetwork = 8
+/** Names and networks are the strangers' choice, so they are counted in so many drawers: what falls into one drawer waits together, and memory is bounded. */
+const drawers = 16_384
 /** The same for all networks together: bounds memory and sockets held by delays. */
 const inAll = 256
 
@@ -52,11 +56,14 @@ export function createFailedLogins(): FailedLogins {
     },
     async count(address, name) {
       total++
-      // A name is counted by a prefix of what was sent: names are the stranger's choice, and so would be the memory.
-      const [network, named] = await Promise.all([byNetwork.consume(networkOf(address)), byName.consume(name.slice(0, 64))])
+      const [network, named] = await Promise.all([byNetwork.consume(drawerOf(networkOf(address))), byName.consume(drawerOf(name))])
       // The name's own count weighs less: many strangers guessing at one name are slowed, one typing error after theirs is not.
       const steps = Math.max(network.consumedPoints - 1, Math.floor(Math.log2(named.consumedPoints)))
       return Math.min(longestDelayMs, firstDelayMs * 2 ** Math.min(steps, 10))
     },
   }
+}
+
+function drawerOf(text: string): number {
+  return hash('sha256', text, 'buffer').readUInt32LE() % drawers
 }

@@ -1,0 +1,114 @@
+import { describe, expect, test } from '@jest/globals'
+import sodium from 'sodium-native'
+
+import { createFailedLogins } from '../../src/http/failed-logins.ts'
+import type { Access, User } from '../../src/http/user.ts'
+import { createVerifier } from '../../src/http/verifier.ts'
+
+const basic = (name: string, password: string) => `Basic ${Buffer.from(`${name}:${password}`).toString('base64')}`
+const pull = new Set<Access>(['pull'])
+const plain = (name: string, password: string, expires?: Date): User => ({ name, secret: { kind: 'plain', password }, access: pull, expires })
+
+function hashed(name: string, password: string): User {
+  const text = Buffer.alloc(sodium.crypto_pwhash_STRBYTES)
+  sodium.crypto_pwhash_str(text, Buffer.from(password), sodium.crypto_pwhash_OPSLIMIT_MIN, sodium.crypto_pwhash_MEMLIMIT_MIN)
+  return { name, secret: { kind: 'argon2id', hash: text.toString('latin1').replace(/\0+$/, '') }, access: pull }
+}
+
+function open(users: User[] | undefined) {
+  const clock = { ms: 1_000_000 }
+  const slept: number[] = []
+  const failedLogins = createFailedLogins()
+  const verifier = createVerifier({
+    users,
+    failedLogins,
+    now: () => clock.ms,
+    sleep: async (ms) => void slept.push(ms),
+  })
+  return { verifier, clock, slept, failedLogins }
+}
+
+const address = '198.51.100.7'
+
+describe('a verifier', () => {
+  test('knows plain and hashed passwords, colons and all, and remembers them', async () => {
+    const { verifier } = open([plain('ben', 'a:b:c'), hashed('ci', 'gehäim')])
+    for (const header of [basic('ben', 'a:b:c'), basic('ci', 'gehäim')]) {
+      expect(verifier.recall(header)).toBeUndefined()
+      expect(await verifier.verify(header, address)).toMatchObject({ kind: 'known' })
+      expect(verifier.recall(header)?.access.has('pull')).toBe(true)
+    }
+  })
+
+  test.each([
+    ['another password', basic('ben', 'wrong')],
+    ['a longer password', basic('ben', 'secret1')],
+    ['an empty password', basic('ben', '')],
+    ['another name', basic('Ben', 'secret')],
+    ['a name of an object', basic('__proto__', 'secret')],
+    ['a hashed user with the hash itself', basic('ci', '$argon2id$')],
+    ['no credentials', undefined],
+    ['another scheme', 'Bearer secret'],
+  ])('refuses %s', async (_what, header) => {
+    const { verifier } = open([plain('ben', 'secret'), hashed('ci', 'other')])
+    expect(await verifier.verify(header, address)).toEqual({ kind: 'unknown' })
+    expect(verifier.recall(header)).toBeUndefined()
+  })
+
+  test('forgets everybody when users are replaced: revocation acts on the next request', async () => {
+    const { verifier } = open([plain('ben', 'secret')])
+    const header = basic('ben', 'secret')
+    await verifier.verify(header, address)
+    verifier.replaceUsers([plain('ben', 'changed')])
+    expect(verifier.recall(header)).toBeUndefined()
+    expect(await verifier.verify(header, address)).toEqual({ kind: 'unknown' })
+  })
+
+  test('does not let in a user revoked while the password was being verified', async () => {
+    const { verifier } = open([hashed('ci', 'secret')])
+    const verdict = verifier.verify(basic('ci', 'secret'), address)
+    verifier.replaceUsers([])
+    expect(await verdict).toEqual({ kind: 'unknown' })
+  })
+
+  test('lets nobody in after expiry, remembered or not', async () => {
+    const { verifier, clock } = open([plain('ben', 'secret', new Date(1_000_500))])
+    const header = basic('ben', 'secret')
+    expect(await verifier.verify(header, address)).toMatchObject({ kind: 'known' })
+    clock.ms = 1_000_500
+    expect(verifier.recall(header)).toBeUndefined()
+    expect(await verifier.verify(header, address)).toEqual({ kind: 'unknown' })
+  })
+
+  test('lets everybody in when there are no users by intention, and nobody when the list is empty', async () => {
+    expect(open(undefined).verifier.recall(undefined)?.access.has('pull')).toBe(true)
+    expect(open([]).verifier.recall(undefined)).toBeUndefined()
+  })
+
+  test('answers wrong guesses later and later, and a right one at once', async () => {
+    const { verifier, slept } = open([plain('ben', 'secret')])
+    for (let guess = 0; guess < 8; guess++) await verifier.verify(basic('ben', `guess ${guess}`), address)
+    expect(slept).toEqual([250, 500, 1000, 2000, 4000, 8000, 8000, 8000])
+    expect(await verifier.verify(basic('ben', 'secret'), address)).toMatchObject({ kind: 'known' })
+    expect(slept).toHaveLength(8)
+  })
+
+  test('does not make one address pay for the guesses of another', async () => {
+    const { verifier, slept } = open([plain('ben', 'secret')])
+    for (let guess = 0; guess < 6; guess++) await verifier.verify(basic(`name ${guess}`, 'x'), address)
+    await verifier.verify(basic('ben', 'typo'), '203.0.113.1')
+    expect(slept.at(-1)).toBe(250)
+  })
+
+  test('bounds the guesses of one network under way, without keeping out others or those it remembers', async () => {
+    const failedLogins = createFailedLogins()
+    const { promise: never } = Promise.withResolvers<void>()
+    const verifier = createVerifier({ users: [plain('ben', 'secret'), plain('ann', 'word')], failedLogins, now: () => 0, sleep: () => never })
+    await verifier.verify(basic('ben', 'secret'), address)
+    const guesses = Array.from({ length: 8 }, (_, guess) => verifier.verify(basic('ann', `guess ${guess}`), address))
+    expect(await verifier.verify(basic('ann', 'word'), address)).toEqual({ kind: 'slow-down', retryAfterSeconds: 5 })
+    expect(await verifier.verify(basic('ben', 'secret'), address)).toMatchObject({ kind: 'known' })
+    expect(await verifier.verify(basic('ann', 'word'), '203.0.113.1')).toMatchObject({ kind: 'known' })
+    expect(guesses).toHaveLength(8)
+  })
+})
