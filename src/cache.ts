@@ -92,7 +92,7 @@ export async function openCache(options: CacheOptions): Promise<Cache> {
   const handle = createFastPath(
     origin,
     verifier,
-    (request, response) => new Reply(request, response, cacheHeaders, observer, monotonicMs),
+    (request, response) => new Reply(request, response, cacheHeaders, observer),
     (reply) => {
       keepReply(reply)
       app(reply.request, reply.response)
@@ -114,8 +114,6 @@ export async function openCache(options: CacheOptions): Promise<Cache> {
     [Symbol.asyncDispose]: () => resources.disposeAsync(),
   }
 }
-
-const monotonicMs = () => performance.now()
 
 /** Delays of answers keep no program alive. */
 const sleep = (ms: number) => new Promise<void>((resolve) => setTimeout(resolve, ms).unref())

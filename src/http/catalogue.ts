@@ -9,6 +9,7 @@ import { formatNarInfo, type NarInfo } from '../nix/nar-info.ts'
 import type { PathInfo } from '../nix/path-info.ts'
 import type { SecretKey } from '../nix/secret-key.ts'
 import type { Store } from '../store/store.ts'
+import type { PreparedReply } from './prepared-reply.ts'
 import { formatNarUrl } from './target.ts'
 
 export interface CatalogueEntry {
@@ -16,6 +17,8 @@ export interface CatalogueEntry {
   readonly narInfo: NarInfo
   /** The narinfo as sent. */
   readonly text: string
+  /** A place for the whole reply; forgotten with the entry. */
+  prepared?: PreparedReply
 }
 
 export interface Catalogue {

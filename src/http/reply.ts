@@ -7,45 +7,49 @@ import { type IncomingMessage, type ServerResponse, STATUS_CODES } from 'node:ht
 import type { CacheHeaders, RawHeaders } from './cache-headers.ts'
 import { clientAddressOf } from './client-address.ts'
 import type { Observer, RouteName } from './observer.ts'
+import { endWithPrepared, type PreparedReply, prepareReply } from './prepared-reply.ts'
 import type { Identity } from './user.ts'
 
 export class Reply {
   readonly request: IncomingMessage
   readonly response: ServerResponse
-  readonly address: string
   route: RouteName = 'other'
   identity: Identity | undefined
   /** Body bytes handed to the socket so far. */
   bytes = 0
   readonly #cacheHeaders: CacheHeaders
-  readonly #startedMs: number
+  readonly #observer: Observer
+  readonly #startedMs = performance.now()
 
-  constructor(request: IncomingMessage, response: ServerResponse, cacheHeaders: CacheHeaders, observer: Observer, monotonicMs: () => number) {
+  constructor(request: IncomingMessage, response: ServerResponse, cacheHeaders: CacheHeaders, observer: Observer) {
     this.request = request
     this.response = response
-    this.address = clientAddressOf(request)
     this.#cacheHeaders = cacheHeaders
-    this.#startedMs = monotonicMs()
+    this.#observer = observer
     // Nothing here reads a request body: a connection on which one is still to come cannot be used again.
-    if (request.headers['content-length'] !== undefined || request.headers['transfer-encoding'] !== undefined) response.shouldKeepAlive = false
-    response.once('close', () => {
-      observer.exchanged({
-        route: this.route,
-        method: request.method ?? '',
-        target: (request.url ?? '').slice(0, 512),
-        status: response.headersSent ? response.statusCode : 0,
-        user: this.identity?.name,
-        address: this.address,
-        ray: rayOf(request),
-        bytes: this.bytes,
-        durationMs: monotonicMs() - this.#startedMs,
-        isComplete: response.writableFinished,
-      })
-    })
+    const { headers } = request
+    if (headers['content-length'] !== undefined || headers['transfer-encoding'] !== undefined) response.shouldKeepAlive = false
+  }
+
+  get address(): string {
+    return clientAddressOf(this.request)
   }
 
   get isHead(): boolean {
     return this.request.method === 'HEAD'
+  }
+
+  prepare(kind: keyof CacheHeaders, headers: RawHeaders, body: string): PreparedReply {
+    return prepareReply(headers, this.#cacheHeaders[kind], body)
+  }
+
+  /** A success known to the last byte, header and all: what the hot case sends. */
+  sendPrepared(kind: keyof CacheHeaders, prepared: PreparedReply): void {
+    const { response } = this
+    if (!isPlainGet(this.request) || !response.shouldKeepAlive) return this.send(200, kind, prepared.headers, prepared.body)
+    this.bytes = prepared.bodyBytes
+    endWithPrepared(response, prepared)
+    this.#report(true)
   }
 
   /** A whole body at hand. HEAD gets the headers alone. */
@@ -61,7 +65,10 @@ export class Reply {
 
   /** Status line and headers alone; the caller ends the response. */
   begin(status: number, kind: keyof CacheHeaders, headers: RawHeaders): void {
-    this.response.writeHead(status, [...headers, ...this.#cacheHeaders[kind]])
+    const { response } = this
+    response.writeHead(status, [...headers, ...this.#cacheHeaders[kind]])
+    if (response.closed) this.#report(false)
+    else response.once('close', () => this.#report(response.writableFinished))
   }
 
   /** A refusal or a miss, in plain text; after headers were sent it breaks the transfer instead. */
@@ -81,6 +88,26 @@ export class Reply {
     if (socket !== null && 'resetAndDestroy' in socket) socket.resetAndDestroy()
     else this.response.destroy()
   }
+
+  #report(isComplete: boolean): void {
+    const { request, response } = this
+    this.#observer.exchanged({
+      route: this.route,
+      method: request.method ?? '',
+      target: (request.url ?? '').slice(0, 512),
+      status: response.statusCode,
+      user: this.identity?.name,
+      address: this.address,
+      ray: rayOf(request),
+      bytes: this.bytes,
+      durationMs: performance.now() - this.#startedMs,
+      isComplete,
+    })
+  }
+}
+
+function isPlainGet({ method, httpVersionMinor }: IncomingMessage): boolean {
+  return method === 'GET' && httpVersionMinor === 1
 }
 
 function rayOf(request: IncomingMessage): string | undefined {
