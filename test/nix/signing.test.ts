@@ -70,6 +70,19 @@ describe('sign', () => {
   })
 })
 
+describe('isSignature', () => {
+  test.each(['', 'a', 'a:', ':AAAA', `a b:${'A'.repeat(86)}==`, `a:${'A'.repeat(86)}`, `a:${'A'.repeat(88)}`, `a:${'A'.repeat(86)}==\nCA: x`, publicKey])(
+    'isSignature refuses %j, which would spoil a narinfo',
+    (text) => {
+      expect(isSignature(text)).toBe(false)
+    },
+  )
+
+  test('isSignature takes what Nix made', () => {
+    expect(infos.flatMap(({ signatures }) => signatures).every(isSignature)).toBe(true)
+  })
+})
+
 describe('parseSecretKey', () => {
   test('parseSecretKey finds the public key that Nix finds', () => {
     expect(publicKeyOf(parseSecretKey(secretKey))).toBe(publicKey)
