@@ -1,0 +1,152 @@
+/**
+ * One open, read-only connection to the store's SQLite database, in one of two ways:
+ * - `live`: beside Nix's own processes, through the WAL and SQLite's locks; sees each commit.
+ * - `still`: `immutable=1`, no locks at all, for a reader who may not make the missing `-shm` (or for a database without a WAL, whose
+ *   dot-file locks of Nix a reader cannot take): each query counts only if nothing wrote before, during and after it.
+ */
+import { existsSync, readFileSync } from 'node:fs'
+import { dirname, join } from 'node:path'
+import { DatabaseSync, type StatementSync } from 'node:sqlite'
+import { pathToFileURL } from 'node:url'
+
+import { type FileState, isQuiet, isSameFile, isSameState, readFileState } from './database-files.ts'
+import { pathInfoQuery } from './database-row.ts'
+
+/** The columns in the order of the query. */
+export type Row = readonly unknown[]
+
+export type ConnectionKind = 'live' | 'still'
+
+/** The database is not what it was when it was opened: open it again. */
+export class Disturbed extends Error {
+  override readonly name = 'Disturbed'
+}
+
+/** It is a database, but none this version of Burrow understands. The message is the remedy's. */
+export class UnknownSchema extends Error {
+  override readonly name = 'UnknownSchema'
+}
+
+/** Readers wait only while the last closer of the WAL or a recovery holds the exclusive lock; the event loop waits with them. */
+const busyTimeoutMs = 100
+/** Negative: KiB. The upper pages of the indexes of a large store stay in memory. */
+const cacheSize = -16_384
+const knownSchema = '10'
+const neededColumns: Readonly<Record<string, readonly string[]>> = {
+  ValidPaths: ['id', 'path', 'hash', 'registrationTime', 'deriver', 'narSize', 'ultimate', 'sigs', 'ca'],
+  Refs: ['referrer', 'reference'],
+}
+
+export class DatabaseConnection implements Disposable {
+  readonly kind: ConnectionKind
+  readonly #file: string
+  readonly #state: FileState
+  readonly #database: DatabaseSync
+  readonly #dataVersion: StatementSync
+  readonly #pathInfo: StatementSync
+  readonly #others = new Map<string, StatementSync>()
+
+  /** @throws {Disturbed | UnknownSchema} or SQLite's own error (`errcode`) */
+  constructor(file: string, kind: ConnectionKind) {
+    const state = readFileState(file)
+    if (!state) throw new Disturbed('there is no such file')
+    if (kind === 'still' && !isQuiet(file)) throw new Disturbed('it is being written')
+    this.#file = file
+    this.kind = kind
+    this.#state = state
+    const url = pathToFileURL(file)
+    url.searchParams.set('immutable', '1')
+    this.#database = new DatabaseSync(kind === 'still' ? url : file, { readOnly: true, timeout: busyTimeoutMs })
+    try {
+      this.#checkSchema()
+      this.#database.exec(`PRAGMA cache_size = ${cacheSize}`)
+      this.#dataVersion = this.#prepare('PRAGMA data_version')
+      this.#pathInfo = this.#prepare(pathInfoQuery)
+      if (kind === 'live' && firstColumn(this.#prepare('PRAGMA journal_mode').get()) !== 'wal') throw new Disturbed('it has no write-ahead log')
+      this.pulse()
+    } catch (error) {
+      this.#database.close()
+      throw error
+    }
+  }
+
+  #checkSchema(): void {
+    const schemaFile = join(dirname(this.#file), 'schema')
+    const schema = existsSync(schemaFile) ? tryToRead(schemaFile)?.trim() : undefined
+    if (schema !== undefined && schema !== knownSchema)
+      throw new UnknownSchema(`its schema is version "${schema}", wanted "${knownSchema}": use a version of Nix and of Burrow that fit each other`)
+    for (const [table, needed] of Object.entries(neededColumns)) {
+      const columns = new Set(
+        this.#prepare(`select name from pragma_table_info('${table}')`)
+          .all()
+          .map((row) => row[0 as never]),
+      )
+      const missing = needed.filter((name) => !columns.has(name))
+      if (columns.size === 0) throw new UnknownSchema(`it has no table "${table}": it is not the database of a Nix store, or none that Nix has finished making`)
+      if (missing.length > 0) throw new UnknownSchema(`its table "${table}" lacks "${missing.join('", "')}": let a current Nix upgrade it (nix-store --verify)`)
+    }
+  }
+
+  /**
+   * A number that changes with every commit of another process. For a still connection it is constant, since any change ends the connection.
+   * @throws {Disturbed} the file was replaced or removed, or (still) somebody writes or wrote
+   */
+  pulse(): number {
+    const state = readFileState(this.#file)
+    if (!state) throw new Disturbed('there is no such file any more')
+    if (this.kind === 'still') {
+      if (!isSameState(state, this.#state) || !isQuiet(this.#file)) throw new Disturbed('it is being written')
+      return 0
+    }
+    if (!isSameFile(state, this.#state)) throw new Disturbed('it was replaced by another file')
+    return firstColumn(this.#dataVersion.get()) as number
+  }
+
+  /** The row of `pathInfoQuery` for the first path within the bounds. @throws {Disturbed} */
+  pathInfoRow(from: string, below: string): Row | undefined {
+    return this.#settled(() => this.#pathInfo.get(from, below)) as Row | undefined
+  }
+
+  /** All rows of any other query, as arrays. @throws {Disturbed} */
+  all(sql: string, ...values: string[]): readonly Row[] {
+    return this.#settled(() => {
+      let statement = this.#others.get(sql)
+      if (!statement) {
+        statement = this.#prepare(sql)
+        this.#others.set(sql, statement)
+      }
+      return statement.all(...values)
+    }) as unknown as readonly Row[]
+  }
+
+  #settled<T>(query: () => T): T {
+    if (this.kind === 'live') return query()
+    this.pulse()
+    const answer = query()
+    this.pulse()
+    return answer
+  }
+
+  #prepare(sql: string): StatementSync {
+    const statement = this.#database.prepare(sql)
+    statement.setReturnArrays(true)
+    return statement
+  }
+
+  [Symbol.dispose](): void {
+    this.#database.close()
+  }
+}
+
+function firstColumn(row: object | undefined): unknown {
+  return (row as unknown as Row | undefined)?.[0]
+}
+
+function tryToRead(file: string): string | undefined {
+  try {
+    return readFileSync(file, 'utf8')
+  } catch {
+    // The columns will tell.
+    return undefined
+  }
+}

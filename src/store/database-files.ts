@@ -1,0 +1,41 @@
+/**
+ * The files of a SQLite database as the file system shows them: `db.sqlite`, `db.sqlite-wal` and `-shm` (WAL mode), `db.sqlite-journal` (otherwise).
+ * Without the locks of SQLite a database may be read only while nothing writes, which is: both logs absent or empty, and the main file untouched.
+ */
+import { statSync } from 'node:fs'
+
+export interface FileIdentity {
+  readonly device: bigint
+  readonly inode: bigint
+}
+
+/** What stands still as long as nobody writes to the main file. */
+export interface FileState extends FileIdentity {
+  readonly bytes: bigint
+  readonly modifiedNs: bigint
+  readonly changedNs: bigint
+}
+
+/** Undefined when there is no such file. @throws on any other failure, such as a directory that may not be entered */
+export function readFileState(file: string): FileState | undefined {
+  const stat = statSync(file, { bigint: true, throwIfNoEntry: false })
+  return stat && { device: stat.dev, inode: stat.ino, bytes: stat.size, modifiedNs: stat.mtimeNs, changedNs: stat.ctimeNs }
+}
+
+export function isSameFile(a: FileIdentity, b: FileIdentity): boolean {
+  return a.inode === b.inode && a.device === b.device
+}
+
+export function isSameState(a: FileState, b: FileState): boolean {
+  return isSameFile(a, b) && a.bytes === b.bytes && a.modifiedNs === b.modifiedNs && a.changedNs === b.changedNs
+}
+
+/** True when neither log holds anything: then the main file is the whole database and nobody is in the middle of a change. */
+export function isQuiet(database: string): boolean {
+  return isAbsentOrEmpty(`${database}-wal`) && isAbsentOrEmpty(`${database}-journal`)
+}
+
+function isAbsentOrEmpty(file: string): boolean {
+  const stat = statSync(file, { throwIfNoEntry: false })
+  return stat === undefined || stat.size === 0
+}
