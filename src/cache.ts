@@ -30,14 +30,17 @@ export interface Reloadable {
   readonly signing: readonly SecretKey[]
   /** Undefined: everybody may read. */
   readonly users: readonly User[] | undefined
-  /** At `/`; undefined: the built-in page. */
-  readonly indexPage: IndexPage | undefined
+  /** At `/`; undefined: the built-in page; false: none. */
+  readonly indexPage: IndexPage | false | undefined
 }
 
 export interface CacheOptions extends Reloadable {
   /** Closed by whoever opened it, after the cache. */
   readonly store: Store
+  /** Of this program. */
   readonly version: string
+  /** Of the runtime's zstd (`process.versions.zstd`): compressed bytes depend on it, and so do their URLs. */
+  readonly zstdVersion: string
   readonly priority: number
   readonly wantMassQuery: boolean
   readonly compression: { readonly type: 'zstd'; readonly level: number } | { readonly type: 'none' }
@@ -71,7 +74,9 @@ export async function openCache(options: CacheOptions): Promise<Cache> {
   await using opening = new AsyncDisposableStack()
   const packer = opening.use(openPacker({ log }))
   const larder =
-    options.compression.type === 'none' ? undefined : opening.use(await openLarder({ ...options.larder, level: options.compression.level, packer, log }))
+    options.compression.type === 'none'
+      ? undefined
+      : opening.use(await openLarder({ ...options.larder, level: options.compression.level, zstdVersion: options.zstdVersion, packer, log }))
 
   const catalogue = createCatalogue(store, larder, options.signing)
   const failedLogins = createFailedLogins()

@@ -28,7 +28,8 @@ export interface Particulars {
   readonly wantMassQuery: boolean
   /** `name:base64`, one for each secret key. */
   readonly publicKeys: readonly string[]
-  readonly indexPage: IndexPage | undefined
+  /** Undefined: the built-in page; false: none. */
+  readonly indexPage: IndexPage | false | undefined
 }
 
 export function createApp(origin: Origin, verifier: Verifier, particulars: () => Particulars): Express {

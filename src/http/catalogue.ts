@@ -8,6 +8,7 @@ import { formatFingerprint } from '../nix/fingerprint.ts'
 import { formatNarInfo, type NarInfo } from '../nix/nar-info.ts'
 import type { PathInfo } from '../nix/path-info.ts'
 import type { SecretKey } from '../nix/secret-key.ts'
+import { isSignature } from '../nix/signature.ts'
 import type { Store } from '../store/store.ts'
 import type { PreparedReply } from './prepared-reply.ts'
 import { formatNarUrl } from './target.ts'
@@ -49,7 +50,8 @@ export function createCatalogue(store: Store, larder: Larder | undefined, initia
       fileHash: larder === undefined ? info.narHash : compressed?.fileHash,
       fileSize: larder === undefined ? info.narSize : compressed?.fileSize,
       system: info.deriver === undefined ? undefined : store.findSystem(info.deriver),
-      signatures: [...new Set([...info.signatures, ...keys.map((key) => key.sign(fingerprint))])],
+      // One malformed line would make newer clients refuse the whole narinfo.
+      signatures: [...new Set([...info.signatures.filter(isSignature), ...keys.map((key) => key.sign(fingerprint))])],
     }
     return { info, narInfo, text: formatNarInfo(narInfo), generation }
   }

@@ -20,6 +20,7 @@ export function indexRoute({ store }: Origin, particulars: () => Particulars): R
     const reply = replyOf(request)
     reply.route = 'index'
     const { indexPage, publicKeys } = particulars()
+    if (indexPage === false) return reply.refuse(404)
     const page = indexPage ?? builtInPage(store.storeDir, publicKeys)
     reply.send(200, 'found', ['Content-Type', page.contentType, ...pageHeaders], page.body)
   })
