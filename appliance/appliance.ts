@@ -1,0 +1,140 @@
+/**
+ * The appliance from start to stop: state, keys and users, the store, the cache, listeners. What is opened is disposed of in reverse order:
+ * the public listener first, so that downloads under way finish while everything behind it still works.
+ */
+import type { Logger } from 'pino'
+
+import { type Cache, openCache, openLocalStore, type Reloadable } from '../src/index.ts'
+import { stopBudgets } from './budgets.ts'
+import { Complaint } from './complaint.ts'
+import type { Config } from './config/config.ts'
+import { type ConfigSource, type LoadedConfig, loadConfig } from './config/load-config.ts'
+import { findFilters } from './filters.ts'
+import { type Listener, openListener } from './listener.ts'
+import type { Machine } from './machine.ts'
+import { createMetrics } from './metrics.ts'
+import { createOperatorServer } from './operator.ts'
+import { findRestartOnly } from './reload.ts'
+import { loadReloadable } from './secrets.ts'
+import { openState, type State } from './state.ts'
+import { createObserver } from './traffic.ts'
+import { readVersion } from './version.ts'
+
+export interface Appliance extends AsyncDisposable {
+  /** What a tunnel is to be pointed at. */
+  readonly listener: Listener
+  readonly operator: Listener | undefined
+  /** As it is in force: a reload changes it. */
+  readonly inForce: Reloadable
+  /** Reads the config again. A bad one is logged, and nothing changes. Never rejects for it. */
+  reload(): Promise<void>
+}
+
+export interface ApplianceOptions {
+  readonly machine: Machine
+  readonly loaded: LoadedConfig
+  /** Where `loaded` came from, for a reload. */
+  readonly source: ConfigSource
+  readonly log: Logger
+}
+
+/** @throws {Complaint} config, state, listen */
+export async function startAppliance(options: ApplianceOptions): Promise<Appliance> {
+  const { machine, loaded, log } = options
+  const { config } = loaded
+  const version = readVersion()
+  await using starting = new AsyncDisposableStack()
+
+  const state = await openState({ dir: config.state.dir, userId: machine.userId, log })
+  const reloadable = await loadReloadable({ loaded, state, hostName: machine.hostName, log })
+  tellWarnings(loaded, reloadable, log)
+
+  const store = starting.use(
+    await openLocalStore({ ...config.store, storeDir: config.store.dir, realStoreDir: config.store.realDir, leases: config.leases, log }),
+  )
+  const metrics = config.operator === undefined ? undefined : createMetrics(version)
+  const cache = starting.use(
+    await openCache({
+      ...reloadable,
+      store,
+      version,
+      zstdVersion: machine.zstdVersion,
+      priority: config.priority,
+      wantMassQuery: config.wantMassQuery,
+      compression: config.compression,
+      larder: config.larder ?? { dir: config.state.dir, maxBytes: 0 },
+      edgeCache: config.edgeCache,
+      limits: config.limits,
+      filters: findFilters(machine.env.PATH),
+      log,
+      observer: createObserver(log, metrics),
+    }),
+  )
+  metrics?.watch(() => cache.stats)
+
+  let listener: Listener | undefined
+  const findImpediment = () => (listener === undefined || listener.isDraining ? 'not listening' : store.health().database.problem)
+  const operator =
+    config.operator === undefined || metrics === undefined
+      ? undefined
+      : starting.use(await openListener(createOperatorServer({ findImpediment, metrics, log }), config.operator, { drainMs: 0, socketMode: 0o600 }))
+  listener = starting.use(await openListener(cache.createServer(), config.listen, { drainMs: stopBudgets.drainMs }))
+
+  const reloader = createReloader({ ...options, state, cache, inForce: reloadable })
+  const running = starting.move()
+  return {
+    listener,
+    operator,
+    get inForce() {
+      return reloader.inForce
+    },
+    reload: () => reloader.reload(),
+    [Symbol.asyncDispose]: () => running.disposeAsync(),
+  }
+}
+
+function createReloader({ machine, loaded, source, log, state, cache, inForce }: ApplianceOptions & { state: State; cache: Cache; inForce: Reloadable }) {
+  let current = inForce
+  let last: Promise<void> = Promise.resolve()
+
+  async function reloadOnce(): Promise<void> {
+    try {
+      const next = loadConfig(source)
+      const replacement = await loadReloadable({ loaded: next, state, hostName: machine.hostName, log })
+      cache.reload(replacement)
+      current = replacement
+      log.level = next.config.log.level
+      tellWarnings(next, replacement, log)
+      tellReload(loaded.config, next.config, replacement, log)
+    } catch (error) {
+      if (!(error instanceof Complaint)) throw error
+      log.error({ reason: error.message }, 'Cannot reload the config: what was in force stays in force')
+    }
+  }
+
+  return {
+    get inForce() {
+      return current
+    },
+    /** One after the other: the last signal's config is the one that stays. */
+    reload(): Promise<void> {
+      last = last.then(reloadOnce)
+      return last
+    },
+  }
+}
+
+function tellReload(started: Config, next: Config, { users, signing }: Reloadable, log: Logger): void {
+  log.info({ users: users?.map(({ name }) => name) ?? 'everybody', keys: signing.map(({ name }) => name) }, 'Reloaded the config')
+  const waiting = findRestartOnly(started, next)
+  if (waiting.length > 0) log.warn({ settings: waiting }, 'Some changed settings wait for a restart')
+}
+
+function tellWarnings({ warnings }: LoadedConfig, { users, signing }: Reloadable, log: Logger): void {
+  for (const warning of warnings) log.warn({}, warning)
+  for (const { name, expires } of users ?? []) {
+    if (expires !== undefined && expires.getTime() <= Date.now())
+      log.warn({ user: name, expires }, 'A user has expired and is refused; remove it, or change "expires"')
+  }
+  if (signing.length === 0) log.warn({}, 'Nothing is signed here: clients accept only paths that carry a signature they trust already')
+}

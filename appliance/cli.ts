@@ -1,0 +1,53 @@
+/** The command line: which command was meant, and the exit code it ends with. */
+import { Command, CommanderError } from 'commander'
+
+import { checkConfigCommand } from './commands/check-config.ts'
+import { clientConfigCommand } from './commands/client-config.ts'
+import { hashPasswordCommand } from './commands/hash-password.ts'
+import { initCommand } from './commands/init.ts'
+import { keygenCommand } from './commands/keygen.ts'
+import { serveCommand } from './commands/serve.ts'
+import { versionCommand } from './commands/version.ts'
+import { Complaint, exitCodeOf, exitCodes } from './complaint.ts'
+import type { Machine } from './machine.ts'
+import { readVersion } from './version.ts'
+
+const commands = [serveCommand, checkConfigCommand, initCommand, keygenCommand, hashPasswordCommand, clientConfigCommand, versionCommand]
+
+const notes = `
+The config is the file named by --config, else by $BURROW_CONFIG, else ./burrow.json; without one, safe defaults hold.
+
+Exit codes:
+  0    all went well; for "serve": it was told to stop, and did
+  1    it failed: the message says how (an address in use, a file in the way)
+  2    the command line cannot be understood
+  78   the config, a file it names or the state directory must be changed first; starting again does not help
+  130  interrupted (Ctrl-C at a prompt, or a second SIGINT)
+  143  stopped at once by a second SIGTERM`
+
+export function createProgram(machine: Machine): Command {
+  const program = new Command('burrow')
+    .description("A private Nix binary cache at the end of a tunnel: serves this machine's Nix store to named users, on loopback only.")
+    .option('-c, --config <file>', 'the config file')
+    .version(`burrow ${readVersion()}`, '-V, --version')
+    .addHelpText('after', notes)
+    .showHelpAfterError('(burrow --help tells more)')
+    .configureOutput({ writeOut: (text) => void machine.stdout.write(text), writeErr: (text) => void machine.stderr.write(text) })
+    .exitOverride()
+  for (const createCommand of commands) program.addCommand(createCommand(machine).copyInheritedSettings(program))
+  return program
+}
+
+/** Resolves to the exit code. What the operator can mend is told in words; a bug is thrown. */
+export async function runCommandLine(machine: Machine): Promise<number> {
+  try {
+    await createProgram(machine).parseAsync(machine.args, { from: 'user' })
+    return exitCodes.ok
+  } catch (error) {
+    // Commander has said what there is to say.
+    if (error instanceof CommanderError) return error.exitCode === 0 ? exitCodes.ok : exitCodes.usage
+    if (!(error instanceof Complaint)) throw error
+    machine.stderr.write(`${error.message}\n`)
+    return exitCodeOf(error)
+  }
+}

@@ -1,0 +1,59 @@
+/**
+ * What somebody must put where to use this cache: a substituter and a key into nix.conf, a name and a password into netrc.
+ * netrc knows hosts without ports (one entry serves every port), and the first entry that matches wins.
+ */
+
+export interface ClientSetup {
+  /** As clients reach the cache, without credentials. `undefined`: not known here, since the listener is a unix socket. */
+  readonly url: string | undefined
+  readonly storeDir: string
+  /** `name:base64` each. */
+  readonly publicKeys: readonly string[]
+  /** `undefined` on a public cache. */
+  readonly login: Login | undefined
+}
+
+export interface Login {
+  readonly name: string
+  /** `undefined`: not known (only its hash is), or not to be shown here. */
+  readonly password: string | undefined
+}
+
+const unknownUrl = 'https://CACHE.EXAMPLE.ORG'
+
+/** Ready to paste, with a comment line above each part saying where it goes. Ends with a line break. */
+export function formatClientSetup({ url = unknownUrl, storeDir, publicKeys, login }: ClientSetup): string {
+  const lines = ['# /etc/nix/nix.conf of each client (NixOS: nix.settings); restart its nix-daemon afterwards', `extra-substituters = ${url}`]
+  lines.push(
+    publicKeys.length > 0
+      ? `extra-trusted-public-keys = ${publicKeys.join(' ')}`
+      : '# This cache signs nothing itself: clients must trust the keys its paths were signed with before.',
+  )
+  if (storeDir !== '/nix/store') lines.push(`# This cache serves ${storeDir}: only clients whose store has that name can use it.`)
+  if (login !== undefined) lines.push('', ...netrcLines(url, login))
+  return `${lines.join('\n')}\n`
+}
+
+function netrcLines(url: string, { name, password }: Login): string[] {
+  const head = '# /etc/nix/netrc of each client, mode 0600: its nix-daemon (root) reads it; for "nix copy" name a file you can read with --netrc-file'
+  const hint = password === undefined ? ['# Put the password in the place of PASSWORD: it is not known here.'] : []
+  return [head, ...hint, `machine ${hostOf(url)} login ${quoteToken(name)} password ${password === undefined ? 'PASSWORD' : quoteToken(password)}`]
+}
+
+/** libcurl compares with the host name alone, an IPv6 address without its brackets. */
+function hostOf(url: string): string {
+  return new URL(url).hostname.replace(/^\[(.*)\]$/, '$1')
+}
+
+/** Quotes only where they are needed: libcurl before 7.84 does not know them. */
+function quoteToken(token: string): string {
+  return /^[^\s"\\#][^\s"\\]*$/.test(token) ? token : `"${token.replaceAll(/["\\]/g, '\\$&')}"`
+}
+
+/** The URL as clients are to write it, or `undefined` when it is none: http or https, no credentials, no query. */
+export function parseCacheUrl(text: string): string | undefined {
+  if (!URL.canParse(text)) return undefined
+  const url = new URL(text)
+  if (!['http:', 'https:'].includes(url.protocol) || url.username !== '' || url.password !== '' || url.search !== '' || url.hash !== '') return undefined
+  return url.pathname === '/' ? url.origin : url.href.replace(/\/+$/, '')
+}

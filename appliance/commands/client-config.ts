@@ -1,0 +1,68 @@
+/** `burrow client-config`: what a team mate must paste where. */
+import { Command } from 'commander'
+
+import { silentLog, type User } from '../../src/index.ts'
+import { formatClientSetup, type Login, parseCacheUrl } from '../client-setup.ts'
+import { Complaint } from '../complaint.ts'
+import { type LoadedConfig, loadConfig } from '../config/load-config.ts'
+import { urlOf } from '../listener.ts'
+import type { Machine } from '../machine.ts'
+import { parseStateKey, readNamedFiles, toGeneratedUser } from '../secrets.ts'
+import { findState, type State } from '../state.ts'
+
+interface ClientConfigOptions {
+  readonly config?: string
+  readonly user?: string
+  readonly url?: string
+}
+
+export function clientConfigCommand(machine: Machine): Command {
+  return new Command('client-config')
+    .description('print what a client needs: lines for nix.conf and a netrc entry')
+    .option('--user <name>', 'whose netrc entry; needed when there are several users')
+    .option('--url <url>', 'how clients reach the cache (default: its listener)')
+    .addHelpText(
+      'after',
+      '\nThe netrc entry shows the password, unless only its hash is known.\n\n  burrow client-config --user ben --url https://cache.example.org',
+    )
+    .action((_options, command: Command) => clientConfig(machine, command.optsWithGlobals<ClientConfigOptions>()))
+}
+
+async function clientConfig(machine: Machine, options: ClientConfigOptions): Promise<void> {
+  const url = options.url === undefined ? undefined : parseCacheUrl(options.url)
+  if (options.url !== undefined && url === undefined)
+    throw new Complaint('usage', 'Cannot use --url: it must begin with http:// or https:// and hold no name, password or query')
+  const loaded = loadConfig({ machine, file: options.config })
+  const { config } = loaded
+  const state = await findState({ dir: config.state.dir, userId: machine.userId, log: silentLog })
+  const named = await readNamedFiles(loaded, silentLog)
+  const publicKeys = (named.signing ?? [await requireStateKey(loaded, state)]).map((key) => key.publicKey)
+  const users = config.access.kind === 'generated' ? await generatedUsers(state) : named.users
+  const login = users === undefined ? undefined : toLogin(chooseUser(users, options.user))
+  machine.stdout.write(formatClientSetup({ url: url ?? urlOf(config.listen), storeDir: config.store.dir, publicKeys, login }))
+}
+
+async function requireStateKey({ config }: LoadedConfig, state: State | undefined) {
+  const found = await state?.findSecretKey()
+  if (found === undefined)
+    throw new Complaint('refused', `There is no signing key in "${config.state.dir}" yet; start "burrow serve" once, or run "burrow init"`)
+  return parseStateKey(found.text, found.file, config)
+}
+
+async function generatedUsers(state: State | undefined): Promise<User[]> {
+  const user = await state?.findUser()
+  return user === undefined ? [] : [toGeneratedUser(user)]
+}
+
+function chooseUser(users: readonly User[], name: string | undefined): User {
+  const names = users.map((user) => user.name)
+  const found = name === undefined && users.length === 1 ? users[0] : users.find((user) => user.name === name)
+  if (found !== undefined) return found
+  if (names.length === 0) throw new Complaint('refused', 'There is no user yet; start "burrow serve" once, or run "burrow init"')
+  if (name === undefined) throw new Complaint('usage', `There are several users; choose one with --user: ${names.join(', ')}`)
+  throw new Complaint('refused', `There is no user "${name}"; known: ${names.join(', ')}`)
+}
+
+function toLogin({ name, secret }: User): Login {
+  return { name, password: secret.kind === 'plain' ? secret.password : undefined }
+}

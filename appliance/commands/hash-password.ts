@@ -1,0 +1,47 @@
+/** `burrow hash-password`: a password in, an argon2id hash out. */
+import { Command } from 'commander'
+
+import { Complaint } from '../complaint.ts'
+import { passwordFault } from '../config/schema.ts'
+import type { Machine } from '../machine.ts'
+import { hashPassword } from '../password-hash.ts'
+import { readHiddenLine } from '../terminal-password.ts'
+
+/** Longer than any password, and too short to fill the memory. */
+const maxInputBytes = 4096
+
+export function hashPasswordCommand(machine: Machine): Command {
+  return new Command('hash-password')
+    .description('print the argon2id hash of a password, for "passwordHash" in the config')
+    .addHelpText(
+      'after',
+      '\nThe password is read from the terminal without showing it, or as one line from standard input:\n  burrow hash-password < password.txt',
+    )
+    .action(async () => {
+      const password = machine.stdin.isTTY === true ? await askTwice(machine) : await readOnlyLine(machine)
+      const fault = passwordFault(password)
+      if (fault !== undefined) throw new Complaint('refused', `Cannot hash this: it ${fault[0]}; ${fault[1]}`)
+      machine.stdout.write(`${await hashPassword(password)}\n`)
+    })
+}
+
+async function askTwice({ stdin, stderr }: Machine): Promise<string> {
+  const password = await readHiddenLine(stdin, stderr, 'Password: ')
+  if (password !== (await readHiddenLine(stdin, stderr, 'Once more: '))) throw new Complaint('refused', 'The two passwords differ; try again')
+  return password
+}
+
+async function readOnlyLine({ stdin }: Machine): Promise<string> {
+  const chunks: Buffer[] = []
+  let size = 0
+  for await (const chunk of stdin) {
+    chunks.push(chunk)
+    size += chunk.length
+    if (size > maxInputBytes) throw new Complaint('refused', `Cannot hash this: it is longer than ${maxInputBytes} bytes; give one line with the password`)
+  }
+  const text = Buffer.concat(chunks)
+    .toString('utf8')
+    .replace(/\r?\n$/, '')
+  if (text.includes('\n')) throw new Complaint('refused', 'Cannot hash this: it has several lines; give one line with the password')
+  return text
+}

@@ -1,0 +1,67 @@
+/**
+ * What the operator must hear of and can do something about: its message is printed as it stands, without a stack.
+ * Anything else that is thrown is a bug and ends with exit code 1 and its stack.
+ */
+
+export type ComplaintCode =
+  /** The command line cannot be understood. */
+  | 'usage'
+  /** The config file, or a file it names, must be changed first. */
+  | 'config'
+  /** The state directory, or a file in it, must be changed first. */
+  | 'state'
+  /** A listener cannot be opened: the address is taken, or not ours to take. */
+  | 'listen'
+  /** The command cannot do what it was asked for. */
+  | 'refused'
+  /** Ctrl-C at a prompt. */
+  | 'interrupted'
+
+export class Complaint extends Error {
+  override readonly name = 'Complaint'
+  readonly code: ComplaintCode
+
+  constructor(code: ComplaintCode, message: string, options?: ErrorOptions) {
+    super(message, options)
+    this.code = code
+  }
+}
+
+/** 78 is sysexits' EX_CONFIG: a supervisor need not start the program again before somebody has changed something. */
+export const exitCodes = { ok: 0, failure: 1, usage: 2, config: 78, interrupted: 130, terminated: 143 } as const
+
+const exitCodeByComplaint = {
+  usage: exitCodes.usage,
+  config: exitCodes.config,
+  state: exitCodes.config,
+  listen: exitCodes.failure,
+  refused: exitCodes.failure,
+  interrupted: exitCodes.interrupted,
+} as const satisfies Record<ComplaintCode, number>
+
+export function exitCodeOf(error: unknown): number {
+  return error instanceof Complaint ? exitCodeByComplaint[error.code] : exitCodes.failure
+}
+
+/** `ENOENT` and the like of an error thrown by `node:fs` or `node:net`. */
+export function systemCodeOf(error: unknown): string | undefined {
+  return typeof error === 'object' && error !== null && 'code' in error && typeof error.code === 'string' ? error.code : undefined
+}
+
+const reasons: Readonly<Record<string, string>> = {
+  ENOENT: 'it does not exist',
+  EACCES: 'this user may not read or write it',
+  EPERM: 'this user may not read or write it',
+  EISDIR: 'it is a directory',
+  ENOTDIR: 'a part of its path is not a directory',
+  ENOSPC: 'the disk is full',
+  EROFS: 'the file system is read-only',
+  ELOOP: 'its symbolic links run in a circle',
+  ENAMETOOLONG: 'its path is too long',
+}
+
+/** Why a file cannot be had, in words; never the file's content. */
+export function reasonOf(error: unknown): string {
+  const code = systemCodeOf(error)
+  return (code === undefined ? undefined : reasons[code]) ?? code ?? (error instanceof Error ? error.message : String(error))
+}

@@ -1,0 +1,55 @@
+/** The configuration as the program uses it: checked, complete, paths absolute, frozen. `load-config.ts` makes it. */
+import type { ListenAddress } from './listen-address.ts'
+import type { ConfigFile } from './schema.ts'
+
+export interface Config {
+  /** Absolute; `undefined` when there is none and the defaults hold. */
+  readonly file: string | undefined
+  readonly listen: ListenAddress
+  readonly operator: ListenAddress | undefined
+  readonly access: AccessConfig
+  readonly signing: SigningConfig
+  readonly priority: number
+  readonly wantMassQuery: boolean
+  readonly store: StoreConfig
+  readonly compression: { readonly type: 'zstd'; readonly level: number } | { readonly type: 'none' }
+  /** `undefined`: nothing is kept. */
+  readonly larder: { readonly dir: string; readonly maxBytes: number } | undefined
+  readonly state: { readonly dir: string }
+  /** `true`: the built-in page. */
+  readonly indexPage: boolean | { readonly file: string }
+  readonly edgeCache: 'deny' | 'allow'
+  readonly log: ConfigFile['log']
+  readonly limits: ConfigFile['limits']
+  readonly leases: ConfigFile['leases']
+}
+
+/** `generated`: one user made at the first start and kept in the state directory. */
+export type AccessConfig = { readonly kind: 'public' } | { readonly kind: 'generated' } | { readonly kind: 'users'; readonly users: readonly UserConfig[] }
+
+export interface UserConfig {
+  readonly pointer: string
+  readonly name: string
+  readonly secret:
+    | { readonly kind: 'plain'; readonly password: string }
+    | { readonly kind: 'argon2id'; readonly hash: string }
+    | { readonly kind: 'file'; readonly file: string }
+  readonly access: readonly ('pull' | 'push' | 'admin')[]
+  readonly expires: Date | undefined
+}
+
+export interface SigningConfig {
+  /** `undefined`: the key made at the first start and kept in the state directory. */
+  readonly keyFiles: readonly string[] | undefined
+  readonly name: string | undefined
+}
+
+/** All absolute. */
+export interface StoreConfig {
+  readonly dir: string
+  readonly realDir: string
+  readonly stateDir: string
+  readonly database: string
+  readonly logDir: string
+  readonly daemonSocket: string | undefined
+}

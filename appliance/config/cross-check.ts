@@ -1,0 +1,82 @@
+/**
+ * What must hold between settings. It looks at the document itself, whatever else is wrong with it, so that everything can be told at once.
+ */
+import { isObject, type Problem, toPointer, valueAt } from './problem.ts'
+
+const secretKeys = ['password', 'passwordHash', 'passwordFile'] as const
+
+export function findCrossProblems(document: unknown): Problem[] {
+  if (!isObject(document) || Array.isArray(document)) return []
+  const { users } = document
+  return [
+    ...(Array.isArray(users) ? [...secretProblems(users), ...nameProblems(users)] : []),
+    ...publicProblems(document, users),
+    ...keyNameProblems(document),
+    ...listenerProblems(document),
+  ]
+}
+
+function secretProblems(users: readonly unknown[]): Problem[] {
+  return users.flatMap((user, index) => {
+    if (!isObject(user) || Array.isArray(user)) return []
+    const given = secretKeys.filter((key) => key in user)
+    if (given.length === 1) return []
+    const message = given.length === 0 ? 'has no password' : `has ${given.map((key) => `"${key}"`).join(' and ')}`
+    return [{ pointer: toPointer(['users', index]), message, remedy: 'give exactly one of "password", "passwordHash" and "passwordFile"' }]
+  })
+}
+
+function nameProblems(users: readonly unknown[]): Problem[] {
+  const firstByName = new Map<string, number>()
+  return users.flatMap((user, index) => {
+    const isText = typeof user === 'string'
+    const name = isText ? user.split(':')[0] : valueAt(user, ['name'])
+    if (typeof name !== 'string' || name === '') return []
+    const first = firstByName.get(name)
+    if (first === undefined) {
+      firstByName.set(name, index)
+      return []
+    }
+    const pointer = toPointer(isText ? ['users', index] : ['users', index, 'name'])
+    return [{ pointer, message: `has the name "${name}", which /users/${first} has already`, remedy: 'give each user a name of its own' }]
+  })
+}
+
+function publicProblems(document: unknown, users: unknown): Problem[] {
+  const isPublic = valueAt(document, ['public'])
+  const hasUsers = Array.isArray(users) && users.length > 0
+  const problems: Problem[] = []
+  if (isPublic === true && hasUsers) {
+    problems.push({
+      pointer: '/public',
+      message: 'is true although there are users, so nobody would be asked for a password',
+      remedy: 'remove "public" or "users"',
+    })
+  }
+  if (isPublic !== true && (users === undefined || (Array.isArray(users) && !hasUsers))) {
+    const remedy = 'add a user, or say "public": true to let everybody pull'
+    problems.push({ pointer: users === undefined ? '' : '/users', message: users === undefined ? 'names no users' : 'names nobody', remedy })
+  }
+  if (isPublic !== true && valueAt(document, ['edgeCache']) === 'allow') {
+    problems.push({
+      pointer: '/edgeCache',
+      message: 'is "allow" for a private cache, whose contents would stay at the edge',
+      remedy: 'remove it, or make the cache public',
+    })
+  }
+  return problems
+}
+
+function keyNameProblems(document: unknown): Problem[] {
+  const keyFiles = valueAt(document, ['signing', 'keyFiles'])
+  if (valueAt(document, ['signing', 'name']) === undefined || !Array.isArray(keyFiles) || keyFiles.length === 1) return []
+  const message = keyFiles.length === 0 ? 'names a key where there is none' : `gives ${keyFiles.length} keys one name, and clients would know only one of them`
+  return [{ pointer: '/signing/name', message, remedy: 'remove it, or keep a single key' }]
+}
+
+function listenerProblems(document: unknown): Problem[] {
+  const operator = valueAt(document, ['operator'])
+  const listen = valueAt(document, ['listen']) ?? '127.0.0.1:8080'
+  if (typeof operator !== 'string' || operator !== listen || operator.endsWith(':0')) return []
+  return [{ pointer: '/operator', message: 'is the same as "listen"', remedy: 'choose another port' }]
+}

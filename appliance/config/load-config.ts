@@ -1,0 +1,132 @@
+/**
+ * From the file to the frozen configuration: read, `JSON.parse`, expand variables in string values, check, resolve, freeze.
+ * Which file: `--config`, else `$BURROW_CONFIG`, else `burrow.json` in the working directory, else none (the defaults hold).
+ */
+import { readFileSync, statSync } from 'node:fs'
+import { dirname, relative, resolve } from 'node:path'
+
+import { Complaint, reasonOf, systemCodeOf } from '../complaint.ts'
+import type { Machine } from '../machine.ts'
+import type { Config } from './config.ts'
+import { findCrossProblems } from './cross-check.ts'
+import { expandEnv } from './expand-env.ts'
+import { parseJsonText } from './json-text.ts'
+import { formatProblems, isObject, type Problem } from './problem.ts'
+import { resolveConfig } from './resolve.ts'
+import { configSchema } from './schema.ts'
+import { toProblems } from './zod-problems.ts'
+
+export interface ConfigSource {
+  readonly machine: Pick<Machine, 'env' | 'workingDir' | 'homeDir'>
+  /** What `--config` said. */
+  readonly file?: string | undefined
+  /** What other options of the command line said; they win over the file. */
+  readonly overrides?: { readonly listen?: string | undefined } | undefined
+}
+
+export interface LoadedConfig {
+  readonly config: Config
+  /** Things that work and should not stay so, for the log. */
+  readonly warnings: readonly string[]
+  /** Turns problems found later (in files that the config names) into one complaint in the same form. */
+  complain(problems: readonly Problem[]): Complaint
+}
+
+/** @throws {Complaint} config: all problems at once, each with pointer and remedy. */
+export function loadConfig(source: ConfigSource): LoadedConfig {
+  const { env } = source.machine
+  const read = readDocument(source)
+  const expansion = expandEnv(read.document, env)
+  const document = override(expansion.value, source.overrides)
+  const parsed = configSchema.safeParse(document)
+  const problems = [
+    ...expansion.problems,
+    ...withoutThoseAt(new Set(expansion.problems.map(({ pointer }) => pointer)), parsed.success ? [] : toProblems(parsed.error.issues, document)),
+    ...(read.file === undefined ? [] : findCrossProblems(document)),
+  ]
+  if (!parsed.success || problems.length > 0) throw read.complain(problems)
+  const place = { env, homeDir: source.machine.homeDir, baseDir: read.file === undefined ? source.machine.workingDir : dirname(read.file) }
+  return { config: freeze(resolveConfig(parsed.data, read.file, place)), warnings: findWarnings(read.file, read.document), complain: read.complain }
+}
+
+/**
+ * Checks the file alone, wherever it may be used later: no variable is looked up, and a value that depends on one is taken as right.
+ * @throws {Complaint} config
+ */
+export function checkConfigWithoutEnv(source: ConfigSource): void {
+  const read = readDocument(source)
+  const { value, problems: faults, unknownPointers } = expandEnv(read.document, 'unknown')
+  const parsed = configSchema.safeParse(value)
+  const found = parsed.success ? [] : toProblems(parsed.error.issues, value)
+  const problems = [...faults, ...withoutThoseAt(unknownPointers, [...found, ...(read.file === undefined ? [] : findCrossProblems(value))])]
+  if (problems.length > 0) throw read.complain(problems)
+}
+
+function withoutThoseAt(pointers: ReadonlySet<string>, problems: readonly Problem[]): Problem[] {
+  return problems.filter(({ pointer, isAboutKey }) => isAboutKey === true || !pointers.has(pointer))
+}
+
+interface ReadDocument {
+  readonly file: string | undefined
+  readonly document: unknown
+  complain(problems: readonly Problem[]): Complaint
+}
+
+function readDocument(source: ConfigSource): ReadDocument {
+  const found = readConfigText(source)
+  if (found === undefined)
+    return {
+      file: undefined,
+      document: {},
+      complain: (problems) =>
+        new Complaint(
+          'config',
+          formatProblems('from the command line', problems, () => undefined),
+        ),
+    }
+  const { file, text, shownName } = found
+  const parsed = parseJsonText(text)
+  if ('fault' in parsed) {
+    const { line, column, message } = parsed.fault
+    throw new Complaint('config', `Cannot read config "${shownName}": line ${line}, column ${column} ${message}`)
+  }
+  return { file, document: parsed.value, complain: (problems) => new Complaint('config', formatProblems(`"${shownName}"`, problems, parsed.lineOf)) }
+}
+
+function readConfigText({ machine, file: wanted }: ConfigSource): { file: string; text: string; shownName: string } | undefined {
+  const fromEnv = machine.env.BURROW_CONFIG === '' ? undefined : machine.env.BURROW_CONFIG
+  const named = wanted ?? fromEnv
+  const file = resolve(machine.workingDir, named ?? 'burrow.json')
+  const shownName = named ?? relative(machine.workingDir, file)
+  try {
+    // Editors on some systems begin a file with a byte order mark, which JSON does not know.
+    return { file, text: readFileSync(file, 'utf8').replace(/^\ufeff/, ''), shownName }
+  } catch (error) {
+    if (named === undefined && systemCodeOf(error) === 'ENOENT') return undefined
+    const origin = wanted !== undefined ? '--config' : fromEnv !== undefined ? '$BURROW_CONFIG' : 'it'
+    throw new Complaint('config', `Cannot read config "${shownName}": ${reasonOf(error)}; correct ${origin}, or make one with "burrow init"`, { cause: error })
+  }
+}
+
+function override(document: unknown, overrides: ConfigSource['overrides']): unknown {
+  if (!isObject(document) || overrides?.listen === undefined) return document
+  return { ...document, listen: overrides.listen }
+}
+
+/** Only what is written out counts: a password from the environment is not in the file. */
+function findWarnings(file: string | undefined, document: unknown): string[] {
+  if (file === undefined || (statSync(file).mode & 0o077) === 0) return []
+  const users = isObject(document) && Array.isArray(document.users) ? document.users : []
+  const holdsPasswords = users.some((user) => {
+    const text = typeof user === 'string' ? user : isObject(user) ? user.password : undefined
+    return typeof text === 'string' && !text.includes('$')
+  })
+  return holdsPasswords
+    ? [`Config "${file}" holds passwords and can be read by other users of this machine; run "chmod 600 ${file}", or use passwordHash or passwordFile`]
+    : []
+}
+
+function freeze<T>(value: T): T {
+  if (isObject(value)) Object.values(Object.freeze(value)).forEach(freeze)
+  return value
+}

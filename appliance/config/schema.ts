@@ -1,0 +1,234 @@
+/**
+ * The config file: every setting with its form, its default and its meaning. The one source of the types, of the checks and of `config.schema.json`.
+ * What concerns several settings at once is in cross-check.ts; what a setting's text means is in resolve.ts.
+ */
+import * as z from 'zod'
+
+import { parseByteSize } from './byte-size.ts'
+import { parseListenAddress } from './listen-address.ts'
+
+/** A check of one string: `undefined` when it is right, else what is wrong and what to do. */
+function text(check?: (value: string) => readonly [message: string, remedy: string] | undefined) {
+  return z.string().check((context) => {
+    const fault = check?.(context.value)
+    if (fault !== undefined) context.issues.push({ code: 'custom', input: context.value, message: fault[0], params: { remedy: fault[1] } })
+  })
+}
+
+const path = () =>
+  text((value) => {
+    if (value === '') return ['is empty', 'give a path']
+    if (value.includes('\0')) return ['holds a NUL character, which no path can', 'remove it']
+    return undefined
+  })
+
+const absolutePath = () =>
+  path().check(({ value, issues }) => {
+    if (!value.startsWith('/'))
+      issues.push({ code: 'custom', input: value, message: `("${value}") is not an absolute path`, params: { remedy: 'begin it with "/"' } })
+  })
+
+const listen = () =>
+  text((value) => {
+    const parsed = parseListenAddress(value)
+    if (!('refusal' in parsed)) return undefined
+    return [
+      `("${value}") ${parsed.refusal}`,
+      'use "127.0.0.1:8080", "[::1]:8080" or "unix:/path", and let a tunnel or a proxy on this machine bring the world in',
+    ]
+  })
+
+const seconds = (least: number, most: number) => z.int().min(least).max(most)
+
+const access = z.enum(['pull', 'push', 'admin'])
+
+// biome-ignore lint/suspicious/noControlCharactersInRegex: RFC 7617 forbids exactly these
+const controlCharacters = /[\u0000-\u001f\u007f]/
+
+const userName = () =>
+  text((value) => {
+    if (value === '') return ['is empty', 'give the user a name']
+    if (value.includes(':')) return ['has a colon, which ends the name in HTTP basic auth', 'choose a name without one']
+    if (controlCharacters.test(value)) return ['has a control character, which HTTP basic auth cannot carry', 'remove it']
+    return undefined
+  })
+
+const password = () => text(passwordFault)
+
+export function passwordFault(value: string): readonly [message: string, remedy: string] | undefined {
+  if (value === '') return ['is an empty password', 'give one, or remove the user']
+  if (controlCharacters.test(value)) return ['has a control character, which HTTP basic auth cannot carry', 'choose a password without one']
+  return undefined
+}
+
+const passwordHash = () =>
+  text((value) => {
+    const memoryKib = /^\$argon2id\$v=19\$m=(\d{1,8}),t=\d{1,4},p=\d{1,2}\$[A-Za-z0-9+/]{11,}\$[A-Za-z0-9+/]{16,}$/.exec(value)?.[1]
+    if (memoryKib === undefined || value.length > 127) return ['is not an argon2id hash', 'make one with "burrow hash-password"']
+    if (Number(memoryKib) > 1024 * 1024) return ['takes more than 1 GiB of memory for every check', 'make one with "burrow hash-password"']
+    return undefined
+  })
+
+const userObject = z
+  .strictObject({
+    name: userName().describe('The name in the netrc entry\'s "login". No colon. Unique.'),
+    // biome-ignore lint/suspicious/noTemplateCurlyInString: speaks of the config's own syntax
+    password: password().optional().describe('The password in clear. Better: "${NAME}" from the environment, "passwordFile" or "passwordHash".'),
+    passwordHash: passwordHash().optional().describe('An argon2id hash of the password, as "burrow hash-password" prints it.'),
+    passwordFile: path()
+      .optional()
+      .describe('A file that holds the password; one line break at its end is not part of it. "$CREDENTIALS_DIRECTORY/name" works under systemd.'),
+    access: z.array(access).min(1).default(['pull']).describe('What the user may do: "pull" store objects, "push" new ones, "admin"ister.'),
+    expires: z.iso.datetime({ offset: true }).optional().describe('From this instant on (ISO 8601 with a zone, "2027-01-31T00:00:00Z") the user is unknown.'),
+  })
+  .meta({ oneOf: [{ required: ['password'] }, { required: ['passwordHash'] }, { required: ['passwordFile'] }] })
+
+const userText = text((value) => {
+  const colon = value.indexOf(':')
+  if (colon < 1) return ['is not of the form "name:password"', 'write it so, or as an object with "name" and "passwordFile"']
+  if (controlCharacters.test(value)) return ['has a control character, which HTTP basic auth cannot carry', 'remove it']
+  return passwordFault(value.slice(colon + 1))
+})
+
+const store = z
+  .strictObject({
+    dir: absolutePath().default('/nix/store').describe('The store directory as clients know it; part of every store path and signature.'),
+    realDir: absolutePath().optional().describe('Where the files really lie, for a chroot or scratch store: "/mnt/box/nix/store". Default: "dir".'),
+    stateDir: absolutePath()
+      .optional()
+      .describe('Nix\'s own state directory. Default: "var/nix" beside the "store" folder of "realDir", so "/nix/var/nix" for the usual store.'),
+    database: absolutePath().optional().describe('Nix\'s SQLite database; read, never written. Default: "db/db.sqlite" in "stateDir".'),
+    logDir: absolutePath().optional().describe('Where Nix keeps build logs. Default: "var/log/nix" beside the "store" folder of "realDir".'),
+    daemonSocket: absolutePath()
+      .nullable()
+      .optional()
+      .describe(
+        'The Nix daemon\'s socket, by which paths are protected from garbage collection while they are fetched. null: do without. Default: "daemon-socket/socket" in "stateDir".',
+      ),
+  })
+  .describe('The Nix store that is served.')
+
+const signing = z
+  .strictObject({
+    keyFiles: z
+      .array(path())
+      .optional()
+      .describe(
+        'Secret keys as "nix key generate-secret" and "burrow keygen" write them; each adds a signature. Default: a key made at the first start and kept in the state directory. []: sign nothing.',
+      ),
+    name: text((value) => (/^[^\s:]+$/.test(value) ? undefined : ['is empty, or has a space or a colon', 'use a name like "cache.example.org-1"']))
+      .optional()
+      .describe('The name of the key in signatures, instead of the one in its file. Only with a single key.'),
+  })
+  .describe('The keys that sign what is served.')
+
+const compression = z
+  .union([
+    z.enum(['zstd', 'none']),
+    z.strictObject({ type: z.literal('zstd'), level: z.int().min(1).max(19).default(3).describe('1 is fastest, 19 smallest.') }),
+    z.strictObject({ type: z.literal('none') }),
+  ])
+  .describe('How NARs travel.')
+
+const larder = z
+  .strictObject({
+    dir: path().optional().describe('Default: "larder" in $CACHE_DIRECTORY if that is set, else in the state directory. Losing it loses only time.'),
+    maxBytes: z
+      .union([
+        z.int().min(0),
+        text((value) => (parseByteSize(value) === undefined ? [`("${value}") is not a size`, 'write "20 GiB", "500 MB" or a number of bytes'] : undefined)),
+      ])
+      .default('20 GiB')
+      .describe('The most it may hold; what was not used for longest goes first.'),
+  })
+  .describe('Compressed NARs kept on disk, so that each is compressed once.')
+
+const limits = z
+  .strictObject({
+    connections: z.int().min(1).max(1_000_000).default(4096).describe('Connections of all clients together; more are closed as they come.'),
+    concurrentNars: z.int().min(1).max(100_000).default(1024).describe('NARs being sent at once; more are asked to come again (503 with Retry-After).'),
+    headerBytes: z.int().min(4096).max(1_048_576).default(16_384).describe("Size of a request's header."),
+    headersSeconds: seconds(1, 600).default(20).describe("Time for a request's header to arrive whole."),
+    stallSeconds: seconds(5, 86_400).default(300).describe('A download of which the client takes nothing for so long is cut.'),
+    firstByteSeconds: seconds(1, 90)
+      .default(75)
+      .describe('How long a client that resumes a NAR waits for its compression before it is asked to come again (503). The edge gives up after 100 s.'),
+  })
+  .describe('Bounds on what clients can take.')
+
+const leases = z
+  .strictObject({
+    narInfoSeconds: seconds(30, 86_400).default(600).describe('After its narinfo was served a path is protected from garbage collection for so long.'),
+    maxPaths: z.int().min(1).max(10_000_000).default(100_000).describe('The most paths protected at once.'),
+  })
+  .describe('Protection against garbage collection between a narinfo and its NAR; needs the Nix daemon.')
+
+const log = z
+  .strictObject({
+    level: z.enum(['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent']).default('info').describe('"debug" shows every request.'),
+    format: z.enum(['auto', 'json', 'pretty']).default('auto').describe('"auto": pretty on a terminal, JSON lines elsewhere.'),
+  })
+  .describe('The log, on standard error.')
+
+export const configSchema = z
+  .strictObject({
+    $schema: z.string().optional().describe('Where this schema lies, for editors.'),
+    listen: listen().default('127.0.0.1:8080').describe('Where clients (the tunnel, or a proxy on this machine) connect: a loopback address or "unix:/path".'),
+    operator: listen()
+      .nullable()
+      .default(null)
+      .describe('A second loopback listener for /healthz, /readyz and /metrics, without authentication; never route it through a tunnel. null: none.'),
+    public: z.boolean().default(false).describe('true: everybody may pull. Without users this must be said.'),
+    users: z
+      .array(z.union([userText, userObject]))
+      .optional()
+      .describe('Who may use the cache: objects, or "name:password".'),
+    signing: signing.prefault({}),
+    priority: z.int().min(0).max(1_000_000).default(30).describe('Clients ask caches with a lower number first; cache.nixos.org has 40.'),
+    wantMassQuery: z.boolean().default(true).describe('Whether clients should ask here for everything they build.'),
+    store: store.prefault({}),
+    compression: compression.default('zstd'),
+    larder: z
+      .union([z.literal(false), larder])
+      .prefault({})
+      .describe('Compressed NARs kept on disk. false: compress for every client anew.'),
+    state: z
+      .strictObject({
+        dir: path()
+          .optional()
+          .describe(
+            'Where the key and other lasting secrets are kept (mode 0700). Default: $STATE_DIRECTORY, else $XDG_STATE_HOME/burrow, else ~/.local/state/burrow.',
+          ),
+      })
+      .prefault({})
+      .describe('What Burrow itself must remember.'),
+    indexPage: z
+      .union([z.boolean(), path()])
+      .default(true)
+      .describe('What "/" shows: true for the page that tells how to use the cache, the path of an HTML or text file, or false for 404.'),
+    edgeCache: z.enum(['deny', 'allow']).default('deny').describe('"allow" lets the edge keep copies; only for a public cache.'),
+    log: log.prefault({}),
+    limits: limits.prefault({}),
+    leases: leases.prefault({}),
+  })
+  .meta({
+    title: 'Burrow',
+    // biome-ignore lint/suspicious/noTemplateCurlyInString: speaks of the config's own syntax
+    description: 'Configuration of Burrow, a private Nix binary cache. Strings may hold $NAME, ${NAME}, ${NAME:-default} and $$ (a dollar sign).',
+  })
+
+/** The file as it may be written, defaults filled in. */
+export type ConfigFile = z.output<typeof configSchema>
+
+/** JSON Schema (draft 2020-12) of the file as it may be written, with variables in its strings. */
+export function toJsonSchema(): z.core.JSONSchema.BaseSchema {
+  return z.toJSONSchema(configSchema, {
+    io: 'input',
+    override({ jsonSchema }) {
+      const { enum: words, format, pattern, ...rest } = jsonSchema
+      if (jsonSchema.type !== 'string' || (words === undefined && format === undefined)) return
+      for (const key of Object.keys(jsonSchema)) delete jsonSchema[key]
+      Object.assign(jsonSchema, rest, { anyOf: [words === undefined ? { format, pattern } : { enum: words }, { pattern: '\\$' }] })
+    },
+  })
+}

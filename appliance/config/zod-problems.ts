@@ -1,0 +1,125 @@
+/** What zod found wrong, in the words of this program: where, what, and what to do about it. */
+import type { core } from 'zod'
+
+import { findNearest } from './did-you-mean.ts'
+import { type Path, type Problem, toPointer, valueAt } from './problem.ts'
+import { toJsonSchema } from './schema.ts'
+
+type Issue = core.$ZodIssue
+
+export function toProblems(issues: readonly Issue[], document: unknown): Problem[] {
+  return issues.flatMap((issue) => toProblem(issue, [], document))
+}
+
+function toProblem(issue: Issue, parent: Path, document: unknown): Problem[] {
+  const path = [...parent, ...issue.path]
+  if (issue.code === 'invalid_union') return toUnionProblems(issue, path, document)
+  if (issue.code === 'unrecognized_keys') return issue.keys.map((key) => toUnknownKey(path, key))
+  return [{ pointer: toPointer(path), ...describe(issue, valueAt(document, path)) }]
+}
+
+/** Of the forms a setting may take, the one that was meant is the one of the right kind; its problems are told and not the others'. */
+function toUnionProblems(issue: core.$ZodIssueInvalidUnion, path: Path, document: unknown): Problem[] {
+  const meant = issue.errors.filter((branch) => !branch.some(isWrongKind))
+  const [only, ...others] = meant
+  if (only !== undefined && others.length === 0) return only.flatMap((inner) => toProblem(inner, path, document))
+  // Several objects: the one whose "type" is right.
+  const discriminated = meant.filter((branch) => !branch.some(({ code, path: [key] }) => code === 'invalid_value' && key === 'type'))
+  if (discriminated[0] !== undefined) return discriminated[0].flatMap((inner) => toProblem(inner, path, document))
+  const wanted = [...new Set(issue.errors.flat().filter(isAtTop).map(wantedBy))]
+  const pointer = toPointer(path)
+  if (meant.length > 0)
+    return [{ pointer: `${pointer}/type`, message: 'is none of the known ones', remedy: `see the setting's description in config.schema.json` }]
+  return [{ pointer, message: `is ${kindOf(valueAt(document, path))}`, remedy: `give ${wanted.join(' or ')}` }]
+}
+
+const isAtTop = (issue: Issue) => issue.path.length === 0
+const isWrongKind = (issue: Issue) => isAtTop(issue) && (issue.code === 'invalid_type' || issue.code === 'invalid_value')
+
+function describe(issue: Issue, value: unknown): Omit<Problem, 'pointer'> {
+  switch (issue.code) {
+    case 'invalid_type':
+      if (value === undefined) return { message: 'is missing', remedy: `give ${wantedBy(issue)}` }
+      return { message: `is ${kindOf(value)}`, remedy: `give ${wantedBy(issue)}` }
+    case 'invalid_value': {
+      const nearest = typeof value === 'string' ? findNearest(value, issue.values.map(String)) : undefined
+      return {
+        message: `(${JSON.stringify(value)}) is none of the known values`,
+        remedy: nearest === undefined ? `give ${wantedBy(issue)}` : `did you mean "${nearest}"?`,
+      }
+    }
+    case 'too_small':
+      if (issue.origin === 'array') return { message: 'is an empty list', remedy: 'give at least one value, or remove it' }
+      return { message: `(${String(value)}) is too small`, remedy: `give at least ${issue.minimum}` }
+    case 'too_big':
+      return { message: `(${String(value)}) is too large`, remedy: `give at most ${issue.maximum}` }
+    case 'invalid_format':
+      return { message: `(${JSON.stringify(value)}) is not a date and time with its zone`, remedy: 'write it like "2027-01-31T00:00:00Z"' }
+    case 'custom':
+      return { message: issue.message, remedy: String(issue.params?.remedy) }
+    default:
+      return { message: 'is not valid', remedy: 'see its description in config.schema.json' }
+  }
+}
+
+const kinds: Readonly<Record<string, string>> = {
+  string: 'a string',
+  number: 'a number',
+  int: 'a whole number',
+  boolean: 'true or false',
+  array: 'a list in brackets',
+  object: 'an object in braces',
+  null: 'null',
+}
+
+function wantedBy(issue: Issue): string {
+  if (issue.code === 'invalid_type') return kinds[issue.expected] ?? issue.expected
+  if (issue.code === 'invalid_value') return issue.values.map((value) => JSON.stringify(value)).join(' or ')
+  return 'a string'
+}
+
+function kindOf(value: unknown): string {
+  if (value === null) return 'null'
+  if (Array.isArray(value)) return 'a list'
+  if (typeof value === 'boolean') return String(value)
+  if (typeof value === 'number' && !Number.isInteger(value)) return 'not a whole number'
+  return kinds[typeof value] ?? typeof value
+}
+
+/** Settings of Eris that have no namesake here, and where their meaning went. */
+const fromEris: Readonly<Record<string, string>> = {
+  '/proxy': 'remove it: the client address the tunnel names is believed whenever the peer is on this machine',
+  '/status': 'use "operator": a second loopback listener with /metrics, /healthz and /readyz',
+  '/workers': 'remove it: one process answers all clients and packs in threads of its own',
+  '/clients': 'use "limits": { "connections": … }',
+  '/upstream': "remove it and name the other cache as a further substituter in the clients' nix.conf",
+  '/signing/host': 'use "name"',
+  '/signing/private': 'use "keyFiles": ["…"]',
+}
+
+function toUnknownKey(path: Path, key: string): Problem {
+  const pointer = toPointer([...path, key])
+  const pattern = fromEris[pointer]
+  const known = settingsAt(path)
+  const nearest = findNearest(key, known)
+  const remedy = pattern ?? (nearest === undefined ? `remove it; known here: ${known.join(', ')}` : `did you mean "${nearest}"?`)
+  return { pointer, message: 'is not a setting', remedy, isAboutKey: true }
+}
+
+interface SchemaNode {
+  readonly properties?: Readonly<Record<string, SchemaNode>>
+  readonly items?: SchemaNode
+  readonly anyOf?: readonly SchemaNode[]
+}
+
+function settingsAt(path: Path): string[] {
+  let nodes: readonly SchemaNode[] = formsOf(toJsonSchema() as SchemaNode)
+  for (const part of path) {
+    nodes = nodes.flatMap((node) => formsOf(typeof part === 'number' ? node.items : node.properties?.[String(part)]))
+  }
+  return [...new Set(nodes.flatMap((node) => Object.keys(node.properties ?? {})))]
+}
+
+function formsOf(node: SchemaNode | undefined): readonly SchemaNode[] {
+  return node === undefined ? [] : [node, ...(node.anyOf ?? []).flatMap(formsOf)]
+}

@@ -1,0 +1,54 @@
+/** A line of the log for people: `14:03:07.218 WARN  Cannot read store database  reason="it does not exist"`. */
+
+const colours: Readonly<Record<string, string>> = { trace: '90', debug: '90', info: '32', warn: '33', error: '31', fatal: '41' }
+
+/** `line` is a JSON line of the log; anything else is returned as it is. Ends with a line break. */
+export function formatLogLine(line: string, { isColoured }: { readonly isColoured: boolean }): string {
+  const record = parseRecord(line)
+  if (record === undefined) return line.endsWith('\n') ? line : `${line}\n`
+  const { time, level, msg, err, ...fields } = record
+  const paint = (code: string, text: string) => (isColoured ? `\u001b[${code}m${text}\u001b[0m` : text)
+  const label = String(level)
+  const parts = [paint('90', clockTime(time)), paint(colours[label] ?? '0', label.toUpperCase().padEnd(5)), printable(String(msg ?? ''))]
+  const details = Object.entries(fields).map(([key, value]) => `${paint('36', key)}=${formatValue(value)}`)
+  return `${parts.join(' ')}${details.length === 0 ? '' : `  ${details.join(' ')}`}${formatError(err)}\n`
+}
+
+function parseRecord(line: string): Record<string, unknown> | undefined {
+  try {
+    const record: unknown = JSON.parse(line)
+    return typeof record === 'object' && record !== null ? (record as Record<string, unknown>) : undefined
+  } catch {
+    return undefined
+  }
+}
+
+function clockTime(time: unknown): string {
+  const date = new Date(String(time))
+  if (Number.isNaN(date.getTime())) return '--:--:--.---'
+  const two = (value: number) => String(value).padStart(2, '0')
+  return `${two(date.getHours())}:${two(date.getMinutes())}:${two(date.getSeconds())}.${String(date.getMilliseconds()).padStart(3, '0')}`
+}
+
+function formatValue(value: unknown): string {
+  if (typeof value === 'string' && /^[\w./:@+-]+$/.test(value)) return value
+  return printable(JSON.stringify(value) ?? 'undefined')
+}
+
+/** What strangers sent must not move the cursor or ring the bell. */
+function printable(text: string): string {
+  // biome-ignore lint/suspicious/noControlCharactersInRegex: these are what is replaced
+  return text.replaceAll(/[\u0000-\u001f\u007f-\u009f\u2028\u2029]/g, (character) => `\\u${character.charCodeAt(0).toString(16).padStart(4, '0')}`)
+}
+
+function formatError(error: unknown): string {
+  if (typeof error !== 'object' || error === null) return ''
+  const { stack, message } = error as { stack?: unknown; message?: unknown }
+  const text = typeof stack === 'string' ? stack : String(message ?? '')
+  return text === ''
+    ? ''
+    : `\n${text
+        .split('\n')
+        .map((line) => `    ${printable(line)}`)
+        .join('\n')}`
+}

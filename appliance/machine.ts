@@ -1,0 +1,37 @@
+/**
+ * The machine as the rest of the appliance sees it: what `process` knows, handed in by `main.ts`, so that a test can hand in another.
+ */
+import type { Readable, Writable } from 'node:stream'
+
+export type Environment = Readonly<Record<string, string | undefined>>
+
+export type SignalName = 'SIGTERM' | 'SIGINT' | 'SIGHUP'
+
+export interface TerminalInput extends Readable {
+  readonly isTTY?: boolean
+  setRawMode?(isRaw: boolean): unknown
+}
+
+export interface TerminalOutput extends Writable {
+  readonly isTTY?: boolean
+}
+
+export interface Machine {
+  /** Arguments after the program's own name. */
+  readonly args: readonly string[]
+  readonly env: Environment
+  readonly workingDir: string
+  readonly homeDir: string
+  readonly hostName: string
+  /** Of the zstd inside Node: what it compresses depends on it. */
+  readonly zstdVersion: string
+  /** Effective user; `undefined` where the system has no such thing. */
+  readonly userId: number | undefined
+  readonly stdin: TerminalInput
+  readonly stdout: TerminalOutput
+  readonly stderr: TerminalOutput
+  /** Takes the signal's default action away until the returned function is called. */
+  onSignal(signal: SignalName, listener: () => void): () => void
+  /** Ends the program at once, whatever is under way. */
+  exit(code: number): never
+}

@@ -1,0 +1,44 @@
+#!/usr/bin/env -S node --disable-warning=ExperimentalWarning
+/** `burrow`: argv in, exit code out. The only place that knows the process. */
+import { homedir, hostname } from 'node:os'
+import process from 'node:process'
+
+import type { Machine } from './machine.ts'
+
+// Whatever is created is the user's alone, unless somebody says otherwise.
+process.umask(0o077)
+
+const machine: Machine = {
+  args: process.argv.slice(2),
+  env: process.env,
+  workingDir: process.cwd(),
+  homeDir: homedir(),
+  hostName: hostname(),
+  zstdVersion: process.versions.zstd ?? '0',
+  userId: process.geteuid?.(),
+  stdin: process.stdin,
+  stdout: process.stdout,
+  stderr: process.stderr,
+  onSignal(signal, listener) {
+    process.on(signal, listener)
+    return () => process.off(signal, listener)
+  },
+  exit: (code) => process.exit(code),
+}
+
+// A reader that went away (`burrow … | head`, a journal that restarts) is no reason to stop serving.
+for (const output of [process.stdout, process.stderr]) {
+  output.on('error', (error: NodeJS.ErrnoException) => {
+    if (error.code !== 'EPIPE') throw error
+  })
+}
+
+const [major = 0] = process.versions.node.split('.').map(Number)
+if (major < 24) {
+  process.stderr.write(`Cannot run on Node ${process.versions.node}: Burrow needs Node 24 or newer\n`)
+  process.exitCode = 1
+} else {
+  // Not before: older Nodes lack modules that are imported there.
+  const { runCommandLine } = await import('./cli.ts')
+  process.exitCode = await runCommandLine(machine)
+}
