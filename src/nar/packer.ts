@@ -2,8 +2,16 @@
  * NARs made on demand in a worker thread, so that the thread which answers requests never waits for a disk or a hash.
  * This file is the contract and the facade; `packer-worker.ts` is the other side.
  */
+import { availableParallelism } from 'node:os'
 import type { ChunkReader } from '../chunks.ts'
+import { Fault } from '../faults.ts'
+import { type Log, silentLog } from '../log.ts'
+import { FillTask } from './fill-task.ts'
+import { ListTask } from './list-task.ts'
 import type { NarListing } from './listing.ts'
+import { NarDelivery } from './nar-delivery.ts'
+import type { JobRequest } from './packer-messages.ts'
+import { PackerThread } from './packer-thread.ts'
 
 /** Which NAR is meant, and what it must turn out to be. */
 export interface NarRequest {
@@ -28,6 +36,16 @@ export interface CompressedNar {
   readonly fileSize: number
 }
 
+/** What a finished `Fill` tells. */
+export interface FilledNar extends CompressedNar {
+  /** False when the file could not be written to its end (full disk, I/O error) and was removed: the compression went on only to learn the hash and size. */
+  readonly wasWritten: boolean
+  /** Why it was not written: for the log. */
+  readonly unwritable?: string
+  /** The compressed NAR itself, when it is at most 64 KiB. */
+  readonly bytes?: Uint8Array
+}
+
 /** A compression that writes to a file as it goes. */
 export interface Fill {
   /** Bytes of the file that can be read by others so far; only grows. */
@@ -36,18 +54,18 @@ export interface Fill {
   onProgress(listener: () => void): () => void
   /**
    * Settles at the end. Resolves after hash and size of the NAR were found right and the file was fsynced: then, and only then, may the file be published.
-   * `wasWritten` is false when the file could not be written to its end (full disk, I/O error): the compression went on only to learn the hash and size.
-   * Rejects with a Fault (nar-…, abandoned).
+   * Rejects with a Fault (nar-…, abandoned, busy) after the file was removed.
    */
-  readonly done: Promise<CompressedNar & { readonly wasWritten: boolean }>
+  readonly done: Promise<FilledNar>
   /** Gives the work up; `done` rejects with `abandoned`. */
   abandon(): void
 }
 
 export interface Packer extends AsyncDisposable {
   /**
-   * The bytes of the uncompressed NAR, or of a range of it, found by seeking. A whole NAR is hashed while it is packed and its last chunk is held back
-   * until the hash is found right; of a range every file's size is checked. Rejections: nar-mismatch, nar-changed, nar-unreadable, abandoned.
+   * The bytes of the uncompressed NAR, or of a range of it (not an empty one), found by seeking. A whole NAR is hashed while it is packed and its last chunk is
+   * held back until the hash is found right; of a range every file's size is checked. Rejections: nar-mismatch, nar-changed, nar-unreadable, busy, abandoned.
+   * Chunks handed out stay valid after `close`, until their `release`.
    */
   openNar(nar: NarRequest, range?: ByteRange): ChunkReader
 
@@ -60,6 +78,73 @@ export interface Packer extends AsyncDisposable {
   /** Compresses into `tempFile` (created exclusively, 0600). Many may be under way; they share the processor in turns. */
   fill(nar: NarRequest, level: number, tempFile: string): Fill
 
-  /** The listing of a store object with narOffsets (the `.ls` file's root). Rejects with nar-changed, nar-unreadable. */
+  /** The listing of a store object with narOffsets (the `.ls` file's root). Rejects with nar-changed, nar-unreadable, busy, abandoned. */
   list(realPath: string): Promise<NarListing>
+
+  /** The whole `.ls` file, as JSON: spares the caller's thread the parsing of what it only sends on. */
+  listJson(realPath: string): Promise<Uint8Array>
+}
+
+export interface PackerOptions {
+  readonly log?: Log
+  /** Compression steps at once. By default one for each core, at most 3: libuv's pool has 4 threads, and files are read there too. */
+  readonly compressors?: number
+  /** Readers (`openNar`, `openCompressedNar`) at once; one more gets the fault `busy`. */
+  readonly maxReaders?: number
+}
+
+/** Starts the packing thread. It keeps the process alive only while there is work. */
+export function openPacker(options: PackerOptions = {}): Packer {
+  return new ThreadPacker(options)
+}
+
+class ThreadPacker implements Packer {
+  readonly #thread: PackerThread
+  readonly #maxReaders: number
+  #readers = 0
+
+  constructor({ log = silentLog, compressors = Math.min(availableParallelism(), 3), maxReaders = 4096 }: PackerOptions) {
+    this.#thread = new PackerThread(log, compressors)
+    this.#maxReaders = maxReaders
+  }
+
+  openNar(nar: NarRequest, range: ByteRange = { start: 0, end: nar.narSize }): ChunkReader {
+    requireRange(range, nar.narSize)
+    return this.#deliver((job) => ({ kind: 'raw', job, nar, ...range }))
+  }
+
+  openCompressedNar(nar: NarRequest, level: number, range: ByteRange = { start: 0, end: Number.MAX_SAFE_INTEGER }): ChunkReader {
+    requireRange(range, Number.MAX_SAFE_INTEGER)
+    return this.#deliver((job) => ({ kind: 'compressed', job, nar, level, ...range }))
+  }
+
+  fill(nar: NarRequest, level: number, tempFile: string): Fill {
+    return new FillTask(this.#thread, nar, level, tempFile)
+  }
+
+  async list(realPath: string): Promise<NarListing> {
+    const { root } = JSON.parse(Buffer.from(await this.listJson(realPath)).toString()) as { readonly root: NarListing }
+    return root
+  }
+
+  listJson(realPath: string): Promise<Uint8Array> {
+    return new ListTask(this.#thread, realPath).done
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.#thread.close()
+  }
+
+  #deliver(toRequest: (job: number) => JobRequest): ChunkReader {
+    const delivery = new NarDelivery(this.#thread, () => this.#readers--)
+    this.#readers++
+    if (this.#readers > this.#maxReaders) delivery.fail(new Fault('busy', `Cannot pack for more than ${this.#maxReaders} readers at once; try again later`))
+    else delivery.begin(toRequest)
+    return delivery
+  }
+}
+
+function requireRange({ start, end }: ByteRange, size: number): void {
+  const isRange = Number.isSafeInteger(start) && Number.isSafeInteger(end) && start >= 0 && start < end && end <= size
+  if (!isRange) throw new RangeError(`Cannot pack the range ${start} to ${end} of ${size} bytes`)
 }

@@ -1,0 +1,74 @@
+/**
+ * The packing thread: takes requests, gives turns to the jobs, sends what comes of them. Started by `packer-thread.ts`.
+ */
+import { parentPort, workerData } from 'node:worker_threads'
+import { CompressJob, type CompressJobParts } from './compress-job.ts'
+import { Compressors } from './compressor.ts'
+import { FileSink } from './file-sink.ts'
+import { LayoutMemory } from './layout-memory.ts'
+import { ListJob } from './list-job.ts'
+import { NarSource } from './nar-source.ts'
+import { Outbox } from './outbox.ts'
+import { Outlet, Outlets } from './outlet.ts'
+import { OutletSink } from './outlet-sink.ts'
+import type { NarRequest } from './packer.ts'
+import type { PackerRequest, PackerThreadData } from './packer-messages.ts'
+import { RawJob } from './raw-job.ts'
+import { Slots } from './slots.ts'
+import { type Job, Turns } from './turns.ts'
+
+if (!parentPort) throw new Error('Cannot run packer-worker as a program: it is the thread that packer-thread starts')
+const port = parentPort
+const { memory, compressors: compressorCount } = workerData as PackerThreadData
+
+const outbox = new Outbox(port)
+const outlets = new Outlets(memory, new Slots(memory.byteLength), outbox)
+const layouts = new LayoutMemory()
+const compressors = new Compressors(compressorCount)
+const turns = new Turns()
+const jobs = new Map<number, Job>()
+
+function accept(request: PackerRequest): void {
+  switch (request.kind) {
+    case 'raw':
+      return begin(request.job, (over) => new RawJob(turns, outlets, request.job, new NarSource(layouts, request.nar, request.start, request.end), over))
+    case 'compressed':
+      return begin(request.job, (over) => {
+        const wake = () => turns.wake(job)
+        const sink = new OutletSink(new Outlet(outlets, request.job, wake), outbox, request.start, request.end, wake)
+        const job = new CompressJob(partsOf(request.nar, request.level), sink, over)
+        return job
+      })
+    case 'fill':
+      return begin(request.job, (over) => {
+        const sink = new FileSink(request.job, request.tempFile, outbox, () => turns.wake(job))
+        const job = new CompressJob(partsOf(request.nar, request.level), sink, over)
+        return job
+      })
+    case 'list':
+      return begin(request.job, (over) => new ListJob({ layouts, outbox, job: request.job, realPath: request.realPath }, over))
+    case 'drop':
+      return jobs.get(request.job)?.drop()
+    case 'free':
+      for (const at of request.slots) outlets.give(at)
+      return
+    case 'close':
+      // What is still under way in libuv's pool ends first; then nothing keeps the thread.
+      for (const job of [...jobs.values()]) job.drop()
+      port.close()
+  }
+}
+
+function begin(id: number, create: (over: () => void) => Job): void {
+  const job = create(() => jobs.delete(id))
+  jobs.set(id, job)
+  turns.wake(job)
+}
+
+function partsOf(nar: NarRequest, level: number): CompressJobParts {
+  return { turns, compressors, source: new NarSource(layouts, nar), narSize: nar.narSize, level }
+}
+
+port.on('message', (requests: readonly PackerRequest[]) => {
+  for (const request of requests) accept(request)
+})

@@ -1,0 +1,62 @@
+/**
+ * The packer's scheduler: jobs that can go on take turns, round robin. A turn is bounded by the job (bytes and a deadline), a round here; between rounds the
+ * event loop runs, so that new jobs and freed slots come in and what was packed goes out.
+ */
+
+/** again: it can go on at once. wait: something will wake it. over: it is finished. */
+export type TurnResult = 'again' | 'wait' | 'over'
+
+export interface Job {
+  /** Works until about `deadline` (of `performance.now()`) or `turnBytes`. Never throws. */
+  turn(deadline: number): TurnResult
+  /** Gives up and frees everything. */
+  drop(): void
+}
+
+/** What a job reads, or writes, in one turn at most. */
+export const turnBytes = 512 * 1024
+const turnMs = 2
+const roundMs = 4
+/** The bytes that one message to the answering thread stands for: it writes them to sockets in one go. */
+const roundBytes = 512 * 1024
+
+export class Turns {
+  #ring: Job[] = []
+  readonly #queued = new Set<Job>()
+  #isScheduled = false
+  #bytes = 0
+
+  wake(job: Job): void {
+    if (this.#queued.has(job)) return
+    this.#queued.add(job)
+    this.#ring.push(job)
+    this.#schedule()
+  }
+
+  /** Told by jobs what they have done in their turn. */
+  charge(bytes: number): void {
+    this.#bytes += bytes
+  }
+
+  #schedule(): void {
+    if (this.#isScheduled) return
+    this.#isScheduled = true
+    setImmediate(() => this.#round())
+  }
+
+  #round(): void {
+    this.#isScheduled = false
+    this.#bytes = 0
+    let now = performance.now()
+    const end = now + roundMs
+    let taken = 0
+    while (taken < this.#ring.length && now < end && this.#bytes < roundBytes) {
+      const job = this.#ring[taken++]!
+      this.#queued.delete(job)
+      if (job.turn(now + turnMs) === 'again') this.wake(job)
+      now = performance.now()
+    }
+    this.#ring.splice(0, taken)
+    if (this.#ring.length > 0) this.#schedule()
+  }
+}
