@@ -1,0 +1,25 @@
+/** Every measure, in the order of the table. */
+import type { Measure } from '../measure.ts'
+import { closureCopy, wireBytes } from './closure.ts'
+import { slowReaders, startUp } from './footprint.ts'
+import { latencyWhileCompressing, latencyWhileStreaming } from './latency.ts'
+import { narInfoRate } from './narinfo.ts'
+import { larderNars, rawHugeFile1, rawHugeFile4, rawNars, smallLarderNars } from './nars.ts'
+import { firstFetch, tinyFiles } from './packing.ts'
+
+export const measures: readonly Measure[] = [
+  narInfoRate,
+  larderNars,
+  smallLarderNars,
+  rawHugeFile1,
+  rawHugeFile4,
+  rawNars,
+  tinyFiles,
+  firstFetch,
+  closureCopy,
+  wireBytes,
+  latencyWhileStreaming,
+  latencyWhileCompressing,
+  slowReaders,
+  startUp,
+]
