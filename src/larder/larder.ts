@@ -57,3 +57,5 @@ export interface LarderStats {
   /** Why nothing can be kept at the moment, if so. */
   readonly unwritable: string | undefined
 }
+
+export { type LarderOptions, openLarder } from './open-larder.ts'

@@ -1,0 +1,111 @@
+/**
+ * Kept files of earlier runs are read once in the background and compared with the hash in their name, while their first readers are already being served:
+ * disks rot, and a reader gets its last chunk only when all of the file was found right. The shortest files go first, so that nobody waits behind one of gigabytes.
+ */
+import { createHash } from 'node:crypto'
+
+import { Fault } from '../faults.ts'
+import { encodeNix32 } from '../nix/nix32.ts'
+import type { OpenFile } from './open-files.ts'
+import type { KeptFile } from './shelf.ts'
+import { Changes, type Outcome } from './source.ts'
+
+/** One to read while the other's hash is computed. */
+const maxRunning = 2
+/** A turn of hashing this much takes less than a millisecond even without instructions for it, so that other requests are not held up. */
+const stepBytes = 256 * 1024
+
+export class Check {
+  readonly changes = new Changes()
+  outcome: Outcome | undefined
+
+  end(outcome: Outcome): void {
+    this.outcome ??= outcome
+    this.changes.announce()
+  }
+}
+
+interface Task {
+  readonly kept: KeptFile
+  readonly file: OpenFile
+  readonly check: Check
+}
+
+export class Checks {
+  readonly #onDamaged: (kept: KeptFile, cause: unknown) => Fault
+  readonly #waiting: Task[] = []
+  readonly #running = new Set<Promise<void>>()
+  #isStopped = false
+
+  /** `onDamaged` takes the file out of service and returns the fault for its readers. */
+  constructor(onDamaged: (kept: KeptFile, cause: unknown) => Fault) {
+    this.#onDamaged = onDamaged
+  }
+
+  /** Starts or joins the check of this file. */
+  start(kept: KeptFile, file: OpenFile): Check {
+    if (kept.check !== undefined) return kept.check
+    const check = new Check()
+    kept.check = check
+    this.#waiting.push({ kept, file: file.retain(), check })
+    this.#startNext()
+    return check
+  }
+
+  /** Gives up every check and waits until none reads any more. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#isStopped = true
+    for (const task of this.#waiting.splice(0)) this.#finish(task, stopped())
+    await Promise.all(this.#running)
+  }
+
+  #startNext(): void {
+    if (this.#running.size >= maxRunning || this.#waiting.length === 0) return
+    let shortest = 0
+    for (let at = 1; at < this.#waiting.length; at++) {
+      if (this.#waiting[at]!.kept.fileSize < this.#waiting[shortest]!.kept.fileSize) shortest = at
+    }
+    const [task] = this.#waiting.splice(shortest, 1)
+    const running = this.#run(task!).then(() => {
+      this.#running.delete(running)
+      this.#startNext()
+    })
+    this.#running.add(running)
+  }
+
+  async #run(task: Task): Promise<void> {
+    const { kept, file } = task
+    try {
+      const found = await this.#hash(file, kept.fileSize)
+      if (found === undefined) return this.#finish(task, stopped())
+      if (found !== kept.fileHash) throw new Error(`Its bytes hash to ${found}`)
+      kept.isChecked = true
+      this.#finish(task, { kind: 'whole', size: kept.fileSize })
+    } catch (error) {
+      this.#finish(task, { kind: 'fault', fault: this.#onDamaged(kept, error) })
+    }
+  }
+
+  async #hash(file: OpenFile, size: number): Promise<string | undefined> {
+    const hash = createHash('sha256')
+    const buffer = Buffer.allocUnsafeSlow(Math.min(stepBytes, size))
+    for (let position = 0; position < size; ) {
+      if (this.#isStopped) return undefined
+      const length = Math.min(buffer.length, size - position)
+      if ((await file.read(buffer, length, position)) < length) throw new Error('It is shorter than its name says')
+      hash.update(buffer.subarray(0, length))
+      position += length
+    }
+    return encodeNix32(hash.digest())
+  }
+
+  #finish({ kept, file, check }: Task, outcome: Outcome): void {
+    kept.check = undefined
+    file.release()
+    check.end(outcome)
+  }
+}
+
+function stopped(): Outcome {
+  return { kind: 'fault', fault: new Fault('abandoned', 'Cannot check a kept file: the larder is closing') }
+}

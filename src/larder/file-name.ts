@@ -1,0 +1,79 @@
+/**
+ * The names in a larder's directory. A kept file carries all that is known of it:
+ *   0n8w…(52).zstd-3-1.5.7.1k2f…(52).48213     <NAR hash>.<recipe>.<file hash>.<file size>
+ * with hashes in Nix32 and without `sha256:`. Everything else of ours is a temporary (`tmp-<random>`), the lock, or the directory's tag.
+ */
+
+/** The parts of a kept file's name; hashes bare, without `sha256:`. */
+export interface KeptName {
+  readonly narHash: string
+  readonly recipe: string
+  readonly fileHash: string
+  readonly fileSize: number
+}
+
+const hashLength = 52
+const keptName = /^[0-9a-df-np-sv-z]{52}\.zstd-[1-9]\d?-[0-9a-z][0-9a-z.-]{0,30}\.[0-9a-df-np-sv-z]{52}\.[1-9]\d{0,14}$/
+const tempName = /^(?:tmp|burrow-larder\.lock)-[0-9a-z]{8,64}$/
+
+/** One lock a directory, held as long as the process lives: see `lock.ts`. */
+export const lockName = 'burrow-larder.lock'
+/** Tells backup programs that this directory can be made anew, and Burrow that it is a larder (https://bford.info/cachedir/). */
+export const tagName = 'CACHEDIR.TAG'
+
+export function parseKeptName(name: string): KeptName | undefined {
+  if (!keptName.test(name)) return undefined
+  const sizeAt = name.lastIndexOf('.') + 1
+  const fileHashAt = sizeAt - 1 - hashLength
+  return {
+    narHash: name.slice(0, hashLength),
+    recipe: name.slice(hashLength + 1, fileHashAt - 1),
+    fileHash: name.slice(fileHashAt, sizeAt - 1),
+    fileSize: Number(name.slice(sizeAt)),
+  }
+}
+
+export function formatKeptName({ narHash, recipe, fileHash, fileSize }: KeptName): string {
+  return `${narHash}.${recipe}.${fileHash}.${fileSize}`
+}
+
+/**
+ * `zstd-<level>-<zstd version>`.
+ * @throws {RangeError} when level or version are not what zstd knows: a bug of the caller, whose values come from a checked configuration.
+ */
+export function formatRecipe(level: number, zstdVersion: string): string {
+  if (!Number.isInteger(level) || level < 1 || level > 22) throw new RangeError(`Cannot name a recipe for level "${level}": it must be 1 to 22`)
+  if (!/^\d[0-9a-z.-]{0,23}$/.test(zstdVersion)) throw new RangeError(`Cannot name a recipe for zstd "${zstdVersion}": that is not a version number`)
+  return `zstd-${level}-${zstdVersion}`
+}
+
+/** True for what a run of Burrow leaves behind when it is killed. */
+export function isTempName(name: string): boolean {
+  return tempName.test(name)
+}
+
+/** Names nobody else would give: a directory that holds one is a larder. */
+export function isTellingName(name: string): boolean {
+  return name.startsWith(lockName) || keptName.test(name)
+}
+
+export function isOurName(name: string): boolean {
+  return name === tagName || isTempName(name) || isTellingName(name)
+}
+
+/** What file systems and network disks put into an empty directory by themselves says nothing on whose it is. */
+export function isNeutralName(name: string): boolean {
+  return name.startsWith('.') || name === 'lost+found' || name === '@eaDir'
+}
+
+/** `sha256:<52>` to the bare hash that names files and is the key of every map here. */
+export function toBareHash(hash: string): string {
+  return hash.slice('sha256:'.length)
+}
+
+/** Disk space of a file of so many bytes: file systems give whole blocks, and 100,000 small files make that count. */
+export function toDiskBytes(size: number): number {
+  return Math.ceil(size / blockBytes) * blockBytes
+}
+
+const blockBytes = 4096

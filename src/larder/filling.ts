@@ -1,0 +1,252 @@
+/**
+ * One compression into the larder, from the first request to the published file, and the growing file its readers share. However many ask, there is one;
+ * no reader holds it back, and it goes on when all of them have left, since whoever was cut off comes back for the rest.
+ *
+ *   waiting for its turn and for room → growing → whole → published
+ *                                     ↘ unkept (no room, disk full): readers go on alone      ↘ fault
+ */
+import { Fault } from '../faults.ts'
+import type { CompressedNar, Fill, FilledNar, NarRequest, Packer } from '../nar/packer.ts'
+import type { Directory } from './directory.ts'
+import { formatKeptName, type KeptName, toBareHash } from './file-name.ts'
+import type { KnownSizes } from './known-sizes.ts'
+import type { OpenFile, OpenFiles } from './open-files.ts'
+import type { Room } from './room.ts'
+import type { KeptFile, Shelf } from './shelf.ts'
+import type { SmallNars } from './small-nars.ts'
+import { Changes, type Outcome, type Source } from './source.ts'
+import type { Turns } from './turns.ts'
+import type { Writability } from './writability.ts'
+
+/** Readers get whole pieces of the growing file, and never its last byte before the end. */
+const pieceBytes = 64 * 1024
+
+/** What a compression needs around it. */
+export interface Kitchen {
+  readonly packer: Packer
+  readonly level: number
+  readonly recipe: string
+  readonly directory: Directory
+  readonly shelf: Shelf
+  readonly room: Room
+  readonly files: OpenFiles
+  readonly small: SmallNars
+  readonly known: KnownSizes
+  readonly turns: Turns
+  readonly now: () => number
+  readonly writability: Writability
+  /** Called in the same turn as the last moment in which readers can join. */
+  readonly onOver: (filling: Filling) => void
+}
+
+export class Filling implements Source {
+  readonly nar: NarRequest
+  readonly onChange: Source['onChange']
+  file: OpenFile | undefined
+  outcome: Outcome | undefined
+  /** Resolves when the file is published; to undefined when it cannot be kept and nobody knows its size. Rejects with the Fault. */
+  readonly settled: Promise<CompressedNar | undefined>
+  readonly #at: Kitchen
+  readonly #narHash: string
+  readonly #changes = new Changes()
+  #fill: Fill | undefined
+  #readers = 0
+  #isOpening = false
+  #isAbandoned = false
+  #isOutgrown = false
+  #isOver = false
+  #kept: KeptFile | undefined
+
+  constructor(nar: NarRequest, at: Kitchen) {
+    this.nar = nar
+    this.#at = at
+    this.#narHash = toBareHash(nar.narHash)
+    this.onChange = this.#changes.onChange
+    this.settled = this.#run()
+    this.settled.catch(() => {})
+  }
+
+  get size(): number | undefined {
+    return this.outcome?.kind === 'whole' ? this.outcome.size : undefined
+  }
+
+  get readableBytes(): number {
+    if (this.file === undefined || this.#fill === undefined) return 0
+    if (this.outcome?.kind === 'whole') return this.outcome.size
+    return Math.max(0, Math.floor((this.#fill.written - 1) / pieceBytes) * pieceBytes)
+  }
+
+  /** Counts a reader, which must `leave`. */
+  enter(): this {
+    this.#readers++
+    if (this.#kept !== undefined) this.#at.shelf.pin(this.#kept)
+    return this
+  }
+
+  leave(): void {
+    this.#readers--
+    if (this.#kept !== undefined) this.#at.shelf.unpin(this.#kept)
+    this.#releaseFile()
+  }
+
+  condemn(cause: unknown): unknown {
+    return new Fault('larder-damaged', `Cannot read the larder's file of "${this.nar.realPath}" while it grows`, { cause })
+  }
+
+  /** Gives the work up: the larder is closing. */
+  abandon(): void {
+    this.#isAbandoned = true
+    this.#fill?.abandon()
+    this.#at.turns.skip(this)
+  }
+
+  async #run(): Promise<CompressedNar | undefined> {
+    const { turns, room, onOver } = this.#at
+    try {
+      await turns.begin(this)
+      return (await this.#hasRoom()) ? await this.#compress() : this.#endUnkept(undefined)
+    } catch (fault) {
+      this.#end({ kind: 'fault', fault })
+      throw fault
+    } finally {
+      room.giveBack(this)
+      turns.end(this)
+      onOver(this)
+      this.#isOver = true
+      this.#releaseFile()
+    }
+  }
+
+  async #hasRoom(): Promise<boolean> {
+    const { room, known, writability } = this.#at
+    const hasRoom = (await writability.prepare()) && (await room.reserve(this, known.estimate(this.#narHash, this.nar.narSize)))
+    if (this.#isAbandoned) throw new Fault('abandoned', `Cannot compress "${this.nar.realPath}": the larder is closing`)
+    return hasRoom
+  }
+
+  async #compress(): Promise<CompressedNar | undefined> {
+    const { packer, level, directory, known, room, small, writability } = this.#at
+    const tempPath = directory.newTempPath()
+    const fill = packer.fill(this.nar, level, tempPath)
+    this.#fill = fill
+    const unsubscribe = fill.onProgress(() => this.#onProgress(fill, tempPath))
+    try {
+      const filled = await fill.done
+      const measured = { fileHash: filled.fileHash, fileSize: filled.fileSize }
+      this.#compare(measured)
+      // Small ones go to memory at once: their readers are on the way.
+      if (filled.bytes !== undefined) small.add(this.#narHash, filled.bytes)
+      const problem = filled.wasWritten ? await this.#publish(tempPath, measured) : describe(filled)
+      if (problem === undefined) return measured
+      known.add(this.#narHash, measured)
+      // Nobody reads the temporary any further, and without it there may be room.
+      this.#endUnkept(measured)
+      await directory.removeTemp(tempPath)
+      room.giveBack(this)
+      await writability.onUnwritten(measured.fileSize, problem)
+      return measured
+    } catch (fault) {
+      await directory.removeTemp(tempPath)
+      if (!this.#isOutgrown) throw fault
+      known.addAtLeast(this.#narHash, fill.written)
+      return this.#endUnkept(undefined)
+    } finally {
+      unsubscribe()
+    }
+  }
+
+  /** Sizes are announced and ranges served before the bytes are made again: they must turn out the same. */
+  #compare({ fileHash }: CompressedNar): void {
+    const { known } = this.#at
+    const before = known.find(this.#narHash)
+    if (before === undefined || before.fileHash === fileHash) return
+    known.forget(this.#narHash)
+    throw new Fault('larder-damaged', `Cannot serve "${this.nar.realPath}" as announced: compressed again it has hash ${fileHash}, and had ${before.fileHash}`)
+  }
+
+  #onProgress(fill: Fill, tempPath: string): void {
+    if (this.outcome !== undefined || this.#isOutgrown) return
+    if (!this.#at.room.grow(this, fill.written)) {
+      this.#isOutgrown = true
+      fill.abandon()
+      return
+    }
+    if (this.file === undefined) void this.#open(tempPath).catch(() => {})
+    else this.#changes.announce()
+  }
+
+  /** The temporary appears some time after the compression began. */
+  async #open(tempPath: string): Promise<void> {
+    if (this.#isOpening || this.file !== undefined) return
+    this.#isOpening = true
+    try {
+      const file = await this.#at.files.open(tempPath)
+      if (this.file === undefined && !this.#isOver) this.file = file
+      else file.release()
+    } finally {
+      this.#isOpening = false
+    }
+    this.#changes.announce()
+  }
+
+  /** Resolves to what went wrong, if anything did. */
+  async #publish(tempPath: string, measured: CompressedNar): Promise<unknown> {
+    const { directory, recipe } = this.#at
+    const { fileSize } = measured
+    const parts: KeptName = { narHash: this.#narHash, recipe, fileHash: toBareHash(measured.fileHash), fileSize }
+    try {
+      const file = await this.#openFinished(tempPath)
+      if (!file.isWhole(fileSize)) throw new Error(`The larder's temporary file is not as long as what was written to it`)
+      // Readers need not wait for the name: the bytes are known to be right.
+      this.#end({ kind: 'whole', size: fileSize })
+      const name = formatKeptName(parts)
+      await directory.publish(tempPath, name)
+      this.#putOnShelf(name, parts)
+      return undefined
+    } catch (error) {
+      return error
+    }
+  }
+
+  #putOnShelf(name: string, parts: KeptName): void {
+    const { shelf, room, known, now, writability } = this.#at
+    room.giveBack(this)
+    known.forget(this.#narHash)
+    writability.onWritten()
+    const kept = shelf.add(name, parts)
+    if (kept === undefined) return
+    kept.isChecked = true
+    kept.usedAt = kept.markedAt = now()
+    shelf.pin(kept, this.#readers)
+    this.#kept = kept
+  }
+
+  async #openFinished(tempPath: string): Promise<OpenFile> {
+    if (this.file === undefined) {
+      const file = await this.#at.files.open(tempPath)
+      if (this.file === undefined) this.file = file
+      else file.release()
+    }
+    return this.file
+  }
+
+  #endUnkept(measured: CompressedNar | undefined): CompressedNar | undefined {
+    this.#end({ kind: 'unkept', measured })
+    return measured
+  }
+
+  #end(outcome: Outcome): void {
+    this.outcome ??= outcome
+    this.#changes.announce()
+  }
+
+  #releaseFile(): void {
+    if (!this.#isOver || this.#readers > 0) return
+    this.file?.release()
+    this.file = undefined
+  }
+}
+
+function describe({ unwritable, fileSize }: FilledNar): string {
+  return unwritable ?? `A file of ${fileSize} bytes could not be written to its end`
+}

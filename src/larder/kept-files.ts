@@ -1,0 +1,169 @@
+/**
+ * The kept files as they are used: opened and compared with what their names say, marked as used, dropped when they are not what they should be.
+ * A file that was deleted or truncated behind our back is no error: it is made again.
+ */
+import { stat, utimes } from 'node:fs/promises'
+
+import { Fault } from '../faults.ts'
+import type { Log } from '../log.ts'
+import { Checks } from './checks.ts'
+import type { Directory } from './directory.ts'
+import { parseKeptName } from './file-name.ts'
+import { KeptSource } from './kept-source.ts'
+import type { OpenFile, OpenFiles } from './open-files.ts'
+import type { KeptFile, Shelf } from './shelf.ts'
+import { maxSmallBytes, SmallNars } from './small-nars.ts'
+
+/** The order of use within a run is exact; for the next run the hour is good enough, and spares the disk a write for each request. */
+const markEveryMs = 3_600_000
+const touchEveryMs = 1000
+/** File system calls share a few threads with everything else: gathering ages must not fill them. */
+const statsAtOnce = 2
+
+export class KeptFiles {
+  readonly checks: Checks
+  readonly #shelf: Shelf
+  readonly #files: OpenFiles
+  readonly #directory: Directory
+  readonly #small: SmallNars
+  readonly #log: Log
+  readonly #now: () => number
+  readonly #loading = new Map<KeptFile, Promise<Uint8Array | undefined>>()
+  readonly #marking = new Set<Promise<void>>()
+  #damaged = 0
+  #isClosing = false
+
+  constructor(shelf: Shelf, files: OpenFiles, directory: Directory, small: SmallNars, log: Log, now: () => number) {
+    this.#shelf = shelf
+    this.#files = files
+    this.#directory = directory
+    this.#small = small
+    this.#log = log
+    this.#now = now
+    this.checks = new Checks((kept, cause) => this.#drop(kept, cause))
+  }
+
+  get damaged(): number {
+    return this.#damaged
+  }
+
+  /** Puts on the shelf what a directory's names say; a second file for the same NAR and recipe is removed. */
+  adopt(names: readonly string[]): void {
+    for (const name of names) {
+      const parts = parseKeptName(name)
+      if (parts === undefined || this.#shelf.add(name, parts) !== undefined) continue
+      const present = this.#shelf.find(parts.narHash)?.name === name || this.#shelf.findOlder(parts.narHash, parts.recipe)?.name === name
+      if (!present) this.#directory.remove(name).catch((error: unknown) => this.#log.debug({ file: name, err: error }, 'cannot remove a superfluous file'))
+    }
+  }
+
+  /** Learns from the files' times in which order they were used, in the background, and that they are as long as they say. */
+  async gatherAges(): Promise<void> {
+    const files = [...this.#shelf]
+    const gather = async () => {
+      for (let file = files.pop(); file !== undefined && !this.#isClosing; file = files.pop()) await this.#gatherAge(file)
+    }
+    await Promise.all(Array.from({ length: statsAtOnce }, gather))
+    this.#shelf.arrange()
+  }
+
+  async #gatherAge(kept: KeptFile): Promise<void> {
+    try {
+      const found = await stat(this.#directory.pathOf(kept.name))
+      if (found.isFile() && found.size === kept.fileSize) kept.markedAt = Math.max(kept.markedAt, found.mtimeMs)
+      else this.#drop(kept, new Error(`It has ${found.size} bytes`))
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code === 'ENOENT') this.#drop(kept, error)
+    }
+  }
+
+  /** Reads a small file whole, or resolves to undefined when it turned out to be bad and was dropped. */
+  load(kept: KeptFile): Promise<Uint8Array | undefined> {
+    const loading = this.#loading.get(kept)
+    if (loading !== undefined) return loading
+    const started = this.#load(kept).finally(() => this.#loading.delete(kept))
+    this.#loading.set(kept, started)
+    return started
+  }
+
+  static isSmall(kept: KeptFile): boolean {
+    return kept.fileSize <= maxSmallBytes
+  }
+
+  async #load(kept: KeptFile): Promise<Uint8Array | undefined> {
+    this.#shelf.pin(kept)
+    const file = await this.#open(kept)
+    if (file === undefined) return undefined
+    try {
+      // Files of other recipes have the same NAR hash, and are asked for once a month.
+      const small = this.#shelf.find(kept.narHash) === kept ? this.#small : undefined
+      return await (small ?? noMemory).read(kept.narHash, kept.fileHash, file, kept.fileSize)
+    } catch (error) {
+      this.#drop(kept, error)
+      return undefined
+    } finally {
+      file.release()
+      this.#shelf.unpin(kept)
+    }
+  }
+
+  /** Opens a file for one reader, or resolves to undefined when it turned out to be bad and was dropped. @throws {Fault} busy */
+  async openSource(kept: KeptFile): Promise<KeptSource | undefined> {
+    this.#shelf.pin(kept)
+    const file = await this.#open(kept)
+    if (file === undefined) return undefined
+    const check = kept.isChecked ? undefined : this.checks.start(kept, file)
+    return new KeptSource(kept, file, this.#shelf, check, (damaged, cause) => this.#drop(damaged, cause))
+  }
+
+  /** The pin is given back when there is no file. */
+  async #open(kept: KeptFile): Promise<OpenFile | undefined> {
+    let file: OpenFile | undefined
+    try {
+      file = this.#files.find(kept.name) ?? (await this.#files.open(this.#directory.pathOf(kept.name)))
+      if (!file.isWhole(kept.fileSize)) throw new Error('It is shorter or longer than its name says, or was deleted')
+      if (!KeptFiles.isSmall(kept)) this.#files.remember(kept.name, file)
+      return file
+    } catch (error) {
+      file?.release()
+      this.#shelf.unpin(kept)
+      if (isWantOfMeans(error)) throw new Fault('busy', `Cannot open "${kept.name}" in the larder at the moment`, { cause: error })
+      this.#drop(kept, error)
+      return undefined
+    }
+  }
+
+  use(kept: KeptFile): void {
+    const now = this.#now()
+    if (now - kept.usedAt >= touchEveryMs) this.#shelf.touch(kept, now)
+    if (now - kept.markedAt < markEveryMs || this.#isClosing) return
+    kept.markedAt = now
+    const marking = utimes(this.#directory.pathOf(kept.name), now / 1000, now / 1000)
+      .catch(() => {})
+      .then(() => void this.#marking.delete(marking))
+    this.#marking.add(marking)
+  }
+
+  /** Takes a file out of service. Returns the fault for those who are reading it. */
+  #drop(kept: KeptFile, cause: unknown): Fault {
+    const fault = new Fault('larder-damaged', `Cannot read "${kept.name}" in the larder: it is not what it was when it was kept`, { cause })
+    if (!this.#shelf.remove(kept)) return fault
+    this.#damaged++
+    this.#files.forget(kept.name)
+    this.#log.warn({ file: kept.name, err: cause }, 'a kept file is missing, truncated or rotten: it is dropped, and made again when it is asked for')
+    this.#directory.remove(kept.name).catch((error: unknown) => this.#log.warn({ file: kept.name, err: error }, 'cannot remove a damaged file'))
+    return fault
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#isClosing = true
+    await this.checks[Symbol.asyncDispose]()
+    await Promise.all([...this.#marking, ...this.#loading.values()].map((work) => work.catch(() => {})))
+  }
+}
+
+const noMemory = new SmallNars(0)
+
+function isWantOfMeans(error: unknown): boolean {
+  return ['EMFILE', 'ENFILE', 'ENOMEM', 'EAGAIN'].includes((error as NodeJS.ErrnoException).code ?? '')
+}

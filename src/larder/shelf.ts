@@ -1,0 +1,161 @@
+/**
+ * The index of kept files, in memory: what is there, in which order it was used, and how much disk it takes.
+ * Files of the current recipe are found by NAR hash; those of other recipes are only there for clients that remember them, and are the first to go.
+ */
+import type { CompressedNar } from '../nar/packer.ts'
+import type { Check } from './checks.ts'
+import { type KeptName, parseKeptName, toDiskBytes } from './file-name.ts'
+
+/** Hashes bare. Small on purpose: there may be a million of them. */
+export class KeptFile {
+  readonly name: string
+  readonly narHash: string
+  readonly fileSize: number
+  readonly recipe: string
+  /** Readers that have it open: it is not evicted while there are any. */
+  readers = 0
+  /** Milliseconds of the last use in this process, 0 when there was none. */
+  usedAt = 0
+  /** Milliseconds of the last use as the file's own time says, 0 when not known. */
+  markedAt = 0
+  /** Its bytes were found right in this process. */
+  isChecked = false
+  /** The check under way, if one is. */
+  check: Check | undefined
+
+  constructor(name: string, parts: KeptName, recipe: string) {
+    this.name = name
+    this.narHash = parts.narHash
+    this.fileSize = parts.fileSize
+    this.recipe = recipe
+  }
+
+  get fileHash(): string {
+    return parseKeptName(this.name)!.fileHash
+  }
+
+  toCompressedNar(): CompressedNar {
+    return { fileHash: `sha256:${this.fileHash}`, fileSize: this.fileSize }
+  }
+}
+
+export class Shelf {
+  readonly #recipe: string
+  /** By NAR hash; the order of a Map's keys is the order of use, the least recent first. */
+  readonly #current = new Map<string, KeptFile>()
+  /** By NAR hash and recipe, likewise. */
+  readonly #older = new Map<string, KeptFile>()
+  readonly #recipes = new Map<string, string>()
+  #bytes = 0
+  #pinnedBytes = 0
+
+  constructor(recipe: string) {
+    this.#recipe = recipe
+  }
+
+  get count(): number {
+    return this.#current.size + this.#older.size
+  }
+
+  /** Disk space, in whole blocks. */
+  get bytes(): number {
+    return this.#bytes
+  }
+
+  /** Disk space of the files being read, which cannot be evicted now. */
+  get pinnedBytes(): number {
+    return this.#pinnedBytes
+  }
+
+  find(narHash: string): KeptFile | undefined {
+    return this.#current.get(narHash)
+  }
+
+  findOlder(narHash: string, recipe: string): KeptFile | undefined {
+    return this.#older.get(`${narHash}.${recipe}`)
+  }
+
+  holds(file: KeptFile): boolean {
+    return this.#mapOf(file).get(this.#keyOf(file)) === file
+  }
+
+  /** Puts a file on the shelf as the one used last. Returns undefined when there is one for this NAR and recipe already. */
+  add(name: string, parts: KeptName): KeptFile | undefined {
+    const file = new KeptFile(name, parts, this.#intern(parts.recipe))
+    const map = this.#mapOf(file)
+    const key = this.#keyOf(file)
+    if (map.has(key)) return undefined
+    map.set(key, file)
+    this.#bytes += toDiskBytes(file.fileSize)
+    return file
+  }
+
+  /** Takes the file off, if it still is on the shelf; readers may go on reading it. */
+  remove(file: KeptFile): boolean {
+    if (!this.holds(file)) return false
+    this.#mapOf(file).delete(this.#keyOf(file))
+    this.#bytes -= toDiskBytes(file.fileSize)
+    if (file.readers > 0) this.#pinnedBytes -= toDiskBytes(file.fileSize)
+    return true
+  }
+
+  /** Counts readers. */
+  pin(file: KeptFile, readers = 1): void {
+    if (readers > 0 && file.readers === 0 && this.holds(file)) this.#pinnedBytes += toDiskBytes(file.fileSize)
+    file.readers += readers
+  }
+
+  unpin(file: KeptFile): void {
+    file.readers--
+    if (file.readers === 0 && this.holds(file)) this.#pinnedBytes -= toDiskBytes(file.fileSize)
+  }
+
+  touch(file: KeptFile, now: number): void {
+    file.usedAt = now
+    if (!this.holds(file)) return
+    const map = this.#mapOf(file)
+    const key = this.#keyOf(file)
+    map.delete(key)
+    map.set(key, file)
+  }
+
+  /** The file to evict next: other recipes first, then the least recently used; never one being read. */
+  findVictim(): KeptFile | undefined {
+    for (const map of [this.#older, this.#current]) {
+      for (const file of map.values()) {
+        if (file.readers === 0) return file
+      }
+    }
+    return undefined
+  }
+
+  /** Sorts by `markedAt` what was not used in this process, and puts it before what was. */
+  arrange(): void {
+    for (const map of [this.#current, this.#older]) {
+      const entries = [...map].sort(([, left], [, right]) => left.usedAt - right.usedAt || left.markedAt - right.markedAt)
+      map.clear()
+      for (const [key, file] of entries) map.set(key, file)
+    }
+  }
+
+  *[Symbol.iterator](): Generator<KeptFile> {
+    yield* this.#current.values()
+    yield* this.#older.values()
+  }
+
+  #mapOf(file: KeptFile): Map<string, KeptFile> {
+    return file.recipe === this.#recipe ? this.#current : this.#older
+  }
+
+  #keyOf(file: KeptFile): string {
+    return file.recipe === this.#recipe ? file.narHash : `${file.narHash}.${file.recipe}`
+  }
+
+  /** One string for all files of a recipe. */
+  #intern(recipe: string): string {
+    if (recipe === this.#recipe) return this.#recipe
+    const known = this.#recipes.get(recipe)
+    if (known === undefined) this.#recipes.set(recipe, recipe)
+    return known ?? recipe
+  }
+}

@@ -1,0 +1,84 @@
+/**
+ * Readers of bytes that no file holds: what is in memory already, and a compression made for one reader alone, which is measured on the way so that
+ * its hash and size are known to the next.
+ */
+import { createHash, type Hash } from 'node:crypto'
+
+import type { Chunk, ChunkReader } from '../chunks.ts'
+import { Fault } from '../faults.ts'
+import type { CompressedNar } from '../nar/packer.ts'
+import { encodeNix32 } from '../nix/nix32.ts'
+import { maxSmallBytes } from './small-nars.ts'
+
+export class BytesReader implements ChunkReader {
+  #bytes: Uint8Array | undefined
+  #isClosed = false
+
+  constructor(bytes: Uint8Array) {
+    this.#bytes = bytes
+  }
+
+  async next(): Promise<Chunk | undefined> {
+    if (this.#isClosed) throw new Fault('abandoned', 'Cannot read on: the reader was closed')
+    const bytes = this.#bytes
+    this.#bytes = undefined
+    return bytes === undefined || bytes.byteLength === 0 ? undefined : { bytes, release() {} }
+  }
+
+  close(): void {
+    this.#isClosed = true
+    this.#bytes = undefined
+  }
+}
+
+/** Passes a whole compressed NAR on and measures it. */
+export class MeasuringReader implements ChunkReader {
+  readonly #inner: ChunkReader
+  readonly #measured = Promise.withResolvers<CompressedNar>()
+  readonly #hash: Hash = createHash('sha256')
+  #size = 0
+  #copies: Buffer[] | undefined = []
+
+  constructor(inner: ChunkReader) {
+    this.#inner = inner
+    this.#measured.promise.catch(() => {})
+  }
+
+  /** Resolves when the last chunk was handed out; rejects when that cannot be any more. */
+  get measured(): Promise<CompressedNar> {
+    return this.#measured.promise
+  }
+
+  /** All the bytes, when they were few; to be asked for after `measured`. */
+  get smallBytes(): Uint8Array | undefined {
+    if (this.#copies === undefined) return undefined
+    const bytes = Buffer.allocUnsafeSlow(this.#size)
+    let at = 0
+    for (const copy of this.#copies) at += copy.copy(bytes, at)
+    return bytes
+  }
+
+  async next(): Promise<Chunk | undefined> {
+    try {
+      const chunk = await this.#inner.next()
+      if (chunk === undefined) this.#measured.resolve({ fileHash: `sha256:${encodeNix32(this.#hash.copy().digest())}`, fileSize: this.#size })
+      else this.#add(chunk.bytes)
+      return chunk
+    } catch (error) {
+      this.#measured.reject(error)
+      throw error
+    }
+  }
+
+  close(): void {
+    this.#inner.close()
+    this.#measured.reject(new Fault('abandoned', 'Cannot measure a compressed NAR: its reader left'))
+  }
+
+  #add(bytes: Uint8Array): void {
+    this.#hash.update(bytes)
+    this.#size += bytes.byteLength
+    if (this.#size > maxSmallBytes) this.#copies = undefined
+    this.#copies?.push(Buffer.from(bytes))
+  }
+}
