@@ -79,7 +79,9 @@ export class DaemonConnection implements Disposable {
         if (this.#reader.buffered > 0) throw new WireError('Cannot read from the daemon: it says more than was asked')
         return result
       } catch (error) {
-        if (!(error instanceof DaemonError) || this.#minor === 0) this.#end(error as Error)
+        // Nix's own daemon repeats an error and hangs up when it could not even read the request.
+        const isInStep = error instanceof DaemonError && this.#minor !== 0 && this.#reader.buffered === 0
+        if (!isInStep) this.#end(error as Error)
         throw error
       } finally {
         this.#isBusy = false

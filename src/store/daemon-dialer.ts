@@ -55,7 +55,7 @@ export class DaemonDialer {
       this.#failures++
       const wait = Math.min(firstRetryMs * 2 ** (this.#failures - 1), lastRetryMs)
       this.#retryAtMs = clock.now() + wait * (0.5 + random() / 2)
-      const reason = error instanceof Error ? error.message : String(error)
+      const reason = (error as Error).message
       const message = `Cannot connect to nix-daemon at "${socketPath}": ${reason}; paths are served without protection from garbage collection`
       if (this.#failures === 1) log.warn({ socket: socketPath }, message)
       else log.debug({ socket: socketPath, failures: this.#failures }, message)

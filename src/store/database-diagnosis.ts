@@ -32,6 +32,11 @@ export function lacksSharedMemory(error: unknown): boolean {
   return code === sqlite.readOnly || code === sqlite.cannotOpen
 }
 
+/** Of whatever was thrown. */
+export function messageOf(error: unknown): string {
+  return (error as { message?: string } | undefined)?.message ?? String(error)
+}
+
 /** Looks at the files again, since the error alone does not tell; never throws. */
 export function diagnose(file: string, error: unknown): Diagnosis {
   const { kind, reason } = findReason(file, error)
@@ -43,7 +48,7 @@ function findReason(file: string, error: unknown): { kind: Diagnosis['kind']; re
   if (obstacle) return obstacle
   if (error instanceof UnknownSchema) return { kind: 'schema', reason: error.message }
   if (error instanceof Disturbed) return { kind: 'busy-writing', reason: `${error.message}; it is tried again` }
-  const said = error instanceof Error ? error.message : String(error)
+  const said = messageOf(error)
   const code = sqliteCodeOf(error)
   if (code === sqlite.busy || code === sqlite.locked)
     return { kind: 'locked', reason: `another process keeps it locked (${said}); it is tried again, look for a hanging nix process with "fuser -v ${file}"` }
