@@ -23,15 +23,15 @@ export async function pumpChunks(reply: Reply, chunks: ChunkReader, first: Await
   response.once('close', gone)
   try {
     for (let chunk = first; chunk !== undefined; chunk = await chunks.next()) {
-      const { bytes, release } = chunk
+      const { bytes } = chunk
       if (response.destroyed) {
-        release()
+        chunk.release()
         throw new Fault('abandoned', 'The client closed the connection')
       }
       onTheirWay++
       response.write(bytes, () => {
         onTheirWay--
-        release()
+        chunk.release()
         wake?.()
       })
       reply.bytes += bytes.byteLength

@@ -134,11 +134,12 @@ export class Filling implements Source {
       const filled = await fill.done
       const measured = { fileHash: filled.fileHash, fileSize: filled.fileSize }
       this.#compare(measured)
+      // Before anybody can have read the last byte: who has read it finds hash and size in the next narinfo.
+      known.add(this.#narHash, measured)
       // Small ones go to memory at once: their readers are on the way.
       if (filled.bytes !== undefined) small.add(this.#narHash, filled.bytes)
       const problem = filled.wasWritten ? await this.#publish(tempPath, measured) : describe(filled)
       if (problem === undefined) return measured
-      known.add(this.#narHash, measured)
       // Nobody reads the temporary any further, and without it there may be room.
       this.#endUnkept(measured)
       await directory.removeTemp(tempPath)
@@ -201,19 +202,19 @@ export class Filling implements Source {
       this.#end({ kind: 'whole', size: fileSize })
       const name = formatKeptName(parts)
       await directory.publish(tempPath, name)
-      this.#putOnShelf(name, parts)
+      this.#putOnShelf(name)
       return undefined
     } catch (error) {
       return error
     }
   }
 
-  #putOnShelf(name: string, parts: KeptName): void {
+  #putOnShelf(name: string): void {
     const { shelf, room, known, now, writability } = this.#at
     room.giveBack(this)
     known.forget(this.#narHash)
     writability.onWritten()
-    const kept = shelf.add(name, parts)
+    const kept = shelf.add(name)
     if (kept === undefined) return
     kept.isChecked = true
     kept.usedAt = kept.markedAt = now()

@@ -91,9 +91,9 @@ describe('malformed paths are absent', () => {
     )
   })
 
-  test('an absolute target, an asterisk and CONNECT lead nowhere', async () => {
+  test('an absolute target, which is our own path whatever host it names, an asterisk and CONNECT lead nowhere', async () => {
     const answers = await Promise.all(
-      ['GET http://127.0.0.1:1/nix-cache-info', 'OPTIONS *', 'CONNECT 127.0.0.1:22'].map((line) =>
+      ['GET http://127.0.0.1:1/absent', 'OPTIONS *', 'CONNECT 127.0.0.1:22'].map((line) =>
         sendRaw(cache.port, `${line} HTTP/1.1\r\nHost: x\r\n${auth}Connection: close\r\n\r\n`),
       ),
     )

@@ -56,7 +56,7 @@ describe('without a daemon', () => {
     const path = await store.addTree(tree)
     const url = await narUrlOf(cache, path)
     const { promise: done, resolve } = Promise.withResolvers<{ received: number; isComplete: boolean; announced: number }>()
-    request({ host: '127.0.0.1', port: cache.port, path: `/${url}`, agent: false, headers: { authorization: benAuthorization } }, (response) => {
+    const asking = request({ host: '127.0.0.1', port: cache.port, path: `/${url}`, agent: false, headers: { authorization: benAuthorization } }, (response) => {
       let received = 0
       response.once('data', async (chunk: Buffer) => {
         received += chunk.length
@@ -69,7 +69,9 @@ describe('without a daemon', () => {
       })
       response.on('error', () => {})
       response.once('close', () => resolve({ received, isComplete: response.complete, announced: Number(response.headers['content-length']) }))
-    }).end()
+    })
+    asking.on('error', () => {})
+    asking.end()
     const { received, isComplete, announced } = await done
     expect(isComplete).toBe(received === announced)
     expect(isComplete).toBe(false)

@@ -1,13 +1,14 @@
 /** `/nix-cache-info`: the first thing a client asks. It remembers the answer for days, old ones for ever. */
-import { Router } from 'express'
+import type { Router } from 'express'
 
 import { formatCacheInfo } from '../../nix/cache-info.ts'
 import type { Particulars } from '../app.ts'
 import type { Origin } from '../origin.ts'
 import { replyOf } from '../reply-of.ts'
+import { createRouter } from '../router.ts'
 
 export function cacheInfoRoute({ store }: Origin, particulars: () => Particulars): Router {
-  return Router().get('/nix-cache-info', (request) => {
+  return createRouter().get('/nix-cache-info', (request) => {
     const reply = replyOf(request)
     reply.route = 'cache-info'
     const { priority, wantMassQuery } = particulars()

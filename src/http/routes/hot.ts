@@ -1,12 +1,13 @@
 /**
  * The hot routes again, for targets written in another way: percent-encoded, or with a query. `?json` asks for a narinfo in JSON; other queries mean nothing.
  */
-import { type Request, type RequestHandler, Router } from 'express'
+import type { Request, RequestHandler, Router } from 'express'
 
 import { serveTarget } from '../fast-path.ts'
 import { serveNarInfo } from '../narinfo-route.ts'
 import type { Origin } from '../origin.ts'
 import { replyOf } from '../reply-of.ts'
+import { createRouter } from '../router.ts'
 import { parseHotTarget } from '../target.ts'
 
 export function hotRoutes(origin: Origin): Router {
@@ -18,7 +19,7 @@ export function hotRoutes(origin: Origin): Router {
     if (target.route === 'narinfo' && asksForJson(request)) await serveNarInfo(origin, reply, target.hashPart, 'json')
     else await serveTarget(origin, reply, target)
   }
-  return Router({ strict: true, caseSensitive: true }).get('/:file', serve).get('/nar/:file', serve)
+  return createRouter().get('/:file', serve).get('/nar/:file', serve)
 }
 
 function asksForJson(request: Request<{ file: string }>): boolean {

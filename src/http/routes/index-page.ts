@@ -1,9 +1,10 @@
 /** `/`: the page the operator chose, or a plain one that says what this is and how to use it. */
-import { Router } from 'express'
+import type { Router } from 'express'
 
 import type { Particulars } from '../app.ts'
 import type { IndexPage, Origin } from '../origin.ts'
 import { replyOf } from '../reply-of.ts'
+import { createRouter } from '../router.ts'
 
 /** The page may not fetch, run or embed anything, nor be embedded. */
 const pageHeaders = [
@@ -16,7 +17,7 @@ const pageHeaders = [
 ]
 
 export function indexRoute({ store }: Origin, particulars: () => Particulars): Router {
-  return Router().get('/', (request) => {
+  return createRouter().get('/', (request) => {
     const reply = replyOf(request)
     reply.route = 'index'
     const { indexPage, publicKeys } = particulars()

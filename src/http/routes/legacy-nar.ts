@@ -4,7 +4,7 @@
  */
 import { pipeline } from 'node:stream/promises'
 
-import { Router } from 'express'
+import type { Router } from 'express'
 
 import type { ChunkReader } from '../../chunks.ts'
 import type { PathInfo } from '../../nix/path-info.ts'
@@ -12,11 +12,12 @@ import { serveNar } from '../nar-route.ts'
 import { answerPackingError, type Origin } from '../origin.ts'
 import type { Reply } from '../reply.ts'
 import { replyOf } from '../reply-of.ts'
+import { createRouter } from '../router.ts'
 
 const legacyFile = /^([0-9a-df-np-sv-z]{32})\.nar(?:\.(xz|bz2))?$/
 
 export function legacyNarRoute(origin: Origin): Router {
-  return Router().get('/nar/:file', async (request, _response, next) => {
+  return createRouter().get('/nar/:file', async (request, _response, next) => {
     const [, hashPart, suffix] = legacyFile.exec(request.params.file) ?? []
     if (hashPart === undefined) return next()
     const reply = replyOf(request)

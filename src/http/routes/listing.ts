@@ -1,13 +1,14 @@
 /** `/<hash part>.ls`: the files of a store object, with where their contents lie in the NAR. */
-import { Router } from 'express'
+import type { Router } from 'express'
 
 import { parseHashPart } from '../../nix/store-path.ts'
 import { answerPackingError, type Origin } from '../origin.ts'
 import { replyOf } from '../reply-of.ts'
+import { createRouter } from '../router.ts'
 
 export function listingRoute(origin: Origin): Router {
   const { store, packer } = origin
-  return Router().get('/:file', async (request, _response, next) => {
+  return createRouter().get('/:file', async (request, _response, next) => {
     const hashPart = parseHashPart(/^(.+)\.ls$/.exec(request.params.file)?.[1] ?? '')
     if (hashPart === undefined) return next()
     const reply = replyOf(request)

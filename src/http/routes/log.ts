@@ -2,13 +2,14 @@
 import { once } from 'node:events'
 import { pipeline } from 'node:stream/promises'
 
-import { Router } from 'express'
+import type { Router } from 'express'
 
 import type { Origin } from '../origin.ts'
 import { replyOf } from '../reply-of.ts'
+import { createRouter } from '../router.ts'
 
 export function logRoute({ store, log }: Origin): Router {
-  return Router().get('/log/:drv', async (request) => {
+  return createRouter().get('/log/:drv', async (request) => {
     const reply = replyOf(request)
     reply.route = 'log'
     const text = await store.openLog(request.params.drv)

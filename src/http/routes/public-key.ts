@@ -1,11 +1,12 @@
 /** `/v1/public-key`: the keys to trust, `name:base64`, one a line. */
-import { Router } from 'express'
+import type { Router } from 'express'
 
 import type { Particulars } from '../app.ts'
 import { replyOf } from '../reply-of.ts'
+import { createRouter } from '../router.ts'
 
 export function publicKeyRoute(particulars: () => Particulars): Router {
-  return Router().get('/v1/public-key', (request) => {
+  return createRouter().get('/v1/public-key', (request) => {
     const reply = replyOf(request)
     reply.route = 'public-key'
     reply.send(

@@ -1,12 +1,13 @@
 /** `/realisations/<id>.doi`: which path an output of a content-addressed derivation came to. */
-import { Router } from 'express'
+import type { Router } from 'express'
 
 import { parseRealisationId } from '../../nix/realisation.ts'
 import type { Origin } from '../origin.ts'
 import { replyOf } from '../reply-of.ts'
+import { createRouter } from '../router.ts'
 
 export function realisationRoute({ store }: Origin): Router {
-  return Router().get('/realisations/:file', (request) => {
+  return createRouter().get('/realisations/:file', (request) => {
     const reply = replyOf(request)
     reply.route = 'realisation'
     const id = /^(.+)\.doi$/.exec(request.params.file)?.[1]
