@@ -133,14 +133,16 @@ function isAnswered(path: string): Promise<boolean> {
 }
 
 const remedies: Readonly<Record<string, string>> = {
-  EADDRINUSE: 'another process listens there; stop it, or choose another "listen"',
-  EACCES: 'this user may not; ports below 1024 are reserved for root, and a socket needs a directory this user can write',
-  EADDRNOTAVAIL: 'this machine does not have that address; choose another "listen"',
-  ENOENT: 'the directory of the socket does not exist; make it, or choose another path',
+  EADDRINUSE: 'another process listens there; stop it, or choose another address',
+  EACCES: 'this user may not; ports below 1024 are reserved for root',
+  EADDRNOTAVAIL: 'this machine does not have that address; choose another',
 }
+// libuv reports a missing directory as EACCES too.
+const socketRemedy = 'its directory does not exist, or this user may not write there; make it, or choose another path'
 
 function toComplaint(address: ListenAddress, error: unknown): Complaint {
   if (error instanceof Complaint) return error
-  const remedy = remedies[systemCodeOf(error) ?? ''] ?? reasonOf(error)
+  const code = systemCodeOf(error)
+  const remedy = code === 'EACCES' && address.kind === 'unix' ? socketRemedy : (remedies[code ?? ''] ?? reasonOf(error))
   return new Complaint('listen', `Cannot listen on "${formatListenAddress(address)}": ${remedy}`, { cause: error })
 }

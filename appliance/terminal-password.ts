@@ -39,12 +39,16 @@ function readLine(input: TerminalInput): Promise<string> {
   const onData = (bytes: Buffer) => {
     const characters = [...decoder.write(bytes)]
     const end = characters.findIndex((character) => !take(character))
+    if (end < 0) return
     // What was typed ahead belongs to the next prompt.
-    if (end >= 0 && end + 1 < characters.length) input.unshift(Buffer.from(characters.slice(end + 1).join('')))
+    input.off('data', onData)
+    input.pause()
+    if (end + 1 < characters.length) input.unshift(Buffer.from(characters.slice(end + 1).join('')))
   }
   const onEnd = () => reject(new Complaint('refused', 'No password was given: the input ended'))
   input.on('data', onData)
   input.once('end', onEnd)
+  input.resume()
   return promise.finally(() => {
     input.off('data', onData)
     input.off('end', onEnd)

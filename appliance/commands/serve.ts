@@ -80,8 +80,9 @@ function toLogin(machine: Machine, kind: string, users: Appliance['inForce']['us
 }
 
 async function stop(appliance: Appliance, signal: string, machine: Machine, log: Logger): Promise<void> {
+  const drained = appliance.listener.drain(stopBudgets.drainMs)
   log.info({ signal, requestsUnderWay: appliance.listener.requestsUnderWay }, 'Stopping: requests under way may finish; a second signal stops at once')
-  const { cut } = await appliance.listener.drain(stopBudgets.drainMs)
+  const { cut } = await drained
   if (cut > 0) log.warn({ cut, seconds: stopBudgets.drainMs / 1000 }, 'Cut the requests that were still under way at the end of the time for stopping')
   const overdue = setTimeout(() => {
     log.error({ seconds: stopBudgets.closeMs / 1000 }, 'The cache did not close in time: ending without it')

@@ -279,7 +279,7 @@ describe('checkConfigWithoutEnv', () => {
 
   test('checkConfigWithoutEnv still finds what no variable can mend', async () => {
     expect(await check({ users: ['a:$A'], listen: '0.0.0.0:1', colour: '$X', log: { level: '${L:-inof}' } })).toMatch(
-      /3 problems[\s\S]*\/listen[\s\S]*\/colour[\s\S]*\/log\/level/,
+      /3 problems[\s\S]*\/listen[\s\S]*\/log\/level[\s\S]*\/colour/,
     )
     expect(await check({ users: ['a:5$'] })).toMatch(/begins no variable/)
   })

@@ -1,0 +1,81 @@
+import { PassThrough } from 'node:stream'
+import { describe, expect, test } from '@jest/globals'
+
+import { createLog } from '../../appliance/log.ts'
+import { formatLogLine } from '../../appliance/log-line.ts'
+
+function openLog(format: 'auto' | 'json' | 'pretty', isTTY = false, level: 'debug' | 'info' | 'silent' = 'info') {
+  const output = Object.assign(new PassThrough(), { isTTY })
+  const log = createLog({ level, format }, output)
+  return { log, written: () => String(output.read() ?? '') }
+}
+
+describe('createLog', () => {
+  test('createLog writes JSON lines where nobody watches, and lines for people at a terminal', () => {
+    for (const [format, isTTY, isJson] of [
+      ['auto', false, true],
+      ['auto', true, false],
+      ['json', true, true],
+      ['pretty', false, false],
+    ] as const) {
+      const { log, written } = openLog(format, isTTY)
+      log.info({ n: 1 }, 'Hello')
+      expect(written().startsWith('{"level":"info","time":"')).toBe(isJson)
+    }
+  })
+
+  test('createLog takes secrets out, wherever they stand', () => {
+    const { log, written } = openLog('json')
+    const secret = 'hunter2'
+    log.info(
+      {
+        password: secret,
+        authorization: secret,
+        user: { password: secret },
+        req: { headers: { authorization: secret, cookie: secret, 'proxy-authorization': secret } },
+        config: { users: [{ password: secret, passwordHash: secret }] },
+      },
+      'x',
+    )
+    const line = written()
+    expect(line).toContain('[secret]')
+    expect(line).not.toContain(secret)
+  })
+
+  test('createLog keeps to its level, which can be changed', () => {
+    const { log, written } = openLog('json')
+    log.debug({}, 'one')
+    log.level = 'debug'
+    log.debug({}, 'two')
+    expect(written()).toMatch(/^[^\n]*"msg":"two"\}\n$/)
+  })
+
+  test('createLog writes errors with their causes', () => {
+    const { log, written } = openLog('pretty')
+    log.error({ err: new Error('Cannot a', { cause: new Error('because b') }) }, 'Failed')
+    expect(written()).toMatch(/ERROR Failed\n {4}Error: Cannot a[\s\S]*caused by: Error: because b/)
+  })
+})
+
+describe('formatLogLine', () => {
+  const line = (fields: object) =>
+    formatLogLine(JSON.stringify({ level: 'warn', time: '2030-01-02T03:04:05.006Z', msg: 'Slow', ...fields }), { isColoured: false })
+
+  test('formatLogLine writes time, level, message and fields', () => {
+    expect(line({ path: '/nix/store', ms: 12, list: [1], text: 'two words' })).toMatch(
+      /^\d\d:\d\d:05\.006 WARN {2}Slow {2}path=\/nix\/store ms=12 list=\[1\] text="two words"\n$/,
+    )
+  })
+
+  test('formatLogLine shows control characters of strangers instead of obeying them', () => {
+    const text = line({ target: '/\u001b[2J\u0007\r\n\u009b31m\u2028', msg: 'Slow\u001b[31m\nfaked line' })
+    // biome-ignore lint/suspicious/noControlCharactersInRegex: none of them may be left
+    expect(text.slice(0, -1)).not.toMatch(/[\u0000-\u001f\u007f-\u009f\u2028]/)
+    expect(text).toContain('\\u001b')
+  })
+
+  test('formatLogLine passes on what is no record', () => {
+    expect(formatLogLine('plain', { isColoured: true })).toBe('plain\n')
+    expect(formatLogLine('3\n', { isColoured: true })).toBe('3\n')
+  })
+})

@@ -1,0 +1,119 @@
+import { once } from 'node:events'
+import { type IncomingMessage, request } from 'node:http'
+import { text } from 'node:stream/consumers'
+import { afterAll, beforeAll, describe, expect, test } from '@jest/globals'
+
+import { type Listener, openListener } from '../../appliance/listener.ts'
+import { createMetrics, type Metrics } from '../../appliance/metrics.ts'
+import { createOperatorServer } from '../../appliance/operator.ts'
+import { createObserver } from '../../appliance/traffic.ts'
+import { type Exchange, silentLog } from '../../src/index.ts'
+
+let listener: Listener
+let impediment: string | undefined
+let metrics: Metrics
+
+beforeAll(async () => {
+  metrics = createMetrics('1.2.3')
+  metrics.watch(() => ({ transfersUnderWay: 7, failedLogins: 1, larder: undefined }))
+  listener = await openListener(
+    createOperatorServer({ findImpediment: () => impediment, metrics, log: silentLog }),
+    { kind: 'tcp', host: '127.0.0.1', port: 0 },
+    { drainMs: 0 },
+  )
+})
+
+afterAll(async () => {
+  await listener[Symbol.asyncDispose]()
+})
+
+async function ask(path: string, { method = 'GET', host }: { method?: string; host?: string } = {}) {
+  const [response] = (await once(request(new URL(path, listener.url), { method, ...(host === undefined ? {} : { headers: { host } }) }).end(), 'response')) as [
+    IncomingMessage,
+  ]
+  return { status: response.statusCode, headers: response.headers, body: await text(response) }
+}
+
+const exchange: Exchange = {
+  route: 'nar',
+  method: 'GET',
+  target: '/nar/x',
+  status: 200,
+  user: 'ben',
+  address: '::1',
+  ray: undefined,
+  bytes: 5_000_000,
+  durationMs: 50,
+  isComplete: true,
+}
+
+describe('the operator listener', () => {
+  test('healthz says that the program lives', async () => {
+    expect(await ask('/healthz')).toMatchObject({ status: 200, body: 'ok\n' })
+  })
+
+  test('readyz says whether it can serve, and else why not', async () => {
+    expect(await ask('/readyz')).toMatchObject({ status: 200, body: 'ready\n' })
+    impediment = 'no store'
+    expect(await ask('/readyz')).toMatchObject({ status: 503, body: 'no store\n' })
+    impediment = undefined
+  })
+
+  test('metrics tells traffic and state, and nothing that strangers sent', async () => {
+    createObserver(silentLog, metrics).exchanged(exchange)
+    const { body, headers } = await ask('/metrics')
+    expect(headers['content-type']).toContain('text/plain')
+    for (const line of [
+      'burrow_build_info{version="1.2.3"} 1',
+      'burrow_requests_total{route="nar",status="200",complete="true"} 1',
+      'burrow_sent_bytes_total{route="nar"} 5000000',
+      'burrow_transfers 7',
+    ]) {
+      expect(body).toContain(line)
+    }
+    expect(body).not.toMatch(/ben|nar\/x/)
+  })
+
+  test.each(['evil.example', 'evil.example:80', '127.0.0.1.evil.example', 'localhost.evil.example', '10.0.0.1'])(
+    'a page that made %s point here reads nothing',
+    async (host) => {
+      expect(await ask('/metrics', { host })).toMatchObject({ status: 421, body: 'Misdirected Request\n' })
+    },
+  )
+
+  test.each(['localhost', 'localhost:80', '127.0.0.1', '[::1]:8081'])('a Host of %s is this machine', async (host) => {
+    expect((await ask('/healthz', { host })).status).toBe(200)
+  })
+
+  test('anything else is 404, and other methods are 405', async () => {
+    expect(await ask('/')).toMatchObject({ status: 404, body: 'Not Found\n' })
+    expect(await ask('/healthz', { method: 'POST' })).toMatchObject({ status: 405, headers: { allow: 'GET, HEAD' } })
+    expect(await ask('/healthz', { method: 'HEAD' })).toMatchObject({ status: 200, body: '' })
+  })
+})
+
+describe('createObserver', () => {
+  const told = (change: Partial<Exchange>) => {
+    const lines: [string, object, string][] = []
+    const write = (level: string) => (fields: object, message: string) => void lines.push([level, fields, message])
+    createObserver({ debug: write('debug'), info: write('info'), warn: write('warn'), error: write('error') }, undefined).exchanged({ ...exchange, ...change })
+    return lines[0]!
+  }
+
+  test('createObserver tells who fetched which NAR, how fast, with the CF-Ray', () => {
+    expect(told({ ray: '7c1-FRA' })).toEqual([
+      'info',
+      { route: 'nar', method: 'GET', target: '/nar/x', status: 200, user: 'ben', address: '::1', ray: '7c1-FRA', bytes: 5_000_000, ms: 50, mbPerSecond: 100 },
+      'Sent a NAR',
+    ])
+  })
+
+  test.each<[Partial<Exchange>, string, string]>([
+    [{ route: 'narinfo' }, 'debug', 'Answered'],
+    [{ status: 404 }, 'debug', 'Answered'],
+    [{ isComplete: false }, 'debug', 'A reply was cut'],
+    [{ route: 'narinfo', status: 401 }, 'info', 'Refused a login'],
+  ])('createObserver tells %j at level %s', (change, level, message) => {
+    expect(told(change)).toEqual([level, expect.anything(), message])
+  })
+})

@@ -1,0 +1,235 @@
+/** The real program, with a real store, real signals and a real Nix client. */
+import { randomBytes } from 'node:crypto'
+import { once } from 'node:events'
+import { mkdir, readdir, readFile, stat, writeFile } from 'node:fs/promises'
+import { type IncomingMessage, request } from 'node:http'
+import { buffer } from 'node:stream/consumers'
+import { afterAll, beforeAll, describe, expect, test } from '@jest/globals'
+
+import { type NixFixture, openNixFixture, type ScratchStore } from '../fixtures/nix.ts'
+import { runBurrow, type Served, serveBurrow } from './burrow.ts'
+import { createScratchDir, type ScratchDir } from './scratch-dir.ts'
+
+const defaults = ['serve', '--listen', '127.0.0.1:0']
+
+async function get(served: Served, path: string, auth = 'ben:secret'): Promise<IncomingMessage> {
+  const [response] = (await once(request(new URL(path, served.url), { auth, agent: false }).end(), 'response')) as [IncomingMessage]
+  return response
+}
+
+async function statusOf(served: Served, path: string, auth?: string): Promise<number | undefined> {
+  const response = await get(served, path, auth)
+  response.resume()
+  return response.statusCode
+}
+
+async function writeConfig(dir: ScratchDir, config: object): Promise<void> {
+  await writeFile(dir.file('burrow.json'), JSON.stringify({ listen: '127.0.0.1:0', ...config }), { mode: 0o600 })
+}
+
+const serve = (dir: ScratchDir, env = {}) => serveBurrow([], { cwd: dir.path, env })
+
+describe('burrow serve without a config', () => {
+  test('serve on a machine without a Nix store starts, says what it lacks, and serves what it can', async () => {
+    await using dir = await createScratchDir()
+    await writeConfig(dir, { users: ['ben:secret'], store: { realDir: dir.file('nix/store') } })
+    await using served = await serve(dir)
+    expect(JSON.stringify(await served.logged(/store database/i))).toContain(dir.file('nix/var/nix/db/db.sqlite'))
+    expect(await statusOf(served, '/nix-cache-info')).toBe(200)
+    expect(await statusOf(served, '/nix-cache-info', 'ben:wrong')).toBe(401)
+    expect(await statusOf(served, `/${'0'.repeat(32)}.narinfo`)).toBe(503)
+  })
+
+  test('serve prints what a client needs, the same at the second start', async () => {
+    await using dir = await createScratchDir()
+    const env = { STATE_DIRECTORY: dir.file('state') }
+    const printed: string[] = []
+    for (let start = 1; start <= 2; start++) {
+      await using served = await serveDefaults(dir, env)
+      const setup = await served.printed(/^machine .*\n/m)
+      const [, name, password] = /^machine 127\.0\.0\.1 login (\S+) password (\S+)$/m.exec(setup)!
+      expect(await statusOf(served, '/nix-cache-info', `${name}:${password}`)).toBe(200)
+      expect(await statusOf(served, '/nix-cache-info', `${name}:wrong`)).toBe(401)
+      expect(JSON.stringify(served.records)).not.toContain(password)
+      printed.push(setup.replace(served.url, 'URL'))
+      served.kill('SIGTERM')
+      expect(await served.exited).toEqual({ code: 0, signal: null })
+    }
+    expect(printed[0]).toMatch(/^extra-trusted-public-keys = burrow-\S+-1:\S{44}$/m)
+    expect(printed[1]).toBe(printed[0])
+    const mode = async (name: string) => ((await stat(dir.file(name))).mode & 0o777).toString(8)
+    expect([await mode('state'), await mode('state/secret-key'), await mode('state/state.json')]).toEqual(['700', '600', '600'])
+  })
+
+  test('serve keeps the password out of the journal', async () => {
+    await using dir = await createScratchDir()
+    await using served = await serveDefaults(dir, { STATE_DIRECTORY: dir.file('state'), JOURNAL_STREAM: '8:1' })
+    expect(await served.printed(/burrow client-config --user burrow\n/)).not.toMatch(/^machine/m)
+    const { stdout } = await runBurrow(['client-config'], { cwd: dir.path, env: { STATE_DIRECTORY: dir.file('state') } })
+    expect(stdout).toMatch(/^machine 127\.0\.0\.1 login burrow password \S{32}$/m)
+  })
+
+  const serveDefaults = (dir: ScratchDir, env: Record<string, string>) => serveBurrow(['--listen', '127.0.0.1:0'], { cwd: dir.path, env })
+})
+
+describe('burrow serve refuses to start', () => {
+  test('serve ends with 1 when the address is taken', async () => {
+    await using dir = await createScratchDir()
+    await writeConfig(dir, { users: ['ben:secret'] })
+    await using served = await serve(dir)
+    const listen = new URL(served.url).host
+    const { code, stderr } = await runBurrow(['serve', '--listen', listen], { cwd: dir.path, env: { STATE_DIRECTORY: dir.file('other') } })
+    expect(stderr).toContain(`Cannot listen on "${listen}": another process listens there`)
+    expect(stderr).not.toMatch(/\n +at /)
+    expect(code).toBe(1)
+  })
+
+  test('serve ends with 78 when the state directory is open to others', async () => {
+    await using dir = await createScratchDir()
+    await mkdir(dir.file('state'), { mode: 0o755 })
+    await writeFile(dir.file('state/secret-key'), 'x', { mode: 0o600 })
+    const { code, stderr } = await runBurrow(defaults, { cwd: dir.path, env: { STATE_DIRECTORY: dir.file('state') } })
+    expect(stderr).toMatch(/chmod 700/)
+    expect(code).toBe(78)
+  })
+})
+
+describe('burrow serve with a store', () => {
+  let nix: NixFixture
+  let store: ScratchStore
+  let big: { hashPart: string; size: number }
+
+  beforeAll(async () => {
+    nix = await openNixFixture()
+    store = await nix.openStore()
+    // More than socket buffers hold, so that a download can be held in the middle.
+    const path = await store.addFile('big', randomBytes(48_000_000))
+    big = { hashPart: path.slice('/nix/store/'.length).slice(0, 32), size: (await store.pathInfo(path)).narSize }
+  })
+
+  afterAll(async () => {
+    await nix[Symbol.asyncDispose]()
+  })
+
+  const configOf = (change: object = {}) => ({
+    users: ['ben:secret'],
+    compression: 'none',
+    store: { realDir: store.realStoreDir, daemonSocket: null },
+    ...change,
+  })
+
+  async function openBigNar(served: Served): Promise<IncomingMessage> {
+    const narInfo = (await buffer(await get(served, `/${big.hashPart}.narinfo`))).toString()
+    const response = await get(served, `/${/^URL: (.+)$/m.exec(narInfo)![1]}`)
+    expect(response.statusCode).toBe(200)
+    await once(response, 'readable')
+    return response
+  }
+
+  test('a real Nix client copies from it by the set-up it prints', async () => {
+    await using dir = await createScratchDir()
+    const closure = await store.buildClosure()
+    await writeConfig(dir, configOf({ compression: 'zstd' }))
+    await using served = await serve(dir)
+    const { stdout } = await runBurrow(['client-config', '--url', served.url], { cwd: dir.path })
+    await writeFile(dir.file('netrc'), stdout, { mode: 0o600 })
+    const publicKey = /^extra-trusted-public-keys = (.+)$/m.exec(stdout)![1]!
+    const to = await nix.openStore()
+    await nix.copy({ from: served.url, to, paths: [closure.app], netrc: dir.file('netrc'), trustedPublicKeys: [publicKey] })
+    expect(await to.closureOf(closure.app)).toEqual(closure.appClosure)
+    expect(await served.logged(/Sent a NAR/)).toMatchObject({ user: 'ben', level: 'info' })
+  })
+
+  test('SIGTERM lets a download finish, takes no new requests, and ends with 0', async () => {
+    await using dir = await createScratchDir()
+    await writeConfig(dir, configOf())
+    await using served = await serve(dir)
+    const response = await openBigNar(served)
+    served.kill('SIGTERM')
+    await served.logged(/^Stopping/)
+    await expect(get(served, '/nix-cache-info')).rejects.toThrow('ECONNREFUSED')
+    expect((await buffer(response)).length).toBe(big.size)
+    expect(await served.exited).toEqual({ code: 0, signal: null })
+    expect(served.records.at(-1)!.msg).toBe('Stopped')
+  })
+
+  test.each([
+    ['SIGTERM', 143],
+    ['SIGINT', 130],
+  ] as const)('a second %s ends it at once with %i, whatever is under way', async (signal, wanted) => {
+    await using dir = await createScratchDir()
+    await writeConfig(dir, configOf())
+    await using served = await serve(dir)
+    const response = await openBigNar(served)
+    const cut = buffer(response)
+    cut.catch(() => {})
+    response.pause()
+    served.kill('SIGTERM')
+    await served.logged(/^Stopping/)
+    served.kill(signal)
+    expect(await served.exited).toEqual({ code: wanted, signal: null })
+    await expect(cut).rejects.toThrow()
+  })
+
+  test('SIGHUP puts users and keys in force without disturbing a download', async () => {
+    await using dir = await createScratchDir()
+    await writeConfig(dir, configOf())
+    await using served = await serve(dir)
+    const response = await openBigNar(served)
+    const { stdout: secret } = await runBurrow(['keygen', 'new-1'], { cwd: dir.path })
+    await writeFile(dir.file('key'), secret, { mode: 0o600 })
+    await writeFile(dir.file('page.html'), '<h1>Our cache</h1>')
+    await writeConfig(dir, configOf({ users: ['eve:other'], signing: { keyFiles: ['key'] }, indexPage: 'page.html', log: { level: 'debug' }, priority: 7 }))
+    served.kill('SIGHUP')
+    expect(await served.logged(/^Reloaded/)).toMatchObject({ users: ['eve'], keys: ['new-1'] })
+    expect(await served.logged(/wait for a restart/)).toMatchObject({ settings: ['priority'] })
+    expect([await statusOf(served, '/nix-cache-info', 'ben:secret'), await statusOf(served, '/nix-cache-info', 'eve:other')]).toEqual([401, 200])
+    expect((await buffer(await get(served, `/${big.hashPart}.narinfo`, 'eve:other'))).toString()).toMatch(/^Sig: new-1:/m)
+    expect((await buffer(await get(served, '/', 'eve:other'))).toString()).toBe('<h1>Our cache</h1>')
+    expect(await served.logged(/^Answered/)).toMatchObject({ level: 'debug' })
+    expect((await buffer(response)).length).toBe(big.size)
+  })
+
+  test('SIGHUP with a bad config is logged and changes nothing', async () => {
+    await using dir = await createScratchDir()
+    await writeConfig(dir, configOf())
+    await using served = await serve(dir)
+    await writeFile(dir.file('burrow.json'), '{"users": ["eve:other"], "lisetn": 1}')
+    served.kill('SIGHUP')
+    expect(await served.logged(/what was in force stays in force/)).toMatchObject({ level: 'error', reason: expect.stringContaining('/lisetn') })
+    expect([await statusOf(served, '/nix-cache-info', 'ben:secret'), await statusOf(served, '/nix-cache-info', 'eve:other')]).toEqual([200, 401])
+  })
+
+  test('the operator listener tells that it is ready, and what it did', async () => {
+    await using dir = await createScratchDir()
+    await writeConfig(dir, configOf({ operator: `unix:${dir.file('operator.sock')}` }))
+    await using served = await serve(dir)
+    const ask = async (path: string) => {
+      const [response] = (await once(request({ socketPath: dir.file('operator.sock'), path, headers: { host: 'localhost' } }).end(), 'response')) as [
+        IncomingMessage,
+      ]
+      return `${response.statusCode} ${await buffer(response)}`
+    }
+    expect(await ask('/readyz')).toBe('200 ready\n')
+    await statusOf(served, `/${big.hashPart}.narinfo`)
+    expect(await ask('/metrics')).toMatch(/burrow_requests_total\{route="narinfo",status="200",complete="true"\} 1/)
+    expect(((await stat(dir.file('operator.sock'))).mode & 0o777).toString(8)).toBe('600')
+    served.kill('SIGTERM')
+    await served.exited
+    expect(await readdir(dir.path)).not.toContain('operator.sock')
+  })
+
+  test('neither arguments nor log hold a secret', async () => {
+    await using dir = await createScratchDir()
+    await writeConfig(dir, configOf({ users: [{ name: 'ben', password: '$PW' }], log: { level: 'trace' } }))
+    await using served = await serve(dir, { PW: 'hunter2hunter2' })
+    expect(await statusOf(served, '/nix-cache-info', 'ben:hunter2hunter2')).toBe(200)
+    expect(await statusOf(served, '/nix-cache-info', 'ben:wrongwrong')).toBe(401)
+    served.kill('SIGTERM')
+    await served.exited
+    const key = await readFile(dir.file('.local/state/burrow/secret-key'), 'utf8')
+    const written = JSON.stringify(served.records) + (await served.printed(/./)) + served.child.spawnargs.join(' ')
+    for (const secret of ['hunter2hunter2', 'wrongwrong', Buffer.from('ben:hunter2hunter2').toString('base64'), key.split(':')[1]!.trim()])
+      expect(written).not.toContain(secret)
+  })
+})
