@@ -19,5 +19,6 @@ export function faultOfFile(error: unknown, doing: string, path: Uint8Array): Fa
 }
 
 export function errnoOf(error: unknown): string {
-  return error instanceof Error && 'code' in error && typeof error.code === 'string' ? error.code : 'unknown error'
+  const { code } = (error ?? {}) as { readonly code?: unknown }
+  return typeof code === 'string' ? code : 'unknown error'
 }
