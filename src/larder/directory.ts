@@ -5,6 +5,7 @@
 import { mkdir, open, readdir, readFile, rename, stat, unlink, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 
+import { Fault } from '../faults.ts'
 import type { Log } from '../log.ts'
 import { isNeutralName, isOurName, isTellingName, isTempName, lockName, tagName } from './file-name.ts'
 import { takeLock } from './lock.ts'
@@ -18,7 +19,11 @@ const tag = `Signature: 8a477f597d28d172789f06886806bc55
 const abandonedAfterMs = 24 * 3_600_000
 
 /** The configuration names a directory that this larder must not use. */
-export class DirectoryRefused extends Error {}
+export class DirectoryRefused extends Fault {
+  constructor(message: string) {
+    super('larder-unwritable', message)
+  }
+}
 
 export interface Claim {
   readonly names: readonly string[]
@@ -75,7 +80,6 @@ export class Directory {
       problem = error
     }
     const names = await readdir(this.dir)
-    this.#tellOfStrangers(names)
     if (problem === undefined && !this.#isSwept) await this.#sweep(names.filter(isTempName))
     return { names, problem }
   }
@@ -103,7 +107,8 @@ export class Directory {
     )
   }
 
-  #tellOfStrangers(names: readonly string[]): void {
+  /** Says once what is not ours among these names. */
+  tellOfStrangers(names: readonly string[]): void {
     if (this.#hasToldOfStrangers) return
     const foreign = names.filter((name) => !isOurName(name) && !isNeutralName(name))
     if (foreign.length === 0) return

@@ -22,7 +22,7 @@ export const lockName = 'burrow-larder.lock'
 export const tagName = 'CACHEDIR.TAG'
 
 export function parseKeptName(name: string): KeptName | undefined {
-  if (!keptName.test(name)) return undefined
+  if (!isKeptName(name)) return undefined
   const sizeAt = name.lastIndexOf('.') + 1
   const fileHashAt = sizeAt - 1 - hashLength
   return {
@@ -31,6 +31,10 @@ export function parseKeptName(name: string): KeptName | undefined {
     fileHash: name.slice(fileHashAt, sizeAt - 1),
     fileSize: Number(name.slice(sizeAt)),
   }
+}
+
+export function isKeptName(name: string): boolean {
+  return keptName.test(name)
 }
 
 export function formatKeptName({ narHash, recipe, fileHash, fileSize }: KeptName): string {

@@ -8,7 +8,7 @@ import { Fault } from '../faults.ts'
 import type { Log } from '../log.ts'
 import { Checks } from './checks.ts'
 import type { Directory } from './directory.ts'
-import { parseKeptName } from './file-name.ts'
+import { type KeptName, parseKeptName } from './file-name.ts'
 import { KeptSource } from './kept-source.ts'
 import type { OpenFile, OpenFiles } from './open-files.ts'
 import type { KeptFile, Shelf } from './shelf.ts'
@@ -47,14 +47,26 @@ export class KeptFiles {
     return this.#damaged
   }
 
-  /** Puts on the shelf what a directory's names say; a second file for the same NAR and recipe is removed. */
-  adopt(names: readonly string[]): void {
+  /** Puts on the shelf what a directory's names say; a second file for the same NAR and recipe is removed. Returns the names that are no kept files'. */
+  adopt(names: readonly string[]): string[] {
+    const others: string[] = []
     for (const name of names) {
+      if (this.#shelf.add(name) !== undefined) continue
       const parts = parseKeptName(name)
-      if (parts === undefined || this.#shelf.add(name, parts) !== undefined) continue
-      const present = this.#shelf.find(parts.narHash)?.name === name || this.#shelf.findOlder(parts.narHash, parts.recipe)?.name === name
-      if (!present) this.#directory.remove(name).catch((error: unknown) => this.#log.debug({ file: name, err: error }, 'cannot remove a superfluous file'))
+      if (parts === undefined) others.push(name)
+      else if (!this.#isOnShelf(name, parts)) this.#remove(name)
     }
+    return others
+  }
+
+  #isOnShelf(name: string, { narHash, recipe }: KeptName): boolean {
+    return this.#shelf.find(narHash)?.name === name || this.#shelf.findOlder(narHash, recipe)?.name === name
+  }
+
+  #remove(name: string): void {
+    this.#directory
+      .remove(name)
+      .catch((error: unknown) => this.#log.warn({ file: name, err: error }, 'cannot remove a file from the larder: it takes more room than it counts'))
   }
 
   /** Learns from the files' times in which order they were used, in the background, and that they are as long as they say. */
@@ -151,7 +163,7 @@ export class KeptFiles {
     this.#damaged++
     this.#files.forget(kept.name)
     this.#log.warn({ file: kept.name, err: cause }, 'a kept file is missing, truncated or rotten: it is dropped, and made again when it is asked for')
-    this.#directory.remove(kept.name).catch((error: unknown) => this.#log.warn({ file: kept.name, err: error }, 'cannot remove a damaged file'))
+    this.#remove(kept.name)
     return fault
   }
 

@@ -3,6 +3,9 @@
  *
  * A file is named `<NAR hash>.<recipe>.<file hash>.<file size>` (hashes in Nix32, without `sha256:`), so the directory is its own index:
  * nothing else has to be kept in step with it, and losing everything in memory loses nothing.
+ *
+ * No transfer from a file ends before the file was found whole: a growing one at its end, one of an earlier run by a check in the background that its first
+ * reader starts (of a range, too). Whoever reads meanwhile gets all but the last chunk at once. A file that turns out bad is dropped and its readers are broken off.
  */
 import type { ChunkReader } from '../chunks.ts'
 import type { ByteRange, CompressedNar, NarRequest } from '../nar/packer.ts'
@@ -37,7 +40,10 @@ export interface Larder extends AsyncDisposable {
   /** Opens such a file, or a range of it; `undefined` when it is not kept (any more). Nothing is ever compressed for it. */
   openKept(narHash: string, recipe: string, range?: ByteRange): Promise<{ readonly size: number; readonly chunks: ChunkReader } | undefined>
 
-  /** Starts or joins the compression and waits for its end: size and hash are then known. Rejects with the fill's Fault. */
+  /**
+   * Starts or joins the compression and waits for its end: size and hash are then known. Rejects with the fill's Fault.
+   * When nothing can be kept it waits for a client that is being sent the NAR, or compresses it for nobody.
+   */
   settle(nar: NarRequest): Promise<CompressedNar>
 
   /** For status and metrics. */

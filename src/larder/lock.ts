@@ -58,7 +58,11 @@ function listen(path: string): Promise<Server> {
   server.unref()
   return new Promise((resolve, reject) => {
     server.once('error', reject)
-    server.listen({ path, exclusive: true }, () => resolve(server))
+    server.listen({ path, exclusive: true }, () => {
+      // A caller that cannot be accepted for want of descriptors knows all the same that the lock is held.
+      server.on('error', () => {})
+      resolve(server)
+    })
   })
 }
 

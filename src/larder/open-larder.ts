@@ -51,7 +51,7 @@ const maxCompressions = 32
 
 /**
  * Opens the larder: its index is there when this resolves, the order of use is gathered in the background. A directory that cannot be written is no error (see `stats.unwritable`).
- * Rejects with an Error that says what to do when another process has the directory, or when it was made for something else.
+ * Rejects with a Fault `larder-unwritable` that says what to do when another process has the directory, or when it was made for something else.
  */
 export async function openLarder(options: LarderOptions): Promise<Larder> {
   const larder = new DiskLarder(options)
@@ -127,7 +127,7 @@ class DiskLarder implements Larder {
       fills: this.#fills,
       evictions: this.#evictions,
       damaged: this.#kept.damaged,
-      unwritable: this.#writability.reason,
+      unwritable: this.#writability.reason ?? this.#room.shortage,
     }
   }
 
@@ -141,6 +141,7 @@ class DiskLarder implements Larder {
     const bytes = this.#small.find(bare)
     if (bytes === undefined) return undefined
     this.#hits++
+    // Used from memory is used all the same.
     const kept = this.#shelf.find(bare)
     if (kept !== undefined) this.#kept.use(kept)
     return bytes
@@ -172,10 +173,11 @@ class DiskLarder implements Larder {
   }
 
   async settle(nar: NarRequest): Promise<CompressedNar> {
+    const underWay = this.#fillings.get(toBareHash(nar.narHash))
     const known = this.find(nar.narHash)
-    if (known !== undefined) return known
+    if (known !== undefined && underWay === undefined) return known
     this.#refuseClosed()
-    const filled = await this.#join(nar)?.settled
+    const filled = await (underWay ?? this.#join(nar))?.settled
     return filled ?? this.find(nar.narHash) ?? (await this.#alone.measure(nar, (reader) => this.#readers.watch(reader)))
   }
 
@@ -196,11 +198,8 @@ class DiskLarder implements Larder {
   async #openWhatIsThere(nar: NarRequest, range: ByteRange | undefined): Promise<{ readonly size: number; readonly chunks: ChunkReader } | undefined> {
     this.#refuseClosed()
     const bare = toBareHash(nar.narHash)
-    const bytes = this.#small.find(bare)
-    if (bytes !== undefined) {
-      this.#hits++
-      return this.#fromMemory(bytes, range)
-    }
+    const bytes = this.peek(nar.narHash)
+    if (bytes !== undefined) return this.#fromMemory(bytes, range)
     // A bad file is dropped from the shelf when it is opened, so this ends.
     for (let kept = this.#shelf.find(bare); kept !== undefined; kept = this.#shelf.find(bare)) {
       const opened = await this.#openKept(kept, range, nar)

@@ -32,6 +32,7 @@ export class Room {
   readonly #onEvicted: (file: KeptFile) => void
   /** Resolves when the order of use is known; undefined when it is. */
   #arranging: Promise<void> | undefined
+  #shortage: string | undefined
 
   constructor(maxBytes: number, shelf: Shelf, directory: Directory, log: Log, onEvicted: (file: KeptFile) => void) {
     this.maxBytes = maxBytes
@@ -56,12 +57,25 @@ export class Room {
     const bytes = toDiskBytes(size)
     if (bytes > this.maxBytes) return false
     const limit = await this.#currentLimit()
-    if (this.#shelf.pinnedBytes + this.#sum('reservedBytes') + bytes > limit) return false
+    if (this.#shelf.pinnedBytes + this.#sum('reservedBytes') + bytes > limit) return this.#refuse(bytes, limit)
     this.#reservations.set(holder, { writtenBytes: 0, reservedBytes: bytes })
     await this.#shrinkTo(limit)
-    if (this.#shelf.bytes + this.#sum('reservedBytes') <= limit) return true
+    if (this.#shelf.bytes + this.#sum('reservedBytes') <= limit) {
+      this.#shortage = undefined
+      return true
+    }
     this.giveBack(holder)
+    return this.#refuse(bytes, limit)
+  }
+
+  #refuse(bytes: number, limit: number): false {
+    if (limit < this.maxBytes) this.#shortage = `ENOSPC: the disk has no room for another ${bytes} bytes`
     return false
+  }
+
+  /** Why the last file was refused, if it was the disk's fault. */
+  get shortage(): string | undefined {
+    return this.#shortage
   }
 
   /** The file has grown to this size; false when it must not grow further. Evicts ahead of it in the background. */

@@ -23,11 +23,11 @@ export class KeptFile {
   /** The check under way, if one is. */
   check: Check | undefined
 
-  constructor(name: string, parts: KeptName, recipe: string) {
+  constructor(name: string, { narHash, recipe, fileSize }: KeptName) {
     this.name = name
-    this.narHash = parts.narHash
-    this.fileSize = parts.fileSize
+    this.narHash = narHash
     this.recipe = recipe
+    this.fileSize = fileSize
   }
 
   get fileHash(): string {
@@ -79,9 +79,11 @@ export class Shelf {
     return this.#mapOf(file).get(this.#keyOf(file)) === file
   }
 
-  /** Puts a file on the shelf as the one used last. Returns undefined when there is one for this NAR and recipe already. */
-  add(name: string, parts: KeptName): KeptFile | undefined {
-    const file = new KeptFile(name, parts, this.#intern(parts.recipe))
+  /** Puts a file on the shelf as the one used last. Returns undefined when the name is none of a kept file, or there is one for this NAR and recipe already. */
+  add(name: string): KeptFile | undefined {
+    const parts = parseKeptName(name)
+    if (parts === undefined) return undefined
+    const file = new KeptFile(name, { ...parts, recipe: this.#intern(parts.recipe) })
     const map = this.#mapOf(file)
     const key = this.#keyOf(file)
     if (map.has(key)) return undefined

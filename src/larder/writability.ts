@@ -17,17 +17,18 @@ export class Writability {
   readonly #room: Room
   readonly #log: Log
   readonly #now: () => number
-  readonly #onNames: (names: readonly string[]) => void
+  readonly #adopt: (names: readonly string[]) => string[]
   #reason: string | undefined
   #tryAgainAt = 0
+  #isClaimed = false
   #preparing: Promise<boolean> | undefined
 
-  constructor(directory: Directory, room: Room, log: Log, now: () => number, onNames: (names: readonly string[]) => void) {
+  constructor(directory: Directory, room: Room, log: Log, now: () => number, adopt: (names: readonly string[]) => string[]) {
     this.#directory = directory
     this.#room = room
     this.#log = log
     this.#now = now
-    this.#onNames = onNames
+    this.#adopt = adopt
   }
 
   /** Why nothing can be kept, if so. */
@@ -47,18 +48,19 @@ export class Writability {
   async claim(): Promise<boolean> {
     try {
       const { names, problem } = await this.#directory.claim()
-      this.#onNames(names)
-      if (problem === undefined) return true
-      this.#fail(problem)
+      this.#directory.tellOfStrangers(this.#adopt(names))
+      if (problem === undefined) this.#isClaimed = true
+      else this.#fail(problem)
     } catch (error) {
       if (error instanceof DirectoryRefused && this.#reason === undefined) throw error
       this.#fail(error)
     }
-    return false
+    return this.#isClaimed
   }
 
+  /** Resolves to whether it is worth trying, after claiming the directory again if need be. */
   async prepare(): Promise<boolean> {
-    if (this.#reason === undefined) return true
+    if (this.#isClaimed) return true
     if (!this.mayTry) return false
     this.#preparing ??= this.claim().finally(() => (this.#preparing = undefined))
     return await this.#preparing
@@ -83,6 +85,7 @@ export class Writability {
   #fail(problem: unknown): void {
     const isNews = this.#reason === undefined
     this.#reason = typeof problem === 'string' ? problem : (problem as Error).message
+    this.#isClaimed = false
     this.#tryAgainAt = this.#now() + setbackMs
     const message = 'cannot keep compressed NARs: they are compressed for each client alone until the larder can be written'
     this.#log[isNews ? 'warn' : 'debug']({ dir: this.#directory.dir, err: problem }, message)

@@ -26,7 +26,7 @@ describe("a larder's directory", () => {
       await using test = await TestLarder.prepare()
       await mkdir(test.dir)
       for (const name of names) await writeFile(join(test.dir, name), 'mine')
-      await expect(test.reopen()).rejects.toThrow(`Cannot use "${test.dir}" as larder`)
+      await expect(test.reopen()).rejects.toMatchObject({ code: 'larder-unwritable', message: expect.stringContaining(`Cannot use "${test.dir}" as larder`) })
       expect((await readdir(test.dir)).sort()).toEqual([...names].sort())
     }
   })

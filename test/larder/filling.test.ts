@@ -21,7 +21,7 @@ describe('a compression into the larder', () => {
     expect(test.larder.stats).toMatchObject({ fills: 1, files: 1, fillsUnderWay: 0 })
   })
 
-  test('makes hash and size known to `find` only when the file has its name', async () => {
+  test('makes hash and size known to `find` only when it was found right, and lasts once `settle` resolves', async () => {
     await using test = await TestLarder.open()
     test.packer.isByHand = true
     const nar = test.packer.make('app', mib)

@@ -40,8 +40,13 @@ describeWithMounts('a larder on a full disk', () => {
 
     test.now += 60_000
     const fits = test.packer.make('fits', mib)
-    expect((await readAll((await test.larder.open(fits)).chunks)).equals(fits.compressed)).toBe(true)
-    await test.larder.settle(fits)
+    // The file that did not fit takes its room until the last of its readers has closed it, which is not told.
+    while (test.larder.stats.files === 0) {
+      const settled = test.larder.settle(fits)
+      expect((await readAll((await test.larder.open(fits)).chunks)).equals(fits.compressed)).toBe(true)
+      await settled
+      await new Promise(setImmediate)
+    }
     expect(test.larder.stats).toMatchObject({ files: 1, unwritable: undefined })
     await test.larder[Symbol.asyncDispose]()
   })
@@ -106,6 +111,7 @@ describeWithMounts('a larder on a full disk', () => {
     const nar = test.packer.make('app', mib)
     expect((await readAll((await test.larder.open(nar)).chunks)).equals(nar.compressed)).toBe(true)
     expect(await test.keptNames()).toEqual([])
+    expect(test.larder.stats.unwritable).toContain('ENOSPC')
     await rm(join(test.dir, 'other'))
     test.now += 60_000
     expect((await readAll((await test.larder.open(nar)).chunks)).equals(nar.compressed)).toBe(true)
