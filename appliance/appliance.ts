@@ -2,9 +2,10 @@
  * The appliance from start to stop: state, keys and users, the store, the cache, listeners. What is opened is disposed of in reverse order:
  * the public listener first, so that downloads under way finish while everything behind it still works.
  */
+import { join } from 'node:path'
 import type { Logger } from 'pino'
 
-import { type Cache, openCache, openLocalStore, type Reloadable } from '../src/index.ts'
+import { type Cache, Fault, openCache, openLocalStore, type Reloadable } from '../src/index.ts'
 import { stopBudgets } from './budgets.ts'
 import { Complaint } from './complaint.ts'
 import type { Config } from './config/config.ts'
@@ -62,13 +63,13 @@ export async function startAppliance(options: ApplianceOptions): Promise<Applian
       priority: config.priority,
       wantMassQuery: config.wantMassQuery,
       compression: config.compression,
-      larder: config.larder ?? { dir: config.state.dir, maxBytes: 0 },
+      larder: config.larder ?? { dir: join(config.state.dir, 'larder'), maxBytes: 0 },
       edgeCache: config.edgeCache,
       limits: config.limits,
       filters: findFilters(machine.env.PATH),
       log,
       observer: createObserver(log, metrics),
-    }),
+    }).catch(complainOfLarder),
   )
   metrics?.watch(() => cache.stats)
 
@@ -93,6 +94,11 @@ export async function startAppliance(options: ApplianceOptions): Promise<Applian
   }
 }
 
+/** Another process has the larder, or its directory is something else's: the message says which, and what to do. */
+function complainOfLarder(error: unknown): never {
+  throw error instanceof Fault ? new Complaint('refused', error.message, { cause: error }) : error
+}
+
 function createReloader({ machine, loaded, source, log, state, cache, inForce }: ApplianceOptions & { state: State; cache: Cache; inForce: Reloadable }) {
   let current = inForce
   let last: Promise<void> = Promise.resolve()
@@ -107,8 +113,8 @@ function createReloader({ machine, loaded, source, log, state, cache, inForce }:
       tellWarnings(next, replacement, log)
       tellReload(loaded.config, next.config, replacement, log)
     } catch (error) {
-      if (!(error instanceof Complaint)) throw error
-      log.error({ reason: error.message }, 'Cannot reload the config: what was in force stays in force')
+      // A bug in here is no reason to stop serving what is in force.
+      log.error(error instanceof Complaint ? { reason: error.message } : { err: error }, 'Cannot reload the config: what was in force stays in force')
     }
   }
 

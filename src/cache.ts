@@ -4,6 +4,7 @@
  */
 import type { Server } from 'node:http'
 
+import { Fault } from './faults.ts'
 import { createApp } from './http/app.ts'
 import { createCacheHeaders } from './http/cache-headers.ts'
 import { createCatalogue } from './http/catalogue.ts'
@@ -76,7 +77,9 @@ export async function openCache(options: CacheOptions): Promise<Cache> {
   const larder =
     options.compression.type === 'none'
       ? undefined
-      : opening.use(await openLarder({ ...options.larder, level: options.compression.level, zstdVersion: options.zstdVersion, packer, log }))
+      : opening.use(
+          await openLarder({ ...options.larder, level: options.compression.level, zstdVersion: options.zstdVersion, packer, log }).catch(refuseLarder),
+        )
 
   const catalogue = createCatalogue(store, larder, options.signing)
   const failedLogins = createFailedLogins()
@@ -118,6 +121,11 @@ export async function openCache(options: CacheOptions): Promise<Cache> {
     },
     [Symbol.asyncDispose]: () => resources.disposeAsync(),
   }
+}
+
+/** What the larder says of its directory is for the operator's eyes. */
+function refuseLarder(cause: Error): never {
+  throw new Fault('larder-unwritable', cause.message, { cause })
 }
 
 /** Delays of answers keep no program alive. */

@@ -45,10 +45,16 @@ async function serve(machine: Machine, { config: file, listen }: ServeOptions): 
   // Before anything takes long: a signal during the start is obeyed after it.
   const stopSignal = awaitStopSignal(machine)
   let running: Appliance | undefined
-  machine.onSignal('SIGHUP', () => void running?.reload())
+  let isReloadWanted = false
+  machine.onSignal('SIGHUP', () => {
+    isReloadWanted = true
+    void running?.reload()
+  })
 
   const appliance = await startAppliance({ machine, loaded, source, log })
   running = appliance
+  // The config may have changed after it was read.
+  if (isReloadWanted) void appliance.reload()
   tellReady(machine, loaded, appliance, log)
 
   const signal = await stopSignal

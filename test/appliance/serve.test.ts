@@ -61,6 +61,16 @@ describe('burrow serve without a config', () => {
     expect([await mode('state'), await mode('state/secret-key'), await mode('state/state.json')]).toEqual(['700', '600', '600'])
   })
 
+  test('two first starts at once agree on one key', async () => {
+    await using dir = await createScratchDir()
+    await writeConfig(dir, { users: ['ben:secret'], larder: false })
+    const [one, two] = await Promise.all([serve(dir), serve(dir)])
+    const keyOf = async (served: Served) => /^extra-trusted-public-keys = .+$/m.exec(await served.printed(/^# For/m))![0]
+    await using _one = one
+    await using _two = two
+    expect(await keyOf(one)).toBe(await keyOf(two))
+  })
+
   test('serve keeps the password out of the journal', async () => {
     await using dir = await createScratchDir()
     await using served = await serveDefaults(dir, { STATE_DIRECTORY: dir.file('state'), JOURNAL_STREAM: '8:1' })
@@ -82,6 +92,15 @@ describe('burrow serve refuses to start', () => {
     expect(stderr).toContain(`Cannot listen on "${listen}": another process listens there`)
     expect(stderr).not.toMatch(/\n +at /)
     expect(code).toBe(1)
+  })
+
+  test('serve ends with 1 when its larder is something else, and leaves it alone', async () => {
+    await using dir = await createScratchDir()
+    await mkdir(dir.file('larder'))
+    await writeFile(dir.file('larder/precious'), '')
+    const { code, stderr } = await runBurrow(defaults, { cwd: dir.path, env: { STATE_DIRECTORY: dir.file('state'), CACHE_DIRECTORY: dir.path } })
+    expect(stderr).toMatch(/"precious"[^\n]*Name an empty directory[^\n]*\n$/)
+    expect({ code, left: await readdir(dir.file('larder')) }).toEqual({ code: 1, left: ['precious'] })
   })
 
   test('serve ends with 78 when the state directory is open to others', async () => {
