@@ -2,7 +2,8 @@
  * The kept files as they are used: opened and compared with what their names say, marked as used, dropped when they are not what they should be.
  * A file that was deleted or truncated behind our back is no error: it is made again.
  */
-import { stat, utimes } from 'node:fs/promises'
+import { type Stats, stat } from 'node:fs'
+import { utimes } from 'node:fs/promises'
 
 import { Fault } from '../faults.ts'
 import type { Log } from '../log.ts'
@@ -79,14 +80,20 @@ export class KeptFiles {
     this.#shelf.arrange()
   }
 
-  async #gatherAge(kept: KeptFile): Promise<void> {
-    try {
-      const found = await stat(this.#directory.pathOf(kept.name))
-      if (found.isFile() && found.size === kept.fileSize) kept.markedAt = Math.max(kept.markedAt, found.mtimeMs)
-      else this.#drop(kept, new Error(`It has ${found.size} bytes`))
-    } catch (error) {
-      if ((error as NodeJS.ErrnoException).code === 'ENOENT') this.#drop(kept, error)
-    }
+  /** By callback: for a hundred thousand files promises of the file system would take seconds of the thread that answers requests. */
+  #gatherAge(kept: KeptFile): Promise<void> {
+    return new Promise((resolve) => {
+      stat(this.#directory.pathOf(kept.name), (error, found) => {
+        if (error === null) this.#learnAge(kept, found)
+        else if (error.code === 'ENOENT') this.#drop(kept, error)
+        resolve()
+      })
+    })
+  }
+
+  #learnAge(kept: KeptFile, found: Stats): void {
+    if (found.isFile() && found.size === kept.fileSize) kept.markedAt = Math.max(kept.markedAt, found.mtimeMs)
+    else this.#drop(kept, new Error(`It has ${found.size} bytes`))
   }
 
   /** Reads a small file whole, or resolves to undefined when it turned out to be bad and was dropped. */

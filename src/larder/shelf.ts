@@ -4,7 +4,7 @@
  */
 import type { CompressedNar } from '../nar/packer.ts'
 import type { Check } from './checks.ts'
-import { type KeptName, parseKeptName, toDiskBytes } from './file-name.ts'
+import { parseKeptName, toDiskBytes } from './file-name.ts'
 
 /** Hashes bare. Small on purpose: there may be a million of them. */
 export class KeptFile {
@@ -23,7 +23,7 @@ export class KeptFile {
   /** The check under way, if one is. */
   check: Check | undefined
 
-  constructor(name: string, { narHash, recipe, fileSize }: KeptName) {
+  constructor(name: string, narHash: string, recipe: string, fileSize: number) {
     this.name = name
     this.narHash = narHash
     this.recipe = recipe
@@ -83,8 +83,9 @@ export class Shelf {
   add(name: string): KeptFile | undefined {
     const parts = parseKeptName(name)
     if (parts === undefined) return undefined
-    const file = new KeptFile(name, { ...parts, recipe: this.#intern(parts.recipe) })
-    const map = this.#mapOf(file)
+    const isCurrent = parts.recipe === this.#recipe
+    const file = new KeptFile(name, parts.narHash, isCurrent ? this.#recipe : this.#intern(parts.recipe), parts.fileSize)
+    const map = isCurrent ? this.#current : this.#older
     const key = this.#keyOf(file)
     if (map.has(key)) return undefined
     map.set(key, file)
@@ -134,9 +135,9 @@ export class Shelf {
   /** Sorts by `markedAt` what was not used in this process, and puts it before what was. */
   arrange(): void {
     for (const map of [this.#current, this.#older]) {
-      const entries = [...map].sort(([, left], [, right]) => left.usedAt - right.usedAt || left.markedAt - right.markedAt)
+      const files = [...map.values()].sort((left, right) => left.usedAt - right.usedAt || left.markedAt - right.markedAt)
       map.clear()
-      for (const [key, file] of entries) map.set(key, file)
+      for (const file of files) map.set(this.#keyOf(file), file)
     }
   }
 
@@ -155,7 +156,6 @@ export class Shelf {
 
   /** One string for all files of a recipe. */
   #intern(recipe: string): string {
-    if (recipe === this.#recipe) return this.#recipe
     const known = this.#recipes.get(recipe)
     if (known === undefined) this.#recipes.set(recipe, recipe)
     return known ?? recipe
