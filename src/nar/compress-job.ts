@@ -1,7 +1,8 @@
 /** The job of compressing a NAR, into whatever takes the compressed bytes: a file of the larder, or one reader. */
 import type { ZstdCompress } from 'node:zlib'
-import { type Compressors, createCompressor, inputBytes } from './compressor.ts'
+import { type CompressionUse, type Compressors, createCompressor, inputBytes } from './compressor.ts'
 import type { NarSource } from './nar-source.ts'
+import type { Permits } from './permits.ts'
 import type { Job, TurnResult, Turns } from './turns.ts'
 
 /** Where compressed bytes go. */
@@ -22,6 +23,7 @@ export interface CompressJobParts {
   readonly turns: Turns
   readonly compressors: Compressors
   readonly source: NarSource
+  readonly use: CompressionUse
   readonly narSize: number
   readonly level: number
 }
@@ -75,11 +77,15 @@ export class CompressJob implements Job {
     this.#fail(undefined)
   }
 
+  get #contexts(): Permits {
+    const { compressors, use, narSize, level } = this.#parts
+    return compressors.contexts(use, narSize, level)
+  }
+
   #requestContext(): TurnResult {
     if (this.#context === 'none') {
-      const { compressors, narSize, level } = this.#parts
       this.#context = 'waiting'
-      compressors.contexts(narSize, level).request(this.#begin)
+      this.#contexts.request(this.#begin)
     }
     return 'wait'
   }
@@ -160,9 +166,9 @@ export class CompressJob implements Job {
   }
 
   #close(error: unknown): void {
-    const { source, compressors, narSize, level } = this.#parts
+    const { source, compressors } = this.#parts
     source.close(error)
-    if (this.#context === 'waiting') compressors.contexts(narSize, level).cancel(this.#begin)
+    if (this.#context === 'waiting') this.#contexts.cancel(this.#begin)
     compressors.steps.cancel(this.#step)
     // A step under way still reads its buffer and writes to the context: they are freed when it ends.
     if (!this.#isStepping) this.#releaseContext()
@@ -171,10 +177,10 @@ export class CompressJob implements Job {
   #releaseContext(): void {
     if (this.#context !== 'had') return
     this.#context = 'released'
-    const { compressors, narSize, level } = this.#parts
+    const { compressors } = this.#parts
     this.#zstd?.destroy()
     if (this.#filling) this.#buffers.push(this.#filling)
     for (const buffer of [...this.#buffers, ...this.#ready.map((input) => input.buffer)]) compressors.giveBuffer(buffer)
-    compressors.contexts(narSize, level).release()
+    this.#contexts.release()
   }
 }

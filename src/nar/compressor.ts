@@ -1,7 +1,8 @@
 /**
  * zstd for many NARs at once. A step (one input buffer) runs in libuv's pool while the packer's thread reads and hashes the next one; at most `compressors` steps
  * run at once, first come, first served, so that each compression under way gets its turn after every buffer. The number of contexts is bounded by the memory
- * they take at their level; small NARs need little and have their own, so that they never wait for a large one to end.
+ * they take at their level; small NARs need little and have their own, so that they never wait for a large one to end, and fills have their own, so that they
+ * never wait for a slow reader.
  *
  * The same NAR, level and zstd version always give the same bytes: the size is pledged, every byte goes in with ZSTD_e_continue and an empty ZSTD_e_end
  * follows. That is why small NARs take the same way: zstdCompressSync ends with its last bytes, and at some sizes (256 KiB for one) comes out different.
@@ -13,7 +14,7 @@ import { Permits } from './permits.ts'
 export const inputBytes = 512 * 1024
 const smallNarBytes = 1024 * 1024
 const smallContexts = 8
-const largeContextMemory = 96 * 1024 * 1024
+const largeContextMegabytes = 96
 const mostLargeContexts = 12
 /** Megabytes of a context (window, tables, buffers) for the levels up to the given one. Source: the table of parameters in zstd's clevels.h. */
 const contextMegabytes = [
@@ -25,10 +26,12 @@ const contextMegabytes = [
 ] as const
 const utmostMegabytes = 800
 
+/** For whom is compressed: for a file, as fast as it goes, or for one reader, who may be slow. */
+export type CompressionUse = 'file' | 'reader'
+
 export class Compressors {
   readonly steps: Permits
-  readonly #small = new Permits(smallContexts)
-  readonly #large = new Map<number, Permits>()
+  readonly #contexts = new Map<string, Permits>()
   readonly #buffers: Buffer[] = []
 
   /** @param count steps at once */
@@ -36,14 +39,14 @@ export class Compressors {
     this.steps = new Permits(count)
   }
 
-  contexts(narSize: number, level: number): Permits {
-    if (narSize <= smallNarBytes) return this.#small
-    const megabytes = contextMegabytes.find((row) => level <= row.level)?.megabytes ?? utmostMegabytes
-    const count = Math.min(mostLargeContexts, Math.max(1, Math.floor(largeContextMemory / 1024 / 1024 / megabytes)))
-    let permits = this.#large.get(count)
+  contexts(use: CompressionUse, narSize: number, level: number): Permits {
+    const isSmall = narSize <= smallNarBytes
+    const count = isSmall ? smallContexts : largeContexts(level)
+    const key = `${use} ${isSmall ? 'small' : count}`
+    let permits = this.#contexts.get(key)
     if (!permits) {
       permits = new Permits(count)
-      this.#large.set(count, permits)
+      this.#contexts.set(key, permits)
     }
     return permits
   }
@@ -56,6 +59,11 @@ export class Compressors {
   giveBuffer(buffer: Buffer): void {
     if (buffer.length === inputBytes && this.#buffers.length < 2 * mostLargeContexts) this.#buffers.push(buffer)
   }
+}
+
+function largeContexts(level: number): number {
+  const megabytes = contextMegabytes.find((row) => level <= row.level)?.megabytes ?? utmostMegabytes
+  return Math.min(mostLargeContexts, Math.max(1, Math.floor(largeContextMegabytes / megabytes)))
 }
 
 export function createCompressor(narSize: number, level: number): ZstdCompress {

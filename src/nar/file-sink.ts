@@ -9,16 +9,31 @@ import { encodeNix32 } from '../nix/nix32.ts'
 import type { CompressedSink } from './compress-job.ts'
 import { errnoOf } from './file-faults.ts'
 import type { Outbox } from './outbox.ts'
+import { Permits } from './permits.ts'
 
 /** Bytes that wait for the disk; more of them stop the compression. */
 const queueBytes = 1024 * 1024
 /** A compressed NAR up to so large is handed over with the result. */
 const smallBytes = 64 * 1024
 
+/**
+ * Writes and fsyncs of all fills: one of each at a time. A slow disk would otherwise take every thread of libuv's pool, and with them the reading of
+ * files that were compressed long ago.
+ */
+export interface Disk {
+  readonly writes: Permits
+  readonly syncs: Permits
+}
+
+export function createDisk(): Disk {
+  return { writes: new Permits(1), syncs: new Permits(1) }
+}
+
 export class FileSink implements CompressedSink {
   readonly #job: number
   readonly #path: string
   readonly #outbox: Outbox
+  readonly #disk: Disk
   readonly #wake: () => void
   readonly #hash = createHash('sha256')
   #fd: number | undefined
@@ -33,10 +48,11 @@ export class FileSink implements CompressedSink {
   /** What to do when the disk is done with what is queued. */
   #whenIdle: (() => void) | undefined
 
-  constructor(job: number, path: string, outbox: Outbox, wake: () => void) {
+  constructor(job: number, path: string, outbox: Outbox, disk: Disk, wake: () => void) {
     this.#job = job
     this.#path = path
     this.#outbox = outbox
+    this.#disk = disk
     this.#wake = wake
     try {
       this.#fd = openSync(path, 'wx', 0o600)
@@ -91,10 +107,22 @@ export class FileSink implements CompressedSink {
       then?.()
       return
     }
+    this.#isBusy = true
+    this.#disk.writes.request(() => this.#writeQueue(this.#fd!))
+  }
+
+  #writeQueue(fd: number): void {
     const batch = this.#queue
     this.#queue = []
-    this.#isBusy = true
-    writev(this.#fd, batch, this.#written, (error, count) => {
+    if (batch.length === 0) {
+      // Discarded while it waited.
+      this.#disk.writes.release()
+      this.#isBusy = false
+      this.#pump()
+      return
+    }
+    writev(fd, batch, this.#written, (error, count) => {
+      this.#disk.writes.release()
       this.#isBusy = false
       if (this.#isDiscarded) this.#pump()
       else if (error) this.#giveUp(`Cannot write "${this.#path}": ${errnoOf(error)}`)
@@ -129,7 +157,12 @@ export class FileSink implements CompressedSink {
       return
     }
     this.#isBusy = true
+    this.#disk.syncs.request(() => this.#syncFile(fd, over))
+  }
+
+  #syncFile(fd: number, over: () => void): void {
     fsync(fd, (error) => {
+      this.#disk.syncs.release()
       this.#isBusy = false
       if (this.#isDiscarded) {
         this.#pump()

@@ -4,7 +4,7 @@
  * file (O_NOFOLLOW) and only after each directory above it, up to the top, was found to be a directory still: no symlink leads out.
  * A file is kept open between pulls, at most one at a time; `close` or the end closes it.
  */
-import { closeSync, constants, fstatSync, lstatSync, openSync, readSync } from 'node:fs'
+import { closeSync, constants, fstatSync, lstatSync, openSync, read, readSync } from 'node:fs'
 import { Fault } from '../faults.ts'
 import { faultOfFile } from './file-faults.ts'
 import { EntryKind, type Layout, nodeOpening } from './layout.ts'
@@ -69,6 +69,26 @@ export class NarReader {
       throw error
     }
     return done
+  }
+
+  /**
+   * Begins to read the next bytes in libuv's pool, while the caller does other work, if they lie within the file that is open and do not reach its end: false
+   * otherwise. `done` is called with their number, or with a Fault. Until then nothing else may be called, not even `close`.
+   */
+  readAhead(into: Uint8Array, done: (result: number | Fault) => void): boolean {
+    if (this.#fd === -1) return false
+    const offset = this.#at - this.#layout.headLength(this.#entry)
+    if (offset + into.length >= this.#layout.sizes[this.#entry]! || into.length >= this.remaining) return false
+    read(this.#fd, into, 0, into.length, offset, (error, count) => {
+      if (error) done(faultOfFile(error, 'read', this.#layout.pathOf(this.#entry)))
+      else if (count === 0) done(this.#changed(`it ends after ${offset} bytes`))
+      else {
+        this.#at += count
+        this.#position += count
+        done(count)
+      }
+    })
+    return true
   }
 
   close(): void {

@@ -44,15 +44,23 @@ export class NarSource {
 
   /** As `NarReader.read`, and throws nar-mismatch. */
   read(into: Uint8Array, deadline: number): number {
-    const reader = this.#reader!
-    const count = reader.read(into, deadline)
-    if (!this.#hash) return count
-    this.#hash.update(into.subarray(0, count))
-    if (reader.remaining === 0) {
-      const found = `sha256:${encodeNix32(this.#hash.digest())}`
-      if (found !== this.#nar.narHash) throw this.#mismatch(`its NAR hashes to ${found}, the store's record says ${this.#nar.narHash}`)
-    }
+    const count = this.#reader!.read(into, deadline)
+    this.take(into.subarray(0, count))
     return count
+  }
+
+  /** As `NarReader.readAhead`; what it read is then given to `take`. */
+  readAhead(into: Uint8Array, done: (result: number | Fault) => void): boolean {
+    return this.#reader!.readAhead(into, done)
+  }
+
+  /** Hashes what was read, in order; with the last bytes throws nar-mismatch if the hash is not the wanted one. */
+  take(bytes: Uint8Array): void {
+    if (!this.#hash) return
+    this.#hash.update(bytes)
+    if (this.#reader!.remaining > 0) return
+    const found = `sha256:${encodeNix32(this.#hash.digest())}`
+    if (found !== this.#nar.narHash) throw this.#mismatch(`its NAR hashes to ${found}, the store's record says ${this.#nar.narHash}`)
   }
 
   /** @param error what went wrong, if something did: a layout that led to it is forgotten */

@@ -3,8 +3,8 @@
  */
 import { parentPort, workerData } from 'node:worker_threads'
 import { CompressJob, type CompressJobParts } from './compress-job.ts'
-import { Compressors } from './compressor.ts'
-import { FileSink } from './file-sink.ts'
+import { type CompressionUse, Compressors } from './compressor.ts'
+import { createDisk, FileSink } from './file-sink.ts'
 import { LayoutMemory } from './layout-memory.ts'
 import { ListJob } from './list-job.ts'
 import { NarSource } from './nar-source.ts'
@@ -25,24 +25,28 @@ const outbox = new Outbox(port)
 const outlets = new Outlets(memory, new Slots(memory.byteLength), outbox)
 const layouts = new LayoutMemory()
 const compressors = new Compressors(compressorCount)
+const disk = createDisk()
 const turns = new Turns()
 const jobs = new Map<number, Job>()
 
 function accept(request: PackerRequest): void {
   switch (request.kind) {
-    case 'raw':
-      return begin(request.job, (over) => new RawJob(turns, outlets, request.job, new NarSource(layouts, request.nar, request.start, request.end), over))
+    case 'raw': {
+      const { job, nar, start, end } = request
+      const source = new NarSource(layouts, nar, start, end)
+      return begin(job, (over) => new RawJob({ turns, outlets, compressors, job, source }, over))
+    }
     case 'compressed':
       return begin(request.job, (over) => {
         const wake = () => turns.wake(job)
         const sink = new OutletSink(new Outlet(outlets, request.job, wake), outbox, request.start, request.end, wake)
-        const job = new CompressJob(partsOf(request.nar, request.level), sink, over)
+        const job = new CompressJob(partsOf('reader', request.nar, request.level), sink, over)
         return job
       })
     case 'fill':
       return begin(request.job, (over) => {
-        const sink = new FileSink(request.job, request.tempFile, outbox, () => turns.wake(job))
-        const job = new CompressJob(partsOf(request.nar, request.level), sink, over)
+        const sink = new FileSink(request.job, request.tempFile, outbox, disk, () => turns.wake(job))
+        const job = new CompressJob(partsOf('file', request.nar, request.level), sink, over)
         return job
       })
     case 'list':
@@ -62,11 +66,11 @@ function accept(request: PackerRequest): void {
 function begin(id: number, create: (over: () => void) => Job): void {
   const job = create(() => jobs.delete(id))
   jobs.set(id, job)
-  turns.wake(job)
+  turns.begin(job)
 }
 
-function partsOf(nar: NarRequest, level: number): CompressJobParts {
-  return { turns, compressors, source: new NarSource(layouts, nar), narSize: nar.narSize, level }
+function partsOf(use: CompressionUse, nar: NarRequest, level: number): CompressJobParts {
+  return { turns, compressors, source: new NarSource(layouts, nar), use, narSize: nar.narSize, level }
 }
 
 port.on('message', (requests: readonly PackerRequest[]) => {

@@ -1,6 +1,8 @@
 /** So many at once, the others first come, first served. */
 export class Permits {
   #free: number
+  /** How many are under way. */
+  granted = 0
   readonly #waiting = new Set<() => void>()
 
   constructor(count: number) {
@@ -14,6 +16,7 @@ export class Permits {
       return
     }
     this.#free--
+    this.granted++
     granted()
   }
 
@@ -29,5 +32,6 @@ export class Permits {
       return
     }
     this.#free++
+    this.granted--
   }
 }

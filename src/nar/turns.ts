@@ -21,10 +21,20 @@ const roundMs = 4
 const roundBytes = 512 * 1024
 
 export class Turns {
-  #ring: Job[] = []
+  /** Jobs that have not had a turn: most are small NARs that need no second one. They alternate with the others. */
+  readonly #fresh: Job[] = []
+  readonly #ring: Job[] = []
   readonly #queued = new Set<Job>()
+  #isFreshNext = true
   #isScheduled = false
   #bytes = 0
+
+  /** Gives a new job its first turn soon. */
+  begin(job: Job): void {
+    this.#queued.add(job)
+    this.#fresh.push(job)
+    this.#schedule()
+  }
 
   wake(job: Job): void {
     if (this.#queued.has(job)) return
@@ -49,14 +59,18 @@ export class Turns {
     this.#bytes = 0
     let now = performance.now()
     const end = now + roundMs
-    let taken = 0
-    while (taken < this.#ring.length && now < end && this.#bytes < roundBytes) {
-      const job = this.#ring[taken++]!
-      this.#queued.delete(job)
+    for (let job = this.#next(); job; job = now < end && this.#bytes < roundBytes ? this.#next() : undefined) {
       if (job.turn(now + turnMs) === 'again') this.wake(job)
       now = performance.now()
     }
-    this.#ring.splice(0, taken)
-    if (this.#ring.length > 0) this.#schedule()
+    if (this.#queued.size > 0) this.#schedule()
+  }
+
+  #next(): Job | undefined {
+    const [first, second] = this.#isFreshNext ? [this.#fresh, this.#ring] : [this.#ring, this.#fresh]
+    this.#isFreshNext = !this.#isFreshNext
+    const job = first.shift() ?? second.shift()
+    if (job) this.#queued.delete(job)
+    return job
   }
 }
