@@ -4,7 +4,7 @@
  * - `still`: `immutable=1`, no locks at all, for a reader who may not make the missing `-shm` (or for a database without a WAL, whose
  *   dot-file locks of Nix a reader cannot take): each query counts only if nothing wrote before, during and after it.
  */
-import { existsSync, readFileSync } from 'node:fs'
+import { existsSync, readFileSync, realpathSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { DatabaseSync, type StatementSync } from 'node:sqlite'
 import { pathToFileURL } from 'node:url'
@@ -40,6 +40,7 @@ const neededColumns: Readonly<Record<string, readonly string[]>> = {
 export class DatabaseConnection implements Disposable {
   readonly kind: ConnectionKind
   readonly #file: string
+  readonly #target: string
   readonly #state: FileState
   readonly #database: DatabaseSync
   readonly #dataVersion: StatementSync
@@ -50,11 +51,13 @@ export class DatabaseConnection implements Disposable {
   constructor(file: string, kind: ConnectionKind) {
     const state = readFileState(file)
     if (!state) throw new Disturbed('there is no such file')
-    if (kind === 'still' && !isQuiet(file)) throw new Disturbed('it is being written')
     this.#file = file
+    // SQLite keeps the logs beside the file itself, not beside a link to it.
+    this.#target = realpathSync(file)
     this.kind = kind
     this.#state = state
-    const url = pathToFileURL(file)
+    if (kind === 'still' && !isQuiet(this.#target)) throw new Disturbed('it is being written')
+    const url = pathToFileURL(this.#target)
     url.searchParams.set('immutable', '1')
     this.#database = new DatabaseSync(kind === 'still' ? url : file, { readOnly: true, timeout: busyTimeoutMs })
     try {
@@ -95,7 +98,7 @@ export class DatabaseConnection implements Disposable {
     const state = readFileState(this.#file)
     if (!state) throw new Disturbed('there is no such file any more')
     if (this.kind === 'still') {
-      if (!isSameState(state, this.#state) || !isQuiet(this.#file)) throw new Disturbed('it is being written')
+      if (!isSameState(state, this.#state) || !isQuiet(this.#target)) throw new Disturbed('it is being written')
       return 0
     }
     if (!isSameFile(state, this.#state)) throw new Disturbed('it was replaced by another file')

@@ -184,6 +184,6 @@ function isOfTheDatabase(error: unknown): boolean {
     error instanceof Disturbed ||
     error instanceof UnknownSchema ||
     sqliteCodeOf(error) !== undefined ||
-    (typeof code === 'string' && /^E(ACCES|PERM|NOTDIR|IO|LOOP|MFILE|NFILE)$/.test(code))
+    (typeof code === 'string' && /^E(ACCES|PERM|NOENT|NOTDIR|IO|LOOP|MFILE|NFILE)$/.test(code))
   )
 }

@@ -1,15 +1,15 @@
 /**
  * Leases on store paths: temporary roots (AddTempRoot) that keep a garbage collection from deleting a path between its narinfo and its NAR, and while it is sent.
  *
- *   holder 1 (retiring) ── roots a b c, closes when the last lease on it has run out
- *   holder 2 (current)  ── roots c d, taken over at the latest after one lease time: a root stays at most two lease times unless it is asked for
- *
- * Beyond `maxPaths` further paths are served without a lease until a holder closes; transfers (`hold`) are bounded elsewhere and always get theirs.
+ * A root lasts as long as the daemon connection it was taken on, and connections are replaced (root-holders.ts): a path stays rooted for
+ * at most two lease times after it was last asked for. Beyond `maxPaths` further paths are served without a lease until a connection closes;
+ * transfers (`hold`) are bounded elsewhere and always get theirs.
  */
 import type { Log } from '../log.ts'
 import { type Clock, systemClock } from './clock.ts'
 import { DaemonDialer } from './daemon-dialer.ts'
-import { RootHolder } from './root-holder.ts'
+import type { RootHolder } from './root-holder.ts'
+import { RootHolders } from './root-holders.ts'
 import type { Leases } from './store.ts'
 
 export interface LeasesOptions {
@@ -21,6 +21,7 @@ export interface LeasesOptions {
   readonly maxPaths: number
   readonly log: Log
   readonly clock?: Clock
+  /** 0 (inclusive) to 1. */
   readonly random?: () => number
 }
 
@@ -48,26 +49,20 @@ interface Hold {
 const patienceMs = 2000
 /** A request the daemon does not answer for so long has lost its purpose, and its connection. */
 const answerTimeoutMs = 600_000
+/** Between attempts to root again what lost its connection. */
+const reviveMs = 1000
 /** Where only transfers are protected. */
 const holderMsWithoutLeases = 600_000
-/** The current connection and those it took over from; more only while one after the other is stuck behind a collection. */
-const maxHolders = 4
 
 export class DaemonLeases implements Leases, Disposable {
   readonly #log: Log
   readonly #clock: Clock
   readonly #dialer: DaemonDialer | undefined
+  readonly #holders: RootHolders | undefined
   readonly #leaseMs: number
-  readonly #holderMs: number
   readonly #maxPaths: number
-  /** Oldest first; the last one may be `#current`. */
-  readonly #holders = new Set<RootHolder>()
-  #current: RootHolder | undefined
-  #connecting: Promise<RootHolder | undefined> | undefined
   readonly #leases = new Map<string, Lease>()
   readonly #holds = new Map<string, Hold>()
-  #callOff: () => void = () => {}
-  #nextLookMs = Number.POSITIVE_INFINITY
   #isReviving = false
   #isDisposed = false
 
@@ -75,76 +70,81 @@ export class DaemonLeases implements Leases, Disposable {
     this.#log = log
     this.#clock = clock
     this.#leaseMs = narInfoSeconds * 1000
-    this.#holderMs = this.#leaseMs || holderMsWithoutLeases
     this.#maxPaths = maxPaths
-    this.#dialer = socketPath === undefined ? undefined : new DaemonDialer({ socketPath, clock, random, log })
+    if (socketPath === undefined) return
+    this.#dialer = new DaemonDialer({ socketPath, clock, random, log })
+    this.#holders = new RootHolders({
+      dialer: this.#dialer,
+      clock,
+      holderMs: this.#leaseMs || holderMsWithoutLeases,
+      patienceMs,
+      maxRoots: maxPaths,
+      onOpen: (holder) => this.#moveHolds(holder),
+      onGone: (holder) => this.#forget(holder),
+    })
   }
 
   covers(storePath: string): boolean {
     const lease = this.#leases.get(storePath)
     if (lease && lease.endMs - this.#clock.now() >= this.#leaseMs / 2) return true
-    return !this.#canLease(storePath)
+    return this.#findUsableHolders(storePath) === undefined
   }
 
   async take(storePath: string): Promise<void> {
-    if (!this.#canLease(storePath)) return
-    const current = this.#current
-    if (current?.has(storePath) && !this.#isWorn(current)) this.#extend(storePath, current)
-    else await this.#impatiently(storePath, this.#lease(storePath))
+    const holders = this.#findUsableHolders(storePath)
+    if (!holders) return
+    const { current } = holders
+    if (current?.has(storePath)) this.#extend(storePath, current)
+    else await this.#impatiently(storePath, this.#lease(storePath, holders))
   }
 
   async hold(storePath: string): Promise<() => void> {
-    if (!this.#dialer || this.#isDisposed) return () => {}
+    const holders = this.#holders
+    if (!holders || this.#isDisposed) return () => {}
     const hold = this.#holds.get(storePath) ?? { transfers: 0, holder: undefined }
     this.#holds.set(storePath, hold)
     hold.transfers++
-    await this.#impatiently(storePath, this.#rootHold(storePath, hold))
+    await this.#impatiently(storePath, this.#rootHold(storePath, hold, holders))
     let isHeld = true
     return () => {
       if (!isHeld) return
       isHeld = false
       if (--hold.transfers > 0) return
       this.#holds.delete(storePath)
-      this.#moveHold(hold, undefined)
-      this.#closeUnused()
+      moveHold(hold, undefined)
+      holders.closeUnused()
     }
   }
 
   health(): LeasesHealth {
-    const holders = [...this.#holders]
+    const connections = this.#holders?.count ?? 0
     return {
-      active: this.#dialer !== undefined && !this.#isDisposed && !(this.#dialer.hasFailed && holders.length === 0),
-      connections: holders.length,
-      roots: this.#countRoots(),
+      active: this.#dialer !== undefined && !this.#isDisposed && (connections > 0 || !this.#dialer.hasFailed),
+      connections,
+      roots: this.#holders?.roots ?? 0,
       held: this.#holds.size,
     }
   }
 
   [Symbol.dispose](): void {
     this.#isDisposed = true
-    this.#callOff()
     this.#holds.clear()
-    for (const holder of [...this.#holders]) this.#drop(holder)
+    this.#holders?.[Symbol.dispose]()
   }
 
-  #canLease(storePath: string): boolean {
-    if (!this.#dialer || this.#isDisposed || this.#leaseMs === 0) return false
-    if (!this.#current && !this.#dialer.isReady) return false
-    return this.#countRoots() < this.#maxPaths || this.#current?.has(storePath) === true
+  /** Undefined when no lease on this path can be had now. */
+  #findUsableHolders(storePath: string): RootHolders | undefined {
+    const holders = this.#holders
+    if (!holders?.canFind || this.#leaseMs === 0) return undefined
+    return holders.roots < this.#maxPaths || holders.has(storePath) ? holders : undefined
   }
 
-  #countRoots(): number {
-    let count = 0
-    for (const holder of this.#holders) count += holder.size
-    return count
-  }
-
-  async #lease(storePath: string): Promise<boolean> {
-    const holder = await this.#findHolder()
+  async #lease(storePath: string, holders: RootHolders): Promise<boolean> {
+    const holder = await holders.find()
     if (!holder) return false
     // Before the answer, so that the connection is not closed in between.
     holder.lastEndMs = this.#clock.now() + this.#leaseMs
-    const isRooted = (await holder.root(storePath, answerTimeoutMs)) && this.#holders.has(holder)
+    const isRooted = (await holder.root(storePath, answerTimeoutMs)) && holders.includes(holder)
     if (isRooted) this.#extend(storePath, holder)
     return isRooted
   }
@@ -153,29 +153,27 @@ export class DaemonLeases implements Leases, Disposable {
     const endMs = this.#clock.now() + this.#leaseMs
     this.#leases.set(storePath, { holder, endMs })
     holder.lastEndMs = endMs
-    this.#closeUnused()
+    this.#holders?.closeUnused()
   }
 
-  async #rootHold(storePath: string, hold: Hold): Promise<boolean> {
+  async #rootHold(storePath: string, hold: Hold, holders: RootHolders): Promise<boolean> {
     if (hold.holder?.isOpen) return true
-    const holder = await this.#findHolder()
+    const holder = await holders.find()
     return holder !== undefined && this.#rootHoldOn(storePath, hold, holder)
   }
 
   /** Only once the new root is there does the hold leave its former connection. */
   async #rootHoldOn(storePath: string, hold: Hold, holder: RootHolder): Promise<boolean> {
     holder.holds++
-    const isRooted = (await holder.root(storePath, answerTimeoutMs)) && this.#holders.has(holder)
+    const isRooted = (await holder.root(storePath, answerTimeoutMs)) && this.#holders?.includes(holder) === true
     holder.holds--
-    if (isRooted && hold.transfers > 0) this.#moveHold(hold, holder)
-    this.#closeUnused()
+    if (isRooted && hold.transfers > 0) moveHold(hold, holder)
+    this.#holders?.closeUnused()
     return isRooted
   }
 
-  #moveHold(hold: Hold, holder: RootHolder | undefined): void {
-    if (hold.holder) hold.holder.holds--
-    hold.holder = holder
-    if (holder) holder.holds++
+  #moveHolds(holder: RootHolder): void {
+    for (const [storePath, hold] of this.#holds) void this.#rootHoldOn(storePath, hold, holder)
   }
 
   /** Waits as long as a request may wait; what comes later still counts for the next one. */
@@ -193,89 +191,28 @@ export class DaemonLeases implements Leases, Disposable {
     })
   }
 
-  /** The connection for new roots: the current one, or a fresh one when that has served its time. */
-  #findHolder(): Promise<RootHolder | undefined> {
-    const current = this.#current
-    if (current && !this.#isWorn(current)) return Promise.resolve(current)
-    if (this.#holders.size >= maxHolders) return Promise.resolve(answering(current))
-    this.#connecting ??= this.#connect().finally(() => {
-      this.#connecting = undefined
-    })
-    return this.#connecting
-  }
-
-  /** By age, so that roots nobody asks for go; by half the allowed number, so that its successor has room; by silence, so that one path being deleted holds up no others. */
-  #isWorn(holder: RootHolder): boolean {
-    const isFull = holder.size * 2 >= this.#maxPaths && this.#countRoots() < this.#maxPaths
-    return isFull || !holder.isOpen || this.#clock.now() - holder.openedAtMs >= this.#holderMs || holder.waitingMs() >= patienceMs
-  }
-
-  async #connect(): Promise<RootHolder | undefined> {
-    const connection = await this.#dialer?.connect()
-    if (!connection) return answering(this.#current)
-    const holder = new RootHolder(connection, this.#clock)
-    if (this.#isDisposed) {
-      holder[Symbol.dispose]()
-      return undefined
-    }
-    this.#holders.add(holder)
-    this.#current = holder
-    void holder.closed.then(() => this.#forget(holder))
-    for (const [storePath, hold] of this.#holds) void this.#rootHoldOn(storePath, hold, holder)
-    this.#closeUnused()
-    return holder
-  }
-
-  /** Closes what nobody needs any more, and looks again when the next lease runs out. */
-  #closeUnused(): void {
-    if (this.#isDisposed) return
-    const now = this.#clock.now()
-    let nextMs = Number.POSITIVE_INFINITY
-    for (const holder of [...this.#holders]) {
-      if (!holder.isIdle) continue
-      // A fresh one is about to be asked for a root.
-      const endMs = Math.max(holder.lastEndMs, holder === this.#current ? holder.openedAtMs + patienceMs : 0)
-      if (endMs <= now) this.#drop(holder)
-      else nextMs = Math.min(nextMs, endMs)
-    }
-    // An earlier look does no harm; a new timer for every lease would.
-    if (nextMs >= this.#nextLookMs) return
-    this.#callOff()
-    this.#nextLookMs = nextMs
-    this.#callOff = this.#clock.after(nextMs - now, () => {
-      this.#nextLookMs = Number.POSITIVE_INFINITY
-      this.#closeUnused()
-    })
-  }
-
-  #drop(holder: RootHolder): void {
-    holder[Symbol.dispose]()
-    this.#forget(holder)
-  }
-
   #forget(holder: RootHolder): void {
-    if (!this.#holders.delete(holder)) return
-    if (this.#current === holder) this.#current = undefined
     for (const [storePath, lease] of this.#leases) if (lease.holder === holder) this.#leases.delete(storePath)
-    for (const hold of this.#holds.values()) if (hold.holder === holder) this.#moveHold(hold, undefined)
-    if (this.#holds.size > 0) this.#reviveHolds()
+    for (const hold of this.#holds.values()) if (hold.holder === holder) moveHold(hold, undefined)
+    if (this.#holds.size > 0) this.#reviveHolds(0)
   }
 
   /** The daemon went away under transfers: their paths are rooted again as soon as it is back. */
-  #reviveHolds(): void {
+  #reviveHolds(atLeastMs: number): void {
     if (this.#isReviving) return
     this.#isReviving = true
-    this.#clock.after(this.#dialer?.waitMs ?? 0, () => {
+    this.#clock.after(Math.max(this.#dialer?.waitMs ?? 0, atLeastMs), async () => {
       this.#isReviving = false
       if (this.#isDisposed || this.#holds.size === 0) return
-      void this.#findHolder().then((holder) => {
-        if (!holder) this.#reviveHolds()
-        else for (const [storePath, hold] of this.#holds) if (!hold.holder) void this.#rootHoldOn(storePath, hold, holder)
-      })
+      const holder = await this.#holders?.find()
+      if (!holder) this.#reviveHolds(reviveMs)
+      else for (const [storePath, hold] of this.#holds) if (!hold.holder) void this.#rootHoldOn(storePath, hold, holder)
     })
   }
 }
 
-function answering(holder: RootHolder | undefined): RootHolder | undefined {
-  return holder?.isOpen && holder.waitingMs() < patienceMs ? holder : undefined
+function moveHold(hold: Hold, holder: RootHolder | undefined): void {
+  if (hold.holder) hold.holder.holds--
+  hold.holder = holder
+  if (holder) holder.holds++
 }

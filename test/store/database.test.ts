@@ -1,7 +1,7 @@
 /** The store's database over its life: absent, made, replaced, damaged, of another schema, locked. */
 
 import { execFileSync } from 'node:child_process'
-import { copyFileSync, cpSync, mkdirSync, mkdtempSync, renameSync, rmSync, writeFileSync } from 'node:fs'
+import { copyFileSync, cpSync, mkdirSync, mkdtempSync, renameSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
@@ -212,6 +212,18 @@ describe('while it runs', () => {
     writer.close()
     clock.advance(1000)
     expect(find()).toBe(path)
+  })
+
+  test('a database behind a link is read with the log beside its target', async () => {
+    const target = join(dir, 'elsewhere/db.sqlite')
+    makeDatabase({ file: target })
+    mkdirSync(dirname(database))
+    symlinkSync(target, database)
+    await open()
+    expect(find()).toBe(path)
+    execFileSync('sqlite3', [target, `delete from ValidPaths`])
+    await nextTurn()
+    expect(find()).toBeUndefined()
   })
 
   test('a database that goes bad under us is a fault, then a diagnosis, then readable again', async () => {
