@@ -1,9 +1,12 @@
 /** The real program as a child process: run to its end, or served and waited for by what it logs. */
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
+import { writeFile } from 'node:fs/promises'
 import { createInterface } from 'node:readline'
 import { text } from 'node:stream/consumers'
 import { fileURLToPath } from 'node:url'
+
+import type { ScratchDir } from './scratch-dir.ts'
 
 const main = fileURLToPath(new URL('../../appliance/main.ts', import.meta.url))
 
@@ -106,3 +109,11 @@ export async function serveBurrow(options: readonly string[], surroundings: Surr
     },
   }
 }
+
+/** `burrow.json` in the directory, on a port of its own. */
+export async function writeConfig(dir: ScratchDir, config: object): Promise<void> {
+  await writeFile(dir.file('burrow.json'), JSON.stringify({ listen: '127.0.0.1:0', ...config }), { mode: 0o600 })
+}
+
+/** Serves by that config. */
+export const serve = (dir: ScratchDir, env = {}): Promise<Served> => serveBurrow([], { cwd: dir.path, env })

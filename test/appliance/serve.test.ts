@@ -7,7 +7,7 @@ import { buffer } from 'node:stream/consumers'
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals'
 
 import { type NixFixture, openNixFixture, type ScratchStore } from '../fixtures/nix.ts'
-import { runBurrow, type Served, serveBurrow } from './burrow.ts'
+import { runBurrow, type Served, serve, serveBurrow, writeConfig } from './burrow.ts'
 import { createScratchDir, type ScratchDir } from './scratch-dir.ts'
 
 const defaults = ['serve', '--listen', '127.0.0.1:0']
@@ -22,12 +22,6 @@ async function statusOf(served: Served, path: string, auth?: string): Promise<nu
   response.resume()
   return response.statusCode
 }
-
-async function writeConfig(dir: ScratchDir, config: object): Promise<void> {
-  await writeFile(dir.file('burrow.json'), JSON.stringify({ listen: '127.0.0.1:0', ...config }), { mode: 0o600 })
-}
-
-const serve = (dir: ScratchDir, env = {}) => serveBurrow([], { cwd: dir.path, env })
 
 describe('burrow serve without a config', () => {
   test('serve on a machine without a Nix store starts, says what it lacks, and serves what it can', async () => {
