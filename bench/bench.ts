@@ -59,6 +59,7 @@ export async function openBench(options: BenchOptions): Promise<Bench & AsyncDis
     store,
     key,
     rounds: options.quick ? 3 : 5,
+    longRounds: options.quick ? 2 : 3,
     seconds: options.quick ? 2 : 4,
     async compressed() {
       standing.compressed ??= await openPair('zst', () => open('burrow-compressed', 'zstd', warmLarderDir))

@@ -9,6 +9,7 @@
  * Exit code 0 when everything was measured and every target met, 1 when a target was missed, 2 when something could not be measured.
  */
 import { mkdirSync, rmSync, writeFileSync } from 'node:fs'
+import { loadavg } from 'node:os'
 import { parseArgs } from 'node:util'
 import { openBench } from './bench.ts'
 import { runCommand, stopAllChildren } from './children.ts'
@@ -18,6 +19,11 @@ import { say } from './progress.ts'
 import { describeStore } from './store.ts'
 import { describeMachine, formatTable, type Row, toRow } from './table.ts'
 import { workDir } from './work-dir.ts'
+
+/** A machine so slow or so busy that a run takes longer gives no figures worth having. */
+const mostMinutes = { full: 12, quick: 5 } as const
+/** The load of other programs above which a run on few cores says little. */
+const quietLoad = 0.5
 
 for (const signal of ['SIGINT', 'SIGTERM'] as const) {
   process.once(signal, () => {
@@ -50,23 +56,28 @@ async function main(): Promise<number> {
     options.only.flatMap((names) => names.split(',')),
     againstItself,
   )
+  const loadBefore = loadavg()[0] ?? 0
   await installPrerequisites()
   if (options.rebuild) rmSync(workDir, { recursive: true, force: true })
   mkdirSync(workDir, { recursive: true })
   await using bench = await openBench({ quick: options.quick, againstItself, profile: options.profile })
   say(describeStore(bench.store))
+  const load = `load of the machine before: ${loadBefore.toFixed(1)}`
+  if (loadBefore > quietLoad) say(`${load}: other programs are busy, so ratios will stray`)
   const rows: Row[] = []
   const failures: string[] = []
+  const deadline = performance.now() + mostMinutes[options.quick ? 'quick' : 'full'] * 60_000
   for (const measure of chosen) {
     say(`${measure.name}: ${measure.what}`)
     try {
+      if (performance.now() > deadline) throw new Error('the time for the whole run is over')
       rows.push(toRow(measure, await measure.run(bench)))
     } catch (error) {
       failures.push(`${measure.name}: ${error instanceof Error ? error.message : error}`)
       say(failures.at(-1)!)
     }
   }
-  await report(rows, failures, describeStore(bench.store), options.json)
+  await report(rows, failures, `${describeStore(bench.store)}; ${load}`, options.json)
   return failures.length > 0 ? 2 : rows.every((row) => row.met) ? 0 : 1
 }
 

@@ -43,8 +43,10 @@ export interface Pair {
 export interface Bench {
   readonly store: BenchStore
   readonly key: SigningKey
-  /** Rounds and seconds to spend where a measure does not say otherwise. */
+  /** Rounds of the short measures, and of those in which a single turn takes long. */
   readonly rounds: number
+  readonly longRounds: number
+  /** Length of a turn of a load that has no natural end. */
   readonly seconds: number
   /** nginx with zstd files, and Burrow with a warm larder. */
   compressed(): Promise<Pair>
@@ -56,18 +58,23 @@ export interface Bench {
 
 /**
  * Runs both sides by turns: the reference, Burrow, the reference, … so that a slow minute of the machine meets both.
- * A first turn of each is thrown away.
+ * A first turn of each is thrown away, unless what is measured makes its own beginning anew each time.
  */
-export async function interleave(bench: Bench, reference: () => Promise<number>, burrow: () => Promise<number>, rounds = bench.rounds): Promise<Round[]> {
-  await reference()
-  await burrow()
+export async function interleave(
+  reference: () => Promise<number>,
+  burrow: () => Promise<number>,
+  { rounds, discardFirst = true }: { readonly rounds: number; readonly discardFirst?: boolean },
+): Promise<Round[]> {
+  if (discardFirst) {
+    await reference()
+    await burrow()
+  }
   const result: Round[] = []
   for (let i = 0; i < rounds; i++) {
     const round = { reference: await reference(), burrow: await burrow() }
     result.push(round)
-    say(
-      `  round ${i + 1}/${rounds}: reference ${round.reference.toPrecision(4)}, burrow ${round.burrow.toPrecision(4)}, ratio ${(round.burrow / round.reference).toFixed(2)}`,
-    )
+    const ratio = (round.burrow / round.reference).toFixed(2)
+    say(`  round ${i + 1}/${rounds}: reference ${round.reference.toPrecision(4)}, burrow ${round.burrow.toPrecision(4)}, ratio ${ratio}`)
   }
   return result
 }

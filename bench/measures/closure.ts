@@ -18,10 +18,9 @@ export const closureCopy: Measure = {
   async run(bench) {
     const { reference, burrow } = await bench.compressed()
     const rounds = await interleave(
-      bench,
       () => copyClosure(bench, reference),
       () => copyClosure(bench, burrow),
-      Math.min(bench.rounds, 3),
+      { rounds: bench.longRounds },
     )
     return { rounds }
   },

@@ -30,9 +30,9 @@ export const latencyWhileStreaming: Measure = {
       return result.p99Ms
     }
     const rounds = await interleave(
-      bench,
       () => measure(reference),
       () => measure(burrow),
+      bench,
     )
     return { rounds, notes: [`latency-streaming: ${[...seen.values()].join('; ')}`] }
   },
@@ -47,7 +47,7 @@ export const latencyWhileCompressing: Measure = {
   async run(bench) {
     const rounds: Round[] = []
     const notes: string[] = []
-    for (let i = 0; i < Math.min(bench.rounds, 3); i++) {
+    for (let i = 0; i < bench.longRounds; i++) {
       await using burrow = await bench.fresh('burrow-compressing', { compression: 'zstd', larder: 'empty' })
       const result = await measureWhileCompressing(bench, burrow.endpoint)
       rounds.push({ reference: undefined, burrow: result.p99Ms })

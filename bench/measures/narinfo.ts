@@ -24,9 +24,9 @@ export const narInfoRate: Measure = {
       return result.requestsPerSecond
     }
     const rounds = await interleave(
-      bench,
       () => measure('reference', reference),
       () => measure('burrow', burrow),
+      bench,
     )
     return { rounds, notes: [`narinfo: processor time per request: nginx ${micros(last.reference)}, burrow ${micros(last.burrow)}`] }
   },

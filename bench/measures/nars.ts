@@ -32,9 +32,9 @@ async function measureBulk(bench: Bench, name: string, pair: Pair, bulk: Bulk): 
     return result.bytesPerSecond / 1e6
   }
   const rounds = await interleave(
-    bench,
     () => measure('reference'),
     () => measure('burrow'),
+    bench,
   )
   return { rounds, notes: [`${name}: busy in the last round: ${busy('nginx', last.reference)}; ${busy('burrow', last.burrow)}`] }
 }
@@ -68,9 +68,9 @@ export const smallLarderNars: Measure = {
       return (await runWrk(cache, { paths, connections: 25, seconds: bench.seconds })).requestsPerSecond
     }
     const rounds = await interleave(
-      bench,
       () => measure(reference),
       () => measure(burrow),
+      bench,
     )
     return { rounds }
   },

@@ -24,7 +24,7 @@ export const tinyFiles: Measure = {
       return megabytes / (await runCommand('nix-store', ['--dump', realPathOf(bench.store, bench.store.tinyFiles)], { env, discardOutput: true })).seconds
     }
     const fetch = async (): Promise<number> => (await runDownloads(burrow, { connections: 1, passes: 1, requests: toRequests(links) })).bytesPerSecond / 1e6
-    return { rounds: await interleave(bench, dump, fetch) }
+    return { rounds: await interleave(dump, fetch, bench) }
   },
 }
 
@@ -48,6 +48,6 @@ export const firstFetch: Measure = {
       await readBody(burrow.endpoint, link!.path, () => undefined)
       return megabytes / ((performance.now() - started) / 1_000)
     }
-    return { rounds: await interleave(bench, compress, fetch, Math.min(bench.rounds, 3)) }
+    return { rounds: await interleave(compress, fetch, { rounds: bench.longRounds, discardFirst: false }) }
   },
 }
