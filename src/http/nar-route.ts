@@ -68,7 +68,7 @@ async function serve(origin: Origin, reply: Reply, target: NarTarget, info: Path
     if (findNar(origin.store, target) === undefined) return reply.refuse(404)
     const opened = await form.open(range)
     // The first chunk comes before the header: what is wrong from the start gets an honest status.
-    const first = await firstChunk(opened.chunks)
+    const first = await firstChunk(origin, opened.chunks)
     const length = range === undefined ? opened.size : range.end - range.start
     reply.begin(range === undefined ? 200 : 206, 'immutable', [
       ...common,
@@ -187,9 +187,9 @@ function answerHead(reply: Reply, common: string[], size: number | undefined): v
   reply.response.end()
 }
 
-async function firstChunk(chunks: ChunkReader): ReturnType<ChunkReader['next']> {
+async function firstChunk(origin: Origin, chunks: ChunkReader): ReturnType<ChunkReader['next']> {
   try {
-    return await chunks.next()
+    return await withinPatience(origin, chunks.next())
   } catch (error) {
     chunks.close()
     throw error
@@ -200,7 +200,7 @@ async function firstChunk(chunks: ChunkReader): ReturnType<ChunkReader['next']> 
 async function withinPatience<T>(origin: Origin, work: Promise<T>): Promise<T> {
   work.catch(() => {})
   const { promise: expired, reject } = Promise.withResolvers<never>()
-  const stop = origin.after(origin.limits.firstByteSeconds * 1000, () => reject(new Fault('busy', 'The compression takes longer than a client may wait')))
+  const stop = origin.after(origin.limits.firstByteSeconds * 1000, () => reject(new Fault('busy', 'The NAR takes longer to begin than a client may wait')))
   try {
     return await Promise.race([work, expired])
   } finally {
