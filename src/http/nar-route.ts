@@ -3,34 +3,19 @@
  */
 import type { ChunkReader } from '../chunks.ts'
 import { Fault } from '../faults.ts'
-import type { Larder } from '../larder/larder.ts'
-import type { ByteRange, NarRequest, Packer } from '../nar/packer.ts'
 import type { PathInfo } from '../nix/path-info.ts'
-import type { Store } from '../store/store.ts'
 import { pumpChunks } from './chunk-pump.ts'
 import { mayHonourRange, statusByConditions } from './conditions.ts'
 import { answerPackingError, type Origin } from './origin.ts'
 import { parseRange } from './range.ts'
 import type { Reply } from './reply.ts'
-import type { HotTarget } from './target.ts'
-
-type NarTarget = Extract<HotTarget, { route: 'nar' }>
-
-/** One form of a NAR as HTTP sees it: what to announce, and how to open it. */
-interface Representation {
-  readonly etag: string
-  /** Bytes; undefined while a compression has not come to its end. */
-  readonly size: number | undefined
-  readonly isResumable: boolean
-  /** Waits until the size is known; only called while it is not. */
-  settle(): Promise<number>
-  open(range: ByteRange | undefined): Promise<{ readonly size: number | undefined; readonly chunks: ChunkReader }>
-}
+import { etagOf, representationOf } from './representation.ts'
+import type { NarTarget } from './target.ts'
 
 /** Never rejects: every fault becomes a reply. */
 export async function serveNar(origin: Origin, reply: Reply, target: NarTarget): Promise<void> {
   reply.route = target.recipe === undefined ? 'nar' : 'nar-compressed'
-  const info = findNar(origin.store, target)
+  const info = findNar(origin, target)
   if (info === undefined) return reply.refuse(404)
 
   const small = target.recipe !== undefined && target.recipe === origin.larder?.recipe ? origin.larder.peek(info.narHash) : undefined
@@ -65,7 +50,7 @@ async function serve(origin: Origin, reply: Reply, target: NarTarget, info: Path
   const letGo = await origin.store.leases.hold(info.storePath)
   try {
     // Between the look-up and the lease the path may have been collected.
-    if (findNar(origin.store, target) === undefined) return reply.refuse(404)
+    if (findNar(origin, target) === undefined) return reply.refuse(404)
     const opened = await form.open(range)
     // The first chunk comes before the header: what is wrong from the start gets an honest status.
     const first = await firstChunk(origin, opened.chunks)
@@ -81,91 +66,10 @@ async function serve(origin: Origin, reply: Reply, target: NarTarget, info: Path
   }
 }
 
-function representationOf({ store, packer, larder }: Origin, target: NarTarget, info: PathInfo): Representation {
-  const nar: NarRequest = { realPath: store.realPathOf(info.storePath), narHash: info.narHash, narSize: info.narSize }
-  const etag = etagOf(target)
-  if (target.recipe === undefined) return uncompressed(packer, nar, etag)
-  if (larder !== undefined && target.recipe === larder.recipe) return fromLarder(store, larder, nar, info, etag)
-  const kept = larder?.findKept(nar.narHash, target.recipe)
-  if (larder !== undefined && kept !== undefined) return ofOtherTimes(larder, nar.narHash, target.recipe, kept.fileSize, etag)
-  return foreign(packer, nar, target.recipe)
-}
-
-function uncompressed(packer: Packer, nar: NarRequest, etag: string): Representation {
-  return {
-    etag,
-    size: nar.narSize,
-    isResumable: true,
-    settle: async () => nar.narSize,
-    open: async (range) => ({ size: nar.narSize, chunks: packer.openNar(nar, range) }),
-  }
-}
-
-function fromLarder(store: Store, larder: Larder, nar: NarRequest, info: PathInfo, etag: string): Representation {
-  return {
-    etag,
-    size: larder.find(nar.narHash)?.fileSize,
-    isResumable: true,
-    settle: async () => (await leased(store, info, () => larder.settle(nar))).fileSize,
-    async open(range) {
-      if (range !== undefined) return { size: undefined, chunks: await larder.openRange(nar, range) }
-      const opened = await larder.open(nar)
-      // A compression goes on when its first client leaves, and so must the lease.
-      if (opened.size === undefined) leased(store, info, () => larder.settle(nar)).catch(() => {})
-      return opened
-    },
-  }
-}
-
-/** A client remembers a narinfo of other times, and the file it names is still kept. */
-function ofOtherTimes(larder: Larder, narHash: string, recipe: string, size: number, etag: string): Representation {
-  return {
-    etag,
-    size,
-    isResumable: true,
-    settle: async () => size,
-    async open(range) {
-      const opened = await larder.openKept(narHash, recipe, range)
-      if (opened === undefined) throw new Fault('busy', 'The file of an older recipe was evicted as it was asked for')
-      return opened
-    },
-  }
-}
-
-/**
- * A client remembers a narinfo of other times: another level, another zstd, or compression since switched off. It gets the NAR compressed as it expects, but made
- * for it alone and not to be resumed, since the bytes are not those it would splice them to.
- */
-function foreign(packer: Packer, nar: NarRequest, recipe: string): Representation {
-  const level = Math.min(19, Math.max(1, Number(/^zstd-(\d{1,2})/.exec(recipe)?.[1] ?? 3)))
-  return {
-    etag: `"${nar.narHash.slice('sha256:'.length)}.${recipe}.once"`,
-    size: undefined,
-    isResumable: false,
-    settle: () => Promise.reject(new Fault('busy', 'The size of a NAR compressed for one client is not known')),
-    open: async () => ({ size: undefined, chunks: packer.openCompressedNar(nar, level) }),
-  }
-}
-
-async function leased<T>(store: Store, info: PathInfo, work: () => Promise<T>): Promise<T> {
-  const working = work()
-  working.catch(() => {})
-  const letGo = await store.leases.hold(info.storePath)
-  try {
-    return await working
-  } finally {
-    letGo()
-  }
-}
-
 /** A NAR request is answered only for the NAR it names: the path may have been rebuilt with other contents since. */
-function findNar(store: Store, { hashPart, narHash }: NarTarget): PathInfo | undefined {
+function findNar({ store }: Origin, { hashPart, narHash }: NarTarget): PathInfo | undefined {
   const info = store.findPathInfo(hashPart)
   return info?.narHash === `sha256:${narHash}` ? info : undefined
-}
-
-function etagOf({ narHash, recipe }: NarTarget): string {
-  return recipe === undefined ? `"${narHash}"` : `"${narHash}.${recipe}"`
 }
 
 function commonHeaders(etag: string, isResumable: boolean): string[] {

@@ -20,6 +20,8 @@ export type HotTarget =
       readonly recipe: string | undefined
     }
 
+export type NarTarget = Extract<HotTarget, { route: 'nar' }>
+
 const narInfoPath = /^\/([0-9a-df-np-sv-z]{32})\.narinfo$/
 const narPath = /^\/nar\/([0-9a-df-np-sv-z]{32})-([01][0-9a-df-np-sv-z]{51})(?:\.(zstd-[0-9a-z.-]{1,30}))?\.nar$/
 

@@ -8,7 +8,6 @@ import { Fault } from '../faults.ts'
 import { type Log, silentLog } from '../log.ts'
 import { FillTask } from './fill-task.ts'
 import { ListTask } from './list-task.ts'
-import type { NarListing } from './listing.ts'
 import { NarDelivery } from './nar-delivery.ts'
 import type { JobRequest } from './packer-messages.ts'
 import { PackerThread } from './packer-thread.ts'
@@ -78,10 +77,7 @@ export interface Packer extends AsyncDisposable {
   /** Compresses into `tempFile` (created exclusively, 0600). Many may be under way; they share the processor in turns. */
   fill(nar: NarRequest, level: number, tempFile: string): Fill
 
-  /** The listing of a store object with narOffsets (the `.ls` file's root). Rejects with nar-changed, nar-unreadable, busy, abandoned. */
-  list(realPath: string): Promise<NarListing>
-
-  /** The whole `.ls` file, as JSON: spares the caller's thread the parsing of what it only sends on. */
+  /** The `.ls` file of a store object (`{"version":1,"root":…}`, see listing.ts), as JSON ready to be sent. Rejects with nar-changed, nar-unreadable, busy, abandoned. */
   listJson(realPath: string): Promise<Uint8Array>
 }
 
@@ -120,11 +116,6 @@ class ThreadPacker implements Packer {
 
   fill(nar: NarRequest, level: number, tempFile: string): Fill {
     return new FillTask(this.#thread, nar, level, tempFile)
-  }
-
-  async list(realPath: string): Promise<NarListing> {
-    const { root } = JSON.parse(Buffer.from(await this.listJson(realPath)).toString()) as { readonly root: NarListing }
-    return root
   }
 
   listJson(realPath: string): Promise<Uint8Array> {

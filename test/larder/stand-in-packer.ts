@@ -155,9 +155,5 @@ export class StandInPacker implements Packer {
     throw new Error('not used by a larder')
   }
 
-  list(): never {
-    throw new Error('not used by a larder')
-  }
-
   async [Symbol.asyncDispose](): Promise<void> {}
 }

@@ -156,7 +156,7 @@ describe('compression', () => {
     })
     const smallFills = small.map(({ request }) => packer.fill(request, 9, temp()).done)
     expect((await readAll(packer.openNar(small[0]!.request))).equals(small[0]!.nar)).toBe(true)
-    await packer.list(small[1]!.request.realPath)
+    await packer.listJson(small[1]!.request.realPath)
     expect(finished).toBeLessThan(large.length)
     for (const { wasWritten } of await Promise.all([...fills, ...smallFills])) expect(wasWritten).toBe(true)
   })

@@ -205,7 +205,7 @@ test('a packer that is closed ends its transfers, closes their files and takes n
   const fill = packer.fill(request, 3, join(dir.path, 'temp'))
   const waiting = Promise.all([
     expect(fill.done).rejects.toMatchObject({ code: 'abandoned' }),
-    expect(packer.list(path)).rejects.toMatchObject({ code: 'abandoned' }),
+    expect(packer.listJson(path)).rejects.toMatchObject({ code: 'abandoned' }),
   ])
   await packer[Symbol.asyncDispose]()
   await waiting

@@ -17,8 +17,8 @@ export function listingRoute(origin: Origin): Router {
     if (info === undefined) return reply.refuse(404)
     const letGo = await store.leases.hold(info.storePath)
     try {
-      const root = await packer.list(store.realPathOf(info.storePath))
-      reply.send(200, 'found', ['Content-Type', 'application/json'], JSON.stringify({ version: 1, root }))
+      const listing = await packer.listJson(store.realPathOf(info.storePath))
+      reply.send(200, 'found', ['Content-Type', 'application/json'], listing)
     } catch (error) {
       answerPackingError(origin, reply, info, error)
     } finally {
