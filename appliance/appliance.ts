@@ -18,7 +18,7 @@ import { createOperatorServer } from './operator.ts'
 import { findRestartOnly } from './reload.ts'
 import { loadReloadable } from './secrets.ts'
 import { openState, type State } from './state.ts'
-import { createObserver } from './traffic.ts'
+import { createTraffic } from './traffic.ts'
 import { readVersion } from './version.ts'
 
 export interface Appliance extends AsyncDisposable {
@@ -54,6 +54,7 @@ export async function startAppliance(options: ApplianceOptions): Promise<Applian
     await openLocalStore({ ...config.store, storeDir: config.store.dir, realStoreDir: config.store.realDir, leases: config.leases, log }),
   )
   const metrics = config.operator === undefined ? undefined : createMetrics(version)
+  const traffic = starting.use(createTraffic(log, metrics, after))
   const cache = starting.use(
     await openCache({
       ...reloadable,
@@ -68,7 +69,7 @@ export async function startAppliance(options: ApplianceOptions): Promise<Applian
       limits: config.limits,
       filters: findFilters(machine.env.PATH),
       log,
-      observer: createObserver(log, metrics),
+      observer: traffic.observer,
     }).catch(complainOfLarder),
   )
   metrics?.watch(() => cache.stats)
@@ -92,6 +93,11 @@ export async function startAppliance(options: ApplianceOptions): Promise<Applian
     reload: () => reloader.reload(),
     [Symbol.asyncDispose]: () => running.disposeAsync(),
   }
+}
+
+function after(ms: number, callback: () => void): () => void {
+  const timer = setTimeout(callback, ms).unref()
+  return () => clearTimeout(timer)
 }
 
 /** Another process has the larder, or its directory is something else's: the message says which, and what to do. */

@@ -1,20 +1,64 @@
-/** What clients did, for the log and the metrics. NARs are told one by one, the many small requests only at level debug. */
-import type { Exchange, Log, Observer, RouteName } from '../src/index.ts'
+/**
+ * What clients did, for the log and the metrics. A large NAR is told by itself, as it ends; small ones, thousands of which make up a closure, are summed up by
+ * client and told every few seconds; everything else, and the small ones one by one, at level debug.
+ */
+import type { Logger } from 'pino'
+
+import type { Exchange, Observer, RouteName } from '../src/index.ts'
 import type { TrafficMetrics } from './metrics.ts'
 
-const isNar: Readonly<Partial<Record<RouteName, true>>> = { nar: true, 'nar-compressed': true, 'nar-legacy': true }
+export interface Traffic extends Disposable {
+  readonly observer: Observer
+}
 
-export function createObserver(log: Log, metrics: TrafficMetrics | undefined): Observer {
+interface Sum {
+  readonly user: string | undefined
+  readonly address: string
+  nars: number
+  bytes: number
+}
+
+const isNar: Readonly<Partial<Record<RouteName, true>>> = { nar: true, 'nar-compressed': true, 'nar-legacy': true }
+/** From this on, bytes sent, a NAR has a line of its own. */
+const largeBytes = 1024 * 1024
+const sumMs = 10_000
+/** Clients summed up at once: more are told early. */
+const maxSums = 1000
+
+/** `after` calls back once after so many milliseconds, unless its result is called before. */
+export function createTraffic(log: Logger, metrics: TrafficMetrics | undefined, after: (ms: number, callback: () => void) => () => void): Traffic {
+  const sums = new Map<string, Sum>()
+  let callOff: (() => void) | undefined
+
+  function tellSums(): void {
+    callOff?.()
+    callOff = undefined
+    for (const sum of sums.values()) log.info(sum, 'Sent small NARs')
+    sums.clear()
+  }
+
+  function addUp({ user, address, bytes }: Exchange): void {
+    const key = `${user ?? ''}\0${address}`
+    const sum = sums.get(key) ?? { user, address, nars: 0, bytes: 0 }
+    sum.nars++
+    sum.bytes += bytes
+    sums.set(key, sum)
+    if (sums.size > maxSums) tellSums()
+    else callOff ??= after(sumMs, tellSums)
+  }
+
   return {
-    exchanged(exchange) {
-      metrics?.count(exchange)
-      const isToldApart =
-        (isNar[exchange.route] === true && exchange.method === 'GET' && exchange.status < 400 && exchange.isComplete) ||
-        exchange.status === 401 ||
-        exchange.status === 429
-      if (isToldApart) log.info(fieldsOf(exchange), messageOf(exchange))
-      else log.debug(fieldsOf(exchange), messageOf(exchange))
+    observer: {
+      exchanged(exchange) {
+        metrics?.count(exchange)
+        const { route, status } = exchange
+        const isSentNar = isNar[route] === true && exchange.method === 'GET' && status < 300 && exchange.isComplete
+        if (isSentNar && exchange.bytes < largeBytes) addUp(exchange)
+        if ((isSentNar && exchange.bytes >= largeBytes) || status === 401 || status === 429) log.info(fieldsOf(exchange), messageOf(exchange))
+        else if (log.isLevelEnabled('debug')) log.debug(fieldsOf(exchange), messageOf(exchange))
+      },
     },
+    [Symbol.dispose]: tellSums,
   }
 }
 

@@ -4,8 +4,12 @@
  * Names: RFC 9111, RFC 9213 (CDN-Cache-Control), Cloudflare's own `Cloudflare-CDN-Cache-Control`, which overrides both there.
  */
 
+import type { PreparedReply } from './prepared-reply.ts'
+
 /** Flat name, value, name, value …: the form `writeHead` takes without copying. */
 export type RawHeaders = readonly string[]
+
+export type Kind = 'immutable' | 'found' | 'missed'
 
 export interface CacheHeaders {
   /** For NARs, whose bytes never change. */
@@ -14,6 +18,8 @@ export interface CacheHeaders {
   readonly found: RawHeaders
   /** For everything that is not a success. */
   readonly missed: RawHeaders
+  /** Replies rendered with these headers, by what they were made from; they go when it goes. */
+  readonly prepared: WeakMap<object, PreparedReply>
 }
 
 const notAtTheEdge = ['CDN-Cache-Control', 'no-store', 'Cloudflare-CDN-Cache-Control', 'no-store']
@@ -22,7 +28,7 @@ const missed = ['Cache-Control', 'no-store', ...notAtTheEdge]
 export function createCacheHeaders(isPublic: boolean, edgeCache: 'allow' | 'deny'): CacheHeaders {
   if (!isPublic) {
     const found = ['Cache-Control', 'private, no-transform', ...notAtTheEdge]
-    return { immutable: found, found, missed }
+    return { immutable: found, found, missed, prepared: new WeakMap() }
   }
   const edge = edgeCache === 'allow' ? [] : notAtTheEdge
   return {
@@ -30,5 +36,6 @@ export function createCacheHeaders(isPublic: boolean, edgeCache: 'allow' | 'deny
     // A garbage-collected path must not be promised for long.
     found: ['Cache-Control', 'public, max-age=60, no-transform', ...edge],
     missed,
+    prepared: new WeakMap(),
   }
 }

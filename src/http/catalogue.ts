@@ -10,7 +10,6 @@ import type { PathInfo } from '../nix/path-info.ts'
 import type { SecretKey } from '../nix/secret-key.ts'
 import { isSignature } from '../nix/signature.ts'
 import type { Store } from '../store/store.ts'
-import type { PreparedReply } from './prepared-reply.ts'
 import { formatNarUrl } from './target.ts'
 
 export interface CatalogueEntry {
@@ -18,13 +17,13 @@ export interface CatalogueEntry {
   readonly narInfo: NarInfo
   /** The narinfo as sent. */
   readonly text: string
-  /** A place for the whole reply; forgotten with the entry. */
-  prepared?: PreparedReply
 }
 
 export interface Catalogue {
   /** @throws {Fault} store-unavailable */
   find(hashPart: string): CatalogueEntry | undefined
+  /** As `find`, for those who do not need the narinfo. @throws {Fault} store-unavailable */
+  findInfo(hashPart: string): PathInfo | undefined
   /** Signs with other keys from now on. */
   replaceKeys(keys: readonly SecretKey[]): void
 }
@@ -77,6 +76,10 @@ export function createCatalogue(store: Store, larder: Larder | undefined, initia
       const entry = render(info, generation)
       remembered.set(hashPart, entry)
       return entry
+    },
+    findInfo(hashPart) {
+      const known = remembered.get(hashPart)
+      return known !== undefined && known.generation === store.generation() ? known.info : store.findPathInfo(hashPart)
     },
     replaceKeys(replacement) {
       keys = replacement

@@ -20,7 +20,7 @@ export async function serveNar(origin: Origin, reply: Reply, target: NarTarget):
 
   const small = target.recipe !== undefined && target.recipe === origin.larder?.recipe ? origin.larder.peek(info.narHash) : undefined
   if (small !== undefined && isPlainGet(reply)) {
-    return reply.send(200, 'immutable', commonHeaders(etagOf(target), true), small)
+    return reply.sendPrepared(small, 'immutable', () => commonHeaders(etagOf(target), true), small)
   }
   const leave = origin.transfers.enter()
   if (leave === undefined) return reply.postpone(5)
@@ -67,8 +67,8 @@ async function serve(origin: Origin, reply: Reply, target: NarTarget, info: Path
 }
 
 /** A NAR request is answered only for the NAR it names: the path may have been rebuilt with other contents since. */
-function findNar({ store }: Origin, { hashPart, narHash }: NarTarget): PathInfo | undefined {
-  const info = store.findPathInfo(hashPart)
+function findNar({ catalogue }: Origin, { hashPart, narHash }: NarTarget): PathInfo | undefined {
+  const info = catalogue.findInfo(hashPart)
   return info?.narHash === `sha256:${narHash}` ? info : undefined
 }
 

@@ -29,8 +29,7 @@ export function serveNarInfo(origin: Origin, reply: Reply, hashPart: string, for
 }
 
 function send(reply: Reply, entry: CatalogueEntry, form: 'text' | 'json'): void {
-  const link = ['Nix-Link', entry.narInfo.url]
-  if (form === 'json') return reply.send(200, 'found', ['Content-Type', 'application/json', ...link], `${JSON.stringify(formatNarInfoJson(entry.narInfo))}\n`)
-  entry.prepared ??= reply.prepare('found', ['Content-Type', 'text/x-nix-narinfo', ...link], entry.text)
-  reply.sendPrepared('found', entry.prepared)
+  const headers = (type: string) => ['Content-Type', type, 'Nix-Link', entry.narInfo.url]
+  if (form === 'text') reply.sendPrepared(entry, 'found', () => headers('text/x-nix-narinfo'), entry.text)
+  else reply.send(200, 'found', headers('application/json'), `${JSON.stringify(formatNarInfoJson(entry.narInfo))}\n`)
 }

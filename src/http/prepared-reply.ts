@@ -7,35 +7,31 @@ import type { ServerResponse } from 'node:http'
 import type { RawHeaders } from './cache-headers.ts'
 
 export interface PreparedReply {
-  /** Without Content-Length and those which the connection asks for. */
-  readonly headers: RawHeaders
   /** Status line and header fields, as far as they do not change. */
   readonly head: string
-  readonly body: string
   readonly bodyBytes: number
   /** The whole reply, dated now. */
   bytesAt(nowMs: number): Buffer
 }
 
 /** A 200 with these headers on a connection that stays open. `policy` says what may be kept by others. */
-export function prepareReply(headers: RawHeaders, policy: RawHeaders, body: string): PreparedReply {
-  const bodyBytes = Buffer.byteLength(body)
+export function prepareReply(headers: RawHeaders, policy: RawHeaders, body: string | Uint8Array): PreparedReply {
+  const bodyBytes = typeof body === 'string' ? Buffer.byteLength(body) : body.byteLength
   let head = 'HTTP/1.1 200 OK\r\n'
   const all = [...headers, ...policy, 'Content-Length', String(bodyBytes), 'Connection', 'keep-alive']
   for (let at = 0; at < all.length; at += 2) head += `${all[at]}: ${all[at + 1]}\r\n`
   let second = Number.NaN
   let bytes: Buffer
   return {
-    headers,
     head,
-    body,
     bodyBytes,
     bytesAt(nowMs) {
       const nowSecond = Math.floor(nowMs / 1000)
       if (nowSecond !== second) {
         second = nowSecond
         // A new buffer: the last one may still be on its way.
-        bytes = Buffer.from(`${head}Date: ${new Date(nowMs).toUTCString()}\r\n\r\n${body}`)
+        const dated = `${head}Date: ${new Date(nowMs).toUTCString()}\r\n\r\n`
+        bytes = typeof body === 'string' ? Buffer.from(dated + body) : Buffer.concat([Buffer.from(dated), body])
       }
       return bytes
     },

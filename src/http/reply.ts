@@ -4,13 +4,14 @@
  */
 import { type IncomingMessage, type ServerResponse, STATUS_CODES } from 'node:http'
 
-import type { CacheHeaders, RawHeaders } from './cache-headers.ts'
+import type { CacheHeaders, Kind, RawHeaders } from './cache-headers.ts'
 import { clientAddressOf } from './client-address.ts'
-import type { Observer, RouteName } from './observer.ts'
-import { endWithPrepared, type PreparedReply, prepareReply } from './prepared-reply.ts'
+import type { Exchange, Observer, RouteName } from './observer.ts'
+import { endWithPrepared, prepareReply } from './prepared-reply.ts'
 import type { Identity } from './user.ts'
 
-export class Reply {
+/** When its reply has ended it is the exchange to be reported: what costs is worked out only if it is asked for. */
+export class Reply implements Exchange {
   readonly request: IncomingMessage
   readonly response: ServerResponse
   route: RouteName = 'other'
@@ -20,6 +21,8 @@ export class Reply {
   readonly #cacheHeaders: CacheHeaders
   readonly #observer: Observer
   readonly #startedMs = performance.now()
+  #endedMs = 0
+  isComplete = false
 
   constructor(request: IncomingMessage, response: ServerResponse, cacheHeaders: CacheHeaders, observer: Observer) {
     this.request = request
@@ -31,29 +34,59 @@ export class Reply {
     if (headers['content-length'] !== undefined || headers['transfer-encoding'] !== undefined) response.shouldKeepAlive = false
   }
 
+  get method(): string {
+    return this.request.method ?? ''
+  }
+
+  get target(): string {
+    return (this.request.url ?? '').slice(0, 512)
+  }
+
+  get status(): number {
+    return this.response.statusCode
+  }
+
+  get user(): string | undefined {
+    return this.identity?.name
+  }
+
   get address(): string {
     return clientAddressOf(this.request)
+  }
+
+  get ray(): string | undefined {
+    const ray = this.request.headers['cf-ray']
+    return typeof ray === 'string' ? ray.slice(0, 64) : undefined
+  }
+
+  get durationMs(): number {
+    return this.#endedMs - this.#startedMs
   }
 
   get isHead(): boolean {
     return this.request.method === 'HEAD'
   }
 
-  prepare(kind: keyof CacheHeaders, headers: RawHeaders, body: string): PreparedReply {
-    return prepareReply(headers, this.#cacheHeaders[kind], body)
-  }
-
-  /** A success known to the last byte, header and all: what the hot case sends. */
-  sendPrepared(kind: keyof CacheHeaders, prepared: PreparedReply): void {
+  /**
+   * A success that is the same for everybody, rendered once, status line to last byte, and remembered as long as `origin`, the thing it was made from.
+   * This is what the hot cases send.
+   */
+  sendPrepared(origin: object, kind: Kind, headers: () => RawHeaders, body: string | Uint8Array): void {
     const { response } = this
-    if (!isPlainGet(this.request) || !response.shouldKeepAlive) return this.send(200, kind, prepared.headers, prepared.body)
-    this.bytes = prepared.bodyBytes
-    endWithPrepared(response, prepared)
+    if (!isPlainGet(this.request) || !response.shouldKeepAlive) return this.send(200, kind, headers(), body)
+    const { prepared } = this.#cacheHeaders
+    let reply = prepared.get(origin)
+    if (reply === undefined) {
+      reply = prepareReply(headers(), this.#cacheHeaders[kind], body)
+      prepared.set(origin, reply)
+    }
+    this.bytes = reply.bodyBytes
+    endWithPrepared(response, reply)
     this.#report(true)
   }
 
   /** A whole body at hand. HEAD gets the headers alone. */
-  send(status: number, kind: keyof CacheHeaders, headers: RawHeaders, body: string | Uint8Array): void {
+  send(status: number, kind: Kind, headers: RawHeaders, body: string | Uint8Array): void {
     const length = typeof body === 'string' ? Buffer.byteLength(body) : body.byteLength
     this.begin(status, kind, [...headers, 'Content-Length', String(length)])
     if (this.isHead) this.response.end()
@@ -64,7 +97,7 @@ export class Reply {
   }
 
   /** Status line and headers alone; the caller ends the response. */
-  begin(status: number, kind: keyof CacheHeaders, headers: RawHeaders): void {
+  begin(status: number, kind: Kind, headers: RawHeaders): void {
     const { response } = this
     response.writeHead(status, [...headers, ...this.#cacheHeaders[kind]])
     if (response.closed) this.#report(false)
@@ -90,27 +123,12 @@ export class Reply {
   }
 
   #report(isComplete: boolean): void {
-    const { request, response } = this
-    this.#observer.exchanged({
-      route: this.route,
-      method: request.method ?? '',
-      target: (request.url ?? '').slice(0, 512),
-      status: response.statusCode,
-      user: this.identity?.name,
-      address: this.address,
-      ray: rayOf(request),
-      bytes: this.bytes,
-      durationMs: performance.now() - this.#startedMs,
-      isComplete,
-    })
+    this.#endedMs = performance.now()
+    this.isComplete = isComplete
+    this.#observer.exchanged(this)
   }
 }
 
 function isPlainGet({ method, httpVersionMinor }: IncomingMessage): boolean {
   return method === 'GET' && httpVersionMinor === 1
-}
-
-function rayOf(request: IncomingMessage): string | undefined {
-  const ray = request.headers['cf-ray']
-  return typeof ray === 'string' ? ray.slice(0, 64) : undefined
 }

@@ -4,21 +4,21 @@
  * A buffer is never larger than a fraction of what is left, so the sum stays within the budget however many come.
  */
 
-/** With the least that each of 200 readers gets beyond it, two chunks each, this stays within 60 MB. */
-const budgetBytes = 44 * 1024 * 1024
-const maxBufferBytes = 1024 * 1024
-const minBufferBytes = 32 * 1024
-/** Free buffers kept for reuse; more are left to the garbage collector. */
-const maxFreeBytes = 8 * 1024 * 1024
+import { largestSlot, Slots, smallestSlot } from '../nar/slots.ts'
+
+/** Taken from the system at once, touched only as it is needed: what many readers give back is there for the next, without waiting for a garbage collection. */
+const arenaBytes = 48 * 1024 * 1024
+/** What a reader gets when the arena is full. */
+const minBufferBytes = 2 * smallestSlot
 /** One chunk on its way to the socket and two reads under way keep disk and socket busy. */
 const readsAhead = 2
 /** Two chunks on their way to the socket; and one read waiting, as long as the readers are few enough for the largest buffers. */
 const chunksPerReader = 2
-const fewReaders = Math.floor(budgetBytes / (chunksPerReader + 1) / maxBufferBytes)
+const fewReaders = Math.floor(arenaBytes / (chunksPerReader + 1) / largestSlot)
 
 export class ChunkBuffers {
-  readonly #free = new Map<number, Buffer[]>()
-  #freeBytes = 0
+  readonly #arena = new ArrayBuffer(arenaBytes)
+  readonly #slots = new Slots(arenaBytes)
   #takenBytes = 0
   #readers = 0
 
@@ -32,38 +32,30 @@ export class ChunkBuffers {
     }
   }
 
-  get takenBytes(): number {
-    return this.#takenBytes
-  }
-
   /** How many reads one reader may have under way or waiting: read-ahead is for times with memory to spare. */
   get depth(): number {
     return this.#readers <= fewReaders ? readsAhead : 1
   }
 
   take(wantedBytes: number): Buffer {
-    const size = this.#sizeFor(wantedBytes)
+    const at = this.#slots.take(this.#sizeFor(wantedBytes))
+    if (at === undefined) return Buffer.allocUnsafeSlow(minBufferBytes)
+    const size = this.#slots.sizeOf(at)
     this.#takenBytes += size
-    const free = this.#free.get(size)?.pop()
-    if (free === undefined) return Buffer.allocUnsafeSlow(size)
-    this.#freeBytes -= size
-    return free
+    return Buffer.from(this.#arena, at, size)
   }
 
   giveBack(buffer: Buffer): void {
+    if (buffer.buffer !== this.#arena) return
     this.#takenBytes -= buffer.length
-    if (this.#freeBytes + buffer.length > maxFreeBytes) return
-    this.#freeBytes += buffer.length
-    const free = this.#free.get(buffer.length)
-    if (free === undefined) this.#free.set(buffer.length, [buffer])
-    else free.push(buffer)
+    this.#slots.give(buffer.byteOffset)
   }
 
   #sizeFor(wantedBytes: number): number {
-    const fairShare = this.#readers <= fewReaders ? maxBufferBytes : budgetBytes / (this.#readers * chunksPerReader)
-    const caution = (budgetBytes - this.#takenBytes) / 8
-    const most = Math.max(minBufferBytes, Math.min(maxBufferBytes, fairShare, caution))
-    let size = minBufferBytes
+    const fairShare = this.#readers <= fewReaders ? largestSlot : arenaBytes / (this.#readers * chunksPerReader)
+    const caution = (arenaBytes - this.#takenBytes) / 8
+    const most = Math.max(minBufferBytes, Math.min(largestSlot, fairShare, caution))
+    let size = smallestSlot
     while (size * 2 <= most && size < wantedBytes) size *= 2
     return size
   }

@@ -6,7 +6,6 @@ import { afterAll, beforeAll, describe, expect, test } from '@jest/globals'
 import { type Listener, openListener } from '../../appliance/listener.ts'
 import { createMetrics, type Metrics } from '../../appliance/metrics.ts'
 import { createOperatorServer } from '../../appliance/operator.ts'
-import { createObserver } from '../../appliance/traffic.ts'
 import { type Exchange, silentLog } from '../../src/index.ts'
 
 let listener: Listener
@@ -60,7 +59,7 @@ describe('the operator listener', () => {
   })
 
   test('metrics tells traffic and state, and nothing that strangers sent', async () => {
-    createObserver(silentLog, metrics).exchanged(exchange)
+    metrics.count(exchange)
     const { body, headers } = await ask('/metrics')
     expect(headers['content-type']).toContain('text/plain')
     for (const line of [
@@ -89,31 +88,5 @@ describe('the operator listener', () => {
     expect(await ask('/')).toMatchObject({ status: 404, body: 'Not Found\n' })
     expect(await ask('/healthz', { method: 'POST' })).toMatchObject({ status: 405, headers: { allow: 'GET, HEAD' } })
     expect(await ask('/healthz', { method: 'HEAD' })).toMatchObject({ status: 200, body: '' })
-  })
-})
-
-describe('createObserver', () => {
-  const told = (change: Partial<Exchange>) => {
-    const lines: [string, object, string][] = []
-    const write = (level: string) => (fields: object, message: string) => void lines.push([level, fields, message])
-    createObserver({ debug: write('debug'), info: write('info'), warn: write('warn'), error: write('error') }, undefined).exchanged({ ...exchange, ...change })
-    return lines[0]!
-  }
-
-  test('createObserver tells who fetched which NAR, how fast, with the CF-Ray', () => {
-    expect(told({ ray: '7c1-FRA' })).toEqual([
-      'info',
-      { route: 'nar', method: 'GET', target: '/nar/x', status: 200, user: 'ben', address: '::1', ray: '7c1-FRA', bytes: 5_000_000, ms: 50, mbPerSecond: 100 },
-      'Sent a NAR',
-    ])
-  })
-
-  test.each<[Partial<Exchange>, string, string]>([
-    [{ route: 'narinfo' }, 'debug', 'Answered'],
-    [{ status: 404 }, 'debug', 'Answered'],
-    [{ isComplete: false }, 'debug', 'A reply was cut'],
-    [{ route: 'narinfo', status: 401 }, 'info', 'Refused a login'],
-  ])('createObserver tells %j at level %s', (change, level, message) => {
-    expect(told(change)).toEqual([level, expect.anything(), message])
   })
 })

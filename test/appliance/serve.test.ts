@@ -150,7 +150,8 @@ describe('burrow serve with a store', () => {
     const to = await nix.openStore()
     await nix.copy({ from: served.url, to, paths: [closure.app], netrc: dir.file('netrc'), trustedPublicKeys: [publicKey] })
     expect(await to.closureOf(closure.app)).toEqual(closure.appClosure)
-    expect(await served.logged(/Sent a NAR/)).toMatchObject({ user: 'ben', level: 'info' })
+    served.kill('SIGTERM')
+    expect(await served.logged(/Sent small NARs/)).toMatchObject({ user: 'ben', level: 'info', nars: closure.appClosure.length })
   })
 
   test('SIGTERM lets a download finish, takes no new requests, and ends with 0', async () => {

@@ -1,0 +1,99 @@
+import { describe, expect, test } from '@jest/globals'
+import { pino } from 'pino'
+
+import { createTraffic } from '../../appliance/traffic.ts'
+import type { Exchange } from '../../src/index.ts'
+
+const exchange: Exchange = {
+  route: 'nar',
+  method: 'GET',
+  target: '/nar/x',
+  status: 200,
+  user: 'ben',
+  address: '::1',
+  ray: undefined,
+  bytes: 5_000_000,
+  durationMs: 50,
+  isComplete: true,
+}
+
+function openTraffic(level = 'debug') {
+  const lines: Record<string, unknown>[] = []
+  const log = pino(
+    { level, base: null, timestamp: false, formatters: { level: (label) => ({ level: label }) } },
+    { write: (line) => lines.push(JSON.parse(line)) },
+  )
+  const timers: { ms: number; callback: () => void }[] = []
+  const traffic = createTraffic(log, undefined, (ms, callback) => {
+    const timer = { ms, callback }
+    timers.push(timer)
+    return () => void timers.splice(timers.indexOf(timer), 1)
+  })
+  return { traffic, lines, timers, report: (change: Partial<Exchange> = {}) => traffic.observer.exchanged({ ...exchange, ...change }) }
+}
+
+describe('createTraffic', () => {
+  test('tells who fetched which large NAR, how fast, with the CF-Ray', () => {
+    const { report, lines } = openTraffic()
+    report({ ray: '7c1-FRA' })
+    expect(lines).toEqual([
+      {
+        level: 'info',
+        route: 'nar',
+        method: 'GET',
+        target: '/nar/x',
+        status: 200,
+        user: 'ben',
+        address: '::1',
+        ray: '7c1-FRA',
+        bytes: 5_000_000,
+        ms: 50,
+        mbPerSecond: 100,
+        msg: 'Sent a NAR',
+      },
+    ])
+  })
+
+  test.each<[Partial<Exchange>, string, string]>([
+    [{ route: 'narinfo' }, 'debug', 'Answered'],
+    [{ status: 404 }, 'debug', 'Answered'],
+    [{ isComplete: false }, 'debug', 'A reply was cut'],
+    [{ route: 'narinfo', status: 401 }, 'info', 'Refused a login'],
+    [{ bytes: 1000 }, 'debug', 'Sent a NAR'],
+  ])('tells %j at level %s', (change, level, msg) => {
+    const { report, lines } = openTraffic()
+    report(change)
+    expect(lines).toEqual([expect.objectContaining({ level, msg })])
+  })
+
+  test('sums small NARs up by client, and tells the sums after a while', () => {
+    const { report, lines, timers } = openTraffic('info')
+    report({ bytes: 1000 })
+    report({ bytes: 500, route: 'nar-compressed' })
+    report({ bytes: 7, user: 'ana' })
+    report({ bytes: 9, isComplete: false })
+    expect(lines).toEqual([])
+    expect(timers).toHaveLength(1)
+    timers[0]!.callback()
+    expect(lines).toEqual([
+      { level: 'info', user: 'ben', address: '::1', nars: 2, bytes: 1500, msg: 'Sent small NARs' },
+      { level: 'info', user: 'ana', address: '::1', nars: 1, bytes: 7, msg: 'Sent small NARs' },
+    ])
+    report({ bytes: 1 })
+    expect(timers).toHaveLength(1)
+  })
+
+  test('tells what is left when it ends', () => {
+    const { traffic, report, lines, timers } = openTraffic('info')
+    report({ bytes: 1000 })
+    traffic[Symbol.dispose]()
+    expect(lines).toHaveLength(1)
+    expect(timers).toEqual([])
+  })
+
+  test('tells early when there are very many clients', () => {
+    const { report, lines } = openTraffic('info')
+    for (let client = 0; client <= 1000; client++) report({ bytes: 1, address: `198.51.${client >> 8}.${client & 255}` })
+    expect(lines).toHaveLength(1001)
+  })
+})
