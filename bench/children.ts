@@ -9,11 +9,14 @@ import { readFileSync } from 'node:fs'
 /** Time between SIGTERM and SIGKILL. */
 const graceMs = 5_000
 const living = new Set<ChildProcess>()
+let isEnding = false
 process.on('exit', () => {
   for (const child of living) child.kill('SIGKILL')
 })
 
+/** @throws {Error} once the run is ending: what is still under way must not begin anything more */
 export function startChild(command: string, args: readonly string[], options: SpawnOptions = {}): ChildProcess {
+  if (isEnding) throw new Error(`Cannot start ${command}: the run is ending`)
   const child = spawn(command, [...args], options)
   living.add(child)
   child.once('exit', () => living.delete(child))
@@ -31,7 +34,9 @@ export async function stopChild(child: ChildProcess, signal: NodeJS.Signals = 'S
   clearTimeout(timer)
 }
 
+/** Ends every child; none can be started any more. */
 export async function stopAllChildren(): Promise<void> {
+  isEnding = true
   await Promise.all([...living].map((child) => stopChild(child)))
 }
 

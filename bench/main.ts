@@ -25,8 +25,10 @@ const mostMinutes = { full: 12, quick: 5 } as const
 /** The load of other programs above which a run on few cores says little. */
 const quietLoad = 0.5
 
+let interrupted = false
 for (const signal of ['SIGINT', 'SIGTERM'] as const) {
   process.once(signal, () => {
+    interrupted = true
     say(`${signal}: ending what was started`)
     void stopAllChildren().finally(() => process.exit(signal === 'SIGINT' ? 130 : 143))
   })
@@ -36,8 +38,10 @@ try {
   process.exitCode = await main()
 } catch (error) {
   await stopAllChildren()
-  say(`${error instanceof Error ? error.message : error}`)
-  process.exitCode = 2
+  if (!interrupted) {
+    say(`${error instanceof Error ? error.message : error}`)
+    process.exitCode = 2
+  }
 }
 
 async function main(): Promise<number> {
@@ -73,6 +77,7 @@ async function main(): Promise<number> {
       if (performance.now() > deadline) throw new Error('the time for the whole run is over')
       rows.push(toRow(measure, await measure.run(bench)))
     } catch (error) {
+      if (interrupted) throw error
       failures.push(`${measure.name}: ${error instanceof Error ? error.message : error}`)
       say(failures.at(-1)!)
     }
