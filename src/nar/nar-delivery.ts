@@ -10,6 +10,9 @@ interface Taker {
   reject(fault: Error): void
 }
 
+/** One for all: every reader is closed in the end, and the place in the code says nothing. */
+const readerClosed = new Fault('abandoned', 'The reader was closed')
+
 export class NarDelivery implements ChunkReader, Task, Deliverer {
   readonly #thread: PackerThread
   readonly #over: () => void
@@ -39,7 +42,7 @@ export class NarDelivery implements ChunkReader, Task, Deliverer {
   }
 
   close(): void {
-    this.fail(new Fault('abandoned', 'The reader was closed'))
+    this.fail(readerClosed)
     this.#handle?.drop(true)
   }
 

@@ -9,7 +9,7 @@ import { dirname, join } from 'node:path'
 import { DatabaseSync, type StatementSync } from 'node:sqlite'
 import { pathToFileURL } from 'node:url'
 
-import { type FileState, isQuiet, isSameFile, isSameState, readFileState } from './database-files.ts'
+import { type FileState, isQuiet, isSameFile, isSameState, readFileIdentity, readFileState } from './database-files.ts'
 import { pathInfoQuery } from './database-row.ts'
 
 /** The columns in the order of the query. */
@@ -32,6 +32,7 @@ const busyTimeoutMs = 100
 /** Negative: KiB. The upper pages of the indexes of a large store stay in memory. */
 const cacheSize = -16_384
 const knownSchema = '10'
+const isGone = 'there is no such file any more'
 const neededColumns: Readonly<Record<string, readonly string[]>> = {
   ValidPaths: ['id', 'path', 'hash', 'registrationTime', 'deriver', 'narSize', 'ultimate', 'sigs', 'ca'],
   Refs: ['referrer', 'reference'],
@@ -95,13 +96,15 @@ export class DatabaseConnection implements Disposable {
    * @throws {Disturbed} the file was replaced or removed, or (still) somebody writes or wrote
    */
   pulse(): number {
-    const state = readFileState(this.#file)
-    if (!state) throw new Disturbed('there is no such file any more')
     if (this.kind === 'still') {
+      const state = readFileState(this.#file)
+      if (!state) throw new Disturbed(isGone)
       if (!isSameState(state, this.#state) || !isQuiet(this.#target)) throw new Disturbed('it is being written')
       return 0
     }
-    if (!isSameFile(state, this.#state)) throw new Disturbed('it was replaced by another file')
+    const identity = readFileIdentity(this.#file)
+    if (!identity) throw new Disturbed(isGone)
+    if (!isSameFile(identity, this.#state)) throw new Disturbed('it was replaced by another file')
     return firstColumn(this.#dataVersion.get()) as number
   }
 

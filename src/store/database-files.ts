@@ -5,8 +5,8 @@
 import { statSync } from 'node:fs'
 
 export interface FileIdentity {
-  readonly device: bigint
-  readonly inode: bigint
+  readonly device: number
+  readonly inode: number
 }
 
 /** What stands still as long as nobody writes to the main file. */
@@ -19,7 +19,13 @@ export interface FileState extends FileIdentity {
 /** Undefined when there is no such file. @throws on any other failure, such as a directory that may not be entered */
 export function readFileState(file: string): FileState | undefined {
   const stat = statSync(file, { bigint: true, throwIfNoEntry: false })
-  return stat && { device: stat.dev, inode: stat.ino, bytes: stat.size, modifiedNs: stat.mtimeNs, changedNs: stat.ctimeNs }
+  return stat && { device: Number(stat.dev), inode: Number(stat.ino), bytes: stat.size, modifiedNs: stat.mtimeNs, changedNs: stat.ctimeNs }
+}
+
+/** As `readFileState`, at half the price: for every turn of the event loop. */
+export function readFileIdentity(file: string): FileIdentity | undefined {
+  const stat = statSync(file, { throwIfNoEntry: false })
+  return stat && { device: stat.dev, inode: stat.ino }
 }
 
 export function isSameFile(a: FileIdentity, b: FileIdentity): boolean {
