@@ -69,6 +69,9 @@ export interface Cache extends AsyncDisposable {
   readonly stats: CacheStats
 }
 
+/** Small compressed NARs in memory: each may be there twice, the second time as a reply ready to be sent. */
+const smallNarBytes = 32 * 1024 * 1024
+
 /** Rejects with a Fault `larder-unwritable` when the larder's directory cannot be used at all. */
 export async function openCache(options: CacheOptions): Promise<Cache> {
   const { store, log, limits, observer } = options
@@ -78,12 +81,19 @@ export async function openCache(options: CacheOptions): Promise<Cache> {
     options.compression.type === 'none'
       ? undefined
       : opening.use(
-          await openLarder({ ...options.larder, level: options.compression.level, zstdVersion: options.zstdVersion, packer, log }).catch(refuseLarder),
+          await openLarder({
+            ...options.larder,
+            level: options.compression.level,
+            zstdVersion: options.zstdVersion,
+            memoryBytes: smallNarBytes,
+            packer,
+            log,
+          }).catch(refuseLarder),
         )
 
   const catalogue = createCatalogue(store, larder, options.signing)
-  const failedLogins = createFailedLogins()
-  const verifier = createVerifier({ users: options.users, failedLogins, now: Date.now, sleep })
+  const failedLogins = createFailedLogins(sleep)
+  const verifier = createVerifier({ users: options.users, failedLogins, now: Date.now })
   const transfers = createTransfers(limits.concurrentNars)
   const origin: Origin = { store, packer, larder, catalogue, transfers, filters: options.filters, limits, log, after }
   let reloadable: Reloadable = options

@@ -48,12 +48,14 @@ export function createCatalogue(store: Store, larder: Larder | undefined, initia
       compression: larder === undefined ? 'none' : 'zstd',
       fileHash: larder === undefined ? info.narHash : compressed?.fileHash,
       fileSize: larder === undefined ? info.narSize : compressed?.fileSize,
-      system: info.deriver === undefined ? undefined : store.findSystem(info.deriver),
+      system: systemOf(info),
       // One malformed line would make newer clients refuse the whole narinfo.
       signatures: [...new Set([...info.signatures.filter(isSignature), ...keys.map((key) => key.sign(fingerprint))])],
     }
     return { info, narInfo, text: formatNarInfo(narInfo), generation }
   }
+
+  const systemOf = ({ deriver }: PathInfo) => (deriver === undefined ? undefined : store.findSystem(deriver))
 
   /** The compressed size became known since the narinfo was rendered. */
   const isOutdated = ({ narInfo }: Remembered) => narInfo.fileHash === undefined && larder?.find(narInfo.narHash) !== undefined
@@ -68,7 +70,7 @@ export function createCatalogue(store: Store, larder: Larder | undefined, initia
         remembered.delete(hashPart)
         return undefined
       }
-      if (known !== undefined && !isOutdated(known) && isSame(known.info, info)) {
+      if (known !== undefined && !isOutdated(known) && isSame(known.info, info) && known.narInfo.system === systemOf(info)) {
         known.generation = generation
         return known
       }
@@ -99,6 +101,8 @@ function isSame(left: PathInfo, right: PathInfo): boolean {
     left.narSize === right.narSize &&
     left.deriver === right.deriver &&
     left.contentAddress === right.contentAddress &&
+    left.registrationTime === right.registrationTime &&
+    left.ultimate === right.ultimate &&
     left.references.join() === right.references.join() &&
     left.signatures.join() === right.signatures.join()
   )

@@ -1,6 +1,6 @@
 /**
- * Failed logins, counted by client network and by name, so that guessing is slow and nobody is locked out:
- * what a count does is only to delay the answer to the next wrong guess. A right password never waits for somebody else's wrong ones.
+ * Failed logins, counted by client network and by name, so that guessing is slow and nobody is locked out: what a count does is only to delay the answer to the next
+ * wrong guess. A right password waits for no delay, and a stranger can fill the places of his own network only.
  */
 import { hash } from 'node:crypto'
 
@@ -14,27 +14,27 @@ const firstDelayMs = 250
 const longestDelayMs = 8_000
 /** Guesses of one network under way at once, delays included: with the longest delay this is one guess a second. */
 const perNetwork = 8
+/** Answers delayed at once, of all networks together: bounds the sockets they hold. Further wrong guesses are told at once to come later. */
+const maxDelayed = 256
 /** Names and networks are the strangers' choice, so they are counted in so many drawers: what falls into one drawer waits together, and memory is bounded. */
 const drawers = 16_384
-/** The same for all networks together: bounds memory and sockets held by delays. */
-const inAll = 256
 
 export interface FailedLogins {
-  /** Asks for a place to verify a password for this address; undefined when it has too many under way. Call the result when the answer is sent. */
+  /** Asks for a place to verify a password for this address; undefined when its network has too many under way. Call the result when the answer is sent. */
   enter(address: string): (() => void) | undefined
-  /** Counts a failure; resolves to the milliseconds by which its answer is to be delayed. */
-  count(address: string, name: string): Promise<number>
+  /** Counts a failure and waits as long as its answer is to be delayed. False at once when too many wait already. */
+  delay(address: string, name: string): Promise<boolean>
   /** Failures since start. */
   readonly total: number
 }
 
-export function createFailedLogins(): FailedLogins {
+export function createFailedLogins(sleep: (ms: number) => Promise<void>): FailedLogins {
   // The limiter is used as an expiring counter: its limit is never reached, so it never rejects.
   const options = { points: Number.MAX_SAFE_INTEGER, duration: windowSeconds }
   const byNetwork = new RateLimiterMemory({ ...options, keyPrefix: 'network' })
   const byName = new RateLimiterMemory({ ...options, keyPrefix: 'name' })
   const underWay = new Map<string, number>()
-  let underWayInAll = 0
+  let delayed = 0
   let total = 0
 
   return {
@@ -44,22 +44,27 @@ export function createFailedLogins(): FailedLogins {
     enter(address) {
       const network = networkOf(address)
       const already = underWay.get(network) ?? 0
-      if (already >= perNetwork || underWayInAll >= inAll) return undefined
+      if (already >= perNetwork) return undefined
       underWay.set(network, already + 1)
-      underWayInAll++
       return () => {
         const left = underWay.get(network)! - 1
         if (left === 0) underWay.delete(network)
         else underWay.set(network, left)
-        underWayInAll--
       }
     },
-    async count(address, name) {
+    async delay(address, name) {
       total++
       const [network, named] = await Promise.all([byNetwork.consume(drawerOf(networkOf(address))), byName.consume(drawerOf(name))])
+      if (delayed >= maxDelayed) return false
       // The name's own count weighs less: many strangers guessing at one name are slowed, one typing error after theirs is not.
       const steps = Math.max(network.consumedPoints - 1, Math.floor(Math.log2(named.consumedPoints)))
-      return Math.min(longestDelayMs, firstDelayMs * 2 ** Math.min(steps, 10))
+      delayed++
+      try {
+        await sleep(Math.min(longestDelayMs, firstDelayMs * 2 ** Math.min(steps, 10)))
+      } finally {
+        delayed--
+      }
+      return true
     },
   }
 }

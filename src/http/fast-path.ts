@@ -7,7 +7,7 @@ import type { IncomingMessage, ServerResponse } from 'node:http'
 import { admitIdentity, verifyAndAdmit } from './admission.ts'
 import { serveNar } from './nar-route.ts'
 import { serveNarInfo } from './narinfo-route.ts'
-import type { Origin } from './origin.ts'
+import { answerError, type Origin } from './origin.ts'
 import type { Reply } from './reply.ts'
 import { type HotTarget, parseHotTarget } from './target.ts'
 import type { Verifier } from './verifier.ts'
@@ -22,16 +22,17 @@ export function createFastPath(
     const reply = createReply(request, response)
     const target = request.method === 'GET' || request.method === 'HEAD' ? parseHotTarget(request.url!) : undefined
     if (target === undefined) return otherwise(reply)
+    // Nothing below rejects but by a bug; that costs its own request and no more.
+    const answerBug = (error: unknown) => answerError(origin.log, reply, error)
     const identity = verifier.recall(request.headers.authorization)
-    if (identity !== undefined) {
-      if (admitIdentity(reply, identity)) void serveTarget(origin, reply, target)
-      return
-    }
-    void verifyAndAdmit(verifier, reply).then((isAdmitted) => (isAdmitted ? serveTarget(origin, reply, target) : undefined))
+    if (identity === undefined) {
+      verifyAndAdmit(verifier, reply)
+        .then((isAdmitted) => (isAdmitted ? serveTarget(origin, reply, target) : undefined))
+        .catch(answerBug)
+    } else if (admitIdentity(reply, identity)) serveTarget(origin, reply, target)?.catch(answerBug)
   }
 }
 
-/** Never rejects. */
-export function serveTarget(origin: Origin, reply: Reply, target: HotTarget): void | Promise<void> {
+export function serveTarget(origin: Origin, reply: Reply, target: HotTarget): Promise<void> | undefined {
   return target.route === 'narinfo' ? serveNarInfo(origin, reply, target.hashPart) : serveNar(origin, reply, target)
 }

@@ -14,7 +14,7 @@ import type { NarTarget } from './target.ts'
 
 /** Never rejects: every fault becomes a reply. */
 export async function serveNar(origin: Origin, reply: Reply, target: NarTarget): Promise<void> {
-  reply.route = target.recipe === undefined ? 'nar' : 'nar-compressed'
+  if (reply.route === 'other') reply.route = target.recipe === undefined ? 'nar' : 'nar-compressed'
   const info = findNar(origin, target)
   if (info === undefined) return reply.refuse(404)
 

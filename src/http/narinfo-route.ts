@@ -7,24 +7,32 @@ import { answerError, type Origin } from './origin.ts'
 import type { Reply } from './reply.ts'
 
 /** Never rejects. Synchronous as long as the path is leased already, so that the hot case costs no promise. */
-export function serveNarInfo(origin: Origin, reply: Reply, hashPart: string, form: 'text' | 'json' = 'text'): void | Promise<void> {
+export function serveNarInfo(origin: Origin, reply: Reply, hashPart: string, form: 'text' | 'json' = 'text'): Promise<void> | undefined {
   reply.route = 'narinfo'
-  const { store, catalogue } = origin
+  const entry = findOrAnswer(origin, reply, hashPart)
+  if (entry === undefined) return undefined
+  const { leases } = origin.store
+  if (!leases.covers(entry.info.storePath)) return leaseAndSend(origin, reply, hashPart, entry, form)
+  send(reply, entry, form)
+  return undefined
+}
+
+/** The client will ask for the NAR next: it must outlive a garbage collection until then. The lease may have come too late: look again. */
+async function leaseAndSend(origin: Origin, reply: Reply, hashPart: string, { info }: CatalogueEntry, form: 'text' | 'json'): Promise<void> {
+  await origin.store.leases.take(info.storePath)
+  const entry = findOrAnswer(origin, reply, hashPart)
+  if (entry !== undefined) send(reply, entry, form)
+}
+
+/** Undefined when there was nothing to find, and the request was answered so. */
+function findOrAnswer(origin: Origin, reply: Reply, hashPart: string): CatalogueEntry | undefined {
   try {
-    const entry = catalogue.find(hashPart)
-    if (entry === undefined) return reply.refuse(404)
-    if (store.leases.covers(entry.info.storePath)) return send(reply, entry, form)
-    // The client will ask for the NAR next: it must outlive a garbage collection until then. The lease may have come too late: look again.
-    return store.leases.take(entry.info.storePath).then(() => {
-      try {
-        const leased = catalogue.find(hashPart)
-        return leased === undefined ? reply.refuse(404) : send(reply, leased, form)
-      } catch (error) {
-        answerError(origin.log, reply, error)
-      }
-    })
+    const entry = origin.catalogue.find(hashPart)
+    if (entry === undefined) reply.refuse(404)
+    return entry
   } catch (error) {
     answerError(origin.log, reply, error)
+    return undefined
   }
 }
 

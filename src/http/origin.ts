@@ -62,12 +62,20 @@ export interface Origin {
 }
 
 /**
- * Answers a fault met while a store object was read. Files that contradict their record take the path out of service, unless it was merely
- * collected meanwhile: Nix deletes the record before the files.
+ * Takes a path out of service whose files contradict its record, unless it was merely collected meanwhile: Nix deletes the record before the files.
+ * The record is looked up afresh: the one that was served may have been registered anew since. Any other error leaves the path alone.
+ * @throws {Fault} store-unavailable
  */
+export function withdrawIfCondemned({ store }: Origin, info: PathInfo, error: unknown): void {
+  if (!condemnsStoreObject(error)) return
+  const current = store.findPathInfo(hashPartOf(info.storePath))
+  if (current?.narHash === info.narHash) store.withdraw(current, error)
+}
+
+/** Answers a fault met while a store object was read. */
 export function answerPackingError(origin: Origin, reply: Reply, info: PathInfo, error: unknown): void {
   try {
-    if (condemnsStoreObject(error) && origin.store.findPathInfo(hashPartOf(info.storePath))?.narHash === info.narHash) origin.store.withdraw(info, error)
+    withdrawIfCondemned(origin, info, error)
   } catch (unavailable) {
     return answerError(origin.log, reply, unavailable)
   }

@@ -5,10 +5,9 @@
 import type { ChunkReader } from '../chunks.ts'
 import { Fault } from '../faults.ts'
 import type { Larder } from '../larder/larder.ts'
-import type { ByteRange, NarRequest, Packer } from '../nar/packer.ts'
+import type { ByteRange, CompressedNar, NarRequest, Packer } from '../nar/packer.ts'
 import type { PathInfo } from '../nix/path-info.ts'
-import type { Store } from '../store/store.ts'
-import type { Origin } from './origin.ts'
+import { type Origin, withdrawIfCondemned } from './origin.ts'
 import type { NarTarget } from './target.ts'
 
 export interface Representation {
@@ -21,11 +20,12 @@ export interface Representation {
   open(range: ByteRange | undefined): Promise<{ readonly size: number | undefined; readonly chunks: ChunkReader }>
 }
 
-export function representationOf({ store, packer, larder }: Origin, target: NarTarget, info: PathInfo): Representation {
+export function representationOf(origin: Origin, target: NarTarget, info: PathInfo): Representation {
+  const { store, packer, larder } = origin
   const nar: NarRequest = { realPath: store.realPathOf(info.storePath), narHash: info.narHash, narSize: info.narSize }
   const etag = etagOf(target)
   if (target.recipe === undefined) return uncompressed(packer, nar, etag)
-  if (larder !== undefined && target.recipe === larder.recipe) return fromLarder(store, larder, nar, info, etag)
+  if (larder !== undefined && target.recipe === larder.recipe) return fromLarder(origin, larder, nar, info, etag)
   const kept = larder?.findKept(nar.narHash, target.recipe)
   if (larder !== undefined && kept !== undefined) return ofOtherTimes(larder, nar.narHash, target.recipe, kept.fileSize, etag)
   return foreign(packer, nar, target.recipe)
@@ -41,17 +41,16 @@ function uncompressed(packer: Packer, nar: NarRequest, etag: string): Representa
   }
 }
 
-function fromLarder(store: Store, larder: Larder, nar: NarRequest, info: PathInfo, etag: string): Representation {
+function fromLarder(origin: Origin, larder: Larder, nar: NarRequest, info: PathInfo, etag: string): Representation {
   return {
     etag,
     size: larder.find(nar.narHash)?.fileSize,
     isResumable: true,
-    settle: async () => (await leased(store, info, () => larder.settle(nar))).fileSize,
+    settle: async () => (await settleLeased(origin, larder, nar, info)).fileSize,
     async open(range) {
       if (range !== undefined) return { size: undefined, chunks: await larder.openRange(nar, range) }
       const opened = await larder.open(nar)
-      // A compression goes on when its first client leaves, and so must the lease.
-      if (opened.size === undefined) leased(store, info, () => larder.settle(nar)).catch(() => {})
+      if (opened.size === undefined) settleLeased(origin, larder, nar, info).catch(() => {})
       return opened
     },
   }
@@ -87,12 +86,16 @@ function foreign(packer: Packer, nar: NarRequest, recipe: string): Representatio
   }
 }
 
-async function leased<T>(store: Store, info: PathInfo, work: () => Promise<T>): Promise<T> {
-  const working = work()
-  working.catch(() => {})
-  const letGo = await store.leases.hold(info.storePath)
+/** A compression goes on when its first client leaves, and so must the lease, and so must what follows if the files turn out wrong. */
+async function settleLeased(origin: Origin, larder: Larder, nar: NarRequest, info: PathInfo): Promise<CompressedNar> {
+  const settling = larder.settle(nar)
+  settling.catch(() => {})
+  const letGo = await origin.store.leases.hold(info.storePath)
   try {
-    return await working
+    return await settling
+  } catch (error) {
+    withdrawIfCondemned(origin, info, error)
+    throw error
   } finally {
     letGo()
   }

@@ -28,6 +28,8 @@ export function createPublicServer(limits: Limits, handle: (request: IncomingMes
   server.maxConnections = limits.connections
   server.timeout = limits.stallSeconds * 1000
   server.on('clientError', refuseMalformed)
+  // Whatever a request expects, it is answered as any other: Node's own 417 would ask for no credentials.
+  server.on('checkExpectation', handle)
   // A tunnel through the origin is never meant.
   server.on('connect', (_request: IncomingMessage, socket: Duplex) => socket.destroy())
   return server
@@ -52,5 +54,7 @@ function refuseMalformed(error: NodeJS.ErrnoException, duplex: Duplex): void {
     return
   }
   const status = statusByParserError[error.code ?? ''] ?? 400
-  socket.end(`HTTP/1.1 ${status} ${STATUS_CODES[status]}\r\nConnection: close\r\nCache-Control: no-store\r\nContent-Length: 0\r\n\r\n`)
+  socket.end(
+    `HTTP/1.1 ${status} ${STATUS_CODES[status]}\r\nConnection: close\r\nCache-Control: no-store\r\nCDN-Cache-Control: no-store\r\nCloudflare-CDN-Cache-Control: no-store\r\nContent-Length: 0\r\n\r\n`,
+  )
 }

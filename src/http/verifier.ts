@@ -3,12 +3,13 @@
  *
  * A password is verified once (argon2id takes tens of milliseconds by design) and the `Authorization` header that carried it is then remembered
  * under a keyed hash (BLAKE2b with a random key of this process), so neither passwords nor guessable digests of them lie in memory,
- * and the time of a look-up tells nothing. A change of users forgets everything; expiry is looked at with every request.
+ * and the time of a look-up tells nothing. A change of users forgets whoever is not the same as before; expiry is looked at with every request.
  */
 import sodium from 'sodium-native'
-
+import { networkOf } from './client-address.ts'
 import { parseBasicAuthorization } from './credentials.ts'
 import type { FailedLogins } from './failed-logins.ts'
+import { createTurnstile } from './turnstile.ts'
 import { anyone, type Identity, type User } from './user.ts'
 
 export type Verdict =
@@ -30,7 +31,6 @@ export interface VerifierOptions {
   readonly failedLogins: FailedLogins
   /** Milliseconds since 1970. */
   readonly now: () => number
-  readonly sleep: (ms: number) => Promise<void>
 }
 
 /** One user may spell the same credentials in several ways; more than a few thousand is not a user. */
@@ -40,23 +40,32 @@ const maxArgon2 = 2
 
 interface Remembered {
   readonly identity: Identity
-  readonly expiresMs: number
+  readonly user: User
 }
 
-export function createVerifier({ users: initialUsers, failedLogins, now, sleep }: VerifierOptions): Verifier {
+export function createVerifier({ users: initialUsers, failedLogins, now }: VerifierOptions): Verifier {
   const digestOf = createKeyedHash()
   const argon2 = createTurnstile(maxArgon2)
   let users = toMap(initialUsers)
   let decoy = decoyFor(initialUsers)
   const remembered = new Map<string, Remembered>()
 
-  async function matches(user: User | undefined, password: string): Promise<boolean> {
-    if (user?.secret.kind === 'plain') return sameText(digestOf, user.secret.password, password)
-    // A name that is not there costs what one that is there would: otherwise the time would tell which names exist.
+  /** Whoever is asked for, a hash is computed if anybody has one: otherwise the time would tell which names exist, and how they are stored. */
+  async function matches(user: User | undefined, password: string, network: string): Promise<boolean> {
+    const isPlainMatch = user?.secret.kind === 'plain' && sameText(digestOf, user.secret.password, password)
     const hash = user?.secret.kind === 'argon2id' ? user.secret.hash : decoy
-    if (hash === undefined) return false
-    const right = await argon2(() => verifyArgon2id(hash, password))
-    return right && user !== undefined
+    const isHashMatch = hash !== undefined && (await argon2(network, () => verifyArgon2id(hash, password)))
+    return user?.secret.kind === 'argon2id' ? isHashMatch : isPlainMatch
+  }
+
+  function remember(authorization: string, user: User): Identity {
+    for (const oldest of remembered.keys()) {
+      if (remembered.size < maxRemembered) break
+      remembered.delete(oldest)
+    }
+    const identity: Identity = { name: user.name, access: user.access }
+    remembered.set(digestOf(authorization), { identity, user })
+    return identity
   }
 
   return {
@@ -64,7 +73,7 @@ export function createVerifier({ users: initialUsers, failedLogins, now, sleep }
       if (users === undefined) return anyone
       if (authorization === undefined) return undefined
       const known = remembered.get(digestOf(authorization))
-      return known !== undefined && now() < known.expiresMs ? known.identity : undefined
+      return known !== undefined && !isExpired(known.user, now()) ? known.identity : undefined
     },
 
     async verify(authorization, address) {
@@ -73,20 +82,15 @@ export function createVerifier({ users: initialUsers, failedLogins, now, sleep }
       const credentials = authorization === undefined ? undefined : parseBasicAuthorization(authorization)
       if (credentials === undefined) return { kind: 'unknown' }
       const leave = failedLogins.enter(address)
-      if (leave === undefined) return { kind: 'slow-down', retryAfterSeconds: 5 }
+      if (leave === undefined) return slowDown
       try {
-        const usersAtStart = users
-        const user = usersAtStart?.get(credentials.name)
-        const expiresMs = user?.expires?.getTime() ?? Number.POSITIVE_INFINITY
-        const right = await matches(user, credentials.password)
-        if (right && user !== undefined && now() < expiresMs && users === usersAtStart) {
-          const identity: Identity = { name: user.name, access: user.access }
-          if (remembered.size >= maxRemembered) remembered.clear()
-          remembered.set(digestOf(authorization!), { identity, expiresMs })
-          return { kind: 'known', identity }
+        const user = users?.get(credentials.name)
+        const isRight = await matches(user, credentials.password, networkOf(address))
+        // Users may have been replaced meanwhile.
+        if (isRight && user !== undefined && users?.get(user.name) === user && !isExpired(user, now())) {
+          return { kind: 'known', identity: remember(authorization!, user) }
         }
-        await sleep(await failedLogins.count(address, credentials.name))
-        return { kind: 'unknown' }
+        return (await failedLogins.delay(address, credentials.name)) ? { kind: 'unknown' } : slowDown
       } finally {
         leave()
       }
@@ -95,9 +99,24 @@ export function createVerifier({ users: initialUsers, failedLogins, now, sleep }
     replaceUsers(replacement) {
       users = toMap(replacement)
       decoy = decoyFor(replacement)
-      remembered.clear()
+      for (const [digest, { user }] of remembered) {
+        const successor = users?.get(user.name)
+        if (successor === undefined || !hasSameSecret(user, successor)) remembered.delete(digest)
+        else remembered.set(digest, { identity: { name: successor.name, access: successor.access }, user: successor })
+      }
     },
   }
+}
+
+const slowDown: Verdict = { kind: 'slow-down', retryAfterSeconds: 5 }
+
+function isExpired({ expires }: User, nowMs: number): boolean {
+  return expires !== undefined && nowMs >= expires.getTime()
+}
+
+function hasSameSecret({ secret: left }: User, { secret: right }: User): boolean {
+  if (left.kind === 'plain') return right.kind === 'plain' && left.password === right.password
+  return right.kind === 'argon2id' && left.hash === right.hash
 }
 
 function toMap(users: readonly User[] | undefined): ReadonlyMap<string, User> | undefined {
@@ -128,23 +147,8 @@ function verifyArgon2id(hash: string, password: string): Promise<boolean> {
   const padded = Buffer.alloc(sodium.crypto_pwhash_STRBYTES)
   if (padded.write(hash, 'latin1') !== hash.length || hash.length >= padded.length) return Promise.resolve(false)
   return new Promise((resolve) => {
-    sodium.crypto_pwhash_str_verify_async(padded, Buffer.from(password), (error, right) => resolve(error === null && right === true))
+    // libsodium's binding throws for an empty password, which nobody has; one byte takes as long.
+    const bytes = Buffer.from(password === '' ? '\0' : password)
+    sodium.crypto_pwhash_str_verify_async(padded, bytes, (error, right) => resolve(error === null && right === true && password !== ''))
   })
-}
-
-/** Lets so many through at once, the others in order of arrival. */
-function createTurnstile(places: number): <T>(work: () => Promise<T>) => Promise<T> {
-  const waiting: (() => void)[] = []
-  let free = places
-  return async (work) => {
-    if (free > 0) free--
-    else await new Promise<void>((resolve) => waiting.push(resolve))
-    try {
-      return await work()
-    } finally {
-      const next = waiting.shift()
-      if (next === undefined) free++
-      else next()
-    }
-  }
 }

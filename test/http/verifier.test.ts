@@ -18,13 +18,8 @@ function hashed(name: string, password: string): User {
 function open(users: User[] | undefined) {
   const clock = { ms: 1_000_000 }
   const slept: number[] = []
-  const failedLogins = createFailedLogins()
-  const verifier = createVerifier({
-    users,
-    failedLogins,
-    now: () => clock.ms,
-    sleep: async (ms) => void slept.push(ms),
-  })
+  const failedLogins = createFailedLogins(async (ms) => void slept.push(ms))
+  const verifier = createVerifier({ users, failedLogins, now: () => clock.ms })
   return { verifier, clock, slept, failedLogins }
 }
 
@@ -44,6 +39,8 @@ describe('a verifier', () => {
     ['another password', basic('ben', 'wrong')],
     ['a longer password', basic('ben', 'secret1')],
     ['an empty password', basic('ben', '')],
+    ['an empty password of a hashed user', basic('ci', '')],
+    ['a password of a NUL', basic('ci', '\0')],
     ['another name', basic('Ben', 'secret')],
     ['a name of an object', basic('__proto__', 'secret')],
     ['a hashed user with the hash itself', basic('ci', '$argon2id$')],
@@ -101,14 +98,40 @@ describe('a verifier', () => {
   })
 
   test('bounds the guesses of one network under way, without keeping out others or those it remembers', async () => {
-    const failedLogins = createFailedLogins()
-    const { promise: never } = Promise.withResolvers<void>()
-    const verifier = createVerifier({ users: [plain('ben', 'secret'), plain('ann', 'word')], failedLogins, now: () => 0, sleep: () => never })
+    const { verifier } = openStuck([plain('ben', 'secret'), plain('ann', 'word')])
     await verifier.verify(basic('ben', 'secret'), address)
-    const guesses = Array.from({ length: 8 }, (_, guess) => verifier.verify(basic('ann', `guess ${guess}`), address))
+    void Array.from({ length: 8 }, (_, guess) => verifier.verify(basic('ann', `guess ${guess}`), address))
     expect(await verifier.verify(basic('ann', 'word'), address)).toEqual({ kind: 'slow-down', retryAfterSeconds: 5 })
     expect(await verifier.verify(basic('ben', 'secret'), address)).toMatchObject({ kind: 'known' })
     expect(await verifier.verify(basic('ann', 'word'), '203.0.113.1')).toMatchObject({ kind: 'known' })
-    expect(guesses).toHaveLength(8)
+  })
+
+  test('lets a right password in however many networks guess, and tells further wrong ones at once to come later', async () => {
+    const { verifier } = openStuck([plain('ben', 'secret')])
+    void Array.from({ length: 256 }, (_, guess) => verifier.verify(basic('ben', 'wrong'), `198.51.100.${guess >> 1}`))
+    expect(await verifier.verify(basic('ben', 'secret'), '203.0.113.1')).toMatchObject({ kind: 'known' })
+    expect(await verifier.verify(basic('ben', 'wrong'), '203.0.113.1')).toEqual({ kind: 'slow-down', retryAfterSeconds: 5 })
+  })
+
+  test('remembers through a reload those who stayed the same, with what they may do now', async () => {
+    const { verifier } = open([plain('ben', 'secret'), plain('ann', 'word')])
+    await verifier.verify(basic('ben', 'secret'), address)
+    await verifier.verify(basic('ann', 'word'), address)
+    verifier.replaceUsers([{ ...plain('ben', 'secret'), access: new Set<Access>(['push']) }, plain('ann', 'changed')])
+    expect([...verifier.recall(basic('ben', 'secret'))!.access]).toEqual(['push'])
+    expect(verifier.recall(basic('ann', 'word'))).toBeUndefined()
+  })
+
+  test('does not forget everybody for one who spells the same credentials in thousands of ways', async () => {
+    const { verifier } = open([plain('ben', 'secret'), plain('ann', 'word')])
+    for (let spaces = 1; spaces <= 4000; spaces++) await verifier.verify(basic('ben', 'secret').replace(' ', ' '.repeat(spaces)), address)
+    await verifier.verify(basic('ann', 'word'), address)
+    for (let spaces = 4001; spaces <= 5000; spaces++) await verifier.verify(basic('ben', 'secret').replace(' ', ' '.repeat(spaces)), address)
+    expect(verifier.recall(basic('ann', 'word'))).toBeDefined()
   })
 })
+
+/** Delays never end. */
+function openStuck(users: User[]) {
+  return { verifier: createVerifier({ users, failedLogins: createFailedLogins(() => new Promise(() => {})), now: () => 0 }) }
+}

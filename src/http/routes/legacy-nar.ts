@@ -6,17 +6,24 @@ import { pipeline } from 'node:stream/promises'
 
 import type { Router } from 'express'
 
-import type { ChunkReader } from '../../chunks.ts'
+import type { Chunk, ChunkReader } from '../../chunks.ts'
+import { Fault } from '../../faults.ts'
 import type { PathInfo } from '../../nix/path-info.ts'
+import { hashPartOf } from '../../nix/store-path.ts'
 import { serveNar } from '../nar-route.ts'
 import { answerPackingError, type Origin } from '../origin.ts'
 import type { Reply } from '../reply.ts'
 import { replyOf } from '../reply-of.ts'
 import { createRouter } from '../router.ts'
+import { createTransfers, type Transfers } from '../transfers.ts'
 
 const legacyFile = /^([0-9a-df-np-sv-z]{32})\.nar(?:\.(xz|bz2))?$/
 
+/** Each is a process of its own that takes a core. */
+const maxFilters = 4
+
 export function legacyNarRoute(origin: Origin): Router {
+  const filters = createTransfers(maxFilters)
   return createRouter().get('/nar/:file', async (request, _response, next) => {
     const [, hashPart, suffix] = legacyFile.exec(request.params.file) ?? []
     if (hashPart === undefined) return next()
@@ -25,11 +32,11 @@ export function legacyNarRoute(origin: Origin): Router {
     const info = origin.store.findPathInfo(hashPart)
     if (info === undefined) return reply.refuse(404)
     if (suffix === undefined) return serveNar(origin, reply, { route: 'nar', hashPart, narHash: info.narHash.slice('sha256:'.length), recipe: undefined })
-    await serveFiltered(origin, reply, info, suffix as 'xz' | 'bz2')
+    await serveFiltered(origin, filters, reply, info, suffix as 'xz' | 'bz2')
   })
 }
 
-async function serveFiltered(origin: Origin, reply: Reply, info: PathInfo, suffix: 'xz' | 'bz2'): Promise<void> {
+async function serveFiltered(origin: Origin, filters: Transfers, reply: Reply, info: PathInfo, suffix: 'xz' | 'bz2'): Promise<void> {
   const openFilter = origin.filters[suffix]
   if (openFilter === undefined) return reply.refuse(404)
   const headers = ['Content-Type', 'application/x-nix-nar']
@@ -38,15 +45,19 @@ async function serveFiltered(origin: Origin, reply: Reply, info: PathInfo, suffi
     reply.response.end()
     return
   }
-  const leave = origin.transfers.enter()
+  const leave = filters.enter()
   if (leave === undefined) return reply.postpone(5)
-  const letGo = await origin.store.leases.hold(info.storePath)
-  const chunks = origin.packer.openNar({ realPath: origin.store.realPathOf(info.storePath), narHash: info.narHash, narSize: info.narSize })
+  const { store, packer } = origin
+  const letGo = await store.leases.hold(info.storePath)
+  const chunks = packer.openNar({ realPath: store.realPathOf(info.storePath), narHash: info.narHash, narSize: info.narSize })
   try {
+    // Between the look-up and the lease the path may have been collected.
+    if (store.findPathInfo(hashPartOf(info.storePath)) === undefined) return reply.refuse(404)
+    const first = await chunks.next()
     reply.begin(200, 'immutable', headers)
-    await pipeline(bytesOf(chunks), openFilter(), countInto(reply), reply.response)
+    await pipeline(bytesOf(first, chunks), openFilter(), countInto(reply), reply.response)
   } catch (error) {
-    answerPackingError(origin, reply, info, error)
+    answerPackingError(origin, reply, info, toFault(error))
   } finally {
     chunks.close()
     letGo()
@@ -54,9 +65,17 @@ async function serveFiltered(origin: Origin, reply: Reply, info: PathInfo, suffi
   }
 }
 
+/** A client that left, or a program that failed, is no bug of this one. */
+function toFault(error: unknown): Fault {
+  if (error instanceof Fault) return error
+  const { code } = error as NodeJS.ErrnoException
+  if (code === 'ERR_STREAM_PREMATURE_CLOSE' || code === 'ABORT_ERR') return new Fault('abandoned', 'The client closed the connection', { cause: error })
+  return new Fault('busy', 'Cannot compress a NAR in an old form: the program for it failed', { cause: error })
+}
+
 /** Copies, since a pipe keeps chunks for longer than their memory is lent. */
-async function* bytesOf(chunks: ChunkReader): AsyncGenerator<Buffer> {
-  for (let chunk = await chunks.next(); chunk !== undefined; chunk = await chunks.next()) {
+async function* bytesOf(first: Chunk | undefined, chunks: ChunkReader): AsyncGenerator<Buffer> {
+  for (let chunk = first; chunk !== undefined; chunk = await chunks.next()) {
     const copy = Buffer.from(chunk.bytes)
     chunk.release()
     yield copy

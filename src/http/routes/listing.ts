@@ -17,6 +17,8 @@ export function listingRoute(origin: Origin): Router {
     if (info === undefined) return reply.refuse(404)
     const letGo = await store.leases.hold(info.storePath)
     try {
+      // Between the look-up and the lease the path may have been collected.
+      if (store.findPathInfo(hashPart) === undefined) return reply.refuse(404)
       const listing = await packer.listJson(store.realPathOf(info.storePath))
       reply.send(200, 'found', ['Content-Type', 'application/json'], listing)
     } catch (error) {
