@@ -5,9 +5,9 @@
 import { join } from 'node:path'
 import type { Logger } from 'pino'
 
-import { type Cache, Fault, openCache, openLocalStore, type Reloadable } from '../src/index.ts'
+import { type Cache, Fault, type LocalStore, openCache, openLocalStore, type Reloadable } from '../src/index.ts'
 import { stopBudgets } from './budgets.ts'
-import { Complaint } from './complaint.ts'
+import { Complaint, reasonOf } from './complaint.ts'
 import type { Config } from './config/config.ts'
 import { type ConfigSource, type LoadedConfig, loadConfig } from './config/load-config.ts'
 import { findFilters } from './filters.ts'
@@ -72,10 +72,10 @@ export async function startAppliance(options: ApplianceOptions): Promise<Applian
       observer: traffic.observer,
     }).catch(complainOfLarder),
   )
-  metrics?.watch(() => cache.stats)
+  metrics?.watch(() => ({ ...cache.stats, store: store.health() }))
 
   let listener: Listener | undefined
-  const findImpediment = () => (listener === undefined || listener.isDraining ? 'not listening' : store.health().database.problem)
+  const findImpediment = () => (listener === undefined || listener.isDraining ? 'not listening' : findStoreProblem(store))
   const operator =
     config.operator === undefined || metrics === undefined
       ? undefined
@@ -92,6 +92,16 @@ export async function startAppliance(options: ApplianceOptions): Promise<Applian
     },
     reload: () => reloader.reload(),
     [Symbol.asyncDispose]: () => running.disposeAsync(),
+  }
+}
+
+/** Asks the store itself, so that one which has come back is ready without waiting for a client; it bounds by itself how often it tries. */
+function findStoreProblem(store: LocalStore): string | undefined {
+  try {
+    store.generation()
+    return undefined
+  } catch (error) {
+    return store.health().database.problem ?? reasonOf(error)
   }
 }
 

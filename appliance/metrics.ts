@@ -1,7 +1,11 @@
 /** Metrics for Prometheus, told on the operator's listener only. No label holds what a stranger sent. */
 import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client'
 
-import type { CacheStats, Exchange } from '../src/index.ts'
+import type { CacheStats, Exchange, LocalStoreHealth } from '../src/index.ts'
+
+export interface Stats extends CacheStats {
+  readonly store: LocalStoreHealth
+}
 
 export interface TrafficMetrics {
   count(exchange: Exchange): void
@@ -11,7 +15,7 @@ export interface Metrics extends TrafficMetrics {
   /** The text that `/metrics` shows. */
   format(): Promise<{ readonly contentType: string; readonly body: string }>
   /** Where to read the gauges from, once it is there. */
-  watch(readStats: () => CacheStats): void
+  watch(readStats: () => Stats): void
 }
 
 /** From a narinfo out of memory to a NAR of several GB. */
@@ -47,9 +51,14 @@ export function createMetrics(version: string): Metrics {
       return { contentType: registry.contentType, body: await registry.metrics() }
     },
     watch(readStats) {
-      const gauges: Readonly<Record<string, readonly [help: string, read: (stats: CacheStats) => number]>> = {
+      const gauges: Readonly<Record<string, readonly [help: string, read: (stats: Stats) => number]>> = {
         burrow_transfers: ['NARs on their way', (stats) => stats.transfersUnderWay],
         burrow_failed_logins: ['Failed logins since start', (stats) => stats.failedLogins],
+        burrow_store_readable: ["0 when the store's database cannot be read", (stats) => (stats.store.database.access === 'none' ? 0 : 1)],
+        burrow_store_withdrawn_paths: ['Paths out of service, since their files contradict their record', (stats) => stats.store.withdrawn.now],
+        burrow_store_withdrawals: ['Paths taken out of service since start', (stats) => stats.store.withdrawn.total],
+        burrow_lease_roots: ['Temporary roots held at the Nix daemon', (stats) => stats.store.leases.roots],
+        burrow_leases_active: ['0 when no protection from garbage collection can be had', (stats) => (stats.store.leases.active ? 1 : 0)],
         burrow_larder_files: ['Compressed NARs kept', (stats) => stats.larder?.files ?? 0],
         burrow_larder_bytes: ['Bytes of the compressed NARs kept', (stats) => stats.larder?.bytes ?? 0],
         burrow_larder_max_bytes: ['The most the larder may hold', (stats) => stats.larder?.maxBytes ?? 0],

@@ -1,6 +1,6 @@
 /**
- * What clients did, for the log and the metrics. A large NAR is told by itself, as it ends; small ones, thousands of which make up a closure, are summed up by
- * client and told every few seconds; everything else, and the small ones one by one, at level debug.
+ * What clients did, for the log and the metrics. A large NAR is told by itself, as it ends; small ones, thousands of which make up a closure, and refused logins, of which
+ * strangers can make any number, are summed up by client and told every few seconds; everything else, and those one by one, at level debug.
  */
 import type { Logger } from 'pino'
 
@@ -16,6 +16,7 @@ interface Sum {
   readonly address: string
   nars: number
   bytes: number
+  refused: number
 }
 
 const isNar: Readonly<Partial<Record<RouteName, true>>> = { nar: true, 'nar-compressed': true, 'nar-legacy': true }
@@ -33,29 +34,35 @@ export function createTraffic(log: Logger, metrics: TrafficMetrics | undefined, 
   function tellSums(): void {
     callOff?.()
     callOff = undefined
-    for (const sum of sums.values()) log.info(sum, 'Sent small NARs')
+    for (const { user, address, nars, bytes, refused } of sums.values()) {
+      if (nars > 0) log.info({ user, address, nars, bytes }, 'Sent small NARs')
+      if (refused > 0) log.info({ address, refused }, 'Refused logins')
+    }
     sums.clear()
   }
 
-  function addUp({ user, address, bytes }: Exchange): void {
+  function sumOf({ user, address }: Exchange): Sum {
+    if (sums.size >= maxSums) tellSums()
+    callOff ??= after(sumMs, tellSums)
     const key = `${user ?? ''}\0${address}`
-    const sum = sums.get(key) ?? { user, address, nars: 0, bytes: 0 }
-    sum.nars++
-    sum.bytes += bytes
+    const sum = sums.get(key) ?? { user, address, nars: 0, bytes: 0, refused: 0 }
     sums.set(key, sum)
-    if (sums.size > maxSums) tellSums()
-    else callOff ??= after(sumMs, tellSums)
+    return sum
   }
 
   return {
     observer: {
       exchanged(exchange) {
         metrics?.count(exchange)
-        const { route, status } = exchange
+        const { route, status, bytes } = exchange
         const isSentNar = isNar[route] === true && exchange.method === 'GET' && status < 300 && exchange.isComplete
-        if (isSentNar && exchange.bytes < largeBytes) addUp(exchange)
-        if ((isSentNar && exchange.bytes >= largeBytes) || status === 401 || status === 429) log.info(fieldsOf(exchange), messageOf(exchange))
-        else if (log.isLevelEnabled('debug')) log.debug(fieldsOf(exchange), messageOf(exchange))
+        if (isSentNar && bytes >= largeBytes) return log.info(fieldsOf(exchange), messageOf(exchange))
+        if (isSentNar) {
+          const sum = sumOf(exchange)
+          sum.nars++
+          sum.bytes += bytes
+        } else if (status === 401 || status === 429) sumOf(exchange).refused++
+        if (log.isLevelEnabled('debug')) log.debug(fieldsOf(exchange), messageOf(exchange))
       },
     },
     [Symbol.dispose]: tellSums,

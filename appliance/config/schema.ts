@@ -15,10 +15,13 @@ function text(check?: (value: string) => readonly [message: string, remedy: stri
   })
 }
 
+// biome-ignore lint/suspicious/noControlCharactersInRegex: RFC 7617 forbids exactly these, and a line of nix-cache-info cannot hold them
+const controlCharacters = /[\u0000-\u001f\u007f]/
+
 const path = () =>
   text((value) => {
     if (value === '') return ['is empty', 'give a path']
-    if (value.includes('\0')) return ['holds a NUL character, which no path can', 'remove it']
+    if (controlCharacters.test(value)) return ['holds a control character', 'remove it']
     return undefined
   })
 
@@ -41,9 +44,6 @@ const listen = () =>
 const seconds = (least: number, most: number) => z.int().min(least).max(most)
 
 const access = z.enum(['pull', 'push', 'admin'])
-
-// biome-ignore lint/suspicious/noControlCharactersInRegex: RFC 7617 forbids exactly these
-const controlCharacters = /[\u0000-\u001f\u007f]/
 
 const userName = () =>
   text((value) => {

@@ -14,7 +14,16 @@ let metrics: Metrics
 
 beforeAll(async () => {
   metrics = createMetrics('1.2.3')
-  metrics.watch(() => ({ transfersUnderWay: 7, failedLogins: 1, larder: undefined }))
+  metrics.watch(() => ({
+    transfersUnderWay: 7,
+    failedLogins: 1,
+    larder: undefined,
+    store: {
+      database: { access: 'live', problem: undefined },
+      leases: { active: true, connections: 1, roots: 3, held: 0 },
+      withdrawn: { now: 1, total: 2 },
+    },
+  }))
   listener = await openListener(
     createOperatorServer({ findImpediment: () => impediment, metrics, log: silentLog }),
     { kind: 'tcp', host: '127.0.0.1', port: 0 },
@@ -67,6 +76,8 @@ describe('the operator listener', () => {
       'burrow_requests_total{route="nar",status="200",complete="true"} 1',
       'burrow_sent_bytes_total{route="nar"} 5000000',
       'burrow_transfers 7',
+      'burrow_store_withdrawn_paths 1',
+      'burrow_lease_roots 3',
     ]) {
       expect(body).toContain(line)
     }

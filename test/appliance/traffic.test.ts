@@ -58,7 +58,7 @@ describe('createTraffic', () => {
     [{ route: 'narinfo' }, 'debug', 'Answered'],
     [{ status: 404 }, 'debug', 'Answered'],
     [{ isComplete: false }, 'debug', 'A reply was cut'],
-    [{ route: 'narinfo', status: 401 }, 'info', 'Refused a login'],
+    [{ route: 'narinfo', status: 401 }, 'debug', 'Refused a login'],
     [{ bytes: 1000 }, 'debug', 'Sent a NAR'],
   ])('tells %j at level %s', (change, level, msg) => {
     const { report, lines } = openTraffic()
@@ -83,6 +83,14 @@ describe('createTraffic', () => {
     expect(timers).toHaveLength(1)
   })
 
+  test('sums refused logins up by address, without a word of what was sent', () => {
+    const { report, lines, timers } = openTraffic('info')
+    report({ status: 401, user: undefined, route: 'other', target: '/hostile' })
+    report({ status: 429, user: undefined, route: 'other', target: '/hostile' })
+    timers[0]!.callback()
+    expect(lines).toEqual([{ level: 'info', address: '::1', refused: 2, msg: 'Refused logins' }])
+  })
+
   test('tells what is left when it ends', () => {
     const { traffic, report, lines, timers } = openTraffic('info')
     report({ bytes: 1000 })
@@ -94,6 +102,6 @@ describe('createTraffic', () => {
   test('tells early when there are very many clients', () => {
     const { report, lines } = openTraffic('info')
     for (let client = 0; client <= 1000; client++) report({ bytes: 1, address: `198.51.${client >> 8}.${client & 255}` })
-    expect(lines).toHaveLength(1001)
+    expect(lines).toHaveLength(1000)
   })
 })
