@@ -1,9 +1,10 @@
 /** The real program, with a real store, real signals and a real Nix client. */
 import { randomBytes } from 'node:crypto'
 import { once } from 'node:events'
-import { mkdir, readdir, readFile, stat, writeFile } from 'node:fs/promises'
+import { mkdir, readdir, readFile, rename, stat, writeFile } from 'node:fs/promises'
 import { type IncomingMessage, request } from 'node:http'
 import { buffer } from 'node:stream/consumers'
+import { setImmediate } from 'node:timers/promises'
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals'
 
 import { type NixFixture, openNixFixture, type ScratchStore } from '../fixtures/nix.ts'
@@ -231,6 +232,26 @@ describe('burrow serve with a store', () => {
     served.kill('SIGTERM')
     await served.exited
     expect(await readdir(dir.path)).not.toContain('operator.sock')
+  })
+
+  test('readyz is ready again when the store is back, though no client asks', async () => {
+    await using dir = await createScratchDir()
+    const scratch = await nix.openStore()
+    await rename(scratch.database, `${scratch.database}.away`)
+    await writeConfig(dir, configOf({ operator: `unix:${dir.file('operator.sock')}`, store: { realDir: scratch.realStoreDir, daemonSocket: null } }))
+    await using _served = await serve(dir)
+    const ready = async () => {
+      const [response] = (await once(
+        request({ socketPath: dir.file('operator.sock'), path: '/readyz', headers: { host: 'localhost' } }).end(),
+        'response',
+      )) as [IncomingMessage]
+      response.resume()
+      return response.statusCode
+    }
+    expect(await ready()).toBe(503)
+    await rename(`${scratch.database}.away`, scratch.database)
+    // It tries once a second.
+    while ((await ready()) !== 200) await setImmediate()
   })
 
   test('neither arguments nor log hold a secret', async () => {
