@@ -8,8 +8,9 @@ const keys = { interrupt: '\u0003', endOfInput: '\u0004', backspace: '\b', delet
 
 /** One line. The terminal is as it was when this is over, however it ends. @throws {Complaint} interrupted, refused */
 export async function readHiddenLine(input: TerminalInput, output: TerminalOutput, prompt: string): Promise<string> {
-  output.write(prompt)
+  // Before the prompt: who sees it may type at once.
   input.setRawMode?.(true)
+  output.write(prompt)
   try {
     return await readLine(input)
   } finally {
