@@ -7,7 +7,7 @@
 import { largestSlot, Slots, smallestSlot } from '../nar/slots.ts'
 
 /** Taken from the system at once, touched only as it is needed: what many readers give back is there for the next, without waiting for a garbage collection. */
-const arenaBytes = 48 * 1024 * 1024
+const arenaBytes = 40 * 1024 * 1024
 /** What a reader gets when the arena is full. */
 const minBufferBytes = 2 * smallestSlot
 /** One chunk on its way to the socket and two reads under way keep disk and socket busy. */
