@@ -79,7 +79,7 @@ export async function startAppliance(options: ApplianceOptions): Promise<Applian
   const operator =
     config.operator === undefined || metrics === undefined
       ? undefined
-      : starting.use(await openListener(createOperatorServer({ findImpediment, metrics, log }), config.operator, { drainMs: 0, socketMode: 0o600 }))
+      : starting.use(await openListener(createOperatorServer({ findImpediment, metrics, log }), config.operator.address, { drainMs: 0, socketMode: 0o600 }))
   listener = starting.use(await openListener(cache.createServer(), config.listen, { drainMs: stopBudgets.drainMs }))
 
   const reloader = createReloader({ ...options, state, cache, inForce: reloadable })

@@ -1,4 +1,5 @@
 /** The configuration as the program uses it: checked, complete, paths absolute, frozen. `load-config.ts` makes it. */
+import type { TunnelSettings } from '../tunnel/settings.ts'
 import type { ListenAddress } from './listen-address.ts'
 import type { ConfigFile } from './schema.ts'
 
@@ -6,7 +7,11 @@ export interface Config {
   /** Absolute; `undefined` when there is none and the defaults hold. */
   readonly file: string | undefined
   readonly listen: ListenAddress
-  readonly operator: ListenAddress | undefined
+  readonly operator: OperatorConfig | undefined
+  /** `undefined`: loopback only. */
+  readonly tunnel: TunnelSettings | undefined
+  /** Where files that need not outlive a start lie: sockets, the connector's config. */
+  readonly runtimeDir: string
   readonly access: AccessConfig
   readonly signing: SigningConfig
   readonly priority: number
@@ -22,6 +27,12 @@ export interface Config {
   readonly log: ConfigFile['log']
   readonly limits: ConfigFile['limits']
   readonly leases: ConfigFile['leases']
+}
+
+/** Whether somebody asked for it: the listener that is there by default may fail without stopping the rest. */
+export interface OperatorConfig {
+  readonly address: ListenAddress
+  readonly isDefault: boolean
 }
 
 /** `generated`: one user made at the first start and kept in the state directory. */

@@ -13,6 +13,7 @@ export function findCrossProblems(document: unknown): Problem[] {
     ...publicProblems(document, users),
     ...keyNameProblems(document),
     ...listenerProblems(document),
+    ...tunnelProblems(document),
   ]
 }
 
@@ -79,4 +80,42 @@ function listenerProblems(document: unknown): Problem[] {
   const listen = valueAt(document, ['listen']) ?? '127.0.0.1:8080'
   if (typeof operator !== 'string' || operator !== listen || operator.endsWith(':0')) return []
   return [{ pointer: '/operator', message: 'is the same as "listen"', remedy: 'choose another port' }]
+}
+
+/** Settings that one mode needs and the others cannot use. */
+const tunnelSecrets = ['token', 'tokenFile', 'credentialsFile'] as const
+const ofMode: Readonly<Record<string, readonly string[]>> = { off: [], quick: [], token: ['token', 'tokenFile'], credentials: ['credentialsFile'] }
+
+function tunnelProblems(document: unknown): Problem[] {
+  const tunnel = valueAt(document, ['tunnel'])
+  const mode = valueAt(tunnel, ['mode'])
+  if (!isObject(tunnel) || typeof mode !== 'string' || ofMode[mode] === undefined) return []
+  const wanted = ofMode[mode]
+  const given = tunnelSecrets.filter((name) => name in tunnel)
+  const problems: Problem[] = given
+    .filter((name) => !wanted.includes(name))
+    .map((name) => ({ pointer: `/tunnel/${name}`, message: `is of no use in mode "${mode}"`, remedy: `remove it, or set "mode": "${modeOf(name)}"` }))
+  const fitting = given.filter((name) => wanted.includes(name))
+  if (wanted.length > 0 && fitting.length !== 1) {
+    const names = wanted.map((name) => `"${name}"`).join(' and ')
+    const message = fitting.length === 0 ? `has mode "${mode}" and no ${names.replace(' and ', ' or ')}` : `has ${names}`
+    problems.push({ pointer: '/tunnel', message, remedy: `give ${wanted.length === 1 ? names : `one of ${names}`}` })
+  }
+  if (mode === 'credentials' && tunnel.hostname === undefined)
+    problems.push({
+      pointer: '/tunnel',
+      message: 'has mode "credentials" and no "hostname"',
+      remedy: 'name the host that clients reach, such as "cache.example.org"',
+    })
+  if (mode === 'quick' && tunnel.hostname !== undefined)
+    problems.push({
+      pointer: '/tunnel/hostname',
+      message: 'cannot be chosen in mode "quick"',
+      remedy: 'remove it, or make a tunnel of your own and use mode "token"',
+    })
+  return problems
+}
+
+function modeOf(secret: (typeof tunnelSecrets)[number]): string {
+  return secret === 'credentialsFile' ? 'credentials' : 'token'
 }

@@ -3,8 +3,9 @@ import { basename, dirname, join, resolve } from 'node:path'
 
 import type { Environment } from '../machine.ts'
 import { parseByteSize } from './byte-size.ts'
-import type { AccessConfig, Config, StoreConfig, UserConfig } from './config.ts'
+import type { AccessConfig, Config, OperatorConfig, StoreConfig, UserConfig } from './config.ts'
 import { type ListenAddress, parseListenAddress } from './listen-address.ts'
+import { toTunnel } from './resolve-tunnel.ts'
 import type { ConfigFile } from './schema.ts'
 
 export interface Place {
@@ -22,7 +23,9 @@ export function resolveConfig(values: ConfigFile, file: string | undefined, plac
   return {
     file,
     listen: toAddress(values.listen),
-    operator: values.operator === null ? undefined : toAddress(values.operator),
+    operator: toOperator(values.operator, stateDir),
+    tunnel: toTunnel(values.tunnel, file, toAbsolute),
+    runtimeDir: defaultRuntimeDir(place, stateDir),
     access: toAccess(values, file, toAbsolute),
     signing: { keyFiles: values.signing.keyFiles?.map(toAbsolute), name: values.signing.name },
     priority: values.priority,
@@ -54,6 +57,20 @@ export function defaultStateDir({ env, homeDir, baseDir }: Place): string {
 function defaultLarderDir({ env, baseDir }: Place, stateDir: string): string {
   const fromSystemd = firstOf(env.CACHE_DIRECTORY)
   return join(fromSystemd === undefined ? stateDir : resolve(baseDir, fromSystemd), 'larder')
+}
+
+/** `$RUNTIME_DIRECTORY` is systemd's; elsewhere a folder of the state directory, which is as private. */
+function defaultRuntimeDir({ env, baseDir }: Place, stateDir: string): string {
+  const fromSystemd = firstOf(env.RUNTIME_DIRECTORY)
+  return fromSystemd === undefined ? join(stateDir, 'run') : resolve(baseDir, fromSystemd)
+}
+
+function toOperator(value: string | null | undefined, stateDir: string): OperatorConfig | undefined {
+  if (value === null) return undefined
+  if (value !== undefined) return { address: toAddress(value), isDefault: false }
+  const byDefault = parseListenAddress(`unix:${join(stateDir, 'operator.sock')}`)
+  // A state directory whose path is too long for a socket.
+  return 'refusal' in byDefault ? undefined : { address: byDefault, isDefault: true }
 }
 
 function firstOf(list: string | undefined): string | undefined {

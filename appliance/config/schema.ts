@@ -6,30 +6,8 @@ import * as z from 'zod'
 
 import { parseByteSize } from './byte-size.ts'
 import { parseListenAddress } from './listen-address.ts'
-
-/** A check of one string: `undefined` when it is right, else what is wrong and what to do. */
-function text(check?: (value: string) => readonly [message: string, remedy: string] | undefined) {
-  return z.string().check((context) => {
-    const fault = check?.(context.value)
-    if (fault !== undefined) context.issues.push({ code: 'custom', input: context.value, message: fault[0], params: { remedy: fault[1] } })
-  })
-}
-
-// biome-ignore lint/suspicious/noControlCharactersInRegex: RFC 7617 forbids exactly these, and a line of nix-cache-info cannot hold them
-const controlCharacters = /[\u0000-\u001f\u007f]/
-
-const path = () =>
-  text((value) => {
-    if (value === '') return ['is empty', 'give a path']
-    if (controlCharacters.test(value)) return ['holds a control character', 'remove it']
-    return undefined
-  })
-
-const absolutePath = () =>
-  path().check(({ value, issues }) => {
-    if (!value.startsWith('/'))
-      issues.push({ code: 'custom', input: value, message: `("${value}") is not an absolute path`, params: { remedy: 'begin it with "/"' } })
-  })
+import { absolutePath, controlCharacters, path, text } from './text.ts'
+import { tunnel } from './tunnel-schema.ts'
 
 const listen = () =>
   text((value) => {
@@ -176,8 +154,11 @@ export const configSchema = z
     listen: listen().default('127.0.0.1:8080').describe('Where clients (the tunnel, or a proxy on this machine) connect: a loopback address or "unix:/path".'),
     operator: listen()
       .nullable()
-      .default(null)
-      .describe('A second loopback listener for /healthz, /readyz and /metrics, without authentication; never route it through a tunnel. null: none.'),
+      .optional()
+      .describe(
+        'A second loopback listener for /status, /healthz, /readyz and /metrics, without authentication; never route it through a tunnel. null: none. Default: the unix socket "operator.sock" in the state directory, which "burrow status" asks.',
+      ),
+    tunnel: tunnel.optional(),
     public: z.boolean().default(false).describe('true: everybody may pull. Without users this must be said.'),
     users: z
       .array(z.union([userText, userObject]))
