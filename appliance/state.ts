@@ -1,17 +1,17 @@
 /**
- * What Burrow itself must remember from one start to the next, in its state directory (0700): the signing key it made (`secret-key`, in Nix's own format)
- * and the user it made (`state.json`: `{"version":1,"user":{"name":"burrow","password":"…"}}`). Both are made once, whoever comes first.
+ * What Burrow itself must remember from one start to the next, in its state directory (0700): the signing key it made (`secret-key`, in Nix's own format),
+ * the user it made and what is known of the tunnel (`state.json`). Key and user are made once, whoever comes first.
  */
-import { rename } from 'node:fs/promises'
 import { join } from 'node:path'
-import { type Adapter, Low } from 'lowdb'
-import * as z from 'zod'
 
 import type { Log } from '../src/index.ts'
 import { Complaint, reasonOf, systemCodeOf } from './complaint.ts'
-import { createPrivateFile, isReadableByOthers, readIfAny, readOrCreatePrivateFile, replacePrivateFile } from './private-files.ts'
+import { isReadableByOthers, readIfAny, readOrCreatePrivateFile } from './private-files.ts'
 import { createPassword } from './random-text.ts'
+import { createStateDocument } from './state-content.ts'
 import { hasStateDir, prepareStateDir, secretKeyFile, stateFile } from './state-dir.ts'
+import type { TunnelFacts, TunnelMemory } from './tunnel/tunnel.ts'
+import { openTunnelMemory } from './tunnel-memory.ts'
 
 export interface GeneratedUser {
   readonly name: string
@@ -27,10 +27,11 @@ export interface State {
   /** The user, made at the first call ever. @throws {Complaint} state */
   ensureUser(): Promise<GeneratedUser>
   findUser(): Promise<GeneratedUser | undefined>
+  /** As it was when it was last written; `undefined` when there never was a tunnel. */
+  findTunnelFacts(): Promise<TunnelFacts | undefined>
+  /** For the one who runs the tunnel. */
+  openTunnelMemory(): Promise<TunnelMemory>
 }
-
-const stateSchema = z.looseObject({ version: z.literal(1), user: z.object({ name: z.string().min(1), password: z.string().min(1) }).optional() })
-type StateContent = z.output<typeof stateSchema>
 
 interface StateOptions {
   readonly dir: string
@@ -52,6 +53,7 @@ export async function findState(options: StateOptions): Promise<State | undefine
 function createState({ dir, log }: StateOptions): State {
   const keyFile = join(dir, secretKeyFile)
   const file = join(dir, stateFile)
+  const document = createStateDocument(file, log)
 
   const requireKey = async (text: string) => {
     if (await isReadableByOthers(keyFile)) {
@@ -75,60 +77,20 @@ function createState({ dir, log }: StateOptions): State {
         const text = await readIfAny(keyFile)
         return text === undefined ? undefined : await requireKey(text)
       }),
-    ensureUser: () => toldOf(file, () => ensureUser(file, log)),
-    findUser: () =>
+    ensureUser: () =>
       toldOf(file, async () => {
-        const content = parseState(await readIfAny(file))
-        return content === 'damaged' ? undefined : content?.user
+        const user: GeneratedUser = { name: 'burrow', password: createPassword() }
+        const { user: kept } = await document.ensure(
+          (content) => content.user !== undefined,
+          (content) => {
+            content.user = { ...user }
+          },
+        )
+        return kept ?? user
       }),
-  }
-}
-
-async function ensureUser(file: string, log: Log): Promise<GeneratedUser> {
-  const database = new Low<StateContent>(createStateAdapter(file, log), { version: 1 })
-  await database.read()
-  if (database.data.user !== undefined) return database.data.user
-
-  const user: GeneratedUser = { name: 'burrow', password: createPassword() }
-  // At a first start whoever is first wins, and the others read what it wrote.
-  if (await createPrivateFile(file, format({ ...database.data, user }))) return user
-  await database.read()
-  if (database.data.user === undefined) await database.update((data) => Object.assign(data, { user }))
-  return database.data.user ?? user
-}
-
-function createStateAdapter(file: string, log: Log): Adapter<StateContent> {
-  return {
-    async read() {
-      const content = parseState(await readIfAny(file))
-      if (content !== 'damaged') return content ?? null
-      await keepAside(file, log)
-      return null
-    },
-    write: (content) => replacePrivateFile(file, format(content)),
-  }
-}
-
-async function keepAside(file: string, log: Log): Promise<void> {
-  const aside = `${file}.damaged-${new Date().toISOString().replaceAll(/[:.]/g, '-')}`
-  try {
-    await rename(file, aside)
-  } catch (error) {
-    // Another start was quicker.
-    if (systemCodeOf(error) === 'ENOENT') return
-    throw error
-  }
-  log.warn({ file, aside }, 'The state file was damaged and is kept aside; a new one is made, so the user made at the first start gets a new password')
-}
-
-const format = (content: StateContent) => `${JSON.stringify(content, null, 2)}\n`
-
-function parseState(text: string | undefined): StateContent | 'damaged' | undefined {
-  if (text === undefined) return undefined
-  try {
-    return stateSchema.parse(JSON.parse(text))
-  } catch {
-    return 'damaged'
+    findUser: () => toldOf(file, async () => (await document.find())?.user),
+    findTunnelFacts: () => toldOf(file, async () => (await document.find())?.tunnel),
+    openTunnelMemory: () => toldOf(file, () => openTunnelMemory(document, log)),
   }
 }
 

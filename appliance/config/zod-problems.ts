@@ -42,6 +42,7 @@ function describe(issue: Issue, value: unknown): Omit<Problem, 'pointer'> {
       if (value === undefined) return { message: 'is missing', remedy: `give ${wantedBy(issue)}` }
       return { message: `is ${kindOf(value)}`, remedy: `give ${wantedBy(issue)}` }
     case 'invalid_value': {
+      if (value === undefined) return { message: 'is missing', remedy: `give ${wantedBy(issue)}` }
       const nearest = typeof value === 'string' ? findNearest(value, issue.values.map(String)) : undefined
       return {
         message: `(${JSON.stringify(value)}) is none of the known values`,

@@ -34,7 +34,8 @@ describe('loadConfig', () => {
     expect(config).toMatchObject({
       file: undefined,
       listen: { kind: 'tcp', host: '127.0.0.1', port: 8080 },
-      operator: undefined,
+      operator: { address: { kind: 'unix', path: '/home/ana/.local/state/burrow/operator.sock' }, isDefault: true },
+      tunnel: { mode: 'quick', isOptional: true, secret: { kind: 'none' }, protocol: 'http2', graceMs: 30_000 },
       access: { kind: 'generated' },
       priority: 30,
       wantMassQuery: true,
