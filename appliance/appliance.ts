@@ -2,11 +2,12 @@
  * The appliance from start to stop: state, keys and users, the store, the cache, listeners. What is opened is disposed of in reverse order:
  * the public listener first, so that downloads under way finish while everything behind it still works.
  */
+import type { Server } from 'node:http'
 import { join } from 'node:path'
 import type { Logger } from 'pino'
 
 import { type Cache, Fault, type LocalStore, openCache, openLocalStore, type Reloadable } from '../src/index.ts'
-import { stopBudgets } from './budgets.ts'
+import { originDrainMs } from './budgets.ts'
 import { Complaint, reasonOf } from './complaint.ts'
 import type { Config } from './config/config.ts'
 import { type ConfigSource, type LoadedConfig, loadConfig } from './config/load-config.ts'
@@ -14,16 +15,21 @@ import { findFilters } from './filters.ts'
 import { type Listener, openListener } from './listener.ts'
 import type { Machine } from './machine.ts'
 import { createMetrics } from './metrics.ts'
+import { openTunnel } from './open-tunnel.ts'
 import { createOperatorServer } from './operator.ts'
 import { findRestartOnly } from './reload.ts'
+import { createReport } from './report.ts'
 import { loadReloadable } from './secrets.ts'
 import { openState, type State } from './state.ts'
+import type { StatusReport } from './status.ts'
 import { createTraffic } from './traffic.ts'
+import type { Tunnel, TunnelStatus } from './tunnel/tunnel.ts'
 import { readVersion } from './version.ts'
 
 export interface Appliance extends AsyncDisposable {
-  /** What a tunnel is to be pointed at. */
+  /** What the tunnel is pointed at. */
   readonly listener: Listener
+  readonly tunnel: Tunnel
   readonly operator: Listener | undefined
   /** As it is in force: a reload changes it. */
   readonly inForce: Reloadable
@@ -37,6 +43,7 @@ export interface ApplianceOptions {
   /** Where `loaded` came from, for a reload. */
   readonly source: ConfigSource
   readonly log: Logger
+  readonly onTunnelStatus?: (status: TunnelStatus) => void
 }
 
 /** @throws {Complaint} config, state, listen */
@@ -44,6 +51,7 @@ export async function startAppliance(options: ApplianceOptions): Promise<Applian
   const { machine, loaded, log } = options
   const { config } = loaded
   const version = readVersion()
+  const startedAt = new Date()
   await using starting = new AsyncDisposableStack()
 
   const state = await openState({ dir: config.state.dir, userId: machine.userId, log })
@@ -72,20 +80,36 @@ export async function startAppliance(options: ApplianceOptions): Promise<Applian
       observer: traffic.observer,
     }).catch(complainOfLarder),
   )
-  metrics?.watch(() => ({ ...cache.stats, store: store.health() }))
-
   let listener: Listener | undefined
+  let tunnel: Tunnel | undefined
+  metrics?.watch(() => ({ ...cache.stats, store: store.health(), tunnel: tunnel?.status }))
+  const reloader = createReloader({ ...options, state, cache, inForce: reloadable, onReloaded: () => tunnel?.retry() })
   const findImpediment = () => (listener === undefined || listener.isDraining ? 'not listening' : findStoreProblem(store))
-  const operator =
-    config.operator === undefined || metrics === undefined
-      ? undefined
-      : starting.use(await openListener(createOperatorServer({ findImpediment, metrics, log }), config.operator.address, { drainMs: 0, socketMode: 0o600 }))
-  listener = starting.use(await openListener(cache.createServer(), config.listen, { drainMs: stopBudgets.drainMs }))
+  const readStatus = (): StatusReport | undefined =>
+    listener && tunnel
+      ? createReport({
+          version,
+          pid: machine.pid,
+          startedAt,
+          config,
+          store,
+          cache,
+          listener,
+          tunnel: tunnel.status,
+          inForce: reloader.inForce,
+          totals: traffic.totals,
+          impediment: findImpediment(),
+        })
+      : undefined
+  const operator = metrics && (await openOperator(config, createOperatorServer({ findImpediment, readStatus, metrics, log }), log))
+  if (operator !== undefined) starting.use(operator)
+  listener = starting.use(await openListener(cache.createServer(), config.listen, { drainMs: originDrainMs(config.tunnel) }))
+  tunnel = starting.use(await openTunnel({ config, origin: listener.url, machine, state, log, onStatus: (status) => options.onTunnelStatus?.(status) }))
 
-  const reloader = createReloader({ ...options, state, cache, inForce: reloadable })
   const running = starting.move()
   return {
     listener,
+    tunnel,
     operator,
     get inForce() {
       return reloader.inForce
@@ -115,7 +139,26 @@ function complainOfLarder(error: unknown): never {
   throw error instanceof Fault ? new Complaint('refused', error.message, { cause: error }) : error
 }
 
-function createReloader({ machine, loaded, source, log, state, cache, inForce }: ApplianceOptions & { state: State; cache: Cache; inForce: Reloadable }) {
+/** The one that is there by default may be missing: another Burrow on the same state has it, or the file system knows no sockets. */
+async function openOperator({ operator }: Config, server: Server, log: Logger): Promise<Listener | undefined> {
+  if (operator === undefined) return undefined
+  try {
+    return await openListener(server, operator.address, { drainMs: 0, socketMode: 0o600 })
+  } catch (error) {
+    if (!operator.isDefault || !(error instanceof Complaint)) throw error
+    log.warn({ reason: error.message }, 'Goes on without an operator listener, so "burrow status" finds nobody')
+    return undefined
+  }
+}
+
+interface ReloaderOptions extends ApplianceOptions {
+  readonly state: State
+  readonly cache: Cache
+  readonly inForce: Reloadable
+  onReloaded(): void
+}
+
+function createReloader({ machine, loaded, source, log, state, cache, inForce, onReloaded }: ReloaderOptions) {
   let current = inForce
   let last: Promise<void> = Promise.resolve()
 
@@ -128,6 +171,7 @@ function createReloader({ machine, loaded, source, log, state, cache, inForce }:
       log.level = next.config.log.level
       tellWarnings(next, replacement, log)
       tellReload(loaded.config, next.config, replacement, log)
+      onReloaded()
     } catch (error) {
       // A bug in here is no reason to stop serving what is in force.
       log.error(error instanceof Complaint ? { reason: error.message } : { err: error }, 'Cannot reload the config: what was in force stays in force')

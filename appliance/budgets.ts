@@ -19,3 +19,6 @@ export const stopMs = Object.values(stopBudgets).reduce((sum, part) => sum + par
 
 /** The tunnel's part, with a grace period as configured. */
 export const tunnelStopMs = (graceMs: number) => graceMs + stopBudgets.tunnelMarginMs
+
+/** Without a tunnel, its part of the time is the downloads' too. */
+export const originDrainMs = (tunnel: object | undefined) => stopBudgets.drainMs + (tunnel === undefined ? tunnelStopMs(stopBudgets.tunnelGraceMs) : 0)

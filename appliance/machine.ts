@@ -25,6 +25,7 @@ export interface Machine {
   readonly hostName: string
   /** Of the zstd inside Node: what it compresses depends on it. */
   readonly zstdVersion: string
+  readonly pid: number
   /** Effective user; `undefined` where the system has no such thing. */
   readonly userId: number | undefined
   readonly stdin: TerminalInput
@@ -32,6 +33,8 @@ export interface Machine {
   readonly stderr: TerminalOutput
   /** Takes the signal's default action away until the returned function is called. */
   onSignal(signal: SignalName, listener: () => void): () => void
+  /** Sends a signal; 0 only asks whether the process is there. False when it is not, or is not ours to signal. */
+  endProcess(pid: number, signal: 'SIGTERM' | 'SIGKILL' | 0): boolean
   /** Ends the program at once, whatever is under way. */
   exit(code: number): never
 }

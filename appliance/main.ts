@@ -15,6 +15,7 @@ const machine: Machine = {
   homeDir: homedir(),
   hostName: hostname(),
   zstdVersion: process.versions.zstd ?? '0',
+  pid: process.pid,
   userId: process.geteuid?.(),
   stdin: process.stdin,
   stdout: process.stdout,
@@ -22,6 +23,13 @@ const machine: Machine = {
   onSignal(signal, listener) {
     process.on(signal, listener)
     return () => process.off(signal, listener)
+  },
+  endProcess(pid, signal) {
+    try {
+      return process.kill(pid, signal)
+    } catch {
+      return false
+    }
   },
   exit: (code) => process.exit(code),
 }

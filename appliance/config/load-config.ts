@@ -21,7 +21,7 @@ export interface ConfigSource {
   /** What `--config` said. */
   readonly file?: string | undefined
   /** What other options of the command line said; they win over the file. */
-  readonly overrides?: { readonly listen?: string | undefined } | undefined
+  readonly overrides?: { readonly listen?: string | undefined; readonly tunnel?: 'off' | undefined } | undefined
 }
 
 export interface LoadedConfig {
@@ -109,8 +109,8 @@ function readConfigText({ machine, file: wanted }: ConfigSource): { file: string
 }
 
 function override(document: unknown, overrides: ConfigSource['overrides']): unknown {
-  if (!isObject(document) || overrides?.listen === undefined) return document
-  return { ...document, listen: overrides.listen }
+  if (!isObject(document) || overrides === undefined) return document
+  return { ...document, ...Object.fromEntries(Object.entries(overrides).filter(([, value]) => value !== undefined)) }
 }
 
 /** Only what is written out counts: a password from the environment is not in the file. */

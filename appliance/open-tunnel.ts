@@ -1,0 +1,48 @@
+/** The tunnel as the config wants it, pointed at the origin: the parts of tunnel/ put together, or a tunnel that is off. */
+import type { Log } from '../src/index.ts'
+import type { Config } from './config/config.ts'
+import type { Machine } from './machine.ts'
+import type { State } from './state.ts'
+import type { Tunnel, TunnelStatus } from './tunnel/tunnel.ts'
+
+export interface TunnelWish {
+  readonly config: Config
+  /** `http://127.0.0.1:8080` or `unix:/path`. */
+  readonly origin: string
+  readonly machine: Machine
+  readonly state: State
+  readonly log: Log
+  readonly onStatus: (status: TunnelStatus) => void
+}
+
+/** Returns when the connector is under way, not when it is connected. */
+export async function openTunnel({ config }: TunnelWish): Promise<Tunnel> {
+  const { tunnel: settings } = config
+  if (settings === undefined) return createClosedTunnel('no tunnel is configured', undefined)
+  return createClosedTunnel('not built yet', howToGetOut)
+}
+
+const howToGetOut =
+  'This cache can be reached from this machine only; "burrow tunnel install" fetches cloudflared, and the next start gives it a public address'
+
+function createClosedTunnel(reason: string, remedy: string | undefined): Tunnel {
+  const status: TunnelStatus = {
+    state: 'off',
+    since: new Date(),
+    reason,
+    remedy,
+    mode: undefined,
+    connections: 0,
+    hostname: undefined,
+    tunnelId: undefined,
+    connectorId: undefined,
+    binary: undefined,
+    pid: undefined,
+    metricsUrl: undefined,
+    restarts: 0,
+    lastConnected: undefined,
+    nextAttempt: undefined,
+    lastError: undefined,
+  }
+  return { status, retry() {}, async stop() {}, async [Symbol.asyncDispose]() {} }
+}

@@ -1,0 +1,66 @@
+/**
+ * Prints what clients need, ready to paste, on standard output: with the public address once the tunnel is connected (and again when a quick tunnel has
+ * got another), else with the listener's.
+ */
+import type { Appliance } from './appliance.ts'
+import { formatClientSetup, type Login } from './client-setup.ts'
+import type { Config } from './config/config.ts'
+import { urlOf } from './listener.ts'
+import type { Machine } from './machine.ts'
+import { publicUrlOf, type TunnelStatus } from './tunnel/tunnel.ts'
+
+export interface SetupTeller {
+  /** The listener answers. */
+  begin(appliance: Appliance): void
+  tell(status: TunnelStatus): void
+}
+
+const quickHint = `# A quick tunnel is for trying out: its name changes with every start, nobody vouches for its being up, and it takes 200 requests at once.
+# For a lasting name: burrow tunnel setup --hostname cache.example.org
+`
+
+export function createSetupTeller(machine: Machine, config: Config): SetupTeller {
+  let appliance: Appliance | undefined
+  let told: string | undefined
+
+  function print(url: string | undefined, note: string): void {
+    if (appliance === undefined) return
+    const { login, hint } = toLogin(machine, config.access.kind, appliance.inForce.users, url)
+    const publicKeys = appliance.inForce.signing.map((key) => key.publicKey)
+    machine.stdout.write(`${formatClientSetup({ url, storeDir: config.store.dir, publicKeys, login })}${hint}${note}\n`)
+  }
+
+  function tell(status: TunnelStatus): void {
+    const url = publicUrlOf(status)
+    // In other states the address is known at best, and nobody answers there.
+    if (appliance === undefined || url === undefined || status.state !== 'connected' || url === told) return
+    told = url
+    print(url, status.mode === 'quick' ? quickHint : '')
+  }
+
+  return {
+    begin(started) {
+      appliance = started
+      const { status } = started.tunnel
+      if (status.state === 'off' || status.state === 'missing-binary') print(urlOf(started.listener.address), '')
+      tell(status)
+    },
+    tell,
+  }
+}
+
+/** The password of the user that Burrow made is shown, since nobody could know it, but not to a journal, which keeps it and shows it to others. */
+function toLogin(
+  machine: Machine,
+  kind: Config['access']['kind'],
+  users: Appliance['inForce']['users'],
+  url: string | undefined,
+): { login: Login | undefined; hint: string } {
+  if (users === undefined) return { login: undefined, hint: '' }
+  const [user, ...others] = users
+  if (kind === 'generated' && user !== undefined && machine.env.JOURNAL_STREAM === undefined) {
+    return { login: { name: user.name, password: user.secret.kind === 'plain' ? user.secret.password : undefined }, hint: '' }
+  }
+  const name = others.length === 0 && user !== undefined ? user.name : 'NAME'
+  return { login: undefined, hint: `# For the netrc entry: burrow client-config --user ${name}${url?.startsWith('https:') === true ? ` --url ${url}` : ''}\n` }
+}
