@@ -6,11 +6,16 @@ import { afterAll, beforeAll, describe, expect, test } from '@jest/globals'
 import { type Listener, openListener } from '../../appliance/listener.ts'
 import { createMetrics, type Metrics } from '../../appliance/metrics.ts'
 import { createOperatorServer } from '../../appliance/operator.ts'
+import type { StatusReport } from '../../appliance/status.ts'
 import { type Exchange, silentLog } from '../../src/index.ts'
+import { serve, writeConfig } from './burrow.ts'
+import { sampleReport } from './sample-report.ts'
+import { createScratchDir } from './scratch-dir.ts'
 
 let listener: Listener
 let impediment: string | undefined
 let metrics: Metrics
+let report: StatusReport | undefined = sampleReport
 
 beforeAll(async () => {
   metrics = createMetrics('1.2.3')
@@ -23,9 +28,10 @@ beforeAll(async () => {
       leases: { active: true, connections: 1, roots: 3, held: 0 },
       withdrawn: { now: 1, total: 2 },
     },
+    tunnel: undefined,
   }))
   listener = await openListener(
-    createOperatorServer({ findImpediment: () => impediment, metrics, log: silentLog }),
+    createOperatorServer({ findImpediment: () => impediment, readStatus: () => report, metrics, log: silentLog }),
     { kind: 'tcp', host: '127.0.0.1', port: 0 },
     { drainMs: 0 },
   )
@@ -60,11 +66,31 @@ describe('the operator listener', () => {
     expect(await ask('/healthz')).toMatchObject({ status: 200, body: 'ok\n' })
   })
 
-  test('readyz says whether it can serve, and else why not', async () => {
-    expect(await ask('/readyz')).toMatchObject({ status: 200, body: 'ready\n' })
+  test('readyz says whether it can serve, and else why not, and tells the tunnel', async () => {
+    expect(await ask('/readyz')).toMatchObject({ status: 200, body: 'ready\ntunnel: connected (4 connections)\n' })
     impediment = 'no store'
-    expect(await ask('/readyz')).toMatchObject({ status: 503, body: 'no store\n' })
+    expect(await ask('/readyz')).toMatchObject({ status: 503, body: 'no store\ntunnel: connected (4 connections)\n' })
     impediment = undefined
+  })
+
+  test('a tunnel that is down does not make it unready', async () => {
+    report = { ...sampleReport, tunnel: { ...sampleReport.tunnel, state: 'failed', connections: 0 } }
+    expect(await ask('/readyz')).toMatchObject({ status: 200, body: 'ready\ntunnel: failed\n' })
+    report = sampleReport
+  })
+
+  test('status tells everything, and before the start is over that it is not', async () => {
+    const { status, headers, body } = await ask('/status')
+    expect({ status, type: headers['content-type'], cache: headers['cache-control'] }).toEqual({ status: 200, type: 'application/json', cache: 'no-store' })
+    expect(JSON.parse(body)).toEqual(JSON.parse(JSON.stringify(sampleReport)))
+    report = undefined
+    expect(await ask('/status')).toMatchObject({ status: 503, body: 'starting\n' })
+    expect(await ask('/readyz')).toMatchObject({ status: 200, body: 'ready\n' })
+    report = sampleReport
+  })
+
+  test('a web page elsewhere cannot read the status', async () => {
+    expect((await ask('/status', { host: 'evil.example' })).status).toBe(421)
   })
 
   test('metrics tells traffic and state, and nothing that strangers sent', async () => {
@@ -99,5 +125,19 @@ describe('the operator listener', () => {
     expect(await ask('/')).toMatchObject({ status: 404, body: 'Not Found\n' })
     expect(await ask('/healthz', { method: 'POST' })).toMatchObject({ status: 405, headers: { allow: 'GET, HEAD' } })
     expect(await ask('/healthz', { method: 'HEAD' })).toMatchObject({ status: 200, body: '' })
+  })
+})
+
+describe('the public listener', () => {
+  test('tells nothing of what is for the operator, to strangers and to users alike', async () => {
+    await using dir = await createScratchDir()
+    await writeConfig(dir, { users: ['ben:secret'], operator: '127.0.0.1:0', store: { realDir: dir.file('nix/store') } })
+    await using served = await serve(dir)
+    const operator = String((await served.logged(/Burrow is ready/)).operator)
+    for (const path of ['/status', '/healthz', '/readyz', '/metrics']) {
+      const fetchStatus = async (base: string, headers = {}) => (await fetch(new URL(path, base), { headers })).status
+      expect([path, await fetchStatus(served.url), await fetchStatus(served.url, { Authorization: `Basic ${btoa('ben:secret')}` })]).toEqual([path, 401, 404])
+      expect([path, await fetchStatus(operator)]).not.toEqual([path, 404])
+    }
   })
 })
