@@ -1,0 +1,62 @@
+/** What a connector complains of, in words for whoever must mend it; and how long to leave it alone. */
+import type { Pace } from './back-off.ts'
+import type { Complaint } from './news.ts'
+import type { TunnelSettings } from './settings.ts'
+
+export interface Verdict {
+  readonly state: 'backing-off' | 'failed' | 'missing-binary'
+  readonly pace: Pace
+  readonly reason: string
+  readonly remedy: string | undefined
+}
+
+export type Wanted = Pick<TunnelSettings, 'mode' | 'protocol' | 'extraArgs'>
+
+/** What is behind a connector that does not connect. */
+export function explainComplaint({ kind, cause }: Complaint, { mode, protocol }: Wanted): Verdict {
+  switch (kind) {
+    case 'unauthorized':
+      return failed(`the edge refuses the ${mode === 'credentials' ? 'credentials' : 'token'}: ${cause}`, remedyOfRefusal(cause, mode))
+    case 'refused':
+      return soon(
+        `the edge refuses the connection: ${cause}`,
+        'if this goes on: see whether the tunnel still exists at Cloudflare, and https://www.cloudflarestatus.com',
+      )
+    case 'unreachable':
+      return soon(
+        `the edge cannot be reached: ${cause}`,
+        `let this machine reach the Internet on port 7844, outbound, ${portsOf(protocol)} (region1.v2.argotunnel.com and region2.v2.argotunnel.com)`,
+      )
+    case 'dns':
+      return soon(
+        `the edge's addresses cannot be looked up: ${cause}`,
+        'see that this machine resolves names: it needs the SRV records of _v2-origintunneld._tcp.argotunnel.com',
+      )
+    case 'quick-refused':
+      return {
+        state: 'backing-off',
+        pace: 'later',
+        reason: `Cloudflare gives no quick tunnel: ${cause}`,
+        remedy:
+          'quick tunnels are a demonstration and rationed: wait, or use a tunnel of your own (mode "token"); this machine must reach https://api.trycloudflare.com',
+      }
+  }
+}
+
+function portsOf(protocol: Wanted['protocol']): string {
+  return protocol === 'http2' ? 'TCP' : protocol === 'quic' ? 'UDP' : 'UDP and TCP'
+}
+
+function remedyOfRefusal(cause: string, mode: Wanted['mode']): string {
+  const renew = mode === 'credentials' ? 'make a tunnel anew and name its credentials file' : 'copy the token anew from the Cloudflare dashboard'
+  if (/not found|failed to get tunnel/i.test(cause)) return `the tunnel does not exist any more at Cloudflare: ${renew}`
+  return `its secret was changed, or is another tunnel's: ${renew}; a changed file is read at the next attempt`
+}
+
+export function failed(reason: string, remedy: string | undefined): Verdict {
+  return { state: 'failed', pace: 'rarely', reason, remedy }
+}
+
+export function soon(reason: string, remedy: string | undefined): Verdict {
+  return { state: 'backing-off', pace: 'soon', reason, remedy }
+}

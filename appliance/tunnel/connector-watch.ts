@@ -1,0 +1,197 @@
+/**
+ * A running connector under observation: `/ready` is asked every few seconds, and at once when a line of its log makes that worth it. Answers and complaints become a judgement;
+ * when it is hopeless (it hangs, or the edge refuses the login and nothing is connected) it is given up.
+ */
+
+import { explainComplaint, type Verdict } from './complaints.ts'
+import { type Facts, hostnameOf, type Judgement, judge } from './judgement.ts'
+import { createMetricsClient, type MetricsClient } from './metrics-client.ts'
+import type { Complaint, News } from './news.ts'
+import { createPolling, type Polling } from './polling.ts'
+import { parseIngress, parseLoopbackAddress, parseQuickTunnel, parseReadiness } from './readiness.ts'
+import type { TunnelSettings } from './settings.ts'
+import type { TunnelClock } from './tunnel-clock.ts'
+import { explainHang } from './verdict.ts'
+
+/** While something is about to change, and while nothing is. */
+const eagerMs = 1_000
+const calmMs = 5_000
+/** cloudflared logs a connection before it counts it: after news the next few questions come soon. */
+const eagerQuestions = 3
+/** A lost connection is dialled again within 20 s. */
+const shortMs = 30_000
+/** With name servers that never answer, cloudflared opens its metrics listener after 30 s and gives up after 40. */
+const firstAnswerMs = 90_000
+const silenceMs = 30_000
+/** Connected for so long, it counts as recovered. */
+const stableMs = 60_000
+const readyBytes = 4_096
+const configBytes = 1_048_576
+
+export interface Observation extends Judgement {
+  readonly connections: number
+  readonly connectorId: string | undefined
+  readonly tunnelId: string | undefined
+  readonly hostname: string | undefined
+  readonly metricsUrl: string | undefined
+}
+
+export interface WatchParts {
+  readonly settings: TunnelSettings
+  readonly clock: TunnelClock
+  onObservation(observation: Observation): void
+  /** It has read its secret: it has come as far as listening. */
+  onAlive(): void
+  onStable(): void
+  /** Once, and nothing after it. */
+  onHopeless(verdict: Verdict): void
+}
+
+export class ConnectorWatch {
+  readonly #parts: WatchParts
+  readonly #polling: Polling
+  #metrics: { readonly client: MetricsClient; readonly url: string } | undefined
+  #facts: Facts = { connections: 0, best: 0, isShort: false, misses: 0, complaint: undefined, complaints: 0, refusedLogin: undefined, ingress: undefined }
+  #ids: Pick<Observation, 'connectorId' | 'tunnelId' | 'hostname'> = { connectorId: undefined, tunnelId: undefined, hostname: undefined }
+  /** A refused login of which it is not known yet whether connections are left that live without it. */
+  #undecided: Complaint | undefined
+  #hasAnswered = false
+  #eager = 0
+  #wantsHostname = true
+  #isOver = false
+  readonly #timers: { silence?: () => void; short?: () => void; stable?: () => void } = {}
+
+  constructor(parts: WatchParts) {
+    this.#parts = parts
+    this.#polling = createPolling(parts.clock, () => this.#ask())
+    this.#waitForAnswer(firstAnswerMs)
+  }
+
+  get connections(): number {
+    return this.#facts.connections
+  }
+
+  /** The last since it was last connected. */
+  get complaint(): Complaint | undefined {
+    return this.#facts.complaint
+  }
+
+  hear(news: News): void {
+    if (this.#isOver) return
+    if (news.kind === 'metrics') this.#listenTo(news.address)
+    else if (news.kind === 'tunnel-id') this.#ids = { ...this.#ids, tunnelId: news.tunnelId }
+    else if (news.kind === 'registered') this.#learn({ complaint: undefined, complaints: 0, refusedLogin: undefined })
+    else if (news.kind === 'new-config') this.#wantsHostname = true
+    else if (news.kind !== 'moved' && news.kind !== 'updated') this.#takeComplaint(news)
+    this.#eager = eagerQuestions
+    if (this.#metrics !== undefined) this.#polling.soon()
+  }
+
+  /** No more questions, no more timers, no more observations. */
+  stop(): void {
+    this.#isOver = true
+    this.#polling.stop()
+    this.#metrics?.client.close()
+    for (const cancel of Object.values(this.#timers)) cancel()
+  }
+
+  #takeComplaint(complaint: Complaint): void {
+    if (complaint.kind === 'unauthorized') this.#undecided = complaint
+    this.#learn({ complaint, complaints: this.#facts.complaints + 1 })
+  }
+
+  #listenTo(text: string): void {
+    const address = parseLoopbackAddress(text)
+    if (this.#metrics !== undefined || address === undefined) return
+    const url = `http://${address.host === '::1' ? '[::1]' : address.host}:${address.port}`
+    this.#metrics = { client: createMetricsClient(address, this.#parts.clock), url }
+    this.#parts.onAlive()
+    this.#tell()
+  }
+
+  /** @returns when to ask again */
+  async #ask(): Promise<number> {
+    const client = this.#metrics?.client
+    const readiness = parseReadiness((await client?.read('/ready', readyBytes)) ?? '')
+    // Before anybody hears of the connection, so that whoever is told "connected" is told the name with it.
+    if (client !== undefined && readiness !== undefined && readiness.connections > 0 && this.#wantsHostname) await this.#askForHostname(client)
+    if (this.#isOver) return calmMs
+    if (readiness === undefined) this.#learn({ misses: this.#facts.misses + 1 })
+    else {
+      this.#ids = { ...this.#ids, connectorId: readiness.connectorId ?? this.#ids.connectorId }
+      this.#takeAnswer(readiness.connections)
+    }
+    this.#eager = Math.max(0, this.#eager - 1)
+    const { connections, best, misses } = this.#facts
+    return connections > 0 && connections >= best && misses === 0 && this.#eager === 0 ? calmMs : eagerMs
+  }
+
+  async #askForHostname(client: MetricsClient): Promise<void> {
+    const { mode, hostname: wanted } = this.#parts.settings
+    this.#wantsHostname = false
+    if (mode === 'quick') {
+      const hostname = parseQuickTunnel((await client.read('/quicktunnel', readyBytes)) ?? '')
+      if (hostname === undefined) this.#wantsHostname = true
+      else this.#ids = { ...this.#ids, hostname }
+    } else {
+      const ingress = parseIngress((await client.read('/config', configBytes)) ?? '')
+      if (ingress === undefined) this.#wantsHostname = true
+      else {
+        this.#ids = { ...this.#ids, hostname: wanted ?? hostnameOf(ingress) }
+        this.#facts = { ...this.#facts, ingress }
+      }
+    }
+  }
+
+  #takeAnswer(connections: number): void {
+    const { onHopeless, onStable, onAlive, settings, clock } = this.#parts
+    if (!this.#hasAnswered) onAlive()
+    this.#hasAnswered = true
+    this.#waitForAnswer(silenceMs)
+    const undecided = this.#undecided
+    this.#undecided = undefined
+    if (undecided !== undefined && connections === 0) return this.#giveUp(() => onHopeless(explainComplaint(undecided, settings)))
+
+    const best = Math.max(connections, this.#facts.best)
+    const isFewer = connections > 0 && connections < best
+    // After a loss the edge may have other rules for us.
+    if (connections === 0) this.#wantsHostname = true
+    this.#turn('stable', connections > 0, () => clock.after(stableMs, onStable))
+    this.#turn('short', isFewer, () => clock.after(shortMs, () => this.#learn({ isShort: true })))
+    const refusal = undecided === undefined ? {} : { refusedLogin: undecided }
+    this.#learn({ connections, best, misses: 0, isShort: this.#facts.isShort && isFewer, ...refusal })
+  }
+
+  /** A timer that runs as long as something is so. */
+  #turn(name: 'stable' | 'short', isSo: boolean, start: () => () => void): void {
+    if (isSo) this.#timers[name] ??= start()
+    else {
+      this.#timers[name]?.()
+      delete this.#timers[name]
+    }
+  }
+
+  #waitForAnswer(ms: number): void {
+    const { clock, settings, onHopeless } = this.#parts
+    this.#timers.silence?.()
+    this.#timers.silence = clock.after(ms, () =>
+      this.#giveUp(() => onHopeless(explainHang(this.#hasAnswered, ms, this.#undecided ?? this.complaint, settings))),
+    )
+  }
+
+  #giveUp(tell: () => void): void {
+    this.stop()
+    tell()
+  }
+
+  #learn(news: Partial<Facts>): void {
+    this.#facts = { ...this.#facts, ...news }
+    this.#tell()
+  }
+
+  #tell(): void {
+    if (this.#isOver) return
+    const { settings, onObservation } = this.#parts
+    onObservation({ ...judge(this.#facts, settings), ...this.#ids, connections: this.#facts.connections, metricsUrl: this.#metrics?.url })
+  }
+}

@@ -1,0 +1,116 @@
+/** One start of a connector, from its launch to the verdict about its end: the process, its record for the next start, its log, its observation. */
+import type { Log } from '../../src/index.ts'
+import { type Child, startChild } from './child.ts'
+import type { Verdict } from './complaints.ts'
+import { ConnectorWatch, type Observation } from './connector-watch.ts'
+import type { Launch } from './launch.ts'
+import { createLogRelay } from './log-relay.ts'
+import type { News } from './news.ts'
+import type { ProcessTable } from './process-identity.ts'
+import type { TunnelSettings } from './settings.ts'
+import type { TunnelMemory } from './tunnel.ts'
+import { type TunnelClock, within } from './tunnel-clock.ts'
+import { explainEnd, type LastWords } from './verdict.ts'
+
+/** For cloudflared's own leave-taking, after the grace period that it keeps itself. */
+const marginMs = 5_000
+/** Nothing is carried any more: a connector that is given up has no requests to finish. */
+const hopelessGraceMs = 5_000
+const recordMs = 5_000
+/** The usage text tells the fault in its first line. */
+const maxStdout = 4_096
+
+export interface ConnectorParts {
+  readonly settings: TunnelSettings
+  readonly launch: Launch
+  readonly launcher: readonly string[]
+  readonly clock: TunnelClock
+  readonly log: Log
+  readonly memory: TunnelMemory
+  readonly processes: ProcessTable
+  readonly owner: { readonly pid: number; readonly startTime: string | undefined }
+  readonly endProcess: (pid: number, signal: 'SIGTERM' | 'SIGKILL' | 0) => boolean
+  onObservation(observation: Observation): void
+  onStable(): void
+  onError(text: string): void
+}
+
+export interface Connector {
+  readonly pid: number | undefined
+  /** When the process is gone and all that was its own with it. Never rejects. */
+  readonly ended: Promise<Verdict>
+  /** SIGTERM, the grace period, SIGKILL. */
+  stop(): void
+}
+
+export function startConnector(parts: ConnectorParts): Connector {
+  const { settings, launch } = parts
+  let verdict: Verdict | undefined
+  let isStopping = false
+  const words: { -readonly [K in keyof LastWords]: LastWords[K] } = { bareLine: undefined, stdout: '', complaint: undefined, hasUpdated: false }
+
+  const watch = new ConnectorWatch({
+    ...parts,
+    onAlive: () => void launch.forgetSecret(),
+    onHopeless(reason) {
+      verdict = reason
+      child.terminate(hopelessGraceMs)
+    },
+  })
+  const relay = createLogRelay({
+    ...parts,
+    logLevel: settings.logLevel,
+    secrets: launch.secrets,
+    pid: () => child.pid,
+    circumstances: () => ({ isStopping: isStopping || verdict !== undefined, connections: watch.connections }),
+    onNews(news: News) {
+      words.hasUpdated ||= news.kind === 'updated'
+      watch.hear(news)
+    },
+    onBareLine(text, pipe) {
+      if (pipe === 'stderr') words.bareLine = text
+      else if (words.stdout.length < maxStdout) words.stdout += `${text}\n`
+    },
+  })
+  const child = startChild({ ...parts, onLine: relay.take })
+  const recorded = record(child, parts)
+
+  return {
+    pid: child.pid,
+    ended: child.ended.then(async (end) => {
+      watch.stop()
+      relay.end()
+      await launch.forgetSecret()
+      await forget(recorded, parts)
+      return verdict ?? explainEnd(end, { ...words, complaint: watch.complaint }, settings)
+    }),
+    stop() {
+      isStopping = true
+      watch.stop()
+      child.terminate(settings.graceMs + marginMs)
+    },
+  }
+}
+
+/** Who it is, for a next start that finds it still running. @returns its number, when it was written down */
+async function record({ pid }: Child, { processes, memory, owner, launch, log }: ConnectorParts): Promise<number | undefined> {
+  if (pid === undefined || owner.startTime === undefined) return undefined
+  const startTime = await processes.findStartTime(pid)
+  if (startTime === undefined) return undefined
+  try {
+    await memory.addConnector({ pid, startTime, configFile: launch.configFile, ownerPid: owner.pid, ownerStartTime: owner.startTime })
+  } catch (error) {
+    log.warn({ err: error, connector: { pid } }, 'Cannot write down which process the connector is: should Burrow be killed, its next start cannot end it')
+  }
+  return pid
+}
+
+async function forget(recorded: Promise<number | undefined>, { memory, clock, log }: ConnectorParts): Promise<void> {
+  const removed = recorded.then((pid) => (pid === undefined ? undefined : memory.removeConnector(pid)))
+  try {
+    await within(clock, recordMs, removed)
+  } catch (error) {
+    // Harmless: the next start sees that the process is gone.
+    log.debug({ err: error }, 'Cannot strike a connector that has ended off the list')
+  }
+}

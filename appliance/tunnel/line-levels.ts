@@ -1,0 +1,51 @@
+/** How loud a line of cloudflared's is in our log: by who must act, which is not always what cloudflared says. */
+import type { ConnectorLine, LogLevel } from './log-lines.ts'
+
+const order: Readonly<Record<LogLevel, number>> = { debug: 0, info: 1, warn: 2, error: 3 }
+
+/** What it tells at each start, of itself; some of it looks like a fault (ICMP is for private networks, which an origin for HTTP has nothing to do with). */
+const startUpTalk = new RegExp(
+  [
+    'Cannot determine default configuration path',
+    'Settings: ',
+    'Environmental variables ',
+    'Version ',
+    'GOOS: ',
+    'Generated Connector ID',
+    'Initial protocol ',
+    'Starting metrics server',
+    'Tunnel connection curve preferences',
+    'ICMP proxy ',
+    'The user running cloudflared process has a GID',
+    'No ingress rules were defined',
+    'Autoupdate frequency is set',
+  ]
+    .map((words) => `^${words}`)
+    .join('|'),
+)
+/** An eyeball went away: nobody's fault. */
+const abandoned = /context canceled/
+
+export interface Circumstances {
+  /** We told it to stop: what it says of its connections ending is no fault. */
+  readonly isStopping: boolean
+  readonly connections: number
+}
+
+export function levelOf({ level, message, error, isBare, fields }: ConnectorLine, { isStopping, connections }: Circumstances): LogLevel {
+  if (startUpTalk.test(message) || abandoned.test(error)) return 'debug'
+  if (isBare) return isStopping ? 'debug' : 'warn'
+  // An origin that does not answer is told during a stop as well: requests under way are still carried.
+  if (isStopping && fields.originService === undefined) return level === 'error' || level === 'warn' ? 'debug' : level
+  if (level === 'error' && connections > 0 && isOfConnection(message, fields)) return 'warn'
+  return level
+}
+
+/** One lost connection out of several is a warning; the rest goes on serving. */
+function isOfConnection(message: string, fields: ConnectorLine['fields']): boolean {
+  return fields.connIndex !== undefined && fields.originService === undefined && message !== '' && message !== 'Request failed'
+}
+
+export function isAtLeast(level: LogLevel, least: LogLevel): boolean {
+  return order[level] >= order[least]
+}

@@ -1,0 +1,73 @@
+/**
+ * The few of cloudflared's lines that mean something to its supervisor. Whether it is connected is never read here: that is asked of its `/ready`; a line only says that
+ * asking now is worth it, and why something fails.
+ * Source: cloudflared's supervisor/, connection/, metrics/, cmd/cloudflared/tunnel/quick_tunnel.go.
+ */
+import type { ConnectorLine } from './log-lines.ts'
+import { toPlainText } from './plain-text.ts'
+
+/** What the edge, or the way to it, has against us; `cause` in the connector's words. */
+export interface Complaint {
+  readonly kind: /** The edge refuses the login, for ever: secret wrong or rotated, tunnel deleted. */
+    | 'unauthorized'
+    /** It refuses the connection for another reason. */
+    | 'refused'
+    /** No connection to the edge comes about. */
+    | 'unreachable'
+    | 'dns'
+    /** The service that hands out quick tunnels refuses or is away. */
+    | 'quick-refused'
+  readonly cause: string
+}
+
+export type News =
+  | Complaint
+  | { readonly kind: 'metrics'; readonly address: string }
+  | { readonly kind: 'registered' }
+  /** A connection was lost, or one is tried again. */
+  | { readonly kind: 'moved' }
+  | { readonly kind: 'new-config' }
+  | { readonly kind: 'tunnel-id'; readonly tunnelId: string }
+  | { readonly kind: 'updated' }
+
+const uuid = /^[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i
+
+export function isUuid(value: unknown): value is string {
+  return typeof value === 'string' && uuid.test(value)
+}
+
+/** Text that a line with news holds in its raw form: whoever has to throw lines away keeps these. Lines of mere complaint come again by themselves. */
+export const decisive = /Starting metrics server on|Registered tunnel connection|Unauthorized: |Updated to new configuration|Starting tunnel|has been updated/
+
+const unreachable = /^(?:Unable to establish connection with Cloudflare edge|Failed to dial a quic connection)/
+const dialFault = /^(?:DialContext error|TLS handshake with edge error|failed to dial to edge)/
+const dnsFault = /Could not lookup srv records|edge discovery: error looking up|DNS query failed/
+const quickFault =
+  /failed to request quick Tunnel|failed to read quick-tunnel response|failed to unmarshal quick Tunnel|Error unmarshaling QuickTunnel response/
+const moved = /^(?:Lost connection with the edge|Connection terminated|Retrying connection|Unregistered tunnel connection|Serve tunnel error)/
+
+/** `undefined`: nothing to act on. */
+export function findNews(line: ConnectorLine): News | undefined {
+  const { message, error } = line
+  const address = /^Starting metrics server on ([^/]+)\/metrics/.exec(message)?.[1]
+  if (address !== undefined) return { kind: 'metrics', address }
+  if (message.startsWith('Registered tunnel connection')) return { kind: 'registered' }
+  if (message.startsWith('Updated to new configuration')) return { kind: 'new-config' }
+  if (message.startsWith('cloudflared has been updated')) return { kind: 'updated' }
+  if (message.startsWith('Starting tunnel')) return isUuid(line.fields.tunnelID) ? { kind: 'tunnel-id', tunnelId: line.fields.tunnelID } : undefined
+  return findComplaint(line) ?? (moved.test(message) || error.startsWith('already connected to this server') ? { kind: 'moved' } : undefined)
+}
+
+function findComplaint({ message, error, isBare, fields }: ConnectorLine): Complaint | undefined {
+  const told = isBare ? message : error
+  // At its beginning: a path that a stranger asks for stands further back in a line.
+  if (/^Unauthorized: /.test(told)) return { kind: 'unauthorized', cause: toPlainText(told) }
+  if (message.startsWith('Register tunnel error from server side')) return { kind: 'refused', cause: toPlainText(error) }
+  if (unreachable.test(message) || dialFault.test(error)) return { kind: 'unreachable', cause: toPlainText(error === '' ? message : error) }
+  if (quickFault.test(message)) {
+    const status = typeof fields.status_code === 'string' ? ` (${fields.status_code})` : ''
+    return { kind: 'quick-refused', cause: toPlainText(`${message}${status}`) }
+  }
+  if (dnsFault.test(message) || dnsFault.test(error)) return { kind: 'dns', cause: toPlainText(dnsFault.test(error) ? error : message) }
+  return undefined
+}

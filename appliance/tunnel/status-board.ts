@@ -1,0 +1,82 @@
+/** The tunnel's status as it is now; who looks sees one coherent value. A change of state is logged, by who must act. */
+import type { Log } from '../../src/index.ts'
+import type { LogLevel } from './log-lines.ts'
+import type { TunnelState, TunnelStatus } from './tunnel.ts'
+import type { TunnelClock } from './tunnel-clock.ts'
+
+export interface StatusBoard {
+  readonly status: TunnelStatus
+  /** `since` follows from a change of the state. */
+  set(changes: Partial<Omit<TunnelStatus, 'since'>>): void
+}
+
+/** Not worth waking anybody: they come with what is. */
+const quiet: ReadonlySet<string> = new Set(['lastError', 'lastConnected'])
+
+const levelByState: Readonly<Record<TunnelState, LogLevel>> = {
+  off: 'info',
+  'missing-binary': 'warn',
+  starting: 'info',
+  connected: 'info',
+  degraded: 'warn',
+  reconnecting: 'warn',
+  'backing-off': 'warn',
+  failed: 'error',
+}
+
+export interface StatusBoardParts {
+  readonly first: Pick<TunnelStatus, 'mode' | 'hostname' | 'reason'>
+  readonly clock: TunnelClock
+  readonly log: Log
+  readonly onStatus: ((status: TunnelStatus) => void) | undefined
+}
+
+export function createStatusBoard({ first, clock, log, onStatus }: StatusBoardParts): StatusBoard {
+  let status: TunnelStatus = {
+    state: 'starting',
+    since: new Date(clock.now()),
+    remedy: undefined,
+    connections: 0,
+    tunnelId: undefined,
+    connectorId: undefined,
+    binary: undefined,
+    pid: undefined,
+    metricsUrl: undefined,
+    restarts: 0,
+    lastConnected: undefined,
+    nextAttempt: undefined,
+    lastError: undefined,
+    ...first,
+  }
+
+  function tell(): void {
+    try {
+      onStatus?.(status)
+    } catch (error) {
+      log.error({ err: error }, 'A listener to the state of the tunnel failed')
+    }
+  }
+
+  return {
+    get status() {
+      return status
+    },
+    set(changes) {
+      const changed = Object.entries(changes).filter(([name, value]) => !isSame(status[name as keyof TunnelStatus], value))
+      if (changed.length === 0) return
+      const { state } = status
+      status = { ...status, ...changes, ...(changes.state !== undefined && changes.state !== state ? { since: new Date(clock.now()) } : {}) }
+      if (status.state !== state) logState(log, status)
+      if (changed.some(([name]) => !quiet.has(name))) tell()
+    },
+  }
+}
+
+function logState(log: Log, { state, reason, remedy, hostname, connections, pid, binary, restarts, nextAttempt }: TunnelStatus): void {
+  const fields = { tunnel: { state, hostname, connections, pid, version: binary?.version, restarts, nextAttempt: nextAttempt?.toISOString() } }
+  log[levelByState[state]](fields, `The tunnel is ${state}: ${reason}${remedy === undefined ? '' : `. What to do: ${remedy}`}`)
+}
+
+function isSame(a: unknown, b: unknown): boolean {
+  return a === b || (a instanceof Date && b instanceof Date && a.getTime() === b.getTime())
+}

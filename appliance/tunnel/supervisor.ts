@@ -1,0 +1,228 @@
+/**
+ * One connector kept running: found, prepared, started, watched, started again after a wait that fits its end, stopped when asked.
+ *
+ *   sweep orphans -> find binary -> prepare -> run ... end -> wait -> find binary ...
+ */
+import { type BackOff, createBackOff, type Pace, paces } from './back-off.ts'
+import { failed, type Verdict } from './complaints.ts'
+import { type Connector, startConnector } from './connector.ts'
+import type { Observation } from './connector-watch.ts'
+import { findUnexecutable } from './executable.ts'
+import { createFactsKeeper, type FactsKeeper } from './facts-keeper.ts'
+import { type Binary, type Launch, LaunchFault } from './launch.ts'
+import { createLauncherFinder } from './launcher.ts'
+import { sweepOrphans } from './orphans.ts'
+import { openProcessTable, type ProcessTable } from './process-identity.ts'
+import { createStatusBoard, type StatusBoard } from './status-board.ts'
+import type { Tunnel, TunnelStatus } from './tunnel.ts'
+import { unlessAborted } from './tunnel-clock.ts'
+import type { TunnelParts } from './tunnel-parts.ts'
+import { explainUnexecutable, noBinary } from './verdict.ts'
+
+/** A look at PATH costs nothing. */
+const lookAgainMs = 30_000
+/** For what is under way when a stop is asked for: finding, preparing, sweeping. */
+const patienceMs = 5_000
+
+export class Supervisor implements Tunnel {
+  readonly #parts: TunnelParts
+  readonly #board: StatusBoard
+  readonly #facts: FactsKeeper
+  readonly #backOffs: Readonly<Record<Pace, BackOff>>
+  readonly #findLauncher: (searchPath: string) => Promise<readonly string[]>
+  readonly #stopping = new AbortController()
+  readonly #life: Promise<void>
+  #processes: ProcessTable | undefined
+  #ownStartTime: string | undefined
+  #connector: Connector | undefined
+  #starts = 0
+  #wake: (() => void) | undefined
+
+  constructor(parts: TunnelParts) {
+    const { settings, clock, log, memory, onStatus } = parts
+    this.#parts = parts
+    this.#board = createStatusBoard({
+      first: { mode: settings.mode, hostname: settings.hostname, reason: 'cloudflared is being started' },
+      clock,
+      log,
+      onStatus,
+    })
+    this.#findLauncher = createLauncherFinder(clock, log)
+    this.#facts = createFactsKeeper(memory, clock, log)
+    const random = () => clock.random()
+    this.#backOffs = { soon: createBackOff(paces.soon, random), later: createBackOff(paces.later, random), rarely: createBackOff(paces.rarely, random) }
+    this.#life = this.#live()
+  }
+
+  get status(): TunnelStatus {
+    return this.#board.status
+  }
+
+  retry(): void {
+    if (this.#wake === undefined) return
+    this.#resetBackOffs()
+    this.#wake()
+  }
+
+  stop(): Promise<void> {
+    if (!this.#stopping.signal.aborted) {
+      this.#stopping.abort()
+      this.#board.set({ reason: 'the tunnel is being stopped; requests under way may finish', remedy: undefined, nextAttempt: undefined })
+      this.#connector?.stop()
+      this.#wake?.()
+    }
+    return this.#life
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.stop()
+  }
+
+  get #isStopping(): boolean {
+    return this.#stopping.signal.aborted
+  }
+
+  async #live(): Promise<void> {
+    const { log } = this.#parts
+    try {
+      await this.#prepareSelf()
+      while (!this.#isStopping) await this.#runOnce()
+    } catch (error) {
+      // Nothing in here is meant to throw: a bug must not take the cache down with it.
+      log.error({ err: error }, 'The tunnel is given up: this is a fault in Burrow; restart it')
+    }
+    await this.#facts.end()
+    const reason = this.#isStopping ? 'the tunnel was stopped' : 'the tunnel was given up, by a fault in Burrow'
+    this.#board.set({ state: 'off', reason, remedy: this.#isStopping ? undefined : 'restart Burrow', ...nothingRuns, nextAttempt: undefined })
+  }
+
+  async #prepareSelf(): Promise<void> {
+    const { ownPid, clock, ...parts } = this.#parts
+    const processes = await openProcessTable()
+    this.#processes = processes
+    this.#ownStartTime = await processes.findStartTime(ownPid)
+    await this.#orStopped(sweepOrphans({ ...parts, clock, processes }))
+  }
+
+  async #runOnce(): Promise<void> {
+    const verdict = await this.#attempt().catch((error: unknown) => this.#explainThrown(error))
+    this.#connector = undefined
+    if (verdict === undefined || this.#isStopping) return
+    this.#facts.keep({ lastConnected: this.status.lastConnected?.toISOString() })
+    await this.#rest(verdict)
+  }
+
+  /** `undefined`: there was none to judge. */
+  async #attempt(): Promise<Verdict | undefined> {
+    const binary = await this.#orStopped(this.#parts.findBinary())
+    if (this.#isStopping) return undefined
+    if (binary === undefined) return noBinary
+    const unexecutable = await findUnexecutable(binary.path)
+    if (unexecutable !== undefined) return explainUnexecutable(unexecutable, binary.path)
+    const preparing = this.#parts.prepareLaunch(binary)
+    const launch = await this.#orStopped(preparing)
+    // One that comes too late has left a secret behind.
+    if (launch === undefined) void preparing.then((late) => late.forgetSecret()).catch(() => {})
+    if (launch === undefined) return undefined
+    return await this.#run(binary, launch)
+  }
+
+  async #run(binary: Binary, launch: Launch): Promise<Verdict | undefined> {
+    const launcher = await this.#findLauncher(this.#parts.searchPath ?? launch.env.PATH ?? '')
+    if (this.#isStopping) {
+      await launch.forgetSecret()
+      return undefined
+    }
+    const { settings, ownPid } = this.#parts
+    this.#starts += 1
+    const connector = startConnector({
+      ...this.#parts,
+      launch,
+      launcher,
+      processes: this.#processes!,
+      owner: { pid: ownPid, startTime: this.#ownStartTime },
+      onObservation: (observation) => this.#observe(observation, launch),
+      onStable: () => this.#resetBackOffs(),
+      onError: (lastError) => this.#board.set({ lastError }),
+    })
+    this.#connector = connector
+    const restarts = this.#starts - 1
+    this.#board.set({
+      state: 'starting',
+      reason: 'cloudflared was started',
+      remedy: undefined,
+      nextAttempt: undefined,
+      binary,
+      pid: connector.pid,
+      restarts,
+      hostname: settings.hostname ?? (settings.mode === 'quick' ? undefined : this.status.hostname),
+      tunnelId: launch.tunnelId,
+    })
+    this.#facts.keep({ restarts, tunnelId: launch.tunnelId })
+    return await connector.ended
+  }
+
+  #observe({ tunnelId: told, hostname: found, ...observation }: Observation, launch: Launch): void {
+    const { status } = this
+    const tunnelId = launch.tunnelId ?? told
+    const hostname = found ?? status.hostname
+    const lastConnected = observation.connections > 0 ? new Date(this.#parts.clock.now()) : status.lastConnected
+    this.#board.set({ ...observation, tunnelId, hostname, lastConnected })
+    // When it came and when it went; what is between is not worth a write.
+    const hasTurned = status.connections > 0 !== observation.connections > 0
+    const when = hasTurned ? lastConnected?.toISOString() : undefined
+    this.#facts.keep({ tunnelId, hostname, connectorId: observation.connectorId, lastConnected: when })
+  }
+
+  async #rest({ state, pace, reason, remedy }: Verdict): Promise<void> {
+    const { settings, clock } = this.#parts
+    if (state === 'missing-binary' && settings.isOptional) {
+      this.#board.set({
+        state: 'off',
+        reason,
+        remedy: 'run "burrow tunnel install" and start Burrow again, or set "tunnel" in the config',
+        ...nothingRuns,
+        nextAttempt: undefined,
+      })
+      return await this.#wait(undefined)
+    }
+    const ms = state === 'missing-binary' ? lookAgainMs : this.#backOffs[pace].next()
+    const hostname = settings.mode === 'quick' ? undefined : this.status.hostname
+    this.#board.set({ state, reason, remedy, ...nothingRuns, hostname, nextAttempt: new Date(clock.now() + ms) })
+    await this.#wait(ms)
+  }
+
+  /** Until the time is over, `retry` or `stop`. @param ms `undefined`: for ever */
+  #wait(ms: number | undefined): Promise<void> {
+    return new Promise((resolve) => {
+      const cancel = ms === undefined ? () => {} : this.#parts.clock.after(ms, () => this.#wake?.())
+      this.#wake = () => {
+        this.#wake = undefined
+        cancel()
+        resolve()
+      }
+      if (this.#isStopping) this.#wake()
+    })
+  }
+
+  #explainThrown(error: unknown): Verdict {
+    if (error instanceof LaunchFault) return failed(error.message, error.remedy)
+    this.#parts.log.error({ err: error }, 'Cannot prepare the start of cloudflared')
+    return {
+      state: 'backing-off',
+      pace: 'soon',
+      reason: `cloudflared cannot be started: ${error instanceof Error ? error.message : String(error)}`,
+      remedy: undefined,
+    }
+  }
+
+  #orStopped<T>(work: Promise<T>): Promise<T | undefined> {
+    return unlessAborted(this.#parts.clock, this.#stopping.signal, patienceMs, work)
+  }
+
+  #resetBackOffs(): void {
+    for (const backOff of Object.values(this.#backOffs)) backOff.reset()
+  }
+}
+
+const nothingRuns = { connections: 0, pid: undefined, metricsUrl: undefined, connectorId: undefined } as const
