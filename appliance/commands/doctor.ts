@@ -1,0 +1,65 @@
+/** `burrow doctor`: what is wrong with this Burrow and the way to it, and what to do. */
+import { resolve } from 'node:path'
+import { Command } from 'commander'
+
+import { parseCacheUrl } from '../client-setup.ts'
+import { Complaint } from '../complaint.ts'
+import { examine } from '../doctor/examine.ts'
+import { type Finding, formatFinding } from '../doctor/finding.ts'
+import { formatCount } from '../in-words.ts'
+import type { Machine } from '../machine.ts'
+import { readVersion } from '../version.ts'
+
+interface DoctorOptions {
+  readonly config?: string
+  readonly json?: boolean
+  readonly url?: string
+  readonly user?: string
+  readonly passwordFile?: string
+}
+
+/** Together with what is asked of files and the operator listener, half a minute at the most. */
+const totalMs = 24_000
+
+const clocks = { now: () => Date.now(), monotonicNow: () => performance.now() }
+
+export function doctorCommand(machine: Machine): Command {
+  return new Command('doctor')
+    .description('look for faults from the config to the public host name, and say what to do')
+    .option('--json', 'as JSON')
+    .option('--url <url>', 'how clients reach the cache (default: as the running Burrow, the config or the last tunnel tells)')
+    .option('--user <name>', 'whose password to try (default: a user whose password is known here)')
+    .option('--password-file <file>', 'a file with that password, where only its hash is known')
+    .addHelpText(
+      'after',
+      `
+One finding a line: ok, warn or FAIL, what was looked at, what was found, and a remedy. It changes nothing and takes half a minute at the most.
+Passwords go to the origin on this machine, and by https to the public host name.
+
+Exit code 0 when nothing is broken (warnings do not count), else 1.
+
+  burrow doctor
+  burrow doctor --url https://cache.example.org --user ben --password-file ben.txt`,
+    )
+    .action((_options, command: Command) => doctor(machine, command.optsWithGlobals<DoctorOptions>()))
+}
+
+async function doctor(machine: Machine, { config: file, json, url: text, user, passwordFile }: DoctorOptions): Promise<void> {
+  const url = text === undefined ? undefined : parseCacheUrl(text)
+  if (text !== undefined && url === undefined)
+    throw new Complaint('usage', 'Cannot use --url: it must begin with http:// or https:// and hold no name, password or query')
+  const isColoured = machine.stdout.isTTY === true && (machine.env.NO_COLOR ?? '') === ''
+  const findings: Finding[] = []
+  const given = passwordFile === undefined ? undefined : resolve(machine.workingDir, passwordFile)
+  for await (const finding of examine({ machine, file, url, user, passwordFile: given, version: readVersion(), clocks, totalMs })) {
+    findings.push(finding)
+    if (json !== true) machine.stdout.write(formatFinding(finding, { isColoured }))
+  }
+  const broken = findings.filter(({ grade }) => grade === 'fail').length
+  if (json === true) machine.stdout.write(`${JSON.stringify({ isWell: broken === 0, findings: findings.map(toJson) })}\n`)
+  if (broken > 0) throw new Complaint('refused', `${formatCount(broken, 'thing')} ${broken === 1 ? 'is' : 'are'} broken`)
+}
+
+function toJson({ grade, check, what, remedy, fault }: Finding) {
+  return { grade, check, what, remedy: remedy ?? null, fault: fault ?? null }
+}

@@ -1,0 +1,88 @@
+/** The whole examination, from the file on the disk to the client's end of the tunnel; each group of checks hands on what later ones need. */
+import type { Config } from '../config/config.ts'
+import type { LoadedConfig } from '../config/load-config.ts'
+import type { Machine } from '../machine.ts'
+import type { State } from '../state.ts'
+import type { StatusReport } from '../status.ts'
+import { publicUrlOf } from '../tunnel/tunnel.ts'
+import { type Clocks, createAsk, createPatience, type Login, type Patience } from './asking.ts'
+import { checkBinary } from './binary-check.ts'
+import { checkConfig, checkSecrets, checkStateDir, type Secrets } from './config-checks.ts'
+import { type Findings, warn } from './finding.ts'
+import { chooseLogin, type LoginOptions } from './login.ts'
+import { checkClock, checkLarder, checkStore, watchClock } from './machine-checks.ts'
+import { checkPublic } from './public-checks.ts'
+import { findSample } from './sample.ts'
+import { checkOrigin, checkServer, checkTunnel } from './server-checks.ts'
+
+export interface Examination extends LoginOptions {
+  readonly machine: Machine
+  /** The config file, as `--config` says. */
+  readonly file: string | undefined
+  /** Instead of the public URL that is known here. */
+  readonly url: string | undefined
+  readonly version: string
+  readonly clocks: Clocks
+  /** For all requests together. */
+  readonly totalMs: number
+}
+
+/** Never rejects for what is wrong with the patient. @throws {Complaint} usage, refused: of the command line's own options */
+export async function* examine(examination: Examination): Findings {
+  const { machine, file, url, version, clocks, totalMs } = examination
+  const patience = createPatience(totalMs, clocks)
+  const clock = watchClock(clocks)
+  const loaded = yield* checkConfig({ machine, file })
+  if (loaded === undefined) return yield* examineBlindly(examination, patience)
+  const { config } = loaded
+  const state = yield* checkStateDir(config, machine.userId)
+  const secrets = yield* checkSecrets(loaded, state, clocks.now())
+  const chosen = await chooseLogin(examination, secrets.users, clocks.now())
+  yield* checkStore(config)
+  const report = yield* checkServer(config, version)
+  yield* checkLarder(config, report?.larder?.bytes)
+  if (config.tunnel !== undefined) yield* checkBinary(config.tunnel, config, machine)
+  if (report !== undefined) yield* checkTunnel(config, report)
+  const login = 'missing' in chosen ? undefined : chosen
+  const askOrigin = yield* checkOrigin({ config, report, login, patience })
+  const sample = askOrigin && (await findSample(config, askOrigin, login))
+
+  const publicUrl = url ?? (yield* findPublicUrl(loaded, report, state))
+  const askEdge = publicUrl === undefined ? undefined : createAsk(publicUrl, patience)
+  yield* checkClock(clocks, clock.findJumpMs(), askEdge)
+  if (publicUrl === undefined || askEdge === undefined) return
+  yield* checkPublic({ ...ofConfig(config, secrets, chosen), url: new URL(publicUrl), ask: askEdge, sample })
+}
+
+function ofConfig({ access, store }: Config, secrets: Secrets, login: Login | { readonly missing: string }) {
+  return { isPublic: access.kind === 'public', storeDir: store.dir, publicKeys: secrets.publicKeys, login }
+}
+
+/** Without a config there are still the host name and the clock. */
+async function* examineBlindly({ url, clocks, ...options }: Examination, patience: Patience): Findings {
+  const login = options.passwordFile === undefined ? { missing: 'the config cannot be used' } : await chooseLogin(options, undefined, clocks.now())
+  const ask = url === undefined ? undefined : createAsk(url, patience)
+  yield* checkClock(clocks, 0, ask)
+  if (url === undefined || ask === undefined) return
+  yield* checkPublic({ url: new URL(url), ask, isPublic: undefined, storeDir: undefined, publicKeys: undefined, sample: undefined, login })
+}
+
+async function* findPublicUrl({ config: { tunnel } }: LoadedConfig, report: StatusReport | undefined, state: State | undefined): Findings<string | undefined> {
+  const told = report?.publicUrl
+  if (told !== undefined && told !== null && URL.canParse(told)) return told
+  if (tunnel === undefined) return undefined
+  // The name of a quick tunnel ends with it.
+  const hostname = tunnel.hostname ?? (tunnel.mode === 'quick' ? undefined : await findRemembered(state))
+  const known = publicUrlOf({ hostname })
+  if (known === undefined)
+    yield warn('public host', 'the public host name is not known here, so the way through the tunnel was not tried', 'name it: --url https://…')
+  return known
+}
+
+async function findRemembered(state: State | undefined): Promise<string | undefined> {
+  try {
+    return (await state?.findTunnelFacts())?.hostname
+  } catch {
+    return undefined
+  }
+}

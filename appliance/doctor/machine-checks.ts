@@ -1,0 +1,113 @@
+/** The Nix store, its daemon, the larder's disk and the clock. */
+import { constants } from 'node:fs'
+import { access, readdir, stat, statfs } from 'node:fs/promises'
+import { connect } from 'node:net'
+import { dirname, join } from 'node:path'
+
+import { openLocalStore, silentLog } from '../../src/index.ts'
+import { reasonOf, systemCodeOf } from '../complaint.ts'
+import type { Config } from '../config/config.ts'
+import { formatBytes, formatSpan } from '../in-words.ts'
+import type { Ask, Clocks } from './asking.ts'
+import { type Findings, fail, ok, warn } from './finding.ts'
+
+export async function* checkStore({ store, leases }: Config): Findings {
+  try {
+    await readdir(store.realDir)
+  } catch (error) {
+    yield fail('store', `cannot read "${store.realDir}": ${reasonOf(error)}`, 'install Nix, or set "store": { "realDir": … } to where its store lies')
+    return
+  }
+  await using opened = await openLocalStore({ ...store, storeDir: store.dir, realStoreDir: store.realDir, leases, log: silentLog })
+  const { database } = opened.health()
+  if (database.access === 'none') {
+    const remedy = "let this user read Nix's database and its directory, or start the Nix daemon, which keeps it readable"
+    yield fail('store', database.problem ?? `cannot read the store database "${store.database}"`, remedy)
+  } else yield ok('store', `${store.dir}: the database is readable (${database.access})`)
+  yield* checkDaemon(store.daemonSocket)
+}
+
+async function* checkDaemon(socket: string | undefined): Findings {
+  const consequence = "a garbage collection may take paths away between a client's look and its download"
+  if (socket === undefined) return yield ok('daemon', 'does without the Nix daemon, as the config says')
+  const code = await findConnectFault(socket)
+  if (code === undefined) yield ok('daemon', `the Nix daemon answers at ${socket}`)
+  else
+    yield warn('daemon', `no Nix daemon at "${socket}" (${code}): ${consequence}`, 'start nix-daemon, or set "store": { "daemonSocket": null } to do without')
+}
+
+function findConnectFault(path: string): Promise<string | undefined> {
+  return new Promise((resolve) => {
+    const socket = connect(path)
+    const finish = (code?: string) => {
+      socket.destroy()
+      resolve(code)
+    }
+    socket.once('connect', () => finish())
+    socket.once('error', (error) => finish(systemCodeOf(error) ?? 'ERROR'))
+    socket.setTimeout(2000, () => finish('TIMEOUT'))
+  })
+}
+
+/** `usedBytes`: as the running Burrow tells. */
+export async function* checkLarder({ larder, compression }: Config, usedBytes: number | undefined): Findings {
+  if (larder === undefined || larder.maxBytes === 0 || compression.type === 'none') return yield ok('larder', 'none is wanted: nothing is kept')
+  const { dir, maxBytes } = larder
+  try {
+    const place = await findExisting(dir)
+    await access(place, constants.W_OK | constants.X_OK)
+    const { bavail, bsize } = await statfs(place)
+    const free = bavail * bsize
+    const used = usedBytes ?? (place === dir ? await sumSizes(dir) : 0)
+    if (free < maxBytes - used) {
+      const what = `"${dir}" may grow to ${formatBytes(maxBytes)}, holds ${formatBytes(used)}, and its disk has ${formatBytes(free)} left`
+      yield warn('larder', what, 'lower "larder": { "maxBytes": … }, or make room')
+    } else yield ok('larder', `${dir}: ${formatBytes(used)} of ${formatBytes(maxBytes)}, ${formatBytes(free)} free on its disk`)
+  } catch (error) {
+    yield fail('larder', `cannot write "${dir}": ${reasonOf(error)}`, 'let the user that runs Burrow write there, or set "larder": { "dir": … }')
+  }
+}
+
+/** The directory, or the nearest above it that is there. */
+async function findExisting(dir: string): Promise<string> {
+  try {
+    await stat(dir)
+    return dir
+  } catch (error) {
+    if (systemCodeOf(error) !== 'ENOENT' || dirname(dir) === dir) throw error
+    return findExisting(dirname(dir))
+  }
+}
+
+async function sumSizes(dir: string): Promise<number> {
+  let sum = 0
+  for (const name of await readdir(dir)) sum += (await stat(join(dir, name)).catch(() => undefined))?.size ?? 0
+  return sum
+}
+
+/** When this program was written no clock that is right showed an earlier time. */
+const earliest = Date.parse('2026-01-01T00:00:00Z')
+const toleratedMs = 60_000
+
+/** Call it at once; the result is asked at the end, since a clock that is being set shows only over a time. */
+export function watchClock({ now, monotonicNow }: Clocks): { findJumpMs(): number } {
+  const offset = now() - monotonicNow()
+  return { findJumpMs: () => now() - monotonicNow() - offset }
+}
+
+/** `ask` leads to the edge, which answers `/cdn-cgi/trace` itself. */
+export async function* checkClock({ now, monotonicNow }: Clocks, jumpMs: number, ask: Ask | undefined): Findings {
+  const remedy = 'let the machine set its clock by NTP ("timedatectl set-ntp true"): TLS and the expiry of users go by it'
+  if (now() < earliest) return yield fail('clock', `the clock shows ${new Date(now()).toISOString()}`, remedy)
+  if (Math.abs(jumpMs) > 2000) yield warn('clock', `the clock was set by ${(jumpMs / 1000).toFixed(0)} s while this ran`, remedy)
+  const startMs = monotonicNow()
+  const reply = await ask?.('/cdn-cgi/trace')
+  const middle = now() - (monotonicNow() - startMs) / 2
+  const theirs = reply?.kind === 'answer' ? Date.parse(reply.headers.date ?? '') : Number.NaN
+  if (Number.isNaN(theirs)) return yield ok('clock', `${new Date(now()).toISOString()}, with nothing to compare it with`)
+  // Theirs is cut to the second.
+  const difference = middle - (theirs + 500)
+  const apart = `${formatSpan(Math.abs(difference))} ${difference > 0 ? 'ahead of' : 'behind'} the edge's`
+  if (Math.abs(difference) > toleratedMs) yield warn('clock', `the clock is ${apart}`, remedy)
+  else yield ok('clock', 'agrees with the edge')
+}
