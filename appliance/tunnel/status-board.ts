@@ -66,7 +66,8 @@ export function createStatusBoard({ first, clock, log, onStatus }: StatusBoardPa
       if (changed.length === 0) return
       const { state } = status
       status = { ...status, ...changes, ...(changes.state !== undefined && changes.state !== state ? { since: new Date(clock.now()) } : {}) }
-      if (status.state !== state) logState(log, status)
+      // A start is told by whoever starts, with its process.
+      if (status.state !== state && status.state !== 'starting') logState(log, status)
       if (changed.some(([name]) => !quiet.has(name))) tell()
     },
   }

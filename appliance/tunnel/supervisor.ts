@@ -147,6 +147,7 @@ export class Supervisor implements Tunnel {
     })
     this.#connector = connector
     const restarts = this.#starts - 1
+    this.#parts.log.info({ connector: { pid: connector.pid, path: binary.path, version: binary.version, restarts } }, 'cloudflared was started')
     this.#board.set({
       state: 'starting',
       reason: 'cloudflared was started',
