@@ -1,22 +1,38 @@
 /**
- * What clients did, for the log and the metrics. A large NAR is told by itself, as it ends; small ones, thousands of which make up a closure, and refused logins, of which
- * strangers can make any number, are summed up by client and told every few seconds; everything else, and those one by one, at level debug.
+ * What clients did, for the log and the metrics. A large NAR is told by itself, as it ends or is cut; the rest, thousands of which make up a closure or a stranger's guessing,
+ * is summed up by client and told every few seconds, and one by one at level debug. Or, as the operator chooses, each request has its line at level info.
  */
 import type { Logger } from 'pino'
 
 import type { Exchange, Observer, RouteName } from '../src/index.ts'
 import type { TrafficMetrics } from './metrics.ts'
 
+/** Since the start. */
+export interface TrafficTotals {
+  readonly requests: number
+  /** Of bodies. */
+  readonly bytes: number
+}
+
 export interface Traffic extends Disposable {
   readonly observer: Observer
+  readonly totals: TrafficTotals
 }
+
+/** `each`: a line at level info for every request. */
+export type RequestLog = 'summed' | 'each'
 
 interface Sum {
   readonly user: string | undefined
   readonly address: string
+  /** Of the first request in the sum: where to begin looking at the edge. */
+  readonly ray: string | undefined
   nars: number
   bytes: number
+  /** Small NARs that did not come to their end. */
+  cut: number
   refused: number
+  postponed: number
 }
 
 const isNar: Readonly<Partial<Record<RouteName, true>>> = { nar: true, 'nar-compressed': true, 'nar-legacy': true }
@@ -27,55 +43,81 @@ const sumMs = 10_000
 const maxSums = 1000
 
 /** `after` calls back once after so many milliseconds, unless its result is called before. */
-export function createTraffic(log: Logger, metrics: TrafficMetrics | undefined, after: (ms: number, callback: () => void) => () => void): Traffic {
+export function createTraffic(
+  log: Logger,
+  metrics: TrafficMetrics | undefined,
+  after: (ms: number, callback: () => void) => () => void,
+  requests: RequestLog = 'summed',
+): Traffic {
+  const sums = createSums(log, after)
+  const totals = { requests: 0, bytes: 0 }
+  return {
+    totals,
+    observer: {
+      exchanged(exchange) {
+        metrics?.count(exchange)
+        totals.requests++
+        totals.bytes += exchange.bytes
+        const isLarge = isNar[exchange.route] === true && exchange.method === 'GET' && exchange.status < 300 && exchange.bytes >= largeBytes
+        if (requests === 'each' || isLarge) return log.info(fieldsOf(exchange), messageOf(exchange))
+        sums.add(exchange)
+        if (log.isLevelEnabled('debug')) log.debug(fieldsOf(exchange), messageOf(exchange))
+      },
+    },
+    [Symbol.dispose]: () => sums.tell(),
+  }
+}
+
+function createSums(log: Logger, after: (ms: number, callback: () => void) => () => void) {
   const sums = new Map<string, Sum>()
   let callOff: (() => void) | undefined
 
-  function tellSums(): void {
+  function tell(): void {
     callOff?.()
     callOff = undefined
-    for (const { user, address, nars, bytes, refused } of sums.values()) {
-      if (nars > 0) log.info({ user, address, nars, bytes }, 'Sent small NARs')
-      if (refused > 0) log.info({ address, refused }, 'Refused logins')
+    for (const { nars, bytes, cut, refused, postponed, ...who } of sums.values()) {
+      if (nars + cut > 0) log.info({ ...who, nars, bytes, cut }, 'Sent small NARs')
+      if (refused > 0) log.info({ address: who.address, ray: who.ray, refused }, 'Refused logins')
+      if (postponed > 0) log.info({ ...who, postponed }, 'Asked a client to come again later')
     }
     sums.clear()
   }
 
-  function sumOf({ user, address }: Exchange): Sum {
-    if (sums.size >= maxSums) tellSums()
-    callOff ??= after(sumMs, tellSums)
+  function sumOf({ user, address, ray }: Exchange): Sum {
     const key = `${user ?? ''}\0${address}`
-    const sum = sums.get(key) ?? { user, address, nars: 0, bytes: 0, refused: 0 }
+    const known = sums.get(key)
+    if (known !== undefined) return known
+    if (sums.size >= maxSums) tell()
+    callOff ??= after(sumMs, tell)
+    const sum = { user, address, ray, nars: 0, bytes: 0, cut: 0, refused: 0, postponed: 0 }
     sums.set(key, sum)
     return sum
   }
 
   return {
-    observer: {
-      exchanged(exchange) {
-        metrics?.count(exchange)
-        const { route, status, bytes } = exchange
-        const isSentNar = isNar[route] === true && exchange.method === 'GET' && status < 300 && exchange.isComplete
-        if (isSentNar && bytes >= largeBytes) return log.info(fieldsOf(exchange), messageOf(exchange))
-        if (isSentNar) {
-          const sum = sumOf(exchange)
-          sum.nars++
-          sum.bytes += bytes
-        } else if (status === 401 || status === 429) sumOf(exchange).refused++
-        if (log.isLevelEnabled('debug')) log.debug(fieldsOf(exchange), messageOf(exchange))
-      },
+    tell,
+    /** Narinfos and the other small things are nobody's traffic. */
+    add(exchange: Exchange): void {
+      const { route, method, status, bytes, isComplete } = exchange
+      if (status === 401 || status === 429) sumOf(exchange).refused++
+      else if (status === 503) sumOf(exchange).postponed++
+      else if (isNar[route] === true && method === 'GET' && status < 300) {
+        const sum = sumOf(exchange)
+        if (isComplete) sum.nars++
+        else sum.cut++
+        sum.bytes += bytes
+      }
     },
-    [Symbol.dispose]: tellSums,
   }
 }
 
-function messageOf({ route, status, isComplete }: Exchange): string {
+function messageOf({ route, status, method, isComplete }: Exchange): string {
   if (status === 401) return 'Refused a login'
   if (!isComplete) return 'A reply was cut'
-  return isNar[route] === true && status < 400 ? 'Sent a NAR' : 'Answered'
+  return isNar[route] === true && status < 300 && method === 'GET' ? 'Sent a NAR' : 'Answered'
 }
 
 function fieldsOf({ route, method, target, status, user, address, ray, bytes, durationMs, isComplete }: Exchange): object {
   const mbPerSecond = isNar[route] === true && bytes > 0 ? { mbPerSecond: Number((bytes / 1000 / Math.max(durationMs, 0.001)).toPrecision(3)) } : {}
-  return { route, method, target, status, user, address, ray, bytes, ms: Math.round(durationMs), ...mbPerSecond, ...(isComplete ? {} : { isComplete }) }
+  return { route, method, target, status, user, address, ray, bytes, ms: Math.round(durationMs), ...mbPerSecond, isComplete }
 }

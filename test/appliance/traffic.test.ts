@@ -1,7 +1,7 @@
 import { describe, expect, test } from '@jest/globals'
 import { pino } from 'pino'
 
-import { createTraffic } from '../../appliance/traffic.ts'
+import { createTraffic, type RequestLog } from '../../appliance/traffic.ts'
 import type { Exchange } from '../../src/index.ts'
 
 const exchange: Exchange = {
@@ -17,18 +17,23 @@ const exchange: Exchange = {
   isComplete: true,
 }
 
-function openTraffic(level = 'debug') {
+function openTraffic(level = 'debug', requests?: RequestLog) {
   const lines: Record<string, unknown>[] = []
   const log = pino(
     { level, base: null, timestamp: false, formatters: { level: (label) => ({ level: label }) } },
     { write: (line) => lines.push(JSON.parse(line)) },
   )
   const timers: { ms: number; callback: () => void }[] = []
-  const traffic = createTraffic(log, undefined, (ms, callback) => {
-    const timer = { ms, callback }
-    timers.push(timer)
-    return () => void timers.splice(timers.indexOf(timer), 1)
-  })
+  const traffic = createTraffic(
+    log,
+    undefined,
+    (ms, callback) => {
+      const timer = { ms, callback }
+      timers.push(timer)
+      return () => void timers.splice(timers.indexOf(timer), 1)
+    },
+    requests,
+  )
   return { traffic, lines, timers, report: (change: Partial<Exchange> = {}) => traffic.observer.exchanged({ ...exchange, ...change }) }
 }
 
@@ -49,6 +54,7 @@ describe('createTraffic', () => {
         bytes: 5_000_000,
         ms: 50,
         mbPerSecond: 100,
+        isComplete: true,
         msg: 'Sent a NAR',
       },
     ])
@@ -57,7 +63,10 @@ describe('createTraffic', () => {
   test.each<[Partial<Exchange>, string, string]>([
     [{ route: 'narinfo' }, 'debug', 'Answered'],
     [{ status: 404 }, 'debug', 'Answered'],
-    [{ isComplete: false }, 'debug', 'A reply was cut'],
+    [{ isComplete: false }, 'info', 'A reply was cut'],
+    [{ isComplete: false, bytes: 1000 }, 'debug', 'A reply was cut'],
+    [{ status: 304, bytes: 0 }, 'debug', 'Answered'],
+    [{ status: 503, bytes: 20 }, 'debug', 'Answered'],
     [{ route: 'narinfo', status: 401 }, 'debug', 'Refused a login'],
     [{ bytes: 1000 }, 'debug', 'Sent a NAR'],
   ])('tells %j at level %s', (change, level, msg) => {
@@ -68,16 +77,17 @@ describe('createTraffic', () => {
 
   test('sums small NARs up by client, and tells the sums after a while', () => {
     const { report, lines, timers } = openTraffic('info')
-    report({ bytes: 1000 })
-    report({ bytes: 500, route: 'nar-compressed' })
+    report({ bytes: 1000, ray: '7c1-FRA' })
+    report({ bytes: 500, route: 'nar-compressed', ray: '7c2-FRA' })
     report({ bytes: 7, user: 'ana' })
     report({ bytes: 9, isComplete: false })
+    report({ bytes: 9, route: 'narinfo' })
     expect(lines).toEqual([])
     expect(timers).toHaveLength(1)
     timers[0]!.callback()
     expect(lines).toEqual([
-      { level: 'info', user: 'ben', address: '::1', nars: 2, bytes: 1500, msg: 'Sent small NARs' },
-      { level: 'info', user: 'ana', address: '::1', nars: 1, bytes: 7, msg: 'Sent small NARs' },
+      { level: 'info', user: 'ben', address: '::1', ray: '7c1-FRA', nars: 2, bytes: 1509, cut: 1, msg: 'Sent small NARs' },
+      { level: 'info', user: 'ana', address: '::1', nars: 1, bytes: 7, cut: 0, msg: 'Sent small NARs' },
     ])
     report({ bytes: 1 })
     expect(timers).toHaveLength(1)
@@ -89,6 +99,48 @@ describe('createTraffic', () => {
     report({ status: 429, user: undefined, route: 'other', target: '/hostile' })
     timers[0]!.callback()
     expect(lines).toEqual([{ level: 'info', address: '::1', refused: 2, msg: 'Refused logins' }])
+  })
+
+  test('sums up by client whom it could not serve in time', () => {
+    const { report, lines, timers } = openTraffic('info')
+    report({ status: 503, bytes: 20, ray: '7c1-FRA' })
+    report({ status: 503, bytes: 20, isComplete: false })
+    timers[0]!.callback()
+    expect(lines).toEqual([{ level: 'info', user: 'ben', address: '::1', ray: '7c1-FRA', postponed: 2, msg: 'Asked a client to come again later' }])
+  })
+
+  test.each<[Partial<Exchange>, string]>([
+    [{ route: 'narinfo', bytes: 700 }, 'Answered'],
+    [{ bytes: 1000 }, 'Sent a NAR'],
+    [{ status: 401, user: undefined, bytes: 13, route: 'other' }, 'Refused a login'],
+    [{ isComplete: false }, 'A reply was cut'],
+  ])('tells each request at level info when asked to: %j', (change, msg) => {
+    const { report, lines, timers } = openTraffic('info', 'each')
+    report({ ray: '7c1-FRA', ...change })
+    expect(lines).toHaveLength(1)
+    const { level, ray, address, method, target, status, bytes, ms, isComplete } = lines[0]!
+    const expected = { ...exchange, ...change }
+    expect({ level, ray, address, method, target, status, bytes, ms, isComplete, msg: lines[0]!.msg, user: lines[0]!.user }).toEqual({
+      level: 'info',
+      ray: '7c1-FRA',
+      address: '::1',
+      method: 'GET',
+      target: '/nar/x',
+      status: expected.status,
+      bytes: expected.bytes,
+      ms: 50,
+      isComplete: expected.isComplete,
+      msg,
+      user: expected.user,
+    })
+    expect(timers).toEqual([])
+  })
+
+  test('counts requests and bytes in all', () => {
+    const { traffic, report } = openTraffic()
+    report()
+    report({ route: 'narinfo', bytes: 700 })
+    expect(traffic.totals).toEqual({ requests: 2, bytes: 5_000_700 })
   })
 
   test('tells what is left when it ends', () => {
