@@ -29,6 +29,7 @@ type Readings = Readonly<Record<string, readonly [help: string, read: (stats: St
 
 const gauges: Readings = {
   burrow_transfers: ['NARs on their way', (stats) => stats.transfersUnderWay],
+  burrow_transfers_waiting: ['Requests for NARs that wait for a place', (stats) => stats.transfersWaiting],
   burrow_store_readable: ["0 when the store's database cannot be read", (stats) => (stats.store.database.access === 'none' ? 0 : 1)],
   burrow_store_withdrawn_paths: ['Paths out of service, since their files contradict their record', (stats) => stats.store.withdrawn.now],
   burrow_lease_roots: ['Temporary roots held at the Nix daemon', (stats) => stats.store.leases.roots],

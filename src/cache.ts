@@ -15,7 +15,7 @@ import type { Filters, IndexPage, Limits, Origin } from './http/origin.ts'
 import { Reply } from './http/reply.ts'
 import { keepReply } from './http/reply-of.ts'
 import { createPublicServer } from './http/server.ts'
-import { createTransfers } from './http/transfers.ts'
+import { createFairTurnstile } from './http/turn.ts'
 import type { User } from './http/user.ts'
 import { createVerifier } from './http/verifier.ts'
 import type { LarderStats } from './larder/larder.ts'
@@ -57,6 +57,8 @@ export interface CacheOptions extends Reloadable {
 
 export interface CacheStats {
   readonly transfersUnderWay: number
+  /** Requests for NARs that wait for a place. */
+  readonly transfersWaiting: number
   readonly failedLogins: number
   readonly larder: LarderStats | undefined
 }
@@ -94,7 +96,7 @@ export async function openCache(options: CacheOptions): Promise<Cache> {
   const catalogue = createCatalogue(store, larder, options.signing)
   const failedLogins = createFailedLogins(sleep)
   const verifier = createVerifier({ users: options.users, failedLogins, now: Date.now })
-  const transfers = createTransfers(limits.concurrentNars)
+  const transfers = createFairTurnstile(limits.concurrentNars, limits.waitingNars)
   const origin: Origin = { store, packer, larder, catalogue, transfers, filters: options.filters, limits, log, after }
   let reloadable: Reloadable = options
   let cacheHeaders = createCacheHeaders(options.users === undefined, options.edgeCache)
@@ -127,7 +129,7 @@ export async function openCache(options: CacheOptions): Promise<Cache> {
       cacheHeaders = createCacheHeaders(replacement.users === undefined, options.edgeCache)
     },
     get stats() {
-      return { transfersUnderWay: transfers.underWay, failedLogins: failedLogins.total, larder: larder?.stats }
+      return { transfersUnderWay: transfers.underWay, transfersWaiting: transfers.waiting, failedLogins: failedLogins.total, larder: larder?.stats }
     },
     [Symbol.asyncDispose]: () => resources.disposeAsync(),
   }

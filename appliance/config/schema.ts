@@ -124,13 +124,27 @@ const larder = z
 const limits = z
   .strictObject({
     connections: z.int().min(1).max(1_000_000).default(4096).describe('Connections of all clients together; more are closed as they come.'),
-    concurrentNars: z.int().min(1).max(100_000).default(1024).describe('NARs being sent at once; more are asked to come again (503 with Retry-After).'),
+    concurrentNars: z
+      .int()
+      .min(1)
+      .max(100_000)
+      .default(1024)
+      .describe('NARs being sent at once; no client gets more than three quarters of them. Further requests wait for their turn.'),
+    waitingNars: z
+      .int()
+      .min(0)
+      .max(100_000)
+      .default(1024)
+      .describe('Requests that wait for one of those places; more are asked to come again (503 with Retry-After).'),
+    queueSeconds: seconds(1, 60).default(20).describe('How long they wait before they are asked to come again; never longer than half of firstByteSeconds.'),
     headerBytes: z.int().min(4096).max(1_048_576).default(16_384).describe("Size of a request's header."),
     headersSeconds: seconds(1, 600).default(20).describe("Time for a request's header to arrive whole."),
     stallSeconds: seconds(5, 86_400).default(300).describe('A download of which the client takes nothing for so long is cut.'),
     firstByteSeconds: seconds(1, 90)
       .default(75)
-      .describe('How long a client that resumes a NAR waits for its compression before it is asked to come again (503). The edge gives up after 100 s.'),
+      .describe(
+        'How long a client waits for the first byte of a reply, a place included, before it is asked to come again (503). The edge gives up after 100 s.',
+      ),
   })
   .describe('Bounds on what clients can take.')
 

@@ -2,17 +2,27 @@
  * `/nar/…`: the NARs our narinfos name, uncompressed by seeking in the store, compressed from the larder; whole or in ranges.
  */
 import type { ChunkReader } from '../chunks.ts'
-import { Fault } from '../faults.ts'
+import type { ByteRange } from '../nar/packer.ts'
 import type { PathInfo } from '../nix/path-info.ts'
 import { pumpChunks } from './chunk-pump.ts'
 import { mayHonourRange, statusByConditions } from './conditions.ts'
 import { answerPackingError, type Origin } from './origin.ts'
 import { parseRange } from './range.ts'
 import type { Reply } from './reply.ts'
-import { etagOf, representationOf } from './representation.ts'
+import { etagOf, type Representation, representationOf } from './representation.ts'
 import type { NarTarget } from './target.ts'
+import { takeTurn, withinPatience } from './turn.ts'
+import type { Turnstile } from './turnstile.ts'
 
-/** Never rejects: every fault becomes a reply. */
+/** A NAR in a form, as a route asks for it. Each part is asked for anew when time has passed. */
+export interface Wanted {
+  /** @throws {Fault} store-unavailable */
+  find(): PathInfo | undefined
+  formOf(info: PathInfo): Representation
+  /** Where a transfer takes its turn. */
+  readonly turnstile: Turnstile
+}
+
 export async function serveNar(origin: Origin, reply: Reply, target: NarTarget): Promise<void> {
   if (reply.route === 'other') reply.route = target.recipe === undefined ? 'nar' : 'nar-compressed'
   const info = findNar(origin, target)
@@ -22,48 +32,69 @@ export async function serveNar(origin: Origin, reply: Reply, target: NarTarget):
   if (small !== undefined && isPlainGet(reply)) {
     return reply.sendPrepared(small, 'immutable', () => commonHeaders(etagOf(target), true), small)
   }
-  const leave = origin.transfers.enter()
-  if (leave === undefined) return reply.postpone(5)
+  const wanted = { find: () => findNar(origin, target), formOf: (of: PathInfo) => representationOf(origin, target, of), turnstile: origin.transfers }
+  await serveForm(origin, reply, wanted, info)
+}
+
+/** What needs no bytes of the NAR needs no place either. Rejects only where the store cannot be asked. */
+export async function serveForm(origin: Origin, reply: Reply, wanted: Wanted, info: PathInfo): Promise<void> {
+  const { headers } = reply.request
+  const form = wanted.formOf(info)
+  const conditional = statusByConditions(headers, form.etag)
+  if (conditional !== undefined) return answerCondition(reply, conditional, form.etag)
+  if (reply.isHead) return answerHead(reply, commonHeaders(form.etag, form.isResumable), form.size)
+  if (form.size !== undefined && rangeOf(reply, form, form.size) === 'unsatisfiable') return refuseRange(reply, form.size)
+
+  await takeTurn(origin, reply, wanted.turnstile, () => send(origin, reply, wanted))
+}
+
+/** In its turn, for which it may have waited: the path may be gone, and the size known. Every fault becomes a reply. */
+async function send(origin: Origin, reply: Reply, wanted: Wanted): Promise<void> {
+  const info = wanted.find()
+  if (info === undefined) return reply.refuse(404)
   try {
-    await serve(origin, reply, target, info)
+    const form = wanted.formOf(info)
+    const size = form.size ?? (mayRange(reply, form) ? await withinPatience(origin, reply, form.settle()) : undefined)
+    const range = size === undefined ? undefined : rangeOf(reply, form, size)
+    if (range === 'unsatisfiable') return refuseRange(reply, size!)
+
+    const letGo = await origin.store.leases.hold(info.storePath)
+    try {
+      // Between the look-up and the lease the path may have been collected.
+      if (wanted.find() === undefined) return reply.refuse(404)
+      await sendForm(origin, reply, form, range, size)
+    } finally {
+      letGo()
+    }
   } catch (error) {
     answerPackingError(origin, reply, info, error)
-  } finally {
-    leave()
   }
 }
 
-async function serve(origin: Origin, reply: Reply, target: NarTarget, info: PathInfo): Promise<void> {
-  const { headers } = reply.request
-  const form = representationOf(origin, target, info)
-  const conditional = statusByConditions(headers, form.etag)
-  if (conditional !== undefined) return answerCondition(reply, conditional, form.etag)
+async function sendForm(origin: Origin, reply: Reply, form: Representation, range: ByteRange | undefined, size: number | undefined): Promise<void> {
+  const opened = await form.open(range)
+  // The first chunk comes before the header: what is wrong from the start gets an honest status.
+  const first = await firstChunk(origin, reply, opened.chunks)
+  const length = range === undefined ? opened.size : range.end - range.start
+  reply.begin(range === undefined ? 200 : 206, 'immutable', [
+    ...commonHeaders(form.etag, form.isResumable),
+    ...(length === undefined ? [] : ['Content-Length', String(length)]),
+    ...(range === undefined ? [] : ['Content-Range', `bytes ${range.start}-${range.end - 1}/${size}`]),
+  ])
+  await pumpChunks(reply, opened.chunks, first)
+}
 
-  // A range is defined for GET alone (RFC 9110, section 14.2).
-  const wantsRange = headers.range !== undefined && !reply.isHead && form.isResumable && mayHonourRange(headers, form.etag)
-  const size = form.size ?? (wantsRange ? await withinPatience(origin, form.settle()) : undefined)
-  const range = wantsRange && size !== undefined ? parseRange(headers.range, size) : undefined
-  if (range === 'unsatisfiable') return reply.refuse(416, ['Content-Range', `bytes */${size}`, 'Accept-Ranges', 'bytes'])
-  const common = commonHeaders(form.etag, form.isResumable)
-  if (reply.isHead) return answerHead(reply, common, size)
+/** A range is defined for GET alone (RFC 9110, section 14.2). */
+function mayRange({ isHead, request: { headers } }: Reply, { isResumable, etag }: Representation): boolean {
+  return headers.range !== undefined && !isHead && isResumable && mayHonourRange(headers, etag)
+}
 
-  const letGo = await origin.store.leases.hold(info.storePath)
-  try {
-    // Between the look-up and the lease the path may have been collected.
-    if (findNar(origin, target) === undefined) return reply.refuse(404)
-    const opened = await form.open(range)
-    // The first chunk comes before the header: what is wrong from the start gets an honest status.
-    const first = await firstChunk(origin, opened.chunks)
-    const length = range === undefined ? opened.size : range.end - range.start
-    reply.begin(range === undefined ? 200 : 206, 'immutable', [
-      ...common,
-      ...(length === undefined ? [] : ['Content-Length', String(length)]),
-      ...(range === undefined ? [] : ['Content-Range', `bytes ${range.start}-${range.end - 1}/${size}`]),
-    ])
-    await pumpChunks(reply, opened.chunks, first)
-  } finally {
-    letGo()
-  }
+function rangeOf(reply: Reply, form: Representation, size: number): ReturnType<typeof parseRange> {
+  return mayRange(reply, form) ? parseRange(reply.request.headers.range, size) : undefined
+}
+
+function refuseRange(reply: Reply, size: number): void {
+  reply.refuse(416, ['Content-Range', `bytes */${size}`, 'Accept-Ranges', 'bytes'])
 }
 
 /** A NAR request is answered only for the NAR it names: the path may have been rebuilt with other contents since. */
@@ -91,23 +122,11 @@ function answerHead(reply: Reply, common: string[], size: number | undefined): v
   reply.response.end()
 }
 
-async function firstChunk(origin: Origin, chunks: ChunkReader): ReturnType<ChunkReader['next']> {
+async function firstChunk(origin: Origin, reply: Reply, chunks: ChunkReader): ReturnType<ChunkReader['next']> {
   try {
-    return await withinPatience(origin, chunks.next())
+    return await withinPatience(origin, reply, chunks.next())
   } catch (error) {
     chunks.close()
     throw error
-  }
-}
-
-/** A reply must have begun well before the edge's limit of 100 s; the client comes again and finds more done. */
-async function withinPatience<T>(origin: Origin, work: Promise<T>): Promise<T> {
-  work.catch(() => {})
-  const { promise: expired, reject } = Promise.withResolvers<never>()
-  const stop = origin.after(origin.limits.firstByteSeconds * 1000, () => reject(new Fault('busy', 'The NAR takes longer to begin than a client may wait')))
-  try {
-    return await Promise.race([work, expired])
-  } finally {
-    stop()
   }
 }

@@ -19,13 +19,13 @@ export type RouteName =
 export interface Exchange {
   readonly route: RouteName
   readonly method: string
-  /** The request target as sent, cut to 512 characters: hostile text. */
+  /** The path as sent, printable and cut to 512 characters; of a query, which may hold secrets, only that there was one. Hostile text. */
   readonly target: string
   readonly status: number
   /** The verified user's name; undefined on a public cache and for refused requests. */
   readonly user: string | undefined
   readonly address: string
-  /** `CF-Ray` as the edge sent it, cut to 64 characters: hostile text. */
+  /** `CF-Ray`, when it came through the connector and looks like one. */
   readonly ray: string | undefined
   /** Body bytes handed to the socket. */
   readonly bytes: number

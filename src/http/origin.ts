@@ -12,7 +12,7 @@ import { hashPartOf } from '../nix/store-path.ts'
 import type { Store } from '../store/store.ts'
 import type { Catalogue } from './catalogue.ts'
 import type { Reply } from './reply.ts'
-import type { Transfers } from './transfers.ts'
+import type { Turnstile } from './turnstile.ts'
 
 export interface Limits {
   /** Connections to the public listener. */
@@ -23,8 +23,12 @@ export interface Limits {
   readonly headersSeconds: number
   /** A transfer which makes no progress for so long is cut. */
   readonly stallSeconds: number
-  /** NARs on their way at once. */
+  /** NARs on their way at once; no client gets more than three quarters. */
   readonly concurrentNars: number
+  /** Requests that wait for one of those places. */
+  readonly waitingNars: number
+  /** They wait no longer than this, nor than half of `firstByteSeconds`. */
+  readonly queueSeconds: number
   /** A reply that needs longer than this to begin is postponed; the edge gives up after 100. */
   readonly firstByteSeconds: number
 }
@@ -35,6 +39,8 @@ export const defaultLimits: Limits = {
   headersSeconds: 20,
   stallSeconds: 300,
   concurrentNars: 1024,
+  waitingNars: 1024,
+  queueSeconds: 20,
   firstByteSeconds: 75,
 }
 
@@ -53,7 +59,8 @@ export interface Origin {
   /** Undefined where NARs are served uncompressed. */
   readonly larder: Larder | undefined
   readonly catalogue: Catalogue
-  readonly transfers: Transfers
+  /** The places of NARs on their way. */
+  readonly transfers: Turnstile
   readonly filters: Filters
   readonly limits: Limits
   readonly log: Log
@@ -97,12 +104,12 @@ const statusByFault: Readonly<Record<FaultCode, 404 | 503>> = {
 /** Answers a fault or a bug; after headers were sent the transfer is broken. The reply says nothing of the cause, the log everything. */
 export function answerError(log: Log, reply: Reply, error: unknown): void {
   if (!(error instanceof Fault)) {
-    log.error({ err: error, route: reply.route, target: reply.request.url }, 'Answered 500: this is a bug in Burrow')
+    log.error({ err: error, route: reply.route, target: reply.target }, 'Answered 500: this is a bug in Burrow')
     return reply.refuse(500)
   }
   const status = statusByFault[error.code]
   // A client that went away is its own business; the store adapter reports its illness once, not with every request.
-  log.debug({ err: error, code: error.code, route: reply.route, target: reply.request.url }, 'Could not answer a request')
+  log.debug({ err: error, code: error.code, route: reply.route, target: reply.target }, 'Could not answer a request')
   if (status === 404) reply.refuse(404)
   else reply.postpone(error.code === 'busy' ? 5 : 15)
 }

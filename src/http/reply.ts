@@ -5,7 +5,7 @@
 import { type IncomingMessage, type ServerResponse, STATUS_CODES } from 'node:http'
 
 import type { CacheHeaders, Kind, RawHeaders } from './cache-headers.ts'
-import { clientAddressOf } from './client-address.ts'
+import { clientAddressOf, rayOf } from './client-address.ts'
 import type { Exchange, Observer, RouteName } from './observer.ts'
 import { endWithPrepared, prepareReply } from './prepared-reply.ts'
 import type { Identity } from './user.ts'
@@ -39,7 +39,7 @@ export class Reply implements Exchange {
   }
 
   get target(): string {
-    return (this.request.url ?? '').slice(0, 512)
+    return loggableTarget(this.request.url ?? '')
   }
 
   get status(): number {
@@ -55,12 +55,16 @@ export class Reply implements Exchange {
   }
 
   get ray(): string | undefined {
-    const ray = this.request.headers['cf-ray']
-    return typeof ray === 'string' ? ray.slice(0, 64) : undefined
+    return rayOf(this.request)
   }
 
   get durationMs(): number {
     return this.#endedMs - this.#startedMs
+  }
+
+  /** Since the request's header was read. */
+  get elapsedMs(): number {
+    return performance.now() - this.#startedMs
   }
 
   get isHead(): boolean {
@@ -127,6 +131,15 @@ export class Reply implements Exchange {
     this.isComplete = isComplete
     this.#observer.exchanged(this)
   }
+}
+
+const maxTargetLength = 512
+
+/** Secrets come in queries (`?token=`) and before hosts (`http://user:password@`): neither means anything here, but for `?json`. What is left is printable. */
+function loggableTarget(url: string): string {
+  const [path = '', query] = url.replace(/^[a-z][a-z0-9+.-]*:\/\/[^/?#]*/i, '').split(/[?#](.*)/s, 2)
+  const shown = query === undefined ? path : `${path}?${query === 'json' ? 'json' : '…'}`
+  return shown.slice(0, maxTargetLength).replace(/[^\x21-\x7e…]/g, encodeURIComponent)
 }
 
 function isPlainGet({ method, httpVersionMinor }: IncomingMessage): boolean {

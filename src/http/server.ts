@@ -28,6 +28,8 @@ export function createPublicServer(limits: Limits, handle: (request: IncomingMes
   server.maxConnections = limits.connections
   server.timeout = limits.stallSeconds * 1000
   server.on('clientError', refuseMalformed)
+  // Node remembers the peer's address once it was asked for, and can no longer find it out when the connection is closed.
+  server.on('connection', (socket: Socket) => void socket.remoteAddress)
   // Whatever a request expects, it is answered as any other: Node's own 417 would ask for no credentials.
   server.on('checkExpectation', handle)
   // A tunnel through the origin is never meant.

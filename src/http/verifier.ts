@@ -9,7 +9,7 @@ import sodium from 'sodium-native'
 import { networkOf } from './client-address.ts'
 import { parseBasicAuthorization } from './credentials.ts'
 import type { FailedLogins } from './failed-logins.ts'
-import { createTurnstile } from './turnstile.ts'
+import { createTurnstile, inTurn } from './turnstile.ts'
 import { anyone, type Identity, type User } from './user.ts'
 
 export type Verdict =
@@ -37,6 +37,8 @@ export interface VerifierOptions {
 const maxRemembered = 4096
 /** argon2id verifications at once: each takes tens of MiB and a core. */
 const maxArgon2 = 2
+/** Further ones wait, networks in turn; more than this are not decided in a time that a client waits. */
+const maxWaitingArgon2 = 512
 
 interface Remembered {
   readonly identity: Identity
@@ -45,16 +47,20 @@ interface Remembered {
 
 export function createVerifier({ users: initialUsers, failedLogins, now }: VerifierOptions): Verifier {
   const digestOf = createKeyedHash()
-  const argon2 = createTurnstile(maxArgon2)
+  const argon2 = createTurnstile({ places: maxArgon2, maxWaiting: maxWaitingArgon2, share: 3 })
   let users = toMap(initialUsers)
   let decoy = decoyFor(initialUsers)
   const remembered = new Map<string, Remembered>()
 
-  /** Whoever is asked for, a hash is computed if anybody has one: otherwise the time would tell which names exist, and how they are stored. */
-  async function matches(user: User | undefined, password: string, network: string): Promise<boolean> {
+  /**
+   * Whoever is asked for, a hash is computed if anybody has one: otherwise the time would tell which names exist, and how they are stored.
+   * Undefined when too many wait for theirs.
+   */
+  async function matches(user: User | undefined, password: string, network: string): Promise<boolean | undefined> {
     const isPlainMatch = user?.secret.kind === 'plain' && sameText(digestOf, user.secret.password, password)
     const hash = user?.secret.kind === 'argon2id' ? user.secret.hash : decoy
-    const isHashMatch = hash !== undefined && (await argon2(network, () => verifyArgon2id(hash, password)))
+    const isHashMatch = hash !== undefined && (await inTurn(argon2, network, () => verifyArgon2id(hash, password)))
+    if (isHashMatch === undefined) return undefined
     return user?.secret.kind === 'argon2id' ? isHashMatch : isPlainMatch
   }
 
@@ -86,6 +92,7 @@ export function createVerifier({ users: initialUsers, failedLogins, now }: Verif
       try {
         const user = users?.get(credentials.name)
         const isRight = await matches(user, credentials.password, networkOf(address))
+        if (isRight === undefined) return slowDown
         // Users may have been replaced meanwhile.
         if (isRight && user !== undefined && users?.get(user.name) === user && !isExpired(user, now())) {
           return { kind: 'known', identity: remember(authorization!, user) }

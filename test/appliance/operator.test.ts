@@ -21,6 +21,7 @@ beforeAll(async () => {
   metrics = createMetrics('1.2.3')
   metrics.watch(() => ({
     transfersUnderWay: 7,
+    transfersWaiting: 2,
     failedLogins: 1,
     larder: undefined,
     store: {

@@ -2,6 +2,7 @@
 import type { Router } from 'express'
 
 import type { Particulars } from '../app.ts'
+import { publicOriginOf } from '../client-address.ts'
 import type { IndexPage, Origin } from '../origin.ts'
 import { replyOf } from '../reply-of.ts'
 import { createRouter } from '../router.ts'
@@ -22,12 +23,14 @@ export function indexRoute({ store }: Origin, particulars: () => Particulars): R
     reply.route = 'index'
     const { indexPage, publicKeys } = particulars()
     if (indexPage === false) return reply.refuse(404)
-    const page = indexPage ?? builtInPage(store.storeDir, publicKeys)
+    const page = indexPage ?? builtInPage(store.storeDir, publicKeys, publicOriginOf(request))
     reply.send(200, 'found', ['Content-Type', page.contentType, ...pageHeaders], page.body)
   })
 }
 
-function builtInPage(storeDir: string, publicKeys: readonly string[]): IndexPage {
+const unknownOrigin = { url: 'https://this.address', hostname: 'this.address' }
+
+function builtInPage(storeDir: string, publicKeys: readonly string[], here = unknownOrigin): IndexPage {
   const keys = publicKeys.length === 0 ? '<p>This cache signs nothing itself.</p>' : `<pre>trusted-public-keys = ${escapeHtml(publicKeys.join(' '))}</pre>`
   const body = `<!doctype html>
 <html lang="en">
@@ -40,11 +43,11 @@ function builtInPage(storeDir: string, publicKeys: readonly string[]): IndexPage
   @media (prefers-color-scheme: dark) { body { color: #ddd; background: #191919 } pre { background: #262626 } }
 </style>
 <h1>Nix binary cache</h1>
-<p>This is a binary cache for <code>${escapeHtml(storeDir)}</code>, served by Burrow. Put these lines into <code>nix.conf</code>, with this page's own address:</p>
-<pre>extra-substituters = https://this.address</pre>
+<p>This is a binary cache for <code>${escapeHtml(storeDir)}</code>, served by Burrow. Put these lines into <code>nix.conf</code>:</p>
+<pre>extra-substituters = ${escapeHtml(here.url)}</pre>
 ${keys}
 <p>and your name and password into the netrc file which Nix reads (<code>/etc/nix/netrc</code>):</p>
-<pre>machine this.address login NAME password PASSWORD</pre>
+<pre>machine ${escapeHtml(here.hostname)} login NAME password PASSWORD</pre>
 </html>
 `
   return { contentType: 'text/html; charset=utf-8', body }

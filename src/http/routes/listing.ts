@@ -3,28 +3,45 @@ import type { Router } from 'express'
 
 import { parseHashPart } from '../../nix/store-path.ts'
 import { answerPackingError, type Origin } from '../origin.ts'
+import type { Reply } from '../reply.ts'
 import { replyOf } from '../reply-of.ts'
 import { createRouter } from '../router.ts'
+import { createFairTurnstile, takeTurn, withinPatience } from '../turn.ts'
+
+/** Each lies in memory whole, tens of megabytes for the largest paths. */
+const maxListings = 8
+const maxWaiting = 512
 
 export function listingRoute(origin: Origin): Router {
-  const { store, packer } = origin
+  const turnstile = createFairTurnstile(maxListings, maxWaiting)
   return createRouter().get('/:file', async (request, _response, next) => {
     const hashPart = parseHashPart(/^(.+)\.ls$/.exec(request.params.file)?.[1] ?? '')
     if (hashPart === undefined) return next()
     const reply = replyOf(request)
     reply.route = 'listing'
-    const info = store.findPathInfo(hashPart)
-    if (info === undefined) return reply.refuse(404)
-    const letGo = await store.leases.hold(info.storePath)
-    try {
-      // Between the look-up and the lease the path may have been collected.
-      if (store.findPathInfo(hashPart) === undefined) return reply.refuse(404)
-      const listing = await packer.listJson(store.realPathOf(info.storePath))
-      reply.send(200, 'found', ['Content-Type', 'application/json'], listing)
-    } catch (error) {
-      answerPackingError(origin, reply, info, error)
-    } finally {
-      letGo()
-    }
+    if (origin.store.findPathInfo(hashPart) === undefined) return reply.refuse(404)
+    await takeTurn(origin, reply, turnstile, () => sendListing(origin, reply, hashPart))
   })
+}
+
+async function sendListing(origin: Origin, reply: Reply, hashPart: string): Promise<void> {
+  const { store, packer } = origin
+  const info = store.findPathInfo(hashPart)
+  if (info === undefined) return reply.refuse(404)
+  const letGo = await store.leases.hold(info.storePath)
+  try {
+    // Between the look-up and the lease the path may have been collected.
+    if (store.findPathInfo(hashPart) === undefined) return reply.refuse(404)
+    const listing = packer.listJson(store.realPathOf(info.storePath))
+    try {
+      reply.send(200, 'found', ['Content-Type', 'application/json'], await withinPatience(origin, reply, listing))
+    } finally {
+      // A client that was told to come again leaves the work behind, and its place is taken until that is done.
+      await listing.catch(() => {})
+    }
+  } catch (error) {
+    answerPackingError(origin, reply, info, error)
+  } finally {
+    letGo()
+  }
 }

@@ -1,36 +1,80 @@
 /** `/log/<drv>`: the build log of a derivation, in plain text. */
-import { once } from 'node:events'
-import { pipeline } from 'node:stream/promises'
+import type { Readable } from 'node:stream'
 
 import type { Router } from 'express'
 
-import type { Origin } from '../origin.ts'
+import type { ChunkReader } from '../../chunks.ts'
+import { Fault } from '../../faults.ts'
+import { pumpChunks } from '../chunk-pump.ts'
+import { answerError, type Origin } from '../origin.ts'
+import type { Reply } from '../reply.ts'
 import { replyOf } from '../reply-of.ts'
 import { createRouter } from '../router.ts'
+import { streamReader } from '../stream-reader.ts'
+import { createFairTurnstile, takeTurn, withinPatience } from '../turn.ts'
 
-export function logRoute({ store, log }: Origin): Router {
+/** As many as the store decodes at once. */
+const maxLogs = 8
+const maxWaiting = 512
+/** So much is read before the header is sent: most logs are known to their end then, and get their length. */
+const smallBytes = 64 * 1024
+
+const headers = ['Content-Type', 'text/plain; charset=utf-8', 'X-Content-Type-Options', 'nosniff']
+
+export function logRoute(origin: Origin): Router {
+  const turnstile = createFairTurnstile(maxLogs, maxWaiting)
   return createRouter().get('/log/:drv', async (request) => {
     const reply = replyOf(request)
     reply.route = 'log'
-    const text = await store.openLog(request.params.drv)
-    if (text === undefined) return reply.refuse(404)
-    try {
-      // Opening may find the file gone, and decoding may find it damaged from the start: say so while a status can still be chosen.
-      if (!text.readableEnded) await once(text, 'readable')
-      reply.begin(200, 'found', ['Content-Type', 'text/plain; charset=utf-8', 'X-Content-Type-Options', 'nosniff'])
-      if (reply.isHead) {
-        text.destroy()
-        reply.response.end()
-        return
+    const { drv } = request.params
+    await takeTurn(origin, reply, turnstile, async () => {
+      try {
+        const text = await openLog(origin, reply, drv)
+        if (text === undefined) reply.refuse(404)
+        else await sendLog(origin, reply, streamReader(text))
+      } catch (error) {
+        if (error instanceof Fault) return answerError(origin.log, reply, error)
+        // Found gone or damaged: there is no such log.
+        origin.log.debug({ err: error, drv }, 'Could not send a build log to its end')
+        reply.refuse(404)
       }
-      text.on('data', (chunk: Buffer) => {
-        reply.bytes += chunk.length
-      })
-      await pipeline(text, reply.response)
-    } catch (error) {
-      text.destroy()
-      log.debug({ err: error, drv: request.params.drv }, 'Could not send a build log to its end')
-      reply.refuse(404)
-    }
+    })
   })
+}
+
+async function openLog(origin: Origin, reply: Reply, drv: string): Promise<Readable | undefined> {
+  const opening = origin.store.openLog(drv)
+  try {
+    return await withinPatience(origin, reply, opening)
+  } catch (error) {
+    opening.then(
+      (text) => text?.destroy(),
+      () => {},
+    )
+    throw error
+  }
+}
+
+async function sendLog(origin: Origin, reply: Reply, chunks: ChunkReader): Promise<void> {
+  try {
+    const { bytes, isWhole } = await withinPatience(origin, reply, readBeginning(chunks))
+    if (isWhole) return reply.send(200, 'found', headers, bytes)
+    reply.begin(200, 'found', headers)
+    if (reply.isHead) reply.response.end()
+    else await pumpChunks(reply, chunks, { bytes, release() {} })
+  } finally {
+    chunks.close()
+  }
+}
+
+async function readBeginning(chunks: ChunkReader): Promise<{ readonly bytes: Uint8Array; readonly isWhole: boolean }> {
+  const pieces: Uint8Array[] = []
+  for (let length = 0; length <= smallBytes; ) {
+    const chunk = await chunks.next()
+    if (chunk === undefined) return { bytes: Buffer.concat(pieces), isWhole: true }
+    pieces.push(Buffer.from(chunk.bytes))
+    chunk.release()
+    length += chunk.bytes.byteLength
+  }
+  return { bytes: Buffer.concat(pieces), isWhole: false }
 }
