@@ -1,0 +1,105 @@
+# A whole machine that serves its Nix store through a tunnel: rented or at home, behind NAT or not. Nothing listens to the world but SSH.
+#
+#   1. Copy this folder to /etc/nixos (or use it from a flake), change what is marked CHANGE, put the secrets in place:
+#        install -d -m 0700 /var/keys
+#        burrow keygen cache.example.org-1 > /var/keys/signing-key        (also prints the public key)
+#        burrow tunnel setup --hostname cache.example.org                 (writes the token; or paste one into /var/keys/tunnel-token)
+#        echo 'BEN_PASSWORD=…' > /var/keys/burrow.env
+#   2. nixos-rebuild switch
+#   3. burrow doctor
+{
+  lib,
+  pkgs,
+  modulesPath,
+  ...
+}:
+{
+  imports =
+    [ ../module.nix ]
+    # A provider's or the installer's hardware file, where there is one.
+    ++ lib.optional (builtins.pathExists ./hardware-configuration.nix) ./hardware-configuration.nix
+    ++ lib.optional (builtins.pathExists /etc/nixos/hardware-configuration.nix) /etc/nixos/hardware-configuration.nix
+    # Hosts that announce themselves by cloud-init bring what they need in the image.
+    ++ lib.optional (builtins.pathExists ./networking.nix) ./networking.nix
+    ++ [ "${toString modulesPath}/profiles/headless.nix" "${toString modulesPath}/profiles/minimal.nix" ];
+
+  networking.hostName = "burrow"; # CHANGE
+
+  # --- the cache ---
+  services.burrow = {
+    enable = true;
+    credentials.signing-key = "/var/keys/signing-key";
+    environmentFile = "/var/keys/burrow.env";
+    settings = {
+      signing.keyFiles = [ "$CREDENTIALS_DIRECTORY/signing-key" ];
+      larder.maxBytes = "50 GiB";
+      # Passwords come from the environment file: BEN_PASSWORD=…
+      users = [
+        {
+          name = "ben";
+          password = "$BEN_PASSWORD";
+        }
+      ];
+    };
+    tunnel = {
+      mode = "token";
+      tokenFile = "/var/keys/tunnel-token";
+      hostname = "cache.example.org"; # CHANGE
+    };
+  };
+
+  # --- the way in for its keeper ---
+  services.openssh = {
+    enable = true;
+    settings = {
+      PasswordAuthentication = false;
+      KbdInteractiveAuthentication = false;
+      PermitRootLogin = "prohibit-password";
+    };
+  };
+  users.users.root.openssh.authorizedKeys.keys = [ ]; # CHANGE: "ssh-ed25519 …"
+  # To close this port too, give the tunnel a second public hostname, ssh.example.org -> ssh://127.0.0.1:22, connect by
+  #   ssh -o ProxyCommand="cloudflared access ssh --hostname ssh.example.org" root@ssh.example.org
+  # and when that works set services.openssh.openFirewall = false.
+  networking.firewall = {
+    enable = true;
+    allowedTCPPorts = [ ];
+    allowedUDPPorts = [ ];
+  };
+
+  # --- a clock that TLS and expiring users can rely on: all of these smear leap seconds in the same way, so they can be mixed ---
+  services.timesyncd.enable = false;
+  services.chrony = {
+    enable = true;
+    servers = [
+      "time1.google.com"
+      "time2.google.com"
+      "time3.google.com"
+      "time4.google.com"
+    ];
+  };
+
+  # --- long fat pipes: BBR keeps a lossy uplink full ---
+  boot.kernelModules = [ "tcp_bbr" ];
+  boot.kernel.sysctl = {
+    "net.ipv4.tcp_congestion_control" = "bbr";
+    "net.core.default_qdisc" = "fq";
+    # Recommended for cloudflared over QUIC; harmless otherwise.
+    "net.core.rmem_max" = 7500000;
+    "net.core.wmem_max" = 7500000;
+  };
+
+  # --- a store that does not fill the disk ---
+  nix.gc = {
+    automatic = true;
+    dates = "weekly";
+    options = "--delete-older-than 60d";
+  };
+  nix.settings = {
+    min-free = 5 * 1024 * 1024 * 1024;
+    max-free = 20 * 1024 * 1024 * 1024;
+  };
+
+  environment.systemPackages = [ pkgs.cloudflared ];
+  system.stateVersion = "25.05";
+}

@@ -1,0 +1,384 @@
+# services.burrow: a private Nix binary cache at the end of a tunnel.
+#
+#   services.burrow = {
+#     enable = true;
+#     settings.signing.keyFiles = [ "$CREDENTIALS_DIRECTORY/signing-key" ];
+#     credentials.signing-key = "/var/keys/cache.example.org-1.secret";
+#     users.ben.passwordHash = "$argon2id$…";
+#     tunnel = { mode = "token"; tokenFile = "/var/keys/tunnel-token"; hostname = "cache.example.org"; };
+#   };
+#
+# The unit itself, with all of its hardening, is the package's (appliance/systemd/burrow.service); this module adds what depends on the configuration.
+# There is no `openFirewall`: Burrow listens on loopback only, and the tunnel's connector dials out.
+{
+  config,
+  lib,
+  pkgs,
+  ...
+}:
+let
+  inherit (lib) mkOption types;
+  cfg = config.services.burrow;
+  json = pkgs.formats.json { };
+
+  # What a credential becomes for the program: the service manager puts a copy there that only the service can read.
+  credential = name: "$CREDENTIALS_DIRECTORY/${name}";
+  inStore = path: lib.hasPrefix "${builtins.storeDir}/" (toString path);
+  isGiven = value: value != null;
+
+  userModule =
+    { name, ... }:
+    {
+      options = {
+        passwordHash = mkOption {
+          type = types.nullOr types.str;
+          default = null;
+          example = "$argon2id$v=19$m=65536,t=2,p=1$…";
+          description = "An argon2id hash of the password, as `burrow hash-password` prints it. It may lie in the Nix store.";
+        };
+        passwordFile = mkOption {
+          type = types.nullOr types.str;
+          default = null;
+          example = "/var/keys/burrow-${name}";
+          description = "A file outside the Nix store that holds the password; root alone needs to be able to read it.";
+        };
+        access = mkOption {
+          type = types.listOf (
+            types.enum [
+              "pull"
+              "push"
+              "admin"
+            ]
+          );
+          default = [ "pull" ];
+          description = "What the user may do.";
+        };
+        expires = mkOption {
+          type = types.nullOr types.str;
+          default = null;
+          example = "2027-01-31T00:00:00Z";
+          description = "From this instant on the user is unknown.";
+        };
+      };
+    };
+
+  userCredential = name: "password-${name}";
+  toUser =
+    name: user:
+    {
+      inherit name;
+      inherit (user) access;
+    }
+    // lib.optionalAttrs (isGiven user.passwordHash) { inherit (user) passwordHash; }
+    // lib.optionalAttrs (isGiven user.passwordFile) { passwordFile = credential (userCredential name); }
+    // lib.optionalAttrs (isGiven user.expires) { inherit (user) expires; };
+
+  toTunnel =
+    tunnel:
+    lib.filterAttrs (_: isGiven) {
+      inherit (tunnel)
+        mode
+        hostname
+        protocol
+        region
+        edgeIpVersion
+        gracePeriod
+        logLevel
+        haConnections
+        ;
+      extraArgs = if tunnel.extraArgs == [ ] then null else tunnel.extraArgs;
+      tokenFile = if isGiven tunnel.tokenFile then credential "tunnel-token" else null;
+      credentialsFile = if isGiven tunnel.credentialsFile then credential "tunnel-credentials" else null;
+      binary = if tunnel.mode == "off" then null else "${tunnel.package}/bin/cloudflared";
+    };
+
+  # The settings with what the other options say; null is the same as absent.
+  dropNulls = value: if lib.isAttrs value then lib.mapAttrs (_: dropNulls) (lib.filterAttrs (_: isGiven) value) else value;
+  settings = dropNulls (
+    cfg.settings
+    // lib.optionalAttrs (cfg.users != { }) { users = (cfg.settings.users or [ ]) ++ lib.mapAttrsToList toUser cfg.users; }
+    // lib.optionalAttrs (cfg.tunnel.mode != "off") { tunnel = toTunnel cfg.tunnel; }
+  );
+
+  # A mistake fails the build and not the start: checked as far as it can be without the secrets.
+  configFile =
+    pkgs.runCommand "burrow.json"
+      {
+        unchecked = json.generate "burrow-unchecked.json" settings;
+        nativeBuildInputs = [ cfg.package ];
+      }
+      ''
+        burrow --config "$unchecked" check-config --no-env
+        cp "$unchecked" "$out"
+      '';
+
+  credentials =
+    cfg.credentials
+    // lib.mapAttrs' (name: user: lib.nameValuePair (userCredential name) user.passwordFile) (
+      lib.filterAttrs (_: user: isGiven user.passwordFile) cfg.users
+    )
+    // lib.optionalAttrs (isGiven cfg.tunnel.tokenFile) { tunnel-token = cfg.tunnel.tokenFile; }
+    // lib.optionalAttrs (isGiven cfg.tunnel.credentialsFile) { tunnel-credentials = cfg.tunnel.credentialsFile; };
+
+  isPublic = cfg.settings.public or false;
+  literalUsers = lib.filter (
+    user:
+    let
+      text = if lib.isString user then user else user.password or "";
+    in
+    text != "" && !(lib.hasInfix "$" text)
+  ) (cfg.settings.users or [ ]);
+in
+{
+  options.services.burrow = {
+    enable = lib.mkEnableOption "Burrow, a private Nix binary cache at the end of a tunnel";
+
+    package = mkOption {
+      type = types.package;
+      default = pkgs.burrow or (pkgs.callPackage ./package.nix { });
+      defaultText = lib.literalExpression "pkgs.burrow";
+      description = "The Burrow to run.";
+    };
+
+    settings = mkOption {
+      description = ''
+        The configuration, as docs/configuration.md tells it; every key of `config.schema.json` is allowed. Strings may hold `$NAME` for a variable of
+        {option}`services.burrow.environmentFile` and `$CREDENTIALS_DIRECTORY/name` for an entry of {option}`services.burrow.credentials`.
+        All of it lies in the Nix store, which everybody on the machine can read: no secrets.
+      '';
+      default = { };
+      type = types.submodule {
+        freeformType = json.type;
+        options = {
+          listen = mkOption {
+            type = types.strMatching "127\\.[0-9.]+:[0-9]+|\\[::1]:[0-9]+|localhost:[0-9]+|unix:/.+";
+            default = "127.0.0.1:8080";
+            example = "unix:/run/burrow/burrow.sock";
+            description = "Where the tunnel connects: a loopback address or a unix socket.";
+          };
+          operator = mkOption {
+            type = types.nullOr types.str;
+            default = "unix:/run/burrow/operator.sock";
+            description = "A second loopback listener for `burrow status` and Prometheus.";
+          };
+          public = mkOption {
+            type = types.bool;
+            default = false;
+            description = "Everybody may pull.";
+          };
+          priority = mkOption {
+            type = types.ints.unsigned;
+            default = 30;
+            description = "Clients ask caches with a lower number first; cache.nixos.org has 40.";
+          };
+          log.level = mkOption {
+            type = types.enum [
+              "trace"
+              "debug"
+              "info"
+              "warn"
+              "error"
+              "fatal"
+              "silent"
+            ];
+            default = "info";
+            description = "The least of what is logged.";
+          };
+        };
+      };
+    };
+
+    users = mkOption {
+      type = types.attrsOf (types.submodule userModule);
+      default = { };
+      example = lib.literalExpression ''{ ben.passwordFile = "/var/keys/burrow-ben"; }'';
+      description = "Who may use the cache, by the name in their netrc entry's `login`.";
+    };
+
+    environmentFile = mkOption {
+      type = types.nullOr types.str;
+      default = null;
+      example = "/var/keys/burrow.env";
+      description = "A file of `NAME=value` lines for the variables in the settings; read by the service manager, so root alone needs to be able to read it.";
+    };
+
+    credentials = mkOption {
+      type = types.attrsOf types.str;
+      default = { };
+      example = {
+        signing-key = "/var/keys/cache.example.org-1.secret";
+      };
+      description = "Secret files by name, outside the Nix store. The settings refer to them as `$CREDENTIALS_DIRECTORY/name`.";
+    };
+
+    tunnel = {
+      mode = mkOption {
+        type = types.enum [
+          "off"
+          "quick"
+          "token"
+          "credentials"
+        ];
+        default = "off";
+        description = "`token`: a tunnel kept at Cloudflare; `credentials`: one whose ingress rules Burrow writes; `quick`: for trying out, under a random name.";
+      };
+      hostname = mkOption {
+        type = types.nullOr types.str;
+        default = null;
+        example = "cache.example.org";
+        description = "The public host name.";
+      };
+      tokenFile = mkOption {
+        type = types.nullOr types.str;
+        default = null;
+        example = "/var/keys/tunnel-token";
+        description = "A file outside the Nix store that holds the tunnel's token.";
+      };
+      credentialsFile = mkOption {
+        type = types.nullOr types.str;
+        default = null;
+        example = "/var/keys/tunnel.json";
+        description = "The JSON file that `cloudflared tunnel create` wrote, outside the Nix store.";
+      };
+      package = mkOption {
+        type = types.package;
+        default = pkgs.cloudflared;
+        defaultText = lib.literalExpression "pkgs.cloudflared";
+        description = "The cloudflared to run.";
+      };
+      protocol = mkOption {
+        type = types.nullOr (
+          types.enum [
+            "http2"
+            "quic"
+            "auto"
+          ]
+        );
+        default = null;
+        description = "How the connector talks to the edge; http2 unless set.";
+      };
+      region = mkOption {
+        type = types.nullOr (
+          types.enum [
+            "global"
+            "us"
+          ]
+        );
+        default = null;
+        description = "Where the connections to the edge end.";
+      };
+      edgeIpVersion = mkOption {
+        type = types.nullOr (
+          types.enum [
+            "auto"
+            "4"
+            "6"
+          ]
+        );
+        default = null;
+        description = "Which IP version reaches the edge.";
+      };
+      gracePeriod = mkOption {
+        type = types.nullOr types.str;
+        default = null;
+        example = "1m";
+        description = "How long downloads under way may go on at a stop; 30s unless set, at most 3m.";
+      };
+      logLevel = mkOption {
+        type = types.nullOr (
+          types.enum [
+            "debug"
+            "info"
+            "warn"
+            "error"
+          ]
+        );
+        default = null;
+        description = "The least of cloudflared's lines that show up in the journal.";
+      };
+      haConnections = mkOption {
+        type = types.nullOr (types.ints.between 1 8);
+        default = null;
+        description = "Connections to the edge; 4 unless set.";
+      };
+      extraArgs = mkOption {
+        type = types.listOf types.str;
+        default = [ ];
+        description = "Further flags for `cloudflared tunnel`.";
+      };
+    };
+  };
+
+  config = lib.mkIf cfg.enable {
+    assertions =
+      [
+        {
+          assertion = isPublic || cfg.users != { } || (cfg.settings.users or [ ]) != [ ];
+          message = "services.burrow.users is empty: add a user, or set services.burrow.settings.public = true to let everybody pull.";
+        }
+        {
+          assertion = !(isPublic && (cfg.users != { } || (cfg.settings.users or [ ]) != [ ]));
+          message = "services.burrow.settings.public is true although services.burrow.users names users: nobody would be asked for a password. Remove one of them.";
+        }
+        {
+          assertion = cfg.tunnel.mode != "token" || isGiven cfg.tunnel.tokenFile;
+          message = "services.burrow.tunnel.mode is \"token\": set services.burrow.tunnel.tokenFile.";
+        }
+        {
+          assertion = cfg.tunnel.mode != "credentials" || (isGiven cfg.tunnel.credentialsFile && isGiven cfg.tunnel.hostname);
+          message = "services.burrow.tunnel.mode is \"credentials\": set services.burrow.tunnel.credentialsFile and services.burrow.tunnel.hostname.";
+        }
+        {
+          assertion = cfg.tunnel.mode != "quick" || cfg.tunnel.hostname == null;
+          message = "services.burrow.tunnel.hostname cannot be chosen for a quick tunnel: remove it, or set services.burrow.tunnel.mode = \"token\".";
+        }
+        {
+          assertion = cfg.tunnel.mode == "off" || !(cfg.settings ? tunnel);
+          message = "services.burrow.settings.tunnel and services.burrow.tunnel both describe the tunnel: keep one of them.";
+        }
+      ]
+      ++ lib.mapAttrsToList (name: user: {
+        assertion = isGiven user.passwordHash != isGiven user.passwordFile;
+        message = "services.burrow.users.${name}: set exactly one of passwordHash and passwordFile.";
+      }) cfg.users
+      ++ lib.mapAttrsToList (name: path: {
+        assertion = !(inStore path);
+        message = "The secret \"${name}\" of services.burrow lies in the Nix store (${toString path}), which everybody on the machine can read: name a file elsewhere, as a string in quotes.";
+      }) credentials
+      ++ lib.optional (isGiven cfg.environmentFile) {
+        assertion = !(inStore cfg.environmentFile);
+        message = "services.burrow.environmentFile lies in the Nix store, which everybody on the machine can read: name a file elsewhere, as a string in quotes.";
+      };
+
+    warnings =
+      lib.optional (cfg.tunnel.mode == "quick") "services.burrow.tunnel.mode is \"quick\": the host name changes with every start, and nobody vouches for its being up."
+      ++ lib.optional (
+        literalUsers != [ ]
+      ) "services.burrow.settings.users holds a password in clear, which the Nix store shows to everybody on the machine: use services.burrow.users.<name>.passwordHash or passwordFile."
+      ++ lib.optional (
+        cfg.settings.signing.keyFiles or null == null
+      ) "services.burrow.settings.signing.keyFiles is not set: a key is made at the first start and kept in /var/lib/burrow; back it up, or clients must trust another after a reinstallation.";
+
+    environment.systemPackages = [ cfg.package ];
+    # So that `burrow status` and `burrow doctor` look at the same configuration.
+    environment.etc."burrow/burrow.json".source = configFile;
+    environment.variables.BURROW_CONFIG = "/etc/burrow/burrow.json";
+
+    systemd.packages = [ cfg.package ];
+    systemd.services.burrow = {
+      wantedBy = [ "multi-user.target" ];
+      restartTriggers = [ configFile ];
+      path = lib.optional (cfg.tunnel.mode != "off") cfg.tunnel.package ++ [ pkgs.util-linux pkgs.xz pkgs.bzip2 ];
+      serviceConfig =
+        {
+          # The first, empty, entry takes the unit's own away.
+          ExecStart = [
+            ""
+            "${lib.getExe cfg.package} --config ${configFile} serve"
+          ];
+          LoadCredential = lib.mapAttrsToList (name: path: "${name}:${path}") credentials;
+        }
+        // lib.optionalAttrs (isGiven cfg.environmentFile) { EnvironmentFile = cfg.environmentFile; };
+    };
+  };
+}

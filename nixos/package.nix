@@ -1,0 +1,73 @@
+# Burrow as a Nix package: its sources, run by Node 24's own type stripping, beside the npm packages of package-lock.json. Its build downloads nothing and runs
+# nothing of what was downloaded (node-modules.nix).
+{
+  lib,
+  stdenvNoCC,
+  callPackage,
+  nodejs_24,
+  makeWrapper,
+  installShellFiles,
+  util-linux,
+  systemd,
+  xz,
+  bzip2,
+}:
+let
+  manifest = lib.importJSON ../package.json;
+  node_modules = callPackage ./node-modules.nix { };
+  parts = [
+    "appliance"
+    "src"
+    "docs"
+    "man"
+    "package.json"
+    "config.schema.json"
+    "config.example.json"
+  ];
+  root = toString ../. + "/";
+  isPart = path: lib.any (part: lib.hasPrefix "${root}${part}" (toString path)) parts;
+in
+stdenvNoCC.mkDerivation {
+  pname = "burrow";
+  inherit (manifest) version;
+  src = builtins.path {
+    name = "burrow-source";
+    path = ../.;
+    filter = path: _type: isPart path;
+  };
+  nativeBuildInputs = [
+    makeWrapper
+    installShellFiles
+  ];
+  dontBuild = true;
+
+  installPhase = ''
+    mkdir -p $out/lib/burrow
+    cp -r appliance src docs package.json config.schema.json config.example.json $out/lib/burrow/
+    ln -s ${node_modules} $out/lib/burrow/node_modules
+    # setpriv ends the connector with us, systemd-notify tells systemd that we are ready, xz and bzip2 serve the URLs of older caches.
+    makeWrapper ${lib.getExe nodejs_24} $out/bin/burrow \
+      --add-flags "--disable-warning=ExperimentalWarning $out/lib/burrow/appliance/main.ts" \
+      --suffix PATH : ${
+        lib.makeBinPath [
+          util-linux
+          systemd
+          xz
+          bzip2
+        ]
+      }
+    installManPage man/*
+    for unit in burrow.service burrow.socket; do
+      install -Dm0644 appliance/systemd/$unit $out/lib/systemd/system/$unit
+    done
+    substituteInPlace $out/lib/systemd/system/burrow.service --replace-fail /usr/bin/burrow $out/bin/burrow
+  '';
+
+  passthru = { inherit node_modules; };
+  meta = {
+    inherit (manifest) description;
+    license = lib.licenses.mit;
+    platforms = lib.platforms.linux;
+    mainProgram = "burrow";
+  };
+}

@@ -1,0 +1,218 @@
+/** The NixOS modules, evaluated by real Nix against stubs of nixpkgs: options, assertions, the generated config (which the real program checks) and the unit. */
+import { execFile } from 'node:child_process'
+import { createHash } from 'node:crypto'
+import { readdir, readFile, writeFile } from 'node:fs/promises'
+import { fileURLToPath } from 'node:url'
+import { promisify } from 'node:util'
+import { describe, expect, test } from '@jest/globals'
+
+import { runBurrow } from '../appliance/burrow.ts'
+import { createScratchDir } from '../appliance/scratch-dir.ts'
+
+const root = fileURLToPath(new URL('../..', import.meta.url))
+const run = promisify(execFile)
+
+interface Evaluation {
+  readonly warnings: readonly string[]
+  readonly failures: readonly string[]
+  readonly settings: Record<string, unknown>
+  readonly check: string
+  readonly service: { readonly path: readonly string[]; readonly serviceConfig: Record<string, unknown> }
+  readonly packages: readonly string[]
+  readonly nixSettings: Record<string, unknown>
+  readonly firewall: { readonly allowedTCPPorts: readonly number[] } | null
+}
+
+async function nix(args: readonly string[]): Promise<string> {
+  await using dir = await createScratchDir()
+  // A store that holds nothing: evaluation alone is wanted, wherever and whoever runs this.
+  const env = { PATH: process.env.PATH, HOME: dir.path, NIX_CONF_DIR: dir.path }
+  const { stdout } = await run('nix-instantiate', ['--store', 'dummy://', ...args], { cwd: root, env, maxBuffer: 10_000_000 })
+  return stdout
+}
+
+async function evaluate(configuration: string): Promise<Evaluation> {
+  return JSON.parse(await nix(['--eval', '--strict', '--json', 'test/nixos/evaluate.nix', '--arg', 'configuration', configuration])) as Evaluation
+}
+
+const burrow = (body: string) =>
+  evaluate(`{ services.burrow = { enable = true; settings.signing.keyFiles = [ "$CREDENTIALS_DIRECTORY/k" ]; credentials.k = "/keys/k"; ${body} }; }`)
+
+const refusalOf = (body: string) =>
+  burrow(body).then(
+    ({ failures }) => failures.join('\n'),
+    (error: { stderr: string }) => error.stderr,
+  )
+
+async function checkConfig(settings: object): Promise<{ code: number | null; stderr: string }> {
+  await using dir = await createScratchDir()
+  await writeFile(dir.file('burrow.json'), JSON.stringify(settings), { mode: 0o600 })
+  return await runBurrow(['--config', dir.file('burrow.json'), 'check-config', '--no-env'], { cwd: dir.path })
+}
+
+describe('services.burrow', () => {
+  test('a machine that does not enable it gets nothing', async () => {
+    expect(await evaluate('{ }')).toMatchObject({ failures: [], warnings: [], packages: [], service: null, settings: null })
+  })
+
+  test('every option ends up in a config that the program takes', async () => {
+    const { failures, warnings, settings, check } = await burrow(`
+      settings = { listen = "unix:/run/burrow/burrow.sock"; priority = 20; larder.maxBytes = "5 GiB"; log.level = "debug"; };
+      users.ben = { passwordHash = "$argon2id$v=19$m=65536,t=2,p=1$MDEyMzQ1Njc4OWFiY2RlZg$qf2ZkWnE9k4kzBgTtWb7cQ5yLZ0sQK1i0o9xq3m8d7w"; expires = "2030-12-31T23:59:59Z"; };
+      users.ci = { passwordFile = "/keys/ci"; access = [ "pull" "push" ]; };
+      tunnel = { mode = "credentials"; credentialsFile = "/keys/t.json"; hostname = "cache.example.org"; protocol = "http2"; region = "us"; edgeIpVersion = "4"; gracePeriod = "1m"; logLevel = "warn"; haConnections = 2; extraArgs = [ "--label" "x" ]; };`)
+    expect({ failures, warnings }).toEqual({ failures: [], warnings: [] })
+    expect(settings).toEqual({
+      listen: 'unix:/run/burrow/burrow.sock',
+      operator: 'unix:/run/burrow/operator.sock',
+      public: false,
+      priority: 20,
+      larder: { maxBytes: '5 GiB' },
+      log: { level: 'debug' },
+      signing: { keyFiles: ['$CREDENTIALS_DIRECTORY/k'] },
+      users: [
+        { name: 'ben', access: ['pull'], passwordHash: expect.stringContaining('$argon2id$'), expires: '2030-12-31T23:59:59Z' },
+        { name: 'ci', access: ['pull', 'push'], passwordFile: '$CREDENTIALS_DIRECTORY/password-ci' },
+      ],
+      tunnel: {
+        mode: 'credentials',
+        credentialsFile: '$CREDENTIALS_DIRECTORY/tunnel-credentials',
+        hostname: 'cache.example.org',
+        protocol: 'http2',
+        region: 'us',
+        edgeIpVersion: '4',
+        gracePeriod: '1m',
+        logLevel: 'warn',
+        haConnections: 2,
+        extraArgs: ['--label', 'x'],
+        binary: expect.stringMatching(/cloudflared\/bin\/cloudflared$/),
+      },
+    })
+    expect(check).toContain('check-config --no-env')
+    expect(await checkConfig(settings)).toMatchObject({ code: 0 })
+  })
+
+  test('a setting that is none fails the check at build time', async () => {
+    const { settings } = await burrow('users.ben.passwordFile = "/keys/ben"; settings.colour = "blue";')
+    expect(await checkConfig(settings)).toMatchObject({ code: 78, stderr: expect.stringContaining('/colour') })
+  })
+
+  test('secrets reach the service as credentials and stay out of the settings', async () => {
+    const { service, settings } = await burrow(
+      'users.ben.passwordFile = "/keys/ben"; environmentFile = "/keys/env"; tunnel = { mode = "token"; tokenFile = "/keys/token"; };',
+    )
+    expect(service.serviceConfig).toMatchObject({
+      LoadCredential: ['k:/keys/k', 'password-ben:/keys/ben', 'tunnel-token:/keys/token'],
+      EnvironmentFile: '/keys/env',
+    })
+    expect(JSON.stringify(settings)).not.toContain('/keys/')
+  })
+
+  test('the unit and its hardening are the package’s: the module sets only what depends on the configuration', async () => {
+    const { packages, service } = await burrow('users.ben.passwordFile = "/keys/ben";')
+    expect(packages).toEqual(['burrow'])
+    expect(Object.keys(service.serviceConfig)).toEqual(['ExecStart', 'LoadCredential'])
+    expect(service.serviceConfig.ExecStart).toEqual(['', expect.stringMatching(/bin\/burrow --config \S+-burrow\.json serve$/)])
+  })
+
+  test.each<[what: string, body: string, message: RegExp]>([
+    ['nobody as user', '', /services\.burrow\.users is empty: add a user, or set services\.burrow\.settings\.public/],
+    ['users of a public cache', 'settings.public = true; users.b.passwordFile = "/k";', /settings\.public is true although/],
+    ['a user without password', 'users.ben = { };', /services\.burrow\.users\.ben: set exactly one/],
+    ['a user with two', 'users.ben = { passwordFile = "/k"; passwordHash = "x"; };', /services\.burrow\.users\.ben: set exactly one/],
+    ['a token tunnel without token', 'users.b.passwordFile = "/k"; tunnel.mode = "token";', /set services\.burrow\.tunnel\.tokenFile/],
+    ['a credentials tunnel without host', 'users.b.passwordFile = "/k"; tunnel = { mode = "credentials"; credentialsFile = "/k"; };', /tunnel\.hostname/],
+    ['a quick tunnel with a host', 'users.b.passwordFile = "/k"; tunnel = { mode = "quick"; hostname = "a.b"; };', /hostname cannot be chosen/],
+    ['two tunnels', 'users.b.passwordFile = "/k"; tunnel = { mode = "quick"; }; settings.tunnel = "quick";', /both describe the tunnel/],
+    ['a secret in the Nix store', 'users.b.passwordFile = "/nix/store/abc-k";', /"password-b" of services\.burrow lies in the Nix store/],
+    ['an environment in the Nix store', 'users.b.passwordFile = "/k"; environmentFile = "/nix/store/abc-e";', /environmentFile lies in the Nix store/],
+    ['a listener for the world', 'users.b.passwordFile = "/k"; settings.listen = "0.0.0.0:80";', /services\.burrow\.settings\.listen' is not of type/],
+    ['an option that is none', 'users.b.passwordFile = "/k"; openFirewall = true;', /option `services\.burrow\.openFirewall' does not exist/],
+    ['an access that is none', 'users.b = { passwordFile = "/k"; access = [ "write" ]; };', /users\.b\.access\.0' is not of type/],
+  ])('it refuses %s and names the option', async (_what, body, message) => {
+    expect(await refusalOf(body)).toMatch(message)
+  })
+
+  test.each<[what: string, configuration: string, message: RegExp]>([
+    ['a quick tunnel', 'users.b.passwordFile = "/k"; tunnel.mode = "quick"; settings.signing.keyFiles = [ "k" ];', /tunnel\.mode is "quick"/],
+    ['a password in the Nix store', 'settings.users = [ "ben:secret" ]; settings.signing.keyFiles = [ "k" ];', /settings\.users holds a password in clear/],
+    ['a key that only the state directory has', 'users.b.passwordFile = "/k";', /signing\.keyFiles is not set/],
+  ])('it warns of %s', async (_what, body, message) => {
+    const { warnings, failures } = await evaluate(`{ services.burrow = { enable = true; ${body} }; }`)
+    expect({ warnings, failures }).toEqual({ warnings: [expect.stringMatching(message)], failures: [] })
+  })
+})
+
+describe('services.burrow-client', () => {
+  test('a client trusts, falls back and waits as suits a tunnel', async () => {
+    const { nixSettings, failures } = await evaluate(
+      '{ services.burrow-client = { enable = true; url = "https://cache.example.org"; publicKeys = [ "c-1:x" ]; }; }',
+    )
+    expect(failures).toEqual([])
+    expect(nixSettings).toMatchObject({
+      'extra-substituters': ['https://cache.example.org'],
+      'extra-trusted-public-keys': ['c-1:x'],
+      'netrc-file': '/etc/nix/netrc',
+      fallback: true,
+    })
+  })
+
+  test('a client without keys is refused, and so is a password in the URL', async () => {
+    const { failures } = await evaluate('{ services.burrow-client = { enable = true; url = "https://a.b"; publicKeys = [ ]; }; }')
+    expect(failures).toEqual([expect.stringContaining('services.burrow-client.publicKeys is empty')])
+    const evaluation = evaluate('{ services.burrow-client = { enable = true; url = "https://a:b@c.d"; publicKeys = [ "x" ]; }; }')
+    await expect(evaluation).rejects.toMatchObject({ stderr: expect.stringContaining('services.burrow-client.url') })
+  })
+})
+
+describe('the rest of nixos/', () => {
+  test('the demo machine evaluates: a cache behind a tunnel, and no open port', async () => {
+    const { failures, settings, firewall } = JSON.parse(
+      await nix(['--eval', '--strict', '--json', 'test/nixos/evaluate.nix', '--arg', 'modules', '[ ./nixos/demo/configuration.nix ]']),
+    ) as Evaluation
+    expect({ failures, ports: firewall?.allowedTCPPorts }).toEqual({ failures: [], ports: [] })
+    expect(await checkConfig(settings)).toMatchObject({ code: 0 })
+  })
+
+  test('the package takes what the lock file says (npm run nix-hashes), and Node 24', async () => {
+    const { lockSha256 } = JSON.parse(await readFile(`${root}nixos/dependencies.json`, 'utf8')) as { lockSha256: string }
+    const lock = await readFile(`${root}package-lock.json`)
+    expect(lockSha256).toBe(createHash('sha256').update(lock).digest('hex'))
+    const expression =
+      'let pkgs = import ./test/nixos/stub-pkgs.nix; p = import ./default.nix { inherit pkgs; }; in [ p.version p.node_modules.outputHash p.installPhase ]'
+    const [version, hash, install] = JSON.parse(await nix(['--eval', '--strict', '--json', '-E', expression])) as [string, string, string]
+    expect(version).toBe((JSON.parse(await readFile(`${root}package.json`, 'utf8')) as { version: string }).version)
+    expect(hash).toMatch(/^[0-9a-z]{52}$/)
+    expect(install).toContain('nodejs/bin/node')
+  })
+
+  test('the flake offers package, overlay, modules, dev shell and checks', async () => {
+    const expression = `let
+      pkgs = import ./test/nixos/stub-pkgs.nix;
+      outputs = (import ./flake.nix).outputs { self = outputs; nixpkgs = { lib = pkgs.lib // { nixosSystem = system: system; }; legacyPackages = { x86_64-linux = pkgs // { system = "x86_64-linux"; }; aarch64-linux = pkgs // { system = "aarch64-linux"; }; }; }; };
+    in {
+      inherit (outputs.packages.x86_64-linux.default) pname;
+      overlay = (outputs.overlays.default pkgs pkgs).burrow.pname;
+      modules = builtins.attrNames outputs.nixosModules;
+      shell = outputs.devShells.aarch64-linux.default.type;
+      vm = builtins.attrNames outputs.checks.x86_64-linux.vm.nodes;
+      demo = builtins.length outputs.nixosConfigurations.demo.modules;
+    }`
+    expect(JSON.parse(await nix(['--eval', '--strict', '--json', '-E', expression]))).toEqual({
+      pname: 'burrow',
+      overlay: 'burrow',
+      modules: ['burrow', 'client', 'default'],
+      shell: 'derivation',
+      vm: ['cache', 'client'],
+      demo: 2,
+    })
+  })
+
+  test('every Nix file parses', async () => {
+    const dirs = ['.', 'nixos', 'nixos/demo', 'test/nixos', 'test/fixtures']
+    const files = (await Promise.all(dirs.map(async (dir) => (await readdir(`${root}${dir}`)).map((name) => `${dir}/${name}`)))).flat()
+    const nixFiles = files.filter((file) => file.endsWith('.nix'))
+    expect(nixFiles.length).toBeGreaterThan(7)
+    await nix(['--parse', ...nixFiles])
+  })
+})

@@ -1,0 +1,29 @@
+# As much of nixpkgs' package set as the modules and the package use: derivations that are only named. What would be built is kept as an attribute, to be looked at.
+let
+  lib = import ./stub-lib.nix;
+  named = name: { type = "derivation"; inherit name; outPath = "/nix/store/00000000000000000000000000000000-${name}"; };
+in
+rec {
+  inherit lib;
+  burrow = named "burrow" // { meta.mainProgram = "burrow"; };
+  cloudflared = named "cloudflared";
+  util-linux = named "util-linux";
+  xz = named "xz";
+  bzip2 = named "bzip2";
+  nodejs_24 = named "nodejs" // { meta.mainProgram = "node"; };
+  nix = named "nix";
+  runtimeShell = "/bin/sh";
+  writeText = name: text: named name // { inherit text; };
+  testers.runNixOSTest = test: named test.name // test;
+  systemd = named "systemd";
+  cacert = named "cacert";
+  installShellFiles = named "install-shell-files";
+  makeWrapper = named "make-wrapper";
+  formats.json = _: { type = lib.types.anything; generate = name: value: named name // { inherit value; }; };
+  runCommand = name: attrs: script: named name // { inherit attrs script; };
+  stdenvNoCC.mkDerivation = attrs: let made = if builtins.isFunction attrs then attrs made else attrs; in named "${made.pname or made.name}" // made // (made.passthru or { });
+  buildNpmPackage = stdenvNoCC.mkDerivation;
+  mkShell = attrs: named "shell" // attrs;
+  callPackage = file: overrides: let f = import file; in f (builtins.intersectAttrs (builtins.functionArgs f) (self // overrides));
+  self = { inherit lib nix burrow cloudflared util-linux xz bzip2 nodejs_24 systemd cacert installShellFiles makeWrapper formats runCommand stdenvNoCC buildNpmPackage callPackage; };
+}
