@@ -4,6 +4,7 @@ import type { LoadedConfig } from '../config/load-config.ts'
 import type { Machine } from '../machine.ts'
 import type { State } from '../state.ts'
 import type { StatusReport } from '../status.ts'
+import type { Binary } from '../tunnel/launch.ts'
 import { publicUrlOf } from '../tunnel/tunnel.ts'
 import { type Clocks, createAsk, createPatience, type Login, type Patience } from './asking.ts'
 import { checkBinary } from './binary-check.ts'
@@ -22,6 +23,8 @@ export interface Examination extends LoginOptions {
   /** Instead of the public URL that is known here. */
   readonly url: string | undefined
   readonly version: string
+  /** As `serve` would find it. Not looked for when it is left out. */
+  readonly findBinary?: ((config: Config) => Promise<Binary | undefined>) | undefined
   readonly clocks: Clocks
   /** For all requests together. */
   readonly totalMs: number
@@ -29,7 +32,7 @@ export interface Examination extends LoginOptions {
 
 /** Never rejects for what is wrong with the patient. @throws {Complaint} usage, refused: of the command line's own options */
 export async function* examine(examination: Examination): Findings {
-  const { machine, file, url, version, clocks, totalMs } = examination
+  const { machine, file, url, version, findBinary, clocks, totalMs } = examination
   const patience = createPatience(totalMs, clocks)
   const clock = watchClock(clocks)
   const loaded = yield* checkConfig({ machine, file })
@@ -41,7 +44,7 @@ export async function* examine(examination: Examination): Findings {
   yield* checkStore(config)
   const report = yield* checkServer(config, version)
   yield* checkLarder(config, report?.larder?.bytes)
-  if (config.tunnel !== undefined) yield* checkBinary(config.tunnel, config, machine)
+  if (config.tunnel !== undefined && findBinary !== undefined) yield* checkBinary(config.tunnel, () => findBinary(config))
   if (report !== undefined) yield* checkTunnel(config, report)
   const login = 'missing' in chosen ? undefined : chosen
   const askOrigin = yield* checkOrigin({ config, report, login, patience })

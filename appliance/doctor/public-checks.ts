@@ -58,8 +58,6 @@ export function isLoopback({ hostname }: URL): boolean {
 }
 
 function servesStrangers(reply: HttpAnswer): Trouble {
-  const copy = findCachedCopy(reply)
-  if (copy !== undefined) return { ...copy.trouble, what: `strangers are served without a password, by a cache: ${copy.trouble.what}` }
   if (reply.status >= 300)
     return { fault: 'wrong-content', what: `strangers get ${reply.status} for /nix-cache-info, and not 401`, remedy: 'see what else answers there' }
   const what = `strangers are served without a password (${reply.status})`
@@ -80,8 +78,8 @@ interface Trip {
   go(path: string, question?: Question): Findings<HttpAnswer | undefined>
 }
 
-/** Tells each kind of alteration once. */
-function createTrip({ url, ask }: PublicOptions): Trip {
+/** Tells each kind of alteration once. A copy from a cache is no answer: even a 401 that was kept for a stranger would be taken for the user's. */
+function createTrip({ url, ask, isPublic }: PublicOptions): Trip {
   const told = new Set<string>()
   return {
     async *go(path, question) {
@@ -89,6 +87,11 @@ function createTrip({ url, ask }: PublicOptions): Trip {
       const trouble = reply.kind === 'failure' ? toTrouble(reply, url.hostname) : (findStranger(reply) ?? findPostponement(reply))
       if (trouble !== undefined) yield toFinding('fail', 'public host', trouble)
       if (reply.kind === 'failure' || trouble !== undefined) return undefined
+      const copy = isPublic === true ? undefined : findCachedCopy(reply)
+      if (copy?.grade === 'fail') {
+        yield toFinding('fail', 'edge cache', copy.trouble)
+        return undefined
+      }
       const alteration = findAlteration(reply)
       if (alteration !== undefined && !told.has(alteration.fault)) yield toFinding('warn', 'public host', alteration)
       if (alteration !== undefined) told.add(alteration.fault)
@@ -204,8 +207,7 @@ function toDownloadFinding({ status, headers, body }: HttpAnswer): Finding {
 
 /** What the user was given must not be there for strangers. */
 async function* checkCopies({ ask, url }: PublicOptions, given: readonly Given[]): Findings {
-  const copies = given.map(({ reply }) => findCachedCopy(reply)).filter((found) => found !== undefined)
-  const copy = copies.find(({ grade }) => grade === 'fail') ?? copies[0]
+  const copy = given.map(({ reply }) => findCachedCopy(reply)).find((found) => found !== undefined)
   if (copy !== undefined) yield toFinding(copy.grade, 'edge cache', copy.trouble)
   for (const { path } of given) {
     const reply = await ask(path)

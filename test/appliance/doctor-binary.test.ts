@@ -1,0 +1,50 @@
+import { describe, expect, test } from '@jest/globals'
+
+import { checkBinary, isOlder } from '../../appliance/doctor/binary-check.ts'
+import type { Finding } from '../../appliance/doctor/finding.ts'
+import { type Binary, LaunchFault } from '../../appliance/tunnel/launch.ts'
+import type { TunnelSettings } from '../../appliance/tunnel/settings.ts'
+
+const settings = { mode: 'token', isOptional: false, binary: undefined } as TunnelSettings
+
+async function check(findBinary: () => Promise<Binary | undefined>, overrides: Partial<TunnelSettings> = {}) {
+  const all: Finding[] = []
+  for await (const finding of checkBinary({ ...settings, ...overrides }, findBinary)) all.push(finding)
+  return all.map(({ grade, what }) => `${grade} ${what}`)
+}
+
+const path = '/usr/bin/cloudflared'
+
+describe('checkBinary', () => {
+  test.each<[string | undefined, string]>([
+    ['2026.8.2', `ok ${path}, version 2026.8.2`],
+    ['2025.7.0', `ok ${path}, version 2025.7.0`],
+    ['2025.6.11', `warn ${path} is version 2025.6.11, older than 2025.7.0`],
+    ['DEV', `ok ${path}, version DEV`],
+    [undefined, `warn ${path} does not tell its version`],
+  ])('version %s', async (version, expected) => {
+    expect(await check(async () => ({ path, version }))).toEqual([expected])
+  })
+
+  test('none at all is broken, unless the tunnel is only there where it can be had', async () => {
+    const none = async () => undefined
+    expect(await check(none)).toEqual(['fail there is no cloudflared'])
+    expect(await check(none, { binary: '/opt/cloudflared' })).toEqual(['fail there is no "/opt/cloudflared"'])
+    expect(await check(none, { isOptional: true })).toEqual(['warn there is no cloudflared, so this cache stays on this machine'])
+  })
+
+  test('one that cannot be used is told as the tunnel would tell it', async () => {
+    expect(
+      await check(async () => {
+        throw new LaunchFault('this user may not execute "x"', 'run chmod')
+      }),
+    ).toEqual(['fail this user may not execute "x"'])
+  })
+})
+
+test.each([
+  ['2024.12.2', '2025.7.0', true],
+  ['2025.7.0', '2025.7.0', false],
+  ['2025.10.0', '2025.7.0', false],
+  ['garbage', '2025.7.0', false],
+])('isOlder(%s, %s) is %s', (version, than, expected) => expect(isOlder(version, than)).toBe(expected))
