@@ -46,15 +46,45 @@ export async function* examine(examination: Examination): Findings {
   yield* checkLarder(config, report?.larder?.bytes)
   if (config.tunnel !== undefined && findBinary !== undefined) yield* checkBinary(config.tunnel, () => findBinary(config))
   if (report !== undefined) yield* checkTunnel(config, report)
-  const login = 'missing' in chosen ? undefined : chosen
-  const askOrigin = yield* checkOrigin({ config, report, login, patience })
-  const sample = askOrigin && (await findSample(config, askOrigin, login))
+  const trusted = new TrustedPlaces(examination, config, report)
+  const askOrigin = yield* checkOrigin({ config, report, login: trusted.isOriginOurs ? loginOf(chosen) : undefined, patience })
+  const sample = askOrigin && (await findSample(config, askOrigin, loginOf(chosen)))
 
   const publicUrl = url ?? (yield* findPublicUrl(loaded, report, state))
   const askEdge = publicUrl === undefined ? undefined : createAsk(publicUrl, patience)
   yield* checkClock(clocks, clock.findJumpMs(), askEdge)
   if (publicUrl === undefined || askEdge === undefined) return
-  yield* checkPublic({ ...ofConfig(config, secrets, chosen), url: new URL(publicUrl), ask: askEdge, sample })
+  const login = trusted.isPublicUrlOurs(publicUrl) ? chosen : trusted.refusal
+  yield* checkPublic({ ...ofConfig(config, secrets, login), url: new URL(publicUrl), ask: askEdge, sample })
+}
+
+function loginOf(chosen: Login | { readonly missing: string }): Login | undefined {
+  return 'missing' in chosen ? undefined : chosen
+}
+
+/**
+ * Where a password may be tried without being asked for. A socket in a directory of ours is answered by Burrow alone; any program of this machine may have taken a port,
+ * and what it says of origin and public URL may be meant to collect passwords.
+ */
+class TrustedPlaces {
+  readonly refusal = { missing: 'the operator listener is a port, which another program could have taken, and the public URL was learned there' }
+  readonly #isAskedFor: boolean
+  readonly #isUrlGiven: boolean
+  readonly #isToldByPort: boolean
+  readonly #hostname: string | undefined
+  readonly isOriginOurs: boolean
+
+  constructor({ user, passwordFile, url }: Examination, { operator, tunnel }: Config, report: StatusReport | undefined) {
+    this.#isAskedFor = user !== undefined || passwordFile !== undefined
+    this.#isUrlGiven = url !== undefined
+    this.#isToldByPort = report !== undefined && operator?.address.kind === 'tcp'
+    this.#hostname = tunnel?.hostname
+    this.isOriginOurs = this.#isAskedFor || (report !== undefined && !this.#isToldByPort)
+  }
+
+  isPublicUrlOurs(url: string): boolean {
+    return this.#isAskedFor || this.#isUrlGiven || !this.#isToldByPort || new URL(url).hostname === this.#hostname
+  }
 }
 
 function ofConfig({ access, store }: Config, secrets: Secrets, login: Login | { readonly missing: string }) {

@@ -33,13 +33,13 @@ export async function* checkServer({ operator, file }: Config, version: string):
   return report
 }
 
-export async function* checkTunnel({ tunnel: wanted }: Config, { tunnel }: StatusReport): Findings {
+export async function* checkTunnel({ tunnel: wanted }: Config, { tunnel, now }: StatusReport): Findings {
   const { reason, remedy, lastError } = tunnel
   if (tunnel.state === 'off') {
     if (wanted === undefined) return yield ok('tunnel', 'none is configured: this cache is for this machine only')
     return yield wanted.isOptional ? warn('tunnel', `off: ${reason}`, remedy ?? undefined) : fail('tunnel', `off: ${reason}`, remedy ?? 'restart Burrow')
   }
-  const words = `${formatTunnelState(tunnel)} since ${tunnel.since}`
+  const words = `${formatTunnelState(tunnel)} for ${formatSpan(Date.parse(now) - Date.parse(tunnel.since))}`
   const grade = gradeOf(tunnel.state)
   if (grade === 'ok') return yield ok('tunnel', words)
   const last = lastError === null || reason.includes(lastError) ? '' : ` (last error: ${lastError})`

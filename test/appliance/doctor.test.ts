@@ -91,6 +91,24 @@ describe('burrow doctor of a machine', () => {
     expect(asked).toEqual([undefined])
   })
 
+  test('no password goes where a port that anybody may have taken sends it, unless that is asked for', async () => {
+    await using dir = await createScratchDir()
+    const asked: unknown[] = []
+    const collector = createServer((request, response) => {
+      asked.push(request.headers.authorization)
+      response.writeHead(401, { 'WWW-Authenticate': 'Basic realm="burrow"', 'Cache-Control': 'no-store' }).end('Unauthorized\n')
+    })
+    await using place = await openListener(collector, { kind: 'tcp', host: '127.0.0.1', port: 0 }, { drainMs: 0 })
+    const report = { ...sampleReport, publicUrl: place.url, origin: { ...sampleReport.origin, url: place.url } }
+    const server = createServer((_request, response) => response.end(JSON.stringify(report)))
+    await using operator = await openListener(server, { kind: 'tcp', host: '127.0.0.1', port: 0 }, { drainMs: 0 })
+    await writeConfig(dir, { users, tunnel: 'off', operator: operator.url.replace('http://', '') })
+    expect(find(await findings(dir), 'password')).toMatchObject({ grade: 'warn', what: expect.stringContaining('is a port') })
+    expect(new Set(asked)).toEqual(new Set([undefined]))
+    await findings(dir, '--user', 'ben')
+    expect(asked).toContain(`Basic ${btoa('ben:secret')}`)
+  })
+
   test('a wrong config is told, each problem on a line, and 1 is the exit code', async () => {
     await using dir = await createScratchDir()
     await writeConfig(dir, { users: [{ name: 'a:b', password: '' }], larderr: false })
