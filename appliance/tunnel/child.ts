@@ -5,6 +5,7 @@
 import { type ChildProcessByStdio, spawn } from 'node:child_process'
 import type { Readable } from 'node:stream'
 
+import { systemCodeOf } from '../complaint.ts'
 import type { Launch } from './launch.ts'
 import { createLineReader } from './line-reader.ts'
 import { type TunnelClock, within } from './tunnel-clock.ts'
@@ -96,6 +97,5 @@ function drain(stream: Readable | undefined, onLine: (line: Buffer) => void): vo
 }
 
 function toSpawnFault(error: unknown): ChildEnd['spawnFault'] {
-  if (!(error instanceof Error)) return { code: undefined, message: String(error) }
-  return { code: 'code' in error && typeof error.code === 'string' ? error.code : undefined, message: error.message }
+  return { code: systemCodeOf(error), message: error instanceof Error ? error.message : String(error) }
 }

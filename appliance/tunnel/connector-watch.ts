@@ -97,7 +97,10 @@ export class ConnectorWatch {
 
   #takeComplaint(complaint: Complaint): void {
     if (complaint.kind === 'unauthorized') this.#undecided = complaint
-    this.#learn({ complaint, complaints: this.#facts.complaints + 1 })
+    const known = this.#facts.complaint
+    // Of one refusal the first line holds the service's answer, the second only what cloudflared made of it.
+    const isEcho = complaint.kind === 'quick-refused' && known?.kind === complaint.kind
+    this.#learn({ complaint: isEcho ? known : complaint, complaints: this.#facts.complaints + 1 })
   }
 
   #listenTo(text: string): void {

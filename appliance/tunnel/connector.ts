@@ -19,6 +19,8 @@ const hopelessGraceMs = 5_000
 const recordMs = 5_000
 /** The usage text tells the fault in its first line. */
 const maxStdout = 4_096
+/** Comes after the fault and says nothing of it. */
+const usageHint = /^See 'cloudflared .*--help'/
 
 export interface ConnectorParts {
   readonly settings: TunnelSettings
@@ -68,7 +70,7 @@ export function startConnector(parts: ConnectorParts): Connector {
       watch.hear(news)
     },
     onBareLine(text, pipe) {
-      if (pipe === 'stderr') words.bareLine = text
+      if (pipe === 'stderr') words.bareLine = usageHint.test(text) ? words.bareLine : text
       else if (words.stdout.length < maxStdout) words.stdout += `${text}\n`
     },
   })

@@ -200,6 +200,7 @@ export class Supervisor implements Tunnel {
       this.#wake = () => {
         this.#wake = undefined
         cancel()
+        this.#board.set({ nextAttempt: undefined })
         resolve()
       }
       if (this.#isStopping) this.#wake()

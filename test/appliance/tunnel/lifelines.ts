@@ -2,6 +2,8 @@
 import { once } from 'node:events'
 import { type AddressInfo, createServer, type Socket } from 'node:net'
 
+import { systemCodeOf } from '../../../appliance/complaint.ts'
+
 export interface Life {
   readonly pid: number
   readonly isOver: boolean
@@ -61,7 +63,7 @@ export function endProcess(pid: number, signal: 'SIGTERM' | 'SIGKILL' | 0): bool
   try {
     return process.kill(pid, signal)
   } catch (error) {
-    if (error instanceof Error && 'code' in error && error.code === 'ESRCH') return false
+    if (systemCodeOf(error) === 'ESRCH') return false
     throw error
   }
 }

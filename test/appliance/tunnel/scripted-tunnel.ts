@@ -1,30 +1,12 @@
 /** A tunnel whose connector is one of `test/fixtures/connectors/`, with everything around it in the test's hands. */
-import { dirname } from 'node:path'
-import { fileURLToPath } from 'node:url'
 import type { Launch } from '../../../appliance/tunnel/launch.ts'
 import type { TunnelSettings } from '../../../appliance/tunnel/settings.ts'
 import { startTunnel, type TunnelParts } from '../../../appliance/tunnel/start-tunnel.ts'
 import type { ConnectorRecord, Tunnel, TunnelFacts, TunnelMemory, TunnelState, TunnelStatus } from '../../../appliance/tunnel/tunnel.ts'
 import type { Log } from '../../../src/log.ts'
 import { endProcess, type Lifelines, openLifelines } from './lifelines.ts'
+import { connectorFile, createLaunch, settings } from './scripted-launch.ts'
 import { TestClock } from './test-clock.ts'
-
-export const settings: TunnelSettings = {
-  mode: 'token',
-  secret: { kind: 'token', token: 'eyJ0b2tlbiI6Im9mLXRoZS10ZXN0In0=' },
-  isOptional: false,
-  hostname: undefined,
-  protocol: 'http2',
-  region: undefined,
-  edgeIpVersion: 'auto',
-  graceMs: 10_000,
-  logLevel: 'info',
-  haConnections: undefined,
-  extraArgs: [],
-  binary: undefined,
-}
-
-export const connectorFile = (behaviour: string): string => fileURLToPath(new URL(`../../fixtures/connectors/${behaviour}`, import.meta.url))
 
 /** The timer that is set after each answer, and only then. */
 const restMs = 250
@@ -115,12 +97,8 @@ export async function startScripted(behaviour: string, surroundings: Surrounding
     prepareLaunch: async (binary) => {
       prepared += 1
       return {
+        ...createLaunch(behaviour, lifelines.port),
         command: binary.path,
-        args: ['tunnel', '--config', '/nowhere/burrow-test/config.yml', 'run'],
-        env: { PATH: `${dirname(process.execPath)}:/usr/bin:/bin`, BURROW_TEST_LIFELINE: String(lifelines.port) },
-        configFile: '/nowhere/burrow-test/config.yml',
-        tunnelId: undefined,
-        secrets: [],
         forgetSecret: async () => {
           forgotten += 1
           notify()
