@@ -57,6 +57,7 @@ export function parseCacheControl(text: string): Map<string, string> {
 /** Seconds until an Expires date, 0 for one that is none. */
 function expiresIn(expires: string | undefined, now: number): number | undefined {
   if (expires === undefined) return undefined
-  const at = Date.parse(expires)
+  // `0` and `-1` mean the past, but parse as years.
+  const at = expires.includes(' ') ? Date.parse(expires) : Number.NaN
   return Number.isNaN(at) ? 0 : Math.max(0, Math.floor((at - now) / 1000))
 }

@@ -32,7 +32,9 @@ export interface Answer {
 /** Never rejects. */
 export function get(url: string, path: string, { body, ...options }: RequestOptions & { readonly body?: string | Buffer } = {}): Promise<Answer> {
   return new Promise((resolve) => {
-    const request = httpRequest(`${url}${path}`, { agent: false, ...options })
+    // As options: a URL would be normalised.
+    const { hostname, port } = new URL(url)
+    const request = httpRequest({ hostname, port, path, agent: false, ...options })
     const broken = { status: 0, headers: {}, rawHeaders: [], body: Buffer.alloc(0), trailers: {}, isComplete: false }
     request.on('error', () => resolve(broken))
     request.once('response', (response) => {
@@ -46,4 +48,9 @@ export function get(url: string, path: string, { body, ...options }: RequestOpti
     })
     request.end(body)
   })
+}
+
+/** Unlike events.once, does not mind an error before. */
+export function closed(emitter: { once(event: 'close', listener: () => void): unknown }): Promise<void> {
+  return new Promise((resolve) => emitter.once('close', () => resolve()))
 }

@@ -44,8 +44,8 @@ export async function sendBody(
   const { head, createTransform } = recode(unrecoded, typeof acceptEncoding === 'string' ? acceptEncoding : undefined)
   response.writeHead(head.status, toEyeballLines(head.headers, exchange).flat())
   if (request.method === 'HEAD') return void response.end()
-  // Not with the first bytes: an eyeball sees that the reply has begun.
-  response.flushHeaders()
+  // An eyeball sees at once that the reply has begun. flushHeaders() would send the header lines as UTF-8, which are Latin-1.
+  response.write(Buffer.alloc(0))
   const recoded: Body = createTransform ? pipeline(Readable.from(body), createTransform(), () => {}) : body
   for await (const chunk of recoded) {
     if (!response.write(chunk)) await untilWritable(response)
