@@ -3,23 +3,36 @@ import { Command, CommanderError } from 'commander'
 
 import { checkConfigCommand } from './commands/check-config.ts'
 import { clientConfigCommand } from './commands/client-config.ts'
+import { doctorCommand } from './commands/doctor.ts'
 import { hashPasswordCommand } from './commands/hash-password.ts'
 import { initCommand } from './commands/init.ts'
 import { keygenCommand } from './commands/keygen.ts'
 import { serveCommand } from './commands/serve.ts'
+import { statusCommand } from './commands/status.ts'
 import { versionCommand } from './commands/version.ts'
 import { Complaint, exitCodeOf, exitCodes } from './complaint.ts'
 import type { Machine } from './machine.ts'
 import { readVersion } from './version.ts'
 
-const commands = [serveCommand, checkConfigCommand, initCommand, keygenCommand, hashPasswordCommand, clientConfigCommand, versionCommand]
+const commands = [
+  serveCommand,
+  statusCommand,
+  doctorCommand,
+  initCommand,
+  checkConfigCommand,
+  clientConfigCommand,
+  hashPasswordCommand,
+  keygenCommand,
+  versionCommand,
+]
 
 const notes = `
 The config is the file named by --config, else by $BURROW_CONFIG, else ./burrow.json; without one, safe defaults hold.
 
 Exit codes:
   0    all went well; for "serve": it was told to stop, and did
-  1    it failed: the message says how (an address in use, a file in the way)
+  1    it failed: the message says how (an address in use, a file in the way); for "status": Burrow does not run, or cannot serve;
+       for "doctor": something is broken
   2    the command line cannot be understood
   78   the config, a file it names or the state directory must be changed first; starting again does not help
   130  interrupted (Ctrl-C at a prompt, or a second SIGINT)
