@@ -82,7 +82,7 @@ export class ConnectorWatch {
     else if (news.kind === 'tunnel-id') this.#ids = { ...this.#ids, tunnelId: news.tunnelId }
     else if (news.kind === 'registered') this.#learn({ complaint: undefined, complaints: 0, refusedLogin: undefined })
     else if (news.kind === 'new-config') this.#wantsHostname = true
-    else if (news.kind !== 'moved' && news.kind !== 'updated') this.#takeComplaint(news)
+    else if (news.kind !== 'moved' && news.kind !== 'updated' && news.kind !== 'signalled') this.#takeComplaint(news)
     this.#eager = eagerQuestions
     if (this.#metrics !== undefined) this.#polling.soon()
   }

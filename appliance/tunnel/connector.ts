@@ -49,7 +49,13 @@ export function startConnector(parts: ConnectorParts): Connector {
   const { settings, launch } = parts
   let verdict: Verdict | undefined
   let isStopping = false
-  const words: { -readonly [K in keyof LastWords]: LastWords[K] } = { bareLine: undefined, stdout: '', complaint: undefined, hasUpdated: false }
+  const words: { -readonly [K in keyof LastWords]: LastWords[K] } = {
+    bareLine: undefined,
+    stdout: '',
+    complaint: undefined,
+    hasUpdated: false,
+    signalled: undefined,
+  }
 
   const watch = new ConnectorWatch({
     ...parts,
@@ -67,6 +73,7 @@ export function startConnector(parts: ConnectorParts): Connector {
     circumstances: () => ({ isStopping: isStopping || verdict !== undefined, connections: watch.connections }),
     onNews(news: News) {
       words.hasUpdated ||= news.kind === 'updated'
+      if (news.kind === 'signalled') words.signalled = news.signal
       watch.hear(news)
     },
     onBareLine(text, pipe) {

@@ -29,6 +29,8 @@ export type News =
   | { readonly kind: 'new-config' }
   | { readonly kind: 'tunnel-id'; readonly tunnelId: string }
   | { readonly kind: 'updated' }
+  /** Somebody sent it a signal; `signal` in Go's words: `terminated`, `interrupt`. */
+  | { readonly kind: 'signalled'; readonly signal: string }
 
 const uuid = /^[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i
 
@@ -37,7 +39,8 @@ export function isUuid(value: unknown): value is string {
 }
 
 /** Text that a line with news holds in its raw form: whoever has to throw lines away keeps these. Lines of mere complaint come again by themselves. */
-export const decisive = /Starting metrics server on|Registered tunnel connection|Unauthorized: |Updated to new configuration|Starting tunnel|has been updated/
+export const decisive =
+  /Starting metrics server on|Registered tunnel connection|Unauthorized: |Updated to new configuration|Starting tunnel|has been updated|due to signal/
 
 const unreachable = /^(?:Unable to establish connection with Cloudflare edge|Failed to dial a quic connection)/
 const dialFault = /^(?:DialContext error|TLS handshake with edge error|failed to dial to edge)/
@@ -53,6 +56,8 @@ export function findNews(line: ConnectorLine): News | undefined {
   if (address !== undefined) return { kind: 'metrics', address }
   if (message.startsWith('Registered tunnel connection')) return { kind: 'registered' }
   if (message.startsWith('Updated to new configuration')) return { kind: 'new-config' }
+  const signal = /^Initiating graceful shutdown due to signal (\w+)/.exec(message)?.[1]
+  if (signal !== undefined) return { kind: 'signalled', signal }
   if (message.startsWith('cloudflared has been updated')) return { kind: 'updated' }
   if (message.startsWith('Starting tunnel')) return isUuid(line.fields.tunnelID) ? { kind: 'tunnel-id', tunnelId: line.fields.tunnelID } : undefined
   return findComplaint(line) ?? (moved.test(message) || error.startsWith('already connected to this server') ? { kind: 'moved' } : undefined)

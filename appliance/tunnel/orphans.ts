@@ -16,6 +16,8 @@ export interface SweepParts {
   readonly processes: ProcessTable
   readonly clock: TunnelClock
   readonly log: Log
+  /** Ends the sweep: what is not done is left for the next start. */
+  readonly signal: AbortSignal
   readonly endProcess: (pid: number, signal: 'SIGTERM' | 'SIGKILL' | 0) => boolean
 }
 
@@ -40,26 +42,29 @@ async function sweep(parts: SweepParts, record: ConnectorRecord): Promise<void> 
   // 0 and 1 are never a connector, and as arguments of kill(2) negative numbers are whole groups.
   if (configFile !== '' && Number.isInteger(pid) && pid > 1 && (await isOurs())) {
     log.warn({ connector: { pid, configFile } }, 'A connector of an earlier start still runs without its Burrow: it is ended')
-    await endOrphan(parts, pid, isOurs)
+    if (!(await endOrphan(parts, pid, isOurs))) return
   }
   await memory.removeConnector(pid)
 }
 
-async function endOrphan({ endProcess, clock, log }: SweepParts, pid: number, isOurs: () => Promise<boolean>): Promise<void> {
+/** @returns whether it is gone */
+async function endOrphan({ endProcess, clock, log, signal: stop }: SweepParts, pid: number, isOurs: () => Promise<boolean>): Promise<boolean> {
   for (const signal of ['SIGTERM', 'SIGKILL'] as const) {
     try {
-      if (!endProcess(pid, signal)) return
+      if (!endProcess(pid, signal)) return true
     } catch (error) {
       log.error(
         { err: error, connector: { pid } },
         `Cannot end the connector of an earlier start: end process ${pid} yourself, or the edge sends it a share of the requests`,
       )
-      return
+      return false
     }
     for (let waitedMs = 0; waitedMs < graceMs; waitedMs += lookEveryMs) {
-      if (!(await isOurs())) return
+      if (!(await isOurs())) return true
+      if (stop.aborted) return false
       await new Promise<void>((resolve) => void clock.after(lookEveryMs, resolve))
     }
   }
-  if (await isOurs()) log.error({ connector: { pid } }, 'The connector of an earlier start does not end, even by SIGKILL')
+  log.error({ connector: { pid } }, 'The connector of an earlier start does not end, even by SIGKILL')
+  return false
 }

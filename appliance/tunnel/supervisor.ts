@@ -4,25 +4,22 @@
  *   sweep orphans -> find binary -> prepare -> run ... end -> wait -> find binary ...
  */
 import { type BackOff, createBackOff, type Pace, paces } from './back-off.ts'
-import { failed, type Verdict } from './complaints.ts'
+import type { Verdict } from './complaints.ts'
 import { type Connector, startConnector } from './connector.ts'
 import type { Observation } from './connector-watch.ts'
-import { findUnexecutable } from './executable.ts'
 import { createFactsKeeper, type FactsKeeper } from './facts-keeper.ts'
-import { type Binary, type Launch, LaunchFault } from './launch.ts'
+import type { Binary, Launch } from './launch.ts'
 import { createLauncherFinder } from './launcher.ts'
 import { sweepOrphans } from './orphans.ts'
+import { patienceMs, prepare } from './preparation.ts'
 import { openProcessTable, type ProcessTable } from './process-identity.ts'
 import { createStatusBoard, type StatusBoard } from './status-board.ts'
 import type { Tunnel, TunnelStatus } from './tunnel.ts'
 import { unlessAborted } from './tunnel-clock.ts'
 import type { TunnelParts } from './tunnel-parts.ts'
-import { explainUnexecutable, noBinary } from './verdict.ts'
 
 /** A look at PATH costs nothing. */
 const lookAgainMs = 30_000
-/** For what is under way when a stop is asked for: finding, preparing, sweeping. */
-const patienceMs = 5_000
 
 export class Supervisor implements Tunnel {
   readonly #parts: TunnelParts
@@ -101,11 +98,12 @@ export class Supervisor implements Tunnel {
     const processes = await openProcessTable()
     this.#processes = processes
     this.#ownStartTime = await processes.findStartTime(ownPid)
-    await this.#orStopped(sweepOrphans({ ...parts, clock, processes }))
+    const { signal } = this.#stopping
+    await unlessAborted(clock, signal, patienceMs, sweepOrphans({ ...parts, clock, processes, signal }))
   }
 
   async #runOnce(): Promise<void> {
-    const verdict = await this.#attempt().catch((error: unknown) => this.#explainThrown(error))
+    const verdict = await this.#attempt()
     this.#connector = undefined
     if (verdict === undefined || this.#isStopping) return
     this.#facts.keep({ lastConnected: this.status.lastConnected?.toISOString() })
@@ -114,25 +112,16 @@ export class Supervisor implements Tunnel {
 
   /** `undefined`: there was none to judge. */
   async #attempt(): Promise<Verdict | undefined> {
-    const binary = await this.#orStopped(this.#parts.findBinary())
-    if (this.#isStopping) return undefined
-    if (binary === undefined) return noBinary
-    const unexecutable = await findUnexecutable(binary.path)
-    if (unexecutable !== undefined) return explainUnexecutable(unexecutable, binary.path)
-    const preparing = this.#parts.prepareLaunch(binary)
-    const launch = await this.#orStopped(preparing)
-    // One that comes too late has left a secret behind.
-    if (launch === undefined) void preparing.then((late) => late.forgetSecret()).catch(() => {})
-    if (launch === undefined) return undefined
-    return await this.#run(binary, launch)
+    const prepared = await prepare(this.#parts, this.#stopping.signal)
+    if (prepared === undefined || 'verdict' in prepared) return prepared?.verdict
+    const { launch } = prepared
+    const launcher = await this.#findLauncher(this.#parts.searchPath ?? launch.env.PATH ?? '')
+    if (!this.#isStopping) return await this.#run(prepared.binary, launch, launcher)
+    await launch.forgetSecret()
+    return undefined
   }
 
-  async #run(binary: Binary, launch: Launch): Promise<Verdict | undefined> {
-    const launcher = await this.#findLauncher(this.#parts.searchPath ?? launch.env.PATH ?? '')
-    if (this.#isStopping) {
-      await launch.forgetSecret()
-      return undefined
-    }
+  async #run(binary: Binary, launch: Launch, launcher: readonly string[]): Promise<Verdict> {
     const { settings, ownPid } = this.#parts
     this.#starts += 1
     const connector = startConnector({
@@ -189,7 +178,8 @@ export class Supervisor implements Tunnel {
     }
     const ms = state === 'missing-binary' ? lookAgainMs : this.#backOffs[pace].next()
     const hostname = settings.mode === 'quick' ? undefined : this.status.hostname
-    this.#board.set({ state, reason, remedy, ...nothingRuns, hostname, nextAttempt: new Date(clock.now() + ms) })
+    const lastError = state === 'missing-binary' ? this.status.lastError : reason
+    this.#board.set({ state, reason, remedy, ...nothingRuns, hostname, lastError, nextAttempt: new Date(clock.now() + ms) })
     await this.#wait(ms)
   }
 
@@ -205,21 +195,6 @@ export class Supervisor implements Tunnel {
       }
       if (this.#isStopping) this.#wake()
     })
-  }
-
-  #explainThrown(error: unknown): Verdict {
-    if (error instanceof LaunchFault) return failed(error.message, error.remedy)
-    this.#parts.log.error({ err: error }, 'Cannot prepare the start of cloudflared')
-    return {
-      state: 'backing-off',
-      pace: 'soon',
-      reason: `cloudflared cannot be started: ${error instanceof Error ? error.message : String(error)}`,
-      remedy: undefined,
-    }
-  }
-
-  #orStopped<T>(work: Promise<T>): Promise<T | undefined> {
-    return unlessAborted(this.#parts.clock, this.#stopping.signal, patienceMs, work)
   }
 
   #resetBackOffs(): void {

@@ -15,6 +15,8 @@ export interface LastWords {
   readonly complaint: Complaint | undefined
   /** It said that it has replaced its own program. */
   readonly hasUpdated: boolean
+  /** The signal by which it said it was asked to end. */
+  readonly signalled: string | undefined
 }
 
 export const noBinary: Verdict = {
@@ -50,6 +52,12 @@ export function explainEnd({ code, signal, spawnFault }: ChildEnd, words: LastWo
   }
   const said = words.bareLine === undefined ? '' : toPlainText(words.bareLine)
   if (code === 126 || code === 127) return explainLauncher(said, code)
+  if (code === 0 && words.signalled !== undefined) {
+    return soon(
+      `cloudflared was told to end (signal ${words.signalled}), and not by Burrow`,
+      'a service manager must signal Burrow alone: KillMode=mixed in systemd',
+    )
+  }
   if (code === 0) return explainSilentEnd(words.stdout, wanted)
   if (code === 255) return explainRefusedArguments(said, wanted)
   return explainFault(said, code, words.complaint, wanted)

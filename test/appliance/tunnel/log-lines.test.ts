@@ -89,6 +89,7 @@ describe('findNews', () => {
       { kind: 'quick-refused', cause: 'Error unmarshaling QuickTunnel response: error code: 1015 (429 Too Many Requests)' },
     ],
     [{ message: 'Retrying connection in up to 2s' }, { kind: 'moved' }],
+    [{ message: 'Initiating graceful shutdown due to signal terminated ...' }, { kind: 'signalled', signal: 'terminated' }],
     [{ message: 'GOOS: linux' }, undefined],
     // A stranger chooses what path he asks for.
     [{ message: 'Request failed', error: 'x', dest: 'https://a/Starting metrics server on 10.0.0.1:1/metrics' }, undefined],

@@ -70,19 +70,19 @@ test.each([
   }
   await using scripted = await startScripted('connects', { records, parts })
   await asked.promise
-  if (lastSignal === 'SIGTERM') await orphan.over
-  await turnUntilStarted(scripted)
+  await turnUntil(scripted, () => signals.at(-1) === lastSignal)
   await orphan.over
+  await turnUntil(scripted, () => scripted.prepared() > 0)
   expect(signals).toEqual(lastSignal === 'SIGTERM' ? ['SIGTERM'] : ['SIGTERM', 'SIGKILL'])
   expect(scripted.entries.filter(({ message }) => message.startsWith('A connector of an earlier start still runs'))).toHaveLength(1)
   expect(scripted.memory.connectors.map(({ pid }) => pid)).not.toContain(orphan.pid)
 })
 
 /** The sweep looks every tenth of a second whether the orphan has ended. */
-async function turnUntilStarted({ clock, until, prepared }: ScriptedTunnel): Promise<void> {
-  const started = until(() => prepared() > 0)
-  for (let looks = 0; prepared() === 0; clock.advance(100)) {
-    if (clock.count(100) === looks) await Promise.race([clock.set(100), started])
+async function turnUntil({ clock, until }: ScriptedTunnel, isSo: () => boolean): Promise<void> {
+  const soon = until(isSo)
+  for (let looks = 0; !isSo(); clock.advance(100)) {
+    if (clock.count(100) === looks) await Promise.race([clock.set(100), soon])
     looks = clock.count(100)
   }
 }

@@ -173,3 +173,17 @@ test('a connector that never comes as far as answering is ended after 90 s', asy
   expect((await scripted.untilState('backing-off')).reason).toMatch(/^cloudflared hangs: 90 s after its start/)
   expect(life.isOver).toBe(true)
 })
+
+test('metrics that are not on loopback are not believed, nor asked', async () => {
+  await using scripted = await startScripted('listens-elsewhere')
+  await scripted.until(() => scripted.entries.some(({ message }) => message === 'Starting tunnel'))
+  expect(scripted.tunnel.status.metricsUrl).toBeUndefined()
+  expect(scripted.clock.count(5_000)).toBe(0)
+})
+
+test('a connector that somebody else tells to end is told as such', async () => {
+  await using scripted = await startScripted('connects')
+  await scripted.untilState('connected')
+  process.kill(scripted.tunnel.status.pid!, 'SIGTERM')
+  expect((await scripted.untilState('backing-off')).reason).toMatch(/told to end \(signal terminated\), and not by Burrow/)
+})

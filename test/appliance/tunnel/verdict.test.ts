@@ -4,7 +4,7 @@ import { explainComplaint, type Wanted } from '../../../appliance/tunnel/complai
 import { explainEnd, explainHang, explainUnexecutable } from '../../../appliance/tunnel/verdict.ts'
 
 const wanted: Wanted = { mode: 'token', protocol: 'http2', extraArgs: [] }
-const silent = { bareLine: undefined, stdout: '', complaint: undefined, hasUpdated: false }
+const silent = { bareLine: undefined, stdout: '', complaint: undefined, hasUpdated: false, signalled: undefined }
 const exit = (code: number) => ({ code, signal: null, spawnFault: undefined })
 const usage = 'Incorrect Usage: flag provided but not defined: -no-such\n\nNAME:\n   cloudflared tunnel\n'
 
@@ -22,6 +22,15 @@ describe('explainEnd', () => {
       /memory/,
     ],
     ['exit 0', exit(0), {}, 'backing-off', 'soon', /without a word/, undefined],
+    [
+      'a signal from elsewhere',
+      exit(0),
+      { signalled: 'terminated' },
+      'backing-off',
+      'soon',
+      /told to end \(signal terminated\), and not by Burrow/,
+      /KillMode/,
+    ],
     ['usage', exit(0), { stdout: usage }, 'failed', 'rarely', /does not know the flag -no-such/, /update cloudflared/],
     [
       'usage for a value',
