@@ -2,7 +2,7 @@
  * One TCP connection of a connector. On it the roles of HTTP/2 are reversed: the connector dialled and did the TLS handshake as a client, and is
  * now the HTTP/2 server; the edge sends the preface and opens the streams. Source: cloudflared's connection/http2.go.
  */
-import { type ClientHttp2Session, type ClientHttp2Stream, connect, constants, type OutgoingHttpHeaders } from 'node:http2'
+import { type ClientHttp2Session, type ClientHttp2Stream, connect, type OutgoingHttpHeaders } from 'node:http2'
 import type { TLSSocket } from 'node:tls'
 
 import { openControlStream } from './control-stream.ts'
@@ -72,8 +72,7 @@ export class Connection {
   /** Cuts TCP at once, whatever is in flight. */
   drop(): void {
     this.#closed()
-    // Without a code the streams would end as if their bodies were whole.
-    this.#session.destroy(undefined, constants.NGHTTP2_CANCEL)
+    this.#session.destroy()
     this.#socket.destroy()
   }
 

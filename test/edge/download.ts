@@ -13,11 +13,26 @@ export interface DownloadOptions {
   readonly watchdog: Watchdog
   /** What the head promises; `undefined` when it says nothing, or none will come. */
   readonly contentLength: number | undefined
+  readonly hasEnded: () => boolean
+}
+
+/**
+ * Whether END_STREAM has come; to be called as soon as the stream is there. To a reader Node ends a stream just as well that was reset without an error,
+ * or whose session was destroyed: it pushes the same null, but only after it has closed the stream.
+ */
+export function watchEnd(stream: ClientHttp2Stream): () => boolean {
+  let hasEnded = false
+  const push = stream.push
+  stream.push = (chunk, encoding) => {
+    if (chunk === null && !stream.closed && !stream.destroyed) hasEnded = true
+    return push.call(stream, chunk, encoding)
+  }
+  return () => hasEnded
 }
 
 /** Throws when the stream ends otherwise than cleanly with all its bytes. */
 export async function* readDownload(stream: ClientHttp2Stream, options: DownloadOptions): AsyncGenerator<Buffer> {
-  const { connection, exchange, faults, watchdog, contentLength } = options
+  const { connection, exchange, faults, watchdog, contentLength, hasEnded } = options
   watchdog.arm()
   try {
     for await (const chunk of stream as AsyncIterable<Buffer>) {
@@ -36,7 +51,6 @@ export async function* readDownload(stream: ClientHttp2Stream, options: Download
   } finally {
     watchdog.disarm()
   }
-  if (stream.rstCode !== 0 || stream.aborted) throw new Error(`The connector has reset the stream with code ${stream.rstCode}`)
-  // A reset without an error looks like an end to Node.
+  if (!hasEnded()) throw new Error(`The connector has reset the stream with code ${stream.rstCode}`)
   if (contentLength !== undefined && exchange.bytes !== contentLength) throw new Error(`The body has ${exchange.bytes} bytes of ${contentLength}`)
 }

@@ -6,7 +6,7 @@ import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { ClientHttp2Stream, IncomingHttpHeaders, OutgoingHttpHeaders } from 'node:http2'
 
 import type { Connection } from './connection.ts'
-import { readDownload } from './download.ts'
+import { readDownload, watchEnd } from './download.ts'
 import type { ErrorPage } from './error-pages.ts'
 import type { Exchange } from './exchange.ts'
 import type { Faults } from './faults.ts'
@@ -44,6 +44,7 @@ export async function forward(request: IncomingMessage, response: ServerResponse
   const hasBody = carriesBody(request, options.isQuicLike)
   const stream = connection.request(headers, { endStream: !hasBody, signal: aborting.signal })
   stream.on('error', () => {})
+  const hasEnded = watchEnd(stream)
   let trailers: IncomingHttpHeaders | undefined
   stream.once('trailers', (fields) => {
     trailers = fields
@@ -78,7 +79,7 @@ export async function forward(request: IncomingMessage, response: ServerResponse
   const isBodiless = headers[':method'] === 'HEAD' || head.status === 204 || head.status === 304
   const length = find(head.headers, 'content-length')
   const contentLength = isBodiless || length === undefined ? undefined : Number(length)
-  const body = readDownload(stream, { connection, exchange, faults, watchdog, contentLength })
+  const body = readDownload(stream, { connection, exchange, faults, watchdog, contentLength, hasEnded })
   return { kind: 'reply', head, body, trailers: () => trailers, abort }
 }
 
