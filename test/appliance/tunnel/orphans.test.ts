@@ -6,11 +6,13 @@ import { createInterface } from 'node:readline'
 import { fileURLToPath } from 'node:url'
 import { describe, expect, test } from '@jest/globals'
 
+import { findLauncher } from '../../../appliance/tunnel/launcher.ts'
 import { openProcessTable, parseStartTime } from '../../../appliance/tunnel/process-identity.ts'
 import type { ConnectorRecord } from '../../../appliance/tunnel/tunnel.ts'
 import { createScratchDir } from '../scratch-dir.ts'
 import { endProcess, openLifelines } from './lifelines.ts'
 import { type ScriptedTunnel, startScripted } from './scripted-tunnel.ts'
+import { TestClock } from './test-clock.ts'
 
 const configFile = '/nowhere/burrow-test/config.yml'
 const parentFile = fileURLToPath(new URL('./parent-process.ts', import.meta.url))
@@ -36,10 +38,14 @@ async function startParent(behaviour: string, lifelinePort: number, stateFile: s
   }
 }
 
-test('a connector dies with a Burrow that is killed, where there is setpriv', async () => {
+const searchPath = process.env.PATH ?? ''
+const hasSetpriv = (await findLauncher(searchPath, new TestClock())).length > 0
+const testWithSetpriv = hasSetpriv ? test : test.skip
+
+testWithSetpriv('a connector dies with a Burrow that is killed, where there is setpriv', async () => {
   await using dir = await createScratchDir()
   await using lifelines = await openLifelines()
-  await using parent = await startParent('connects', lifelines.port, dir.file('state.json'), '/usr/bin:/bin', 'stay')
+  await using parent = await startParent('connects', lifelines.port, dir.file('state.json'), searchPath, 'stay')
   const life = await lifelines.life(0)
   parent.child.kill('SIGKILL')
   await life.over
@@ -135,7 +141,7 @@ test('a stopped tunnel leaves nothing in the process that would keep it alive', 
   await using dir = await createScratchDir()
   await using lifelines = await openLifelines()
   // It never calls exit: it ends because nothing is left to wait for.
-  await using parent = await startParent('connects', lifelines.port, dir.file('state.json'), '/usr/bin:/bin', 'stop')
+  await using parent = await startParent('connects', lifelines.port, dir.file('state.json'), searchPath, 'stop')
   expect(await parent.exited).toEqual([0, null])
   await (await lifelines.life(0)).over
   expect(JSON.parse(await readFile(dir.file('state.json'), 'utf8'))).toEqual([])

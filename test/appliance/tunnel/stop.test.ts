@@ -25,6 +25,17 @@ test('stop lets the connector finish, and sends no second SIGTERM', async () => 
   expect(scripted.entries.filter(({ level }) => level === 'error' || level === 'warn')).toEqual([])
 })
 
+test('stop of a connector that is being given up sends no second SIGTERM', async () => {
+  await using scripted = await startScripted('slow-to-stop')
+  await scripted.untilState('connected')
+  await scripted.script({ isSilent: true })
+  scripted.clock.advance(30_000)
+  await scripted.until(() => scripted.entries.some(({ message }) => message.startsWith('Initiating graceful shutdown')))
+  await scripted.tunnel.stop()
+  await expectNothingLeft(scripted)
+  expect(scripted.entries.some(({ message }) => message === 'Metrics server stopped')).toBe(true)
+})
+
 test('a connector that ignores SIGTERM is killed when the grace period and its margin are over', async () => {
   await using scripted = await startScripted('ignores-sigterm')
   await scripted.untilState('connected')
