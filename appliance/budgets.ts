@@ -6,8 +6,8 @@
 export const stopBudgets = {
   /** The tunnel first, while the origin still answers: its grace period (the setting `tunnel.gracePeriod`; this is its default) is for downloads under way. */
   tunnelGraceMs: 30_000,
-  /** A connector that outstays its grace period by so much is killed. */
-  tunnelMarginMs: 5_000,
+  /** A connector that outstays its grace period is killed after 5 s; its last words and its record take the rest. */
+  tunnelMarginMs: 10_000,
   /** Then requests of clients on this machine may finish; those that came through the tunnel are over by now. */
   drainMs: 30_000,
   /** Packers, compressors and the store's connections end; they were only waiting for the downloads. */

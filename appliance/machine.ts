@@ -33,7 +33,7 @@ export interface Machine {
   readonly stderr: TerminalOutput
   /** Takes the signal's default action away until the returned function is called. */
   onSignal(signal: SignalName, listener: () => void): () => void
-  /** Sends a signal; 0 only asks whether the process is there. False when it is not, or is not ours to signal. */
+  /** As kill(2): a negative number is a process group, signal 0 only asks. False when there is no such process; other errors are thrown. */
   endProcess(pid: number, signal: 'SIGTERM' | 'SIGKILL' | 0): boolean
   /** Ends the program at once, whatever is under way. */
   exit(code: number): never

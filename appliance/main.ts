@@ -27,8 +27,9 @@ const machine: Machine = {
   endProcess(pid, signal) {
     try {
       return process.kill(pid, signal)
-    } catch {
-      return false
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code === 'ESRCH') return false
+      throw error
     }
   },
   exit: (code) => process.exit(code),

@@ -3,6 +3,9 @@ import type { Log } from '../src/index.ts'
 import type { Config } from './config/config.ts'
 import type { Machine } from './machine.ts'
 import type { State } from './state.ts'
+import { createBinaryFinder } from './tunnel/binary.ts'
+import { createLauncher } from './tunnel/prepare-launch.ts'
+import { startTunnel } from './tunnel/start-tunnel.ts'
 import type { Tunnel, TunnelStatus } from './tunnel/tunnel.ts'
 
 export interface TunnelWish {
@@ -16,10 +19,38 @@ export interface TunnelWish {
 }
 
 /** Returns when the connector is under way, not when it is connected. */
-export async function openTunnel({ config }: TunnelWish): Promise<Tunnel> {
-  const { tunnel: settings } = config
+export async function openTunnel({ config, origin, machine, state, log, onStatus }: TunnelWish): Promise<Tunnel> {
+  const { tunnel: settings, runtimeDir } = config
   if (settings === undefined) return createClosedTunnel('no tunnel is configured', undefined)
-  return createClosedTunnel('not built yet', howToGetOut)
+  const findBinary = createBinaryFinder({ settings, env: machine.env, stateDir: config.state.dir }, log)
+  if (settings.isOptional && (await findBinary()) === undefined) {
+    log.info({}, howToGetOut)
+    return createClosedTunnel('no cloudflared was found', howToGetOut)
+  }
+  const launcher = createLauncher({ settings, origin, runtimeDir, env: machine.env })
+  const tunnel = startTunnel({
+    settings,
+    findBinary,
+    prepareLaunch: (binary) => launcher.prepareLaunch(binary),
+    memory: await state.openTunnelMemory(),
+    log,
+    clock: { now: Date.now, after, random: Math.random },
+    endProcess: machine.endProcess,
+    ownPid: machine.pid,
+    ...(machine.env.PATH === undefined ? {} : { searchPath: machine.env.PATH }),
+    onStatus,
+  })
+  return {
+    get status() {
+      return tunnel.status
+    },
+    retry: () => tunnel.retry(),
+    stop: () => tunnel.stop(),
+    async [Symbol.asyncDispose]() {
+      await tunnel[Symbol.asyncDispose]()
+      await launcher[Symbol.asyncDispose]()
+    },
+  }
 }
 
 const howToGetOut =
@@ -45,4 +76,9 @@ function createClosedTunnel(reason: string, remedy: string | undefined): Tunnel 
     lastError: undefined,
   }
   return { status, retry() {}, async stop() {}, async [Symbol.asyncDispose]() {} }
+}
+
+function after(ms: number, callback: () => void): () => void {
+  const timer = setTimeout(callback, ms).unref()
+  return () => clearTimeout(timer)
 }

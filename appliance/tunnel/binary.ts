@@ -1,0 +1,115 @@
+/**
+ * Where cloudflared is: what the config names; else on PATH; else what `burrow tunnel install` put into the state directory; else what the npm package `cloudflared` has
+ * (its install script, which downloads one, is off here, so that is there only for those who ran it, or set $CLOUDFLARED_BIN).
+ */
+import { execFile } from 'node:child_process'
+import { stat } from 'node:fs/promises'
+import { createRequire } from 'node:module'
+import { delimiter, isAbsolute, join } from 'node:path'
+
+import type { Log } from '../../src/index.ts'
+import type { Environment } from './connector-env.ts'
+import { findUnexecutable, type Unexecutable } from './executable.ts'
+import { type Binary, LaunchFault } from './launch.ts'
+import type { TunnelSettings } from './settings.ts'
+import { isOlder, leastVersion, parseVersion } from './version.ts'
+
+export interface BinarySearch {
+  readonly settings: Pick<TunnelSettings, 'binary'>
+  readonly env: Environment
+  readonly stateDir: string
+}
+
+/** Where `burrow tunnel install` puts it. */
+export function installedBinaryPath(stateDir: string): string {
+  return join(stateDir, 'bin', 'cloudflared')
+}
+
+/** Undefined when there is none. @throws {LaunchFault} the one that the config names cannot be run */
+export async function findBinary({ settings, env, stateDir }: BinarySearch): Promise<Binary | undefined> {
+  if (settings.binary !== undefined) {
+    const fault = await findUnexecutable(settings.binary)
+    if (fault !== undefined)
+      throw new LaunchFault(`the cloudflared that the config names, "${settings.binary}", ${unexecutable[fault]}`, 'correct "tunnel": { "binary": … }')
+    return { path: settings.binary, version: await versionOf(settings.binary, env) }
+  }
+  for (const path of candidatesOf(env, stateDir)) {
+    if ((await isFile(path)) && (await findUnexecutable(path)) === undefined) return { path, version: await versionOf(path, env) }
+  }
+  return undefined
+}
+
+/** A warning, when the version is older than what Burrow was made for. */
+export function warnOfVersion({ path, version }: Binary): string | undefined {
+  if (version === undefined || !isOlder(version, leastVersion)) return undefined
+  return `"${path}" is cloudflared ${version}, and Burrow wants ${leastVersion} or newer; update it, or run "burrow tunnel install"`
+}
+
+/** Looks again and again for a tunnel, and tells what it finds once: version and age. */
+export function createBinaryFinder(search: BinarySearch, log: Log): () => Promise<Binary | undefined> {
+  let told: string | undefined
+  return async () => {
+    const binary = await findBinary(search)
+    const identity = binary && `${binary.path} ${binary.version}`
+    if (binary !== undefined && identity !== told) {
+      const warning = warnOfVersion(binary)
+      if (warning === undefined) log.info({ ...binary }, 'Found cloudflared')
+      else log.warn({ ...binary }, warning)
+    }
+    told = identity
+    return binary
+  }
+}
+
+const unexecutable: Readonly<Record<Unexecutable, string>> = {
+  absent: 'does not exist',
+  forbidden: 'may not be executed by this user',
+  foreign: 'is no program for this machine',
+}
+
+function candidatesOf(env: Environment, stateDir: string): string[] {
+  const onPath = (env.PATH ?? '').split(delimiter).filter(isAbsolute)
+  return [...onPath.map((dir) => join(dir, 'cloudflared')).filter((path) => !isNpmForwarder(path)), installedBinaryPath(stateDir), ...packaged(env)]
+}
+
+/** npm puts a script of this name on the PATH of its own scripts, which downloads a program when it is called. */
+function isNpmForwarder(path: string): boolean {
+  return path.endsWith(join('node_modules', '.bin', 'cloudflared'))
+}
+
+function packaged(env: Environment): string[] {
+  const named = env.CLOUDFLARED_BIN
+  if (named !== undefined && isAbsolute(named)) return [named]
+  try {
+    const { bin } = createRequire(import.meta.url)('cloudflared') as { bin: string }
+    return [bin]
+  } catch {
+    return []
+  }
+}
+
+async function isFile(path: string): Promise<boolean> {
+  return await stat(path).then(
+    (found) => found.isFile(),
+    () => false,
+  )
+}
+
+const versionMs = 5_000
+/** Asking starts a process: asked once for each file as it is. */
+const known = new Map<string, Promise<string | undefined>>()
+
+async function versionOf(path: string, env: Environment): Promise<string | undefined> {
+  const { mtimeMs, size, ino } = await stat(path)
+  const key = `${path}\0${ino}\0${size}\0${mtimeMs}`
+  const asked = known.get(key) ?? askVersion(path, env)
+  known.set(key, asked)
+  return await asked
+}
+
+function askVersion(path: string, { PATH = '/usr/bin:/bin' }: Environment): Promise<string | undefined> {
+  return new Promise((resolve) => {
+    const options = { env: { PATH, NO_AUTOUPDATE: 'true', HOME: '/nonexistent' }, timeout: versionMs, killSignal: 'SIGKILL', maxBuffer: 65_536 } as const
+    execFile(path, ['version', '--short'], options, (error, stdout) => resolve(error === null ? parseVersion(stdout) : undefined))
+  })
+}

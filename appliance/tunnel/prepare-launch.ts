@@ -1,0 +1,92 @@
+/** Prepares each start of a connector: reads its secret, writes its files (0600, in a directory of its own), puts command line and environment together. */
+import { mkdir, mkdtemp, rm, unlink } from 'node:fs/promises'
+import { join } from 'node:path'
+
+import { reasonOf } from '../complaint.ts'
+import { replacePrivateFile } from '../private-files.ts'
+import { formatConnectorConfig } from './connector-config.ts'
+import { createConnectorEnv, type Environment } from './connector-env.ts'
+import { type Binary, type Launch, LaunchFault } from './launch.ts'
+import { type LoadedSecret, loadTunnelSecret } from './secret.ts'
+import type { TunnelSettings } from './settings.ts'
+import { isOlder } from './version.ts'
+
+export interface LauncherOptions {
+  readonly settings: TunnelSettings
+  /** `http://127.0.0.1:8080` or `unix:/path`. */
+  readonly origin: string
+  /** Made when missing. */
+  readonly runtimeDir: string
+  readonly env: Environment
+}
+
+export interface Launcher extends AsyncDisposable {
+  /** @throws {LaunchFault} */
+  prepareLaunch(binary: Binary): Promise<Launch>
+}
+
+/** From this on cloudflared reads a token from a file. */
+const tokenFileSince = '2025.4.0'
+
+export function createLauncher(options: LauncherOptions): Launcher {
+  let dir: Promise<string> | undefined
+
+  return {
+    async prepareLaunch(binary) {
+      const secret = await loadTunnelSecret(options.settings.secret)
+      try {
+        dir ??= makeDir(options.runtimeDir)
+        return await prepare(options, binary, secret, await dir)
+      } catch (error) {
+        dir = undefined
+        if (error instanceof LaunchFault) throw error
+        throw new LaunchFault(`the connector's files cannot be written below "${options.runtimeDir}": ${reasonOf(error)}`, 'make room, or correct its rights', {
+          cause: error,
+        })
+      }
+    },
+    async [Symbol.asyncDispose]() {
+      const made = await dir?.catch(() => undefined)
+      if (made !== undefined) await rm(made, { recursive: true, force: true })
+    },
+  }
+}
+
+/** Its name is nobody else's, so that a process with a file in it on its command line is surely one of ours. */
+async function makeDir(runtimeDir: string): Promise<string> {
+  await mkdir(runtimeDir, { recursive: true, mode: 0o700 })
+  return await mkdtemp(join(runtimeDir, 'connector-'))
+}
+
+async function prepare({ settings, origin, env }: LauncherOptions, binary: Binary, secret: LoadedSecret, dir: string): Promise<Launch> {
+  const configFile = join(dir, 'config.yml')
+  const credentials = secret.kind === 'credentials' ? { tunnelId: secret.identity.tunnelId, file: secret.file } : undefined
+  await replacePrivateFile(configFile, formatConnectorConfig({ settings, origin, credentials }))
+  const tokenFile = join(dir, 'token')
+  const byFile = secret.kind === 'token' && !(binary.version !== undefined && isOlder(binary.version, tokenFileSince))
+  if (byFile) await replacePrivateFile(tokenFile, secret.token)
+  const token = secret.kind !== 'token' ? undefined : byFile ? { TUNNEL_TOKEN_FILE: tokenFile } : { TUNNEL_TOKEN: secret.token }
+  return {
+    command: binary.path,
+    args: argsOf(settings, configFile, credentials?.tunnelId),
+    env: createConnectorEnv({ env, settings, origin, token }),
+    configFile,
+    tunnelId: secret.kind === 'none' ? undefined : secret.identity.tunnelId,
+    secrets: secretsOf(secret),
+    async forgetSecret() {
+      await unlink(tokenFile).catch(() => {})
+    },
+  }
+}
+
+/** Flags of `tunnel` stand before `run`: behind it cloudflared does not know them, prints its help and ends with 0. */
+function argsOf({ mode, extraArgs }: TunnelSettings, configFile: string, tunnelId: string | undefined): string[] {
+  const args = ['tunnel', '--config', configFile, ...extraArgs]
+  if (mode === 'quick') return args
+  return [...args, 'run', ...(tunnelId === undefined ? [] : [tunnelId])]
+}
+
+function secretsOf(secret: LoadedSecret): string[] {
+  if (secret.kind === 'none') return []
+  return secret.kind === 'token' ? [secret.token, secret.identity.secret] : [secret.identity.secret]
+}
