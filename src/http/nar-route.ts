@@ -72,7 +72,7 @@ async function send(origin: Origin, reply: Reply, wanted: Wanted): Promise<void>
 }
 
 async function sendForm(origin: Origin, reply: Reply, form: Representation, range: ByteRange | undefined, size: number | undefined): Promise<void> {
-  const opened = await form.open(range)
+  const opened = await openInTime(origin, reply, form, range)
   // The first chunk comes before the header: what is wrong from the start gets an honest status.
   const first = await firstChunk(origin, reply, opened.chunks)
   const length = range === undefined ? opened.size : range.end - range.start
@@ -82,6 +82,19 @@ async function sendForm(origin: Origin, reply: Reply, form: Representation, rang
     ...(range === undefined ? [] : ['Content-Range', `bytes ${range.start}-${range.end - 1}/${size}`]),
   ])
   await pumpChunks(reply, opened.chunks, first)
+}
+
+async function openInTime(origin: Origin, reply: Reply, form: Representation, range: ByteRange | undefined): ReturnType<Representation['open']> {
+  const opening = form.open(range)
+  try {
+    return await withinPatience(origin, reply, opening)
+  } catch (error) {
+    opening.then(
+      ({ chunks }) => chunks.close(),
+      () => {},
+    )
+    throw error
+  }
 }
 
 /** A range is defined for GET alone (RFC 9110, section 14.2). */

@@ -19,7 +19,7 @@ export type RouteName =
 export interface Exchange {
   readonly route: RouteName
   readonly method: string
-  /** The path as sent, printable and cut to 512 characters; of a query, which may hold secrets, only that there was one. Hostile text. */
+  /** The path as sent, cut to 512 characters; of a query, which may hold secrets, only that there was one. Hostile text. */
   readonly target: string
   readonly status: number
   /** The verified user's name; undefined on a public cache and for refused requests. */

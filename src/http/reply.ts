@@ -135,11 +135,11 @@ export class Reply implements Exchange {
 
 const maxTargetLength = 512
 
-/** Secrets come in queries (`?token=`) and before hosts (`http://user:password@`): neither means anything here, but for `?json`. What is left is printable. */
+/** Secrets come in queries (`?token=`) and before hosts (`http://user:password@`): neither means anything here, but for `?json`. Node's parser lets nothing but printable ASCII through. */
 function loggableTarget(url: string): string {
   const [path = '', query] = url.replace(/^[a-z][a-z0-9+.-]*:\/\/[^/?#]*/i, '').split(/[?#](.*)/s, 2)
   const shown = query === undefined ? path : `${path}?${query === 'json' ? 'json' : '…'}`
-  return shown.slice(0, maxTargetLength).replace(/[^\x21-\x7e…]/g, encodeURIComponent)
+  return shown.slice(0, maxTargetLength)
 }
 
 function isPlainGet({ method, httpVersionMinor }: IncomingMessage): boolean {

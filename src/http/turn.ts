@@ -57,16 +57,21 @@ function nextRetrySeconds(): number {
 
 /**
  * A reply must have begun well before the edge's limit of 100 s, counted from the request's arrival; the client comes again and finds more done.
- * Rejects as the work does, or with `busy` when the time is over: the work then goes on unless its owner ends it.
+ * Rejects as the work does, with `busy` when the time is over, or with `abandoned` when the client goes away: the work then goes on unless its owner ends it.
  */
 export async function withinPatience<T>({ limits, after }: Origin, reply: Reply, work: Promise<T>): Promise<T> {
   work.catch(() => {})
-  const { promise: expired, reject } = Promise.withResolvers<never>()
+  const { promise: givenUp, reject } = Promise.withResolvers<never>()
+  const { response } = reply
+  const abandon = () => reject(new Fault('abandoned', 'The client closed the connection'))
+  if (response.destroyed) abandon()
+  else response.once('close', abandon)
   const leftMs = Math.max(0, limits.firstByteSeconds * 1000 - reply.elapsedMs)
   const stop = after(leftMs, () => reject(new Fault('busy', 'The reply takes longer to begin than a client may wait')))
   try {
-    return await Promise.race([work, expired])
+    return await Promise.race([work, givenUp])
   } finally {
     stop()
+    response.off('close', abandon)
   }
 }

@@ -106,11 +106,32 @@ describe('hostile headers', () => {
     ['a Host that is markup', 'Host: "><script>alert(1)</script>\r\n'],
     ['a forged ray and address', 'Host: x\r\nCF-Ray: <script>\r\nCF-Connecting-IP: <script>\r\n'],
     ['X-Forwarded-Host', 'Host: x\r\nX-Forwarded-Host: evil.example\r\nX-Forwarded-Proto: gopher\r\n'],
+    ['an 8 KB ray and address', `Host: x\r\nCF-Ray: ${'script'.repeat(1300)}\r\nCF-Connecting-IP: fe80::1%${'script'.repeat(1000)}\r\n`],
+    ['a repeated Host, ray and scheme', 'Host: x\r\nCF-Ray: 1-FRA\r\nCF-Ray: script\r\nX-Forwarded-Proto: https\r\nX-Forwarded-Proto: gopher\r\n'],
   ])('%s is not reflected', async (_what, headers) => {
     for (const target of ['/', '/absent', '/nix-cache-info']) {
       const answer = await sendRaw(cache.port, `GET ${target} HTTP/1.1\r\n${headers}${auth}Connection: close\r\n\r\n`)
       expect(answer).not.toMatch(/script|evil|gopher/)
     }
+  })
+
+  test('what the edge says of a request is told only in the shape the edge gives it', async () => {
+    const forged = `CF-Ray: 1-FRA\r\nCF-Ray: 2-FRA\r\nCF-Connecting-IP: 198.51.100.7\r\nCF-Connecting-IP: 198.51.100.8\r\n`
+    const reported = cache.exchange(({ target }) => target.startsWith('/forged'))
+    await sendRaw(cache.port, `GET /forged?token=hunter2 HTTP/1.1\r\nHost: x\r\n${forged}${auth}Connection: close\r\n\r\n`)
+    const { ray, address, target } = await reported
+    expect([ray, address, target]).toEqual([undefined, '127.0.0.1', '/forged?…'])
+  })
+
+  test.each([
+    ['http://ben:hunter2@cache.example.com/told-a', '/told-a'],
+    ['HTTP://ben:hunter2@cache.example.com/told-b?token=hunter2', '/told-b?…'],
+    ['/told-c?json', '/told-c?json'],
+    ['/told-d?a?hunter2', '/told-d?…'],
+  ])('of the target %s the log tells %s', async (target, told) => {
+    const reported = cache.exchange((exchange) => exchange.target.startsWith(told.slice(0, 7)))
+    await sendRaw(cache.port, `GET ${target} HTTP/1.1\r\nHost: x\r\n${auth}Connection: close\r\n\r\n`)
+    expect((await reported).target).toBe(told)
   })
 
   test('a header beyond the limit is refused with 431', async () => {
@@ -188,6 +209,39 @@ describe('connections', () => {
     const answer = await sendRaw(cache.port, bytes, { end: false })
     expect(statusesOf(answer)).toEqual([200])
     expect(answer).toContain('\r\nConnection: close\r\n')
+  })
+
+  test.each(['POST', 'PUT', 'PATCH', 'DELETE'])(
+    '%s with an empty chunked body, as the connector sends it, is refused, and nothing behind it is taken for a request',
+    async (method) => {
+      for (const target of ['/nix-cache-info', `/${path.slice(11, 43)}.narinfo`, '/absent']) {
+        const bytes = `${method} ${target} HTTP/1.1\r\nHost: x\r\n${auth}Transfer-Encoding: chunked\r\nConnection: keep-alive\r\n\r\n0\r\n\r\nGET /v1/version HTTP/1.1\r\nHost: x\r\n${auth}\r\n`
+        const answer = await sendRaw(cache.port, bytes, { end: false })
+        expect(statusesOf(answer)).toEqual([405])
+        expect(answer).toContain('\r\nConnection: close\r\n')
+        expect(answer).toMatch(/Method Not Allowed\n$/)
+      }
+    },
+  )
+
+  test('a body that is still to come is refused before it is there', async () => {
+    const answer = await sendRaw(cache.port, `PUT /absent HTTP/1.1\r\nHost: x\r\n${auth}Content-Length: 1000000\r\n\r\n`, { end: false })
+    expect(statusesOf(answer)).toEqual([405])
+  })
+
+  test('a body without credentials is refused in the same way', async () => {
+    const answer = await sendRaw(cache.port, 'POST /absent HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n', { end: false })
+    expect(statusesOf(answer)).toEqual([401])
+    expect(answer).toContain('\r\nConnection: close\r\n')
+  })
+
+  test('a connection is kept open behind whatever the answer is, as long as nobody drains', async () => {
+    const targets = ['/nix-cache-info', '/absent', `/${path.slice(11, 43)}.narinfo`, '/v1/version', '/%zz']
+    const requests = targets.map((target) => `GET ${target} HTTP/1.1\r\nHost: x\r\n${auth}\r\n`).join('')
+    const stranger = 'GET /absent HTTP/1.1\r\nHost: x\r\n\r\n'
+    const answer = await sendRaw(cache.port, `${requests}${stranger}GET / HTTP/1.1\r\nHost: x\r\n${auth}Connection: close\r\n\r\n`, { end: false })
+    expect(statusesOf(answer)).toEqual([200, 404, 200, 200, 404, 401, 200])
+    expect(answer.match(/^Connection: close\r$/gm)).toHaveLength(1)
   })
 
   test('clients that come and go leave nothing behind', async () => {

@@ -1,4 +1,7 @@
 /** The protocol as a client sees it: the real cache on a real store. */
+import type { RequestOptions } from 'node:http'
+import { basename } from 'node:path'
+import { DatabaseSync } from 'node:sqlite'
 import { zstdDecompressSync } from 'node:zlib'
 
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals'
@@ -202,6 +205,15 @@ describe('a NAR', () => {
     expect(head.body.length).toBe(0)
   })
 
+  test('by HEAD, compressed by nobody yet, compresses nothing', async () => {
+    await using fresh = await openTestCache(store)
+    const { url } = await narInfoOf(fresh, closure.app)
+    const { status, headers } = await fresh.get(`/${url}`, { method: 'HEAD' })
+    expect(status).toBe(200)
+    expect(headers['content-length']).toBeUndefined()
+    expect(fresh.cache.stats.larder).toMatchObject({ fills: 0, fillsUnderWay: 0, files: 0 })
+  })
+
   test('can be resumed before anybody fetched it whole: the range waits for the compression', async () => {
     const path = await store.addFile('resumed-first', Buffer.alloc(300_000, 'some text to compress '))
     const { url } = await narInfoOf(cache, path)
@@ -236,6 +248,67 @@ describe('other routes', () => {
     expect((await cache.get('/log/00000000000000000000000000000000-absent.drv')).status).toBe(404)
   })
 
+  test('a realisation is told as the store knows it', async () => {
+    const [depId, topId] = [`sha256:${'b'.repeat(64)}!lib`, `sha256:${'a'.repeat(64)}!out`]
+    expect((await cache.get(`/realisations/${topId}.doi`)).status).toBe(404)
+    const idOf = (path: string) => `(select id from ValidPaths where path = '${path}')`
+    const database = new DatabaseSync(store.database)
+    // As Nix makes them when the feature is first used.
+    database.exec(`
+      create table if not exists Realisations (id integer primary key autoincrement not null, drvPath text not null, outputName text not null,
+        outputPath integer not null, signatures text, foreign key (outputPath) references ValidPaths(id) on delete cascade);
+      create table if not exists RealisationsRefs (referrer integer not null, realisationReference integer);
+      insert into Realisations values (1, 'sha256:${'a'.repeat(64)}', 'out', ${idOf(closure.app)}, null);
+      insert into Realisations values (2, 'sha256:${'b'.repeat(64)}', 'lib', ${idOf(closure.lib)}, null);
+      insert into RealisationsRefs values (1, 2);`)
+    database.close()
+    for (const method of ['GET', 'HEAD']) {
+      const { status, headers, body } = await cache.get(`/realisations/${encodeURIComponent(topId)}.doi`, { method })
+      expect(status).toBe(200)
+      expect(headers['content-type']).toBe('application/json')
+      expect(headers['cache-control']).toBe('private, no-transform')
+      if (method === 'HEAD') continue
+      expect(headers['content-length']).toBe(String(body.length))
+      expect(JSON.parse(body.toString())).toEqual({
+        dependentRealisations: { [depId]: basename(closure.lib) },
+        id: topId,
+        outPath: basename(closure.app),
+        signatures: [],
+      })
+    }
+  })
+
+  test.each<[string, RequestOptions]>([
+    ['/nix-cache-info', {}],
+    ['/', {}],
+    ['/v1/version', {}],
+    ['/v1/public-key', {}],
+    ['narinfo', {}],
+    ['narinfo?json', {}],
+    ['ls', {}],
+    ['log', {}],
+    ['/absent', {}],
+    ['/%zz', {}],
+    ['/absent', { headers: { authorization: undefined } }],
+    ['/absent', { method: 'POST' }],
+    ['nar', { headers: { range: 'bytes=1000000000-' } }],
+    ['nar', { headers: { 'if-match': '"other"' } }],
+  ])('%s %j has its exact length, so that the connector need not send it in pieces', async (what, options) => {
+    const paths: Record<string, string> = {
+      narinfo: `/${hashPartOf(closure.lib)}.narinfo`,
+      'narinfo?json': `/${hashPartOf(closure.lib)}.narinfo?json`,
+      ls: `/${hashPartOf(closure.lib)}.ls`,
+      log: `/log/${basename(closure.appDrv)}`,
+      nar: `/${(await narInfoOf(plainCache, closure.lib)).url}`,
+    }
+    const path = paths[what] ?? what
+    const { headers, body } = await cache.get(path, options)
+    expect(headers['content-length']).toBe(String(body.length))
+    expect(headers['transfer-encoding']).toBeUndefined()
+    if (options.method !== undefined) return
+    expect((await cache.get(path, { ...options, method: 'HEAD' })).headers['content-length']).toBeDefined()
+  })
+
   test('version and public keys are lines of text', async () => {
     expect((await cache.get('/v1/version')).body.toString()).toBe('0.0.0-test\n')
     expect((await cache.get('/v1/public-key')).body.toString()).toBe(`${key.publicKey}\n${secondKey.publicKey}\n`)
@@ -246,6 +319,12 @@ describe('other routes', () => {
     expect(status).toBe(200)
     expect(headers['content-security-policy']).toContain("default-src 'none'")
     expect(body.toString()).toContain(key.publicKey)
+  })
+
+  test('the index page names the address it was asked at, as the edge tells it', async () => {
+    const { body } = await cache.get('/', { headers: { host: 'cache.example.com', 'x-forwarded-proto': 'https' } })
+    expect(body.toString()).toContain('extra-substituters = https://cache.example.com')
+    expect(body.toString()).toContain('machine cache.example.com login')
   })
 
   test.each(['/x', '/nar/', '/nar/x.nar', '/v1', '/v1/version/', '/favicon.ico', '/robots.txt', '/nix-cache-info/x'])(

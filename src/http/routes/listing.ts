@@ -33,14 +33,12 @@ async function sendListing(origin: Origin, reply: Reply, hashPart: string): Prom
     // Between the look-up and the lease the path may have been collected.
     if (store.findPathInfo(hashPart) === undefined) return reply.refuse(404)
     const listing = packer.listJson(store.realPathOf(info.storePath))
-    try {
-      reply.send(200, 'found', ['Content-Type', 'application/json'], await withinPatience(origin, reply, listing))
-    } finally {
-      // A client that was told to come again leaves the work behind, and its place is taken until that is done.
-      await listing.catch(() => {})
-    }
-  } catch (error) {
-    answerPackingError(origin, reply, info, error)
+    await withinPatience(origin, reply, listing).then(
+      (json) => reply.send(200, 'found', ['Content-Type', 'application/json'], json),
+      (error: unknown) => answerPackingError(origin, reply, info, error),
+    )
+    // A client that was told to come again leaves the work behind, and its place and its lease are taken until that is done.
+    await listing.catch(() => {})
   } finally {
     letGo()
   }
