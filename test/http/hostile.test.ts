@@ -244,6 +244,21 @@ describe('connections', () => {
     expect(answer.match(/^Connection: close\r$/gm)).toHaveLength(1)
   })
 
+  test('while draining every answer, a prepared one too, says that the connection ends, and ends it', async () => {
+    await using draining = await openTestCache(store)
+    const targets = [`/${path.slice(11, 43)}.narinfo`, '/nix-cache-info', '/absent']
+    for (const target of targets) await draining.get(target)
+    // What a listener does that drains.
+    draining.server.prependListener('request', (_request, response) => {
+      response.shouldKeepAlive = false
+    })
+    for (const target of targets) {
+      const answer = await sendRaw(draining.port, `GET ${target} HTTP/1.1\r\nHost: x\r\n${auth}Connection: keep-alive\r\n\r\n`, { end: false })
+      expect(statusesOf(answer)).toHaveLength(1)
+      expect(answer).toContain('\r\nConnection: close\r\n')
+    }
+  })
+
   test('clients that come and go leave nothing behind', async () => {
     for (let at = 0; at < 50; at++) {
       await new Promise<void>((resolve) => {
