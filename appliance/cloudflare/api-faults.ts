@@ -1,0 +1,106 @@
+/**
+ * What the Cloudflare API answers when it does not do what it was asked, in words: `{"success":false,"errors":[{"code":10000,"message":"Authentication error"}]}`.
+ * The SDK's errors are told apart by what they carry, not by their classes, so that the SDK need not be loaded for it.
+ */
+import { Complaint } from '../complaint.ts'
+import { printable } from '../in-words.ts'
+import { type Permission, tokensPage } from './marks.ts'
+
+/** Beyond that nobody waits at a prompt: the command ends and says when to come back. */
+export const maxRetryWaitSeconds = 30
+
+export interface Undertaking {
+  /** After "Cannot ". */
+  readonly action: string
+  /** What the API token needs for it. */
+  readonly permission?: Permission | undefined
+  /** Host of the API. */
+  readonly host: string
+}
+
+interface ApiFault {
+  readonly status: number | undefined
+  readonly headers: Headers | undefined
+  readonly errors: readonly { readonly code: number | undefined; readonly message: string }[]
+}
+
+/** Whatever else it is, it passes as it came. */
+export function toApiComplaint(error: unknown, undertaking: Undertaking): unknown {
+  const fault = findApiFault(error)
+  if (fault === undefined) return error
+  return new Complaint('refused', `Cannot ${undertaking.action}: ${explain(error, fault, undertaking)}`, { cause: error })
+}
+
+export const isNotFound = (error: unknown) => findApiFault(error)?.status === 404
+
+/** Of a token that is no token of a user, or none at all. */
+export const isUnauthorized = (error: unknown) => [400, 401, 403].includes(findApiFault(error)?.status ?? 0)
+
+/** How long Cloudflare wants us to stay away, when it does; 1 when it does not say. */
+export function findRateLimitSeconds(error: unknown): number | undefined {
+  const fault = findApiFault(error)
+  return fault?.status === 429 ? (parseRetryAfter(fault.headers?.get('retry-after'), Date.now()) ?? 1) : undefined
+}
+
+/** Seconds, from seconds or a date (RFC 9110, 10.2.3). */
+export function parseRetryAfter(value: string | null | undefined, now: number): number | undefined {
+  if (value === null || value === undefined || value === '') return undefined
+  if (/^\d{1,9}$/.test(value)) return Number(value)
+  const at = Date.parse(value)
+  return Number.isNaN(at) ? undefined : Math.max(0, Math.ceil((at - now) / 1000))
+}
+
+function findApiFault(error: unknown): ApiFault | undefined {
+  if (!(error instanceof Error) || !('status' in error) || !('errors' in error)) return undefined
+  const status = typeof error.status === 'number' ? error.status : undefined
+  const headers = 'headers' in error && error.headers instanceof Headers ? error.headers : undefined
+  const errors = Array.isArray(error.errors) ? error.errors : []
+  return {
+    status,
+    headers,
+    errors: errors.slice(0, 5).flatMap((entry: { code?: unknown; message?: unknown } | null) => {
+      if (typeof entry?.message !== 'string') return []
+      return [{ code: typeof entry.code === 'number' ? entry.code : undefined, message: printable(entry.message) }]
+    }),
+  }
+}
+
+function explain(error: unknown, fault: ApiFault, { permission, host }: Undertaking): string {
+  const { status, headers } = fault
+  if (status === undefined) return `${host} ${findConnectionReason(error)}; see to the network of this machine, and run this again`
+  const said = formatErrors(fault)
+  if (status === 429) {
+    const seconds = parseRetryAfter(headers?.get('retry-after'), Date.now())
+    return `Cloudflare's rate limit is reached (${said}); run this again in ${seconds === undefined ? 'five minutes' : `${seconds} s`}`
+  }
+  if (status >= 500) return `Cloudflare has a fault of its own (${said}); run this again later, and see https://www.cloudflarestatus.com`
+  if (status === 401 || status === 403 || isPermissionCode(fault)) return `Cloudflare refuses it to this API token (${said}); ${remedyFor(fault, permission)}`
+  return `Cloudflare answers ${said}`
+}
+
+/** 10000: the token lacks the permission. 9109: the token is not for this resource, or not for this machine's address. */
+function isPermissionCode({ errors }: ApiFault): boolean {
+  return errors.some(({ code }) => code === 10000 || code === 9109)
+}
+
+function remedyFor({ errors }: ApiFault, permission: Permission | undefined): string {
+  if (errors.some(({ message }) => /location|ip address/i.test(message))) return `allow this machine's address in the token's filter, at ${tokensPage}`
+  if (permission === undefined) return `make a new one at ${tokensPage}`
+  return `give it the permission "${permission}", for this account and zone, at ${tokensPage}`
+}
+
+function formatErrors({ status, errors, headers }: ApiFault): string {
+  const ray = headers?.get('cf-ray')
+  const told = errors.map(({ code, message }) => (code === undefined ? message : `code ${code}: ${message}`))
+  return [`HTTP ${status}`, ...told, ...(status! >= 500 && ray ? [`Ray ID ${printable(ray, 40)}`] : [])].join(', ')
+}
+
+function findConnectionReason(error: unknown): string {
+  const texts: string[] = []
+  for (let each = error; each instanceof Error && texts.length < 5; each = each.cause) {
+    if ('code' in each && typeof each.code === 'string') texts.push(each.code)
+    else texts.push(each.message)
+  }
+  if (texts.some((text) => /timed? ?out|timeout/i.test(text))) return 'did not answer in time'
+  return `cannot be reached (${printable(texts.at(-1) ?? 'no connection', 120)})`
+}

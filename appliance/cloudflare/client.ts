@@ -1,0 +1,57 @@
+/**
+ * The official SDK, bounded: it takes its settings from here alone (by itself it would read CLOUDFLARE_API_KEY, CLOUDFLARE_BASE_URL and CLOUDFLARE_LOG of
+ * the environment), follows no redirect, and neither waits for long nor reads much. It is 25 MB of modules: loaded when it is needed.
+ */
+import type { Cloudflare } from 'cloudflare/client'
+
+import { maxRetryWaitSeconds, parseRetryAfter } from './api-faults.ts'
+
+export type CloudflareClient = Cloudflare
+
+/** Of one attempt, from the request to the end of the reply. */
+const attemptMs = 30_000
+/** The SDK waits 0.5, 1 and 2 s between them, or what Retry-After says. */
+const maxRetries = 3
+/** A page of 50 tunnels with all their connections is below 1 MB. */
+const maxReplyBytes = 16 * 1024 * 1024
+
+export async function openClient(baseUrl: URL, apiToken: string): Promise<CloudflareClient> {
+  const { Cloudflare: Client } = await import('cloudflare/client')
+  return new Client({
+    baseURL: baseUrl.href.replace(/\/$/, ''),
+    apiToken,
+    apiKey: null,
+    apiEmail: null,
+    userServiceKey: null,
+    timeout: attemptMs,
+    maxRetries,
+    // Its "debug" would print headers and bodies.
+    logLevel: 'off',
+    fetch: fetchBounded,
+  })
+}
+
+async function fetchBounded(input: string | URL | Request, init?: RequestInit): Promise<Response> {
+  const signals = [AbortSignal.timeout(attemptMs), ...(init?.signal ? [init.signal] : [])]
+  // A redirect would carry the token to where nobody sent it.
+  const response = await fetch(input, { ...init, redirect: 'error', signal: AbortSignal.any(signals) })
+  const headers = new Headers(response.headers)
+  const wait = parseRetryAfter(headers.get('retry-after'), Date.now())
+  if (wait !== undefined && wait > maxRetryWaitSeconds) headers.set('x-should-retry', 'false')
+  const body = await readBounded(response)
+  // `fetch` has undone them.
+  headers.delete('content-encoding')
+  headers.delete('content-length')
+  return new Response(body.length === 0 ? null : new Uint8Array(body), { status: response.status, statusText: response.statusText, headers })
+}
+
+async function readBounded({ body }: Response): Promise<Buffer> {
+  const chunks: Uint8Array[] = []
+  let size = 0
+  for await (const chunk of body ?? []) {
+    size += chunk.length
+    if (size > maxReplyBytes) throw new Error(`a reply is longer than ${maxReplyBytes} bytes`)
+    chunks.push(chunk)
+  }
+  return Buffer.concat(chunks)
+}

@@ -1,0 +1,85 @@
+/**
+ * The setting "tunnel" in the config file: `{"mode":"token","tokenFile":…,"hostname":…}` beside whatever else stands there, options of the tunnel included.
+ * The file keeps its owner and mode. A file that cannot be written (NixOS makes it) is left, and the change told in words.
+ */
+import { access, chmod, chown, constants, realpath, stat } from 'node:fs/promises'
+import { dirname } from 'node:path'
+
+import { Complaint, reasonOf } from '../complaint.ts'
+import type { Config } from '../config/config.ts'
+import { isObject } from '../config/problem.ts'
+import { readIfAny, replacePrivateFile } from '../private-files.ts'
+import { withMember } from './json-member.ts'
+
+export interface ConfigChange {
+  /** As the config was named. */
+  readonly file: string
+  /** "tunnel" as it stands there; `undefined` when it does not. */
+  readonly before: unknown
+  readonly after: unknown
+  readonly isNeeded: boolean
+  /** Why the file cannot be written from here, if so. */
+  readonly impediment: string | undefined
+  /** @throws {Complaint} refused */
+  apply(): Promise<void>
+}
+
+/** To a tunnel by token. `config` is what `file` holds. */
+export async function planTunnelSetting(config: Config & { file: string }, wanted: { hostname: string; tokenFile: string }): Promise<ConfigChange> {
+  const { tunnel } = config
+  const isRight =
+    tunnel?.mode === 'token' && tunnel.hostname === wanted.hostname && tunnel.secret.kind === 'token-file' && tunnel.secret.file === wanted.tokenFile
+  const keepsFile = tunnel?.secret.kind === 'token-file' && tunnel.secret.file === wanted.tokenFile
+  return await planChange(config.file, !isRight, (before) => {
+    const { token: _token, credentialsFile: _file, ...others } = isObject(before) && !Array.isArray(before) ? (before as Record<string, unknown>) : {}
+    // A text that leads to the same file, perhaps by a variable of the unit, is its author's.
+    const tokenFile = keepsFile ? others.tokenFile : wanted.tokenFile.replaceAll('$', '$$$$')
+    return { ...others, mode: 'token', tokenFile, hostname: wanted.hostname }
+  })
+}
+
+/** To none, if it is still the one that was set up. */
+export async function planTunnelOff(config: Config & { file: string }, hostname: string): Promise<ConfigChange> {
+  const { tunnel } = config
+  return await planChange(config.file, tunnel?.mode === 'token' && tunnel.hostname === hostname, () => 'off')
+}
+
+async function planChange(file: string, isNeeded: boolean, change: (before: unknown) => unknown): Promise<ConfigChange> {
+  const target = await realpath(file)
+  const text = (await readIfAny(target)) ?? '{}'
+  const document: unknown = JSON.parse(text.replace(/^\ufeff/, ''))
+  const before = isObject(document) ? (document as Record<string, unknown>).tunnel : undefined
+  const after = isNeeded ? change(before) : before
+  return {
+    file,
+    before,
+    after,
+    isNeeded,
+    impediment: isNeeded ? await findImpediment(target) : undefined,
+    apply: () => write(target, withMember(text, 'tunnel', after)),
+  }
+}
+
+/** It is replaced by renaming, so its folder counts. */
+async function findImpediment(target: string): Promise<string | undefined> {
+  try {
+    await access(target, constants.W_OK)
+    await access(dirname(target), constants.W_OK)
+    return undefined
+  } catch (error) {
+    return reasonOf(error)
+  }
+}
+
+async function write(target: string, text: string): Promise<void> {
+  try {
+    const { uid, gid, mode } = await stat(target)
+    await replacePrivateFile(target, text)
+    const made = await stat(target)
+    // Root sets up what another user runs.
+    if (made.uid !== uid || made.gid !== gid) await chown(target, uid, gid)
+    if ((mode & 0o777) !== 0o600) await chmod(target, mode & 0o777)
+  } catch (error) {
+    throw new Complaint('refused', `Cannot write config "${target}": ${reasonOf(error)}`, { cause: error })
+  }
+}

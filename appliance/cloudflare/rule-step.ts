@@ -1,0 +1,66 @@
+/**
+ * The cache rule that keeps the edge from storing anything of this host: the good neighbour's, since a shared web cache is no file store. Without it the
+ * replies' own headers still forbid caching. Rules of others are not touched.
+ */
+import { printable } from '../in-words.ts'
+import type { CacheRule, CacheRuleset } from './api-types.ts'
+import { formatRuleDescription, formatRuleExpression, hasRuleMark } from './marks.ts'
+import type { Progress, Step, StepOptions } from './step.ts'
+import type { Survey } from './survey.ts'
+
+export function toRuleStep({ ruleset, hostname, zone, made }: Survey, { api }: StepOptions): Step {
+  const own = findOwnRule(ruleset, hostname, made?.rule)
+  const what = `no edge cache for ${hostname}`
+  const remember = (progress: Progress, rulesetId: string, id: string, isMade: boolean) => {
+    const isRulesetMade = ruleset === undefined || progress.record.rule?.isRulesetMade === true
+    progress.record.rule = { id, rulesetId, isMade, isRulesetMade }
+    return progress.save()
+  }
+  /** Of the rules that the answer lists: the one that was not there before, or the one that was changed. */
+  const rememberFrom = (progress: Progress, answer: CacheRuleset, id: string | undefined) => {
+    const expression = formatRuleExpression(hostname)
+    const made = answer.rules.findLast((rule) => (id === undefined ? rule.expression === expression && hasRuleMark(rule.description) : rule.id === id))
+    if (made === undefined) throw new Error('the answer does not list the rule that was made')
+    return remember(progress, answer.id, made.id, true)
+  }
+  if (ruleset === undefined || own === undefined) {
+    return {
+      part: 'rule',
+      verb: 'create',
+      what: ruleset === undefined ? `${what}, the first cache rule of ${zone.name}` : `${what}, after the ${ruleset.rules.length} that are there`,
+      drift: `there is no cache rule for ${hostname}; the headers of the replies alone keep them out of the edge cache`,
+      apply: async (progress) => rememberFrom(progress, await api.createCacheRule(zone.id, ruleset?.id, hostname), undefined),
+    }
+  }
+  const drift = describeDrift(own, hostname)
+  if (drift === undefined) {
+    if (made?.rule?.id === own.id) return { part: 'rule', verb: 'keep', what }
+    const isMade = hasRuleMark(own.description)
+    const origin = isMade ? 'made by an earlier run' : `which somebody else made ("${printable(own.description, 80)}"); teardown will leave it`
+    return { part: 'rule', verb: 'adopt', what: `${what}, ${origin}`, apply: (progress) => remember(progress, ruleset.id, own.id, isMade) }
+  }
+  return {
+    part: 'rule',
+    verb: 'change',
+    what: `${what} (${drift})`,
+    drift,
+    apply: async (progress) => rememberFrom(progress, await api.changeCacheRule(zone.id, ruleset.id, own.id, hostname), own.id),
+  }
+}
+
+/** Ours by id or by description; else one of somebody that does just the same. */
+function findOwnRule(ruleset: CacheRuleset | undefined, hostname: string, made: { id: string; isMade: boolean } | undefined): CacheRule | undefined {
+  const rules = ruleset?.rules ?? []
+  return (
+    rules.find(({ id }) => made?.isMade === true && id === made.id) ??
+    rules.find(({ description }) => description === formatRuleDescription(hostname)) ??
+    rules.find((rule) => rule.expression === formatRuleExpression(hostname) && rule.isBypass && rule.isEnabled)
+  )
+}
+
+function describeDrift({ isEnabled, isBypass, expression }: CacheRule, hostname: string): string | undefined {
+  if (!isEnabled) return 'the cache rule is disabled'
+  if (!isBypass) return 'the cache rule does something else'
+  if (expression !== formatRuleExpression(hostname)) return `the cache rule is for ${printable(expression, 120)}`
+  return undefined
+}

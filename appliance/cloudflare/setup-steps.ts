@@ -1,0 +1,151 @@
+/** From what there is to what there should be: tunnel, ingress, DNS record, cache rule, token, config. */
+import { Complaint, reasonOf } from '../complaint.ts'
+import { printable } from '../in-words.ts'
+import { replacePrivateFile } from '../private-files.ts'
+import { prepareStateDir } from '../state-dir.ts'
+import { listOtherHostnames, rulesOf, withHostname } from './ingress.ts'
+import { toRecordStep } from './record-step.ts'
+import { toRuleStep } from './rule-step.ts'
+import { type Progress, requireTunnelId, type Step, type StepOptions } from './step.ts'
+import type { Survey } from './survey.ts'
+
+/** In the order in which they can be done: what the world sees comes after what answers it. */
+export function toSetupSteps(found: Survey, options: StepOptions): Step[] {
+  return [
+    toTunnelStep(found, options),
+    toIngressStep(found, options),
+    toRuleStep(found, options),
+    toRecordStep(found, options),
+    toTokenStep(found, options),
+    toConfigStep(found),
+  ]
+}
+
+function toTunnelStep({ tunnel, tunnelName, zone, made }: Survey, { api }: StepOptions): Step {
+  const remember = (progress: Progress, id: string, name: string, isMade: boolean) => {
+    progress.tunnelId = id
+    progress.record.tunnel = { id, name, isMade }
+    return progress.save()
+  }
+  const drift = made?.tunnel?.id !== undefined && tunnel?.id !== made.tunnel.id ? `the tunnel "${made.tunnel.name}" (${made.tunnel.id}) was deleted` : undefined
+  if (tunnel === undefined) {
+    return {
+      part: 'tunnel',
+      verb: 'create',
+      what: `"${tunnelName}", managed at Cloudflare`,
+      drift: drift ?? 'there is none',
+      async apply(progress) {
+        // First the intent: if this is the last thing we do, the next run knows whose the tunnel is.
+        progress.record.tunnel = { name: tunnelName, isMade: true }
+        await progress.save()
+        const { id, name } = await api.createTunnel(zone.account.id, tunnelName)
+        await remember(progress, id, name, true)
+      },
+    }
+  }
+  const shown = `"${printable(tunnel.name, 100)}" (${tunnel.id})`
+  if (!tunnel.isRemotelyManaged) {
+    const what = `${shown} is managed by a file on a machine; choose another with --name, or run it by "mode": "credentials"`
+    return { part: 'tunnel', verb: 'refuse', what, drift: `${shown} is managed by a file on a machine, so that its ingress rules do not come from Cloudflare` }
+  }
+  if (made?.tunnel?.id === tunnel.id) return { part: 'tunnel', verb: 'keep', what: shown }
+  // The record names it without an id: an earlier run was cut off in the middle of making it.
+  const isMade = made?.tunnel?.id === undefined && made?.tunnel?.name === tunnel.name
+  const company = tunnel.connections > 0 ? `; ${tunnel.connections} connections are up: another machine runs it, and requests will go to either` : ''
+  return {
+    part: 'tunnel',
+    verb: 'adopt',
+    what: `${shown}${isMade ? ', made by an earlier run' : `, which is there already; teardown will leave it`}${company}`,
+    drift: drift ?? `${shown} is there and not in the record`,
+    apply: (progress) => remember(progress, tunnel.id, tunnel.name, isMade),
+  }
+}
+
+function toIngressStep({ configuration, hostname, service, zone, made }: Survey, { api }: StepOptions): Step {
+  const { before, isChanged, rules } = withHostname(rulesOf(configuration ?? {}), hostname, service)
+  const others = listOtherHostnames(rules, hostname)
+  const beside = others.length === 0 ? '' : ` (kept: ${printable(others.join(', '), 200)})`
+  const route = `${hostname} -> ${service}`
+  if (!isChanged && made?.ingress?.service === service) return { part: 'ingress', verb: 'keep', what: `${route}${beside}` }
+  const isMoved = isChanged && before === service
+  const from = before === undefined ? '' : isMoved ? ', before the rule that takes its requests' : `, instead of ${printable(before)}`
+  return {
+    part: 'ingress',
+    verb: !isChanged ? 'adopt' : before === undefined ? 'create' : 'change',
+    what: `${route}${from}${beside}`,
+    ...(isChanged && { drift: describeIngressDrift(hostname, service, before) }),
+    async apply(progress) {
+      const tunnelId = requireTunnelId(progress)
+      // What others have changed since is not undone.
+      const current = await api.readConfiguration(zone.account.id, tunnelId)
+      const change = withHostname(rulesOf(current), hostname, service)
+      if (change.isChanged) await api.writeConfiguration(zone.account.id, tunnelId, { ...current, ingress: change.rules })
+      progress.record.ingress = { service }
+      await progress.save()
+    },
+  }
+}
+
+function describeIngressDrift(hostname: string, service: string, before: string | undefined): string {
+  if (before === undefined) return `the tunnel has no rule for ${hostname}`
+  if (before === service) return `a rule of the tunnel takes the requests for ${hostname} before its own does`
+  return `the tunnel leads ${hostname} to ${printable(before)}, and Burrow listens at ${service}`
+}
+
+function toTokenStep({ token, storedToken, tokenFile, zone, made }: Survey, { api, stateDir, userId }: StepOptions): Step {
+  const isRight = token !== undefined && token === storedToken
+  if (isRight && made?.tokenFile === tokenFile) return { part: 'token', verb: 'keep', what: tokenFile }
+  const drift = storedToken === undefined ? `there is no "${tokenFile}"` : `"${tokenFile}" holds another token than the tunnel has now`
+  return {
+    part: 'token',
+    verb: storedToken === undefined ? 'create' : isRight ? 'adopt' : 'change',
+    what: storedToken === undefined || isRight ? `${tokenFile} (mode 0600)` : `${tokenFile}, which holds another one`,
+    ...(!isRight && { drift, remedy: 'run "burrow tunnel setup", then restart Burrow' }),
+    async apply(progress) {
+      const text = token ?? (await api.readTunnelToken(zone.account.id, requireTunnelId(progress)))
+      await prepareStateDir(stateDir, userId)
+      if (!isRight) await writeToken(tokenFile, text)
+      progress.record.tokenFile = tokenFile
+      await progress.save()
+    },
+  }
+}
+
+async function writeToken(file: string, token: string): Promise<void> {
+  try {
+    await replacePrivateFile(file, `${token}\n`)
+  } catch (error) {
+    throw new Complaint('state', `Cannot write the tunnel's token to "${file}": ${reasonOf(error)}; run this as the user that runs Burrow`, { cause: error })
+  }
+}
+
+function toConfigStep({ config }: Survey): Step {
+  const setting = `"tunnel": ${JSON.stringify(config.after)}`
+  if (!config.isNeeded) return { part: 'config', verb: 'keep', what: `${config.file}: ${setting}` }
+  const drift = `"${config.file}" does not say ${setting}`
+  if (config.impediment !== undefined) {
+    return {
+      part: 'config',
+      verb: 'by-hand',
+      what: `${config.file} cannot be written (${config.impediment}); put there: ${setting}`,
+      drift,
+      remedy: 'write it there',
+    }
+  }
+  return {
+    part: 'config',
+    verb: config.before === undefined ? 'create' : 'change',
+    what: `${config.file}: ${config.before === undefined ? setting : `"tunnel": ${printable(toShown(config.before))} -> ${JSON.stringify(config.after)}`}`,
+    drift,
+    async apply(progress) {
+      await config.apply()
+      progress.record.configFile = config.file
+      await progress.save()
+    },
+  }
+}
+
+/** A token that stands in the config itself is not shown. */
+function toShown(tunnel: unknown): string {
+  return JSON.stringify(tunnel, (key, value) => (key === 'token' && typeof value === 'string' && !value.startsWith('$') ? '…' : value))
+}

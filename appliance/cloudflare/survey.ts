@@ -1,0 +1,90 @@
+/** What there is: in the account, on this machine, and in the record of what was set up. Nothing is changed. */
+import { join } from 'node:path'
+
+import { Complaint, reasonOf } from '../complaint.ts'
+import type { Config } from '../config/config.ts'
+import { urlOf } from '../listener.ts'
+import { readIfAny } from '../private-files.ts'
+import type { CloudflareApi } from './api.ts'
+import type { CacheRuleset, DnsRecord, RemoteTunnel, TunnelConfiguration, Zone } from './api-types.ts'
+import { type ConfigChange, planTunnelSetting } from './config-change.ts'
+import type { SetupRecord } from './setup-record.ts'
+
+export interface Survey {
+  readonly hostname: string
+  /** `http://127.0.0.1:8080` or `unix:/path`: where the connector finds us. */
+  readonly service: string
+  readonly zone: Zone
+  readonly made: SetupRecord | undefined
+  /** Its name when there is none yet. */
+  readonly tunnelName: string
+  readonly tunnel: RemoteTunnel | undefined
+  readonly configuration: TunnelConfiguration | undefined
+  readonly records: readonly DnsRecord[]
+  readonly ruleset: CacheRuleset | undefined
+  /** At Cloudflare; `undefined` when there is no tunnel. */
+  readonly token: string | undefined
+  readonly tokenFile: string
+  /** What the file holds; `undefined` when there is none. */
+  readonly storedToken: string | undefined
+  readonly config: ConfigChange
+}
+
+export interface SurveyWish {
+  readonly hostname: string
+  readonly tunnelName: string
+  readonly zone: Zone
+  readonly made: SetupRecord | undefined
+  readonly config: Config & { file: string }
+}
+
+/** @throws {Complaint} */
+export async function survey(api: CloudflareApi, { hostname, tunnelName, zone, made, config }: SurveyWish): Promise<Survey> {
+  const service = toService(config)
+  const accountId = zone.account.id
+  const tunnel = await findTunnel(api, accountId, made?.tunnel?.id, tunnelName)
+  const readable = tunnel?.isRemotelyManaged === true ? tunnel : undefined
+  const tokenFile = config.tunnel?.secret.kind === 'token-file' ? config.tunnel.secret.file : join(config.state.dir, 'tunnel-token')
+  return {
+    hostname,
+    service,
+    zone,
+    made,
+    tunnelName,
+    tunnel,
+    configuration: readable && (await api.readConfiguration(accountId, readable.id)),
+    token: readable && (await api.readTunnelToken(accountId, readable.id)),
+    records: await api.listRecords(zone.id, hostname),
+    ruleset: await api.findCacheRules(zone.id),
+    tokenFile,
+    storedToken: await readStored(tokenFile),
+    config: await planTunnelSetting(config, { hostname, tokenFile }),
+  }
+}
+
+/** The one that was set up, else one of that name. */
+async function findTunnel(api: CloudflareApi, accountId: string, id: string | undefined, name: string): Promise<RemoteTunnel | undefined> {
+  const known = id === undefined ? undefined : await api.findTunnel(accountId, id)
+  if (known?.isDeleted === false) return known
+  return (await api.listTunnels(accountId, name)).find((tunnel) => tunnel.name === name && !tunnel.isDeleted)
+}
+
+/** @throws {Complaint} config */
+export function toService({ listen, file }: Config): string {
+  if (listen.kind === 'unix') return `unix:${listen.path}`
+  if (listen.port === 0) {
+    throw new Complaint(
+      'config',
+      `Cannot point a tunnel at "listen" in "${file}": its port changes with each start; give it a number, such as "127.0.0.1:8080"`,
+    )
+  }
+  return urlOf(listen)!
+}
+
+async function readStored(file: string): Promise<string | undefined> {
+  try {
+    return (await readIfAny(file))?.trim()
+  } catch (error) {
+    throw new Complaint('state', `Cannot read "${file}": ${reasonOf(error)}; run this as the user that runs Burrow`, { cause: error })
+  }
+}

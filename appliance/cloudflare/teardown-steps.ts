@@ -1,0 +1,153 @@
+/** Away with what the set-up made, and with nothing else: each thing is looked up by its id, and left where somebody has made it theirs since. */
+import { printable } from '../in-words.ts'
+import type { CloudflareApi } from './api.ts'
+import type { DnsRecord, RemoteTunnel } from './api-types.ts'
+import type { ConfigChange } from './config-change.ts'
+import { findService, listOtherHostnames, rulesOf, withoutHostname } from './ingress.ts'
+import { formatRuleExpression, hasRuleMark, recordComment, toTunnelTarget } from './marks.ts'
+import { formatRecord } from './record-step.ts'
+import { removeFile, type SetupRecord } from './setup-record.ts'
+import type { Step } from './step.ts'
+
+export interface TeardownWish {
+  readonly api: CloudflareApi
+  readonly made: SetupRecord
+  readonly config: ConfigChange | undefined
+  /** Even while connectors are connected. */
+  readonly isForced: boolean
+}
+
+/** In the order in which nothing is ever led to what is gone: first what the world sees. */
+export async function toTeardownSteps(wish: TeardownWish): Promise<Step[]> {
+  return [...(await toRecordSteps(wish)), ...(await toRuleSteps(wish)), ...(await toTunnelSteps(wish)), ...toConfigSteps(wish), ...toTokenSteps(wish)]
+}
+
+async function toRecordSteps({ api, made }: TeardownWish): Promise<Step[]> {
+  if (made.record === undefined) return []
+  const { id, isMade } = made.record
+  const record = (await api.listRecords(made.zone.id, made.hostname)).find((each) => each.id === id)
+  const leave = (why: string): Step[] => [{ part: 'record', verb: 'leave', what: why }]
+  if (record === undefined) return leave(`${made.hostname} has no longer the record that was set up`)
+  if (!isMade) return leave(`${formatRecord(record)}: Burrow did not make it`)
+  if (!isStillOurs(record, made)) return leave(`${formatRecord(record)}: somebody has changed it since`)
+  return [
+    {
+      part: 'record',
+      verb: 'delete',
+      what: `${made.hostname} ${formatRecord(record)}`,
+      async apply(progress) {
+        await api.deleteRecord(made.zone.id, id)
+        delete progress.record.record
+        await progress.save()
+      },
+    },
+  ]
+}
+
+function isStillOurs({ type, content, comment }: DnsRecord, { tunnel }: SetupRecord): boolean {
+  return type === 'CNAME' && (comment === recordComment || (tunnel?.id !== undefined && content.toLowerCase() === toTunnelTarget(tunnel.id)))
+}
+
+async function toRuleSteps({ api, made }: TeardownWish): Promise<Step[]> {
+  if (made.rule === undefined) return []
+  const { id, rulesetId, isMade, isRulesetMade } = made.rule
+  const ruleset = await api.findCacheRules(made.zone.id)
+  const rule = ruleset?.rules.find((each) => each.id === id)
+  const leave = (why: string): Step[] => [{ part: 'rule', verb: 'leave', what: why }]
+  if (ruleset === undefined || rule === undefined) return leave(`the zone ${made.zone.name} has no longer the cache rule that was set up`)
+  if (!isMade) return leave(`"${printable(rule.description, 80)}": Burrow did not make it`)
+  if (!hasRuleMark(rule.description) && rule.expression !== formatRuleExpression(made.hostname)) {
+    return leave(`"${printable(rule.description, 80)}": somebody has changed it since`)
+  }
+  const isLast = isRulesetMade && ruleset.id === rulesetId && ruleset.rules.length === 1
+  return [
+    {
+      part: 'rule',
+      verb: 'delete',
+      what: `no edge cache for ${made.hostname}${isLast ? ', and the ruleset that was made for it' : ''}`,
+      async apply(progress) {
+        await api.deleteCacheRule(made.zone.id, ruleset.id, id)
+        if (isLast) await api.deleteCacheRuleset(made.zone.id, ruleset.id)
+        delete progress.record.rule
+        await progress.save()
+      },
+    },
+  ]
+}
+
+async function toTunnelSteps(wish: TeardownWish): Promise<Step[]> {
+  const { api, made } = wish
+  const { tunnel } = made
+  if (tunnel === undefined) return []
+  const shown = `"${printable(tunnel.name, 100)}"`
+  const id = tunnel.id ?? (await api.listTunnels(made.account.id, tunnel.name)).find((each) => each.name === tunnel.name)?.id
+  const remote = id === undefined ? undefined : await api.findTunnel(made.account.id, id)
+  if (remote === undefined || remote.isDeleted) return [{ part: 'tunnel', verb: 'leave', what: `${shown} is gone already` }]
+  const configuration = remote.isRemotelyManaged ? await api.readConfiguration(made.account.id, remote.id) : {}
+  const others = listOtherHostnames(rulesOf(configuration), made.hostname)
+  if (tunnel.isMade && others.length === 0) return [toDeletion(wish, remote)]
+  const why = tunnel.isMade ? `it serves ${printable(others.join(', '), 200)} too` : 'Burrow did not make it'
+  return [...toIngressSteps(wish, remote.id, findService(rulesOf(configuration), made.hostname)), { part: 'tunnel', verb: 'leave', what: `${shown}: ${why}` }]
+}
+
+function toDeletion({ api, made, isForced }: TeardownWish, { id, name, connections }: RemoteTunnel): Step {
+  const what = `"${printable(name, 100)}" (${id})`
+  if (connections > 0 && !isForced) {
+    const why = `has ${connections} connections: stop Burrow first (a connector that was killed stays listed for some minutes), or cut them with --force`
+    return { part: 'tunnel', verb: 'refuse', what: `the tunnel ${what} ${why}` }
+  }
+  return {
+    part: 'tunnel',
+    verb: 'delete',
+    what: connections > 0 ? `${what}, cutting its ${connections} connections` : what,
+    async apply(progress) {
+      await api.deleteTunnel(made.account.id, id, isForced)
+      delete progress.record.tunnel
+      delete progress.record.ingress
+      await progress.save()
+    },
+  }
+}
+
+function toIngressSteps({ api, made }: TeardownWish, tunnelId: string, service: string | undefined): Step[] {
+  if (made.ingress === undefined || service === undefined) return []
+  const route = `${made.hostname} -> ${printable(service)}`
+  if (service !== made.ingress.service) return [{ part: 'ingress', verb: 'leave', what: `${route}: somebody has changed it since` }]
+  return [
+    {
+      part: 'ingress',
+      verb: 'delete',
+      what: route,
+      async apply(progress) {
+        const current = await api.readConfiguration(made.account.id, tunnelId)
+        await api.writeConfiguration(made.account.id, tunnelId, { ...current, ingress: withoutHostname(rulesOf(current), made.hostname) })
+        delete progress.record.ingress
+        await progress.save()
+      },
+    },
+  ]
+}
+
+function toTokenSteps({ made: { tokenFile } }: TeardownWish): Step[] {
+  if (tokenFile === undefined) return []
+  return [
+    {
+      part: 'token',
+      verb: 'delete',
+      what: tokenFile,
+      async apply(progress) {
+        await removeFile(tokenFile)
+        delete progress.record.tokenFile
+        await progress.save()
+      },
+    },
+  ]
+}
+
+function toConfigSteps({ config }: TeardownWish): Step[] {
+  if (config === undefined || !config.isNeeded) return []
+  const setting = `"tunnel": ${JSON.stringify(config.after)}`
+  if (config.impediment !== undefined)
+    return [{ part: 'config', verb: 'by-hand', what: `${config.file} cannot be written (${config.impediment}); put there: ${setting}` }]
+  return [{ part: 'config', verb: 'change', what: `${config.file}: ${setting}`, apply: () => config.apply() }]
+}

@@ -1,0 +1,84 @@
+/** `burrow tunnel status`: whether the Cloudflare account, this machine and the record of the set-up still agree. */
+import { Command } from 'commander'
+
+import { tokenHelp } from '../../cloudflare/api-token.ts'
+import { findZone, listZoneNotes } from '../../cloudflare/find-zone.ts'
+import { apiUrlOption, loadConfigFile, openSession, type SessionOptions, tokenFileOption } from '../../cloudflare/session.ts'
+import { findSetupRecord } from '../../cloudflare/setup-record.ts'
+import { toSetupSteps } from '../../cloudflare/setup-steps.ts'
+import type { Step } from '../../cloudflare/step.ts'
+import { type Survey, survey } from '../../cloudflare/survey.ts'
+import { Complaint } from '../../complaint.ts'
+import { formatCount, printable } from '../../in-words.ts'
+import type { Machine } from '../../machine.ts'
+
+interface StatusOptions extends SessionOptions {
+  readonly json?: boolean
+}
+
+export function tunnelStatusCommand(machine: Machine): Command {
+  return new Command('status')
+    .description('compare the Cloudflare account with the config and with what was set up')
+    .option('--json', 'as JSON')
+    .addOption(tokenFileOption())
+    .addOption(apiUrlOption())
+    .addHelpText(
+      'after',
+      `
+It changes nothing. Whether the connector runs is told by "burrow status", whether clients get through by "burrow doctor".
+
+Exit code 0 when all is as it was set up, 1 when something differs.
+
+${tokenHelp}
+
+  burrow tunnel status --json`,
+    )
+    .action((_options, command: Command) => status(machine, command.optsWithGlobals<StatusOptions>()))
+}
+
+const plainRemedy = 'run "burrow tunnel setup"'
+
+async function status(machine: Machine, options: StatusOptions): Promise<void> {
+  const config = loadConfigFile(machine, options.config)
+  const stateDir = config.state.dir
+  const made = await findSetupRecord(stateDir)
+  if (made === undefined)
+    throw new Complaint('refused', `Cannot compare: nothing was set up from "${stateDir}"; do so with "burrow tunnel setup --hostname cache.example.org"`)
+  const api = await openSession(machine, options)
+  const { hostname } = made
+  const zone = await findZone(api, { hostname, zone: made.zone.name, account: made.account.id })
+  const found = await survey(api, { hostname, tunnelName: made.tunnel?.name ?? '', zone, made, config })
+  const steps = toSetupSteps(found, { api, stateDir, userId: machine.userId, mayReplaceRecord: false })
+  const notes = listZoneNotes(zone, hostname)
+  machine.stdout.write(options.json === true ? `${JSON.stringify(toJson(found, steps, notes))}\n` : toText(found, steps, notes))
+  const drifts = steps.filter(({ drift }) => drift !== undefined).length
+  if (drifts > 0) throw new Complaint('refused', `${formatCount(drifts, 'thing')} ${drifts === 1 ? 'differs' : 'differ'} from what was set up`)
+}
+
+function toJson({ hostname, zone, tunnel, service }: Survey, steps: readonly Step[], notes: readonly string[]) {
+  return {
+    isRight: steps.every(({ drift }) => drift === undefined),
+    hostname,
+    service,
+    zone: { id: zone.id, name: zone.name, status: zone.status },
+    account: zone.account,
+    tunnel: tunnel === undefined ? null : { id: tunnel.id, name: tunnel.name, status: tunnel.status, connections: tunnel.connections },
+    parts: steps.map(({ part, drift, remedy }) => ({
+      part,
+      isRight: drift === undefined,
+      drift: drift ?? null,
+      remedy: drift === undefined ? null : (remedy ?? plainRemedy),
+    })),
+    notes,
+  }
+}
+
+function toText({ hostname, zone, tunnel }: Survey, steps: readonly Step[], notes: readonly string[]): string {
+  const state = tunnel === undefined ? 'no tunnel' : `tunnel ${printable(tunnel.status, 40)}, ${formatCount(tunnel.connections, 'connection')}`
+  const lines = steps.map(({ part, drift, remedy, what }) =>
+    drift === undefined
+      ? `  ok       ${part.padEnd(8)} ${what}\n`
+      : `  DIFFERS  ${part.padEnd(8)} ${drift}\n           ${''.padEnd(8)} -> ${remedy ?? plainRemedy}\n`,
+  )
+  return `https://${hostname} in the zone ${zone.name}, account ${zone.account.name} (${zone.account.id}): ${state}\n\n${lines.join('')}${notes.map((note) => `\nNote: ${note}\n`).join('')}`
+}

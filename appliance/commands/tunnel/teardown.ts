@@ -1,0 +1,64 @@
+/** `burrow tunnel teardown`: what `burrow tunnel setup` made in a Cloudflare account, removed. */
+import { Command } from 'commander'
+
+import { tokenHelp } from '../../cloudflare/api-token.ts'
+import { planTunnelOff } from '../../cloudflare/config-change.ts'
+import { confirm } from '../../cloudflare/confirm.ts'
+import { apiUrlOption, loadConfigFile, openSession, type SessionOptions, tokenFileOption } from '../../cloudflare/session.ts'
+import { findSetupRecord, removeSetupRecord, writeSetupRecord } from '../../cloudflare/setup-record.ts'
+import { applySteps, formatPlan, type Progress } from '../../cloudflare/step.ts'
+import { toTeardownSteps } from '../../cloudflare/teardown-steps.ts'
+import { Complaint } from '../../complaint.ts'
+import type { Machine } from '../../machine.ts'
+
+interface TeardownOptions extends SessionOptions {
+  readonly force?: boolean
+  readonly yes?: boolean
+  readonly dryRun?: boolean
+}
+
+export function tunnelTeardownCommand(machine: Machine): Command {
+  return new Command('teardown')
+    .description('remove what "burrow tunnel setup" made in the Cloudflare account')
+    .option('--force', 'delete the tunnel even while connectors are connected to it')
+    .option('--yes', 'do not ask')
+    .option('--dry-run', 'show the plan and change nothing')
+    .addOption(tokenFileOption())
+    .addOption(apiUrlOption())
+    .addHelpText(
+      'after',
+      `
+It removes what "cloudflare.json" in the state directory lists, where it still is what was made; other host names of the tunnel, records and rules stay.
+Stop Burrow first: a tunnel with connections is not deleted without --force.
+
+${tokenHelp}
+
+  burrow tunnel teardown --dry-run`,
+    )
+    .action((_options, command: Command) => teardown(machine, command.optsWithGlobals<TeardownOptions>()))
+}
+
+async function teardown(machine: Machine, options: TeardownOptions): Promise<void> {
+  const config = loadConfigFile(machine, options.config)
+  const stateDir = config.state.dir
+  const made = await findSetupRecord(stateDir)
+  if (made === undefined) return void machine.stdout.write(`Nothing was set up from "${stateDir}"; nothing was changed.\n`)
+  const api = await openSession(machine, options)
+  const steps = await toTeardownSteps({ api, made, config: await planTunnelOff(config, made.hostname), isForced: options.force === true })
+
+  machine.stdout.write(`https://${made.hostname} in the zone ${made.zone.name}, account ${made.account.name} (${made.account.id}):\n\n${formatPlan(steps)}`)
+  const refusals = steps.filter(({ verb }) => verb === 'refuse').map(({ what }) => what)
+  if (refusals.length > 0) throw new Complaint('refused', `Cannot take this away, and nothing was changed: ${refusals.join('; ')}`)
+  if (options.dryRun === true) return void machine.stdout.write('\nNothing was changed (--dry-run).\n')
+  if (options.yes !== true && !(await confirm(machine, '\nDo this?'))) throw new Complaint('refused', 'Nothing was changed')
+
+  const progress: Progress = {
+    tunnelId: made.tunnel?.id,
+    record: structuredClone(made),
+    save: () => writeSetupRecord(stateDir, progress.record),
+  }
+  await applySteps(steps, progress, ({ part }) => machine.stderr.write(`${part}: done\n`))
+  await removeSetupRecord(stateDir)
+  const byHand = steps.filter(({ verb }) => verb === 'by-hand').map(({ what }) => `\nStill to do by hand: ${what}\n`)
+  machine.stdout.write(`\nhttps://${made.hostname} leads here no longer.\n${byHand.join('')}`)
+}
