@@ -1,9 +1,12 @@
 /** `burrow check-config`: everything that can be wrong with a config, before it is used. */
 import { Command } from 'commander'
 
-import { checkConfigWithoutEnv, loadConfig } from '../config/load-config.ts'
+import { checkConfigWithoutEnv, type LoadedConfig, loadConfig } from '../config/load-config.ts'
 import type { Machine } from '../machine.ts'
 import { readNamedFiles } from '../secrets.ts'
+import { LaunchFault } from '../tunnel/launch.ts'
+import { isExposed, loadTunnelSecret } from '../tunnel/secret.ts'
+import type { TunnelSecret } from '../tunnel/settings.ts'
 
 export function checkConfigCommand(machine: Machine): Command {
   return new Command('check-config')
@@ -23,7 +26,28 @@ export function checkConfigCommand(machine: Machine): Command {
       const loaded = loadConfig({ machine, file })
       const warn = (fields: object, message: string) => void machine.stderr.write(`warning: ${message} ${JSON.stringify(fields)}\n`)
       await readNamedFiles(loaded, { debug() {}, info() {}, warn, error: warn })
+      await checkTunnelSecret(loaded, warn)
       for (const warning of loaded.warnings) machine.stderr.write(`warning: ${warning}\n`)
       machine.stdout.write(loaded.config.file === undefined ? 'There is no config: the defaults hold.\n' : 'The config is right.\n')
     })
+}
+
+const pointers: Readonly<Record<TunnelSecret['kind'], string>> = {
+  none: '/tunnel',
+  token: '/tunnel/token',
+  'token-file': '/tunnel/tokenFile',
+  'credentials-file': '/tunnel/credentialsFile',
+}
+
+/** `serve` does not end for it: it serves on loopback, says what is wrong, and tries again. */
+async function checkTunnelSecret({ config, complain }: LoadedConfig, warn: (fields: object, message: string) => void): Promise<void> {
+  if (config.tunnel === undefined) return
+  const { secret } = config.tunnel
+  try {
+    await loadTunnelSecret(secret)
+    if (await isExposed(secret)) warn(secret, "Everybody on this machine can read the tunnel's secret; give the file mode 0600")
+  } catch (error) {
+    if (!(error instanceof LaunchFault)) throw error
+    throw complain([{ pointer: pointers[secret.kind], message: `is not right: ${error.message}`, remedy: error.remedy }])
+  }
 }

@@ -4,10 +4,12 @@ import { Command } from 'commander'
 
 import { parseCacheUrl } from '../client-setup.ts'
 import { Complaint } from '../complaint.ts'
+import type { Config } from '../config/config.ts'
 import { examine } from '../doctor/examine.ts'
 import { type Finding, formatFinding } from '../doctor/finding.ts'
 import { formatCount } from '../in-words.ts'
 import type { Machine } from '../machine.ts'
+import { findBinary } from '../tunnel/binary.ts'
 import { readVersion } from '../version.ts'
 
 interface DoctorOptions {
@@ -51,7 +53,9 @@ async function doctor(machine: Machine, { config: file, json, url: text, user, p
   const isColoured = machine.stdout.isTTY === true && (machine.env.NO_COLOR ?? '') === ''
   const findings: Finding[] = []
   const given = passwordFile === undefined ? undefined : resolve(machine.workingDir, passwordFile)
-  for await (const finding of examine({ machine, file, url, user, passwordFile: given, version: readVersion(), clocks, totalMs })) {
+  const find = ({ tunnel, state }: Config) => findBinary({ settings: { binary: tunnel?.binary }, env: machine.env, stateDir: state.dir })
+  const wishes = { machine, file, url, user, passwordFile: given, version: readVersion(), clocks, totalMs, findBinary: find }
+  for await (const finding of examine(wishes)) {
     findings.push(finding)
     if (json !== true) machine.stdout.write(formatFinding(finding, { isColoured }))
   }
