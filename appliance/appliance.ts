@@ -62,7 +62,7 @@ export async function startAppliance(options: ApplianceOptions): Promise<Applian
     await openLocalStore({ ...config.store, storeDir: config.store.dir, realStoreDir: config.store.realDir, leases: config.leases, log }),
   )
   const metrics = config.operator === undefined ? undefined : createMetrics(version)
-  const traffic = starting.use(createTraffic(log, metrics, after))
+  const traffic = starting.use(createTraffic(log, metrics, after, config.log.requests))
   const cache = starting.use(
     await openCache({
       ...reloadable,

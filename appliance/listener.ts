@@ -72,15 +72,14 @@ function boundAddress(server: Server, address: ListenAddress): ListenAddress {
 }
 
 function watchConnections(server: Server) {
-  let underWay = 0
+  const underWay = new Set<ServerResponse>()
   let isDraining = false
 
   server.prependListener('request', (_request: IncomingMessage, response: ServerResponse) => {
-    underWay++
-    // The client learns from `Connection: close` that it must not ask again here.
+    underWay.add(response)
     if (isDraining) response.shouldKeepAlive = false
     response.once('close', () => {
-      underWay--
+      underWay.delete(response)
       // The connection counts as idle only after this turn of the loop.
       if (isDraining) setImmediate(() => server.closeIdleConnections())
     })
@@ -88,15 +87,17 @@ function watchConnections(server: Server) {
 
   return {
     get underWay() {
-      return underWay
+      return underWay.size
     },
     async drain(limitMs: number): Promise<{ cut: number }> {
       isDraining = true
+      // The client learns from `Connection: close` that it must not ask again here.
+      for (const response of underWay) if (!response.headersSent) response.shouldKeepAlive = false
       let cut = 0
       const closed = new Promise<void>((resolve) => server.close(() => resolve()))
       server.closeIdleConnections()
       const giveUp = () => {
-        cut = underWay
+        cut = underWay.size
         server.closeAllConnections()
       }
       const timer = limitMs === 0 ? undefined : setTimeout(giveUp, limitMs)

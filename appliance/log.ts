@@ -11,7 +11,7 @@ import type { TerminalOutput } from './machine.ts'
 
 const secretNames = ['password', 'passwordHash', 'authorization', 'Authorization', 'proxy-authorization', 'cookie', 'secret', 'secretKey', 'token']
 
-export function createLog({ level, format }: Config['log'], output: TerminalOutput): Logger {
+export function createLog({ level, format }: Pick<Config['log'], 'level' | 'format'>, output: TerminalOutput): Logger {
   const isPretty = format === 'pretty' || (format === 'auto' && output.isTTY === true)
   const redact = { paths: ['', '*.', '*.*.', '*.*.*.'].flatMap((prefix) => secretNames.map((name) => redactPath(prefix, name))), censor: '[secret]' }
   // Neither pid nor host name: the journal adds both.

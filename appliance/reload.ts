@@ -10,5 +10,6 @@ const live: readonly (keyof Config)[] = ['file', 'access', 'signing', 'indexPage
 export function findRestartOnly(current: Config, next: Config): string[] {
   const names = Object.keys(next) as (keyof Config)[]
   const changed = names.filter((name) => !live.includes(name) && !isDeepStrictEqual(current[name], next[name]))
-  return [...changed, ...(current.log.format === next.log.format ? [] : ['log.format'])]
+  const logs = (['format', 'requests'] as const).filter((name) => current.log[name] !== next.log[name])
+  return [...changed, ...logs.map((name) => `log.${name}`)]
 }

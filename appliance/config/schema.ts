@@ -157,7 +157,11 @@ const leases = z
 
 const log = z
   .strictObject({
-    level: z.enum(['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent']).default('info').describe('"debug" shows every request.'),
+    level: z.enum(['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent']).default('info').describe('The least of what is logged.'),
+    requests: z
+      .enum(['summed', 'each'])
+      .default('summed')
+      .describe('"summed": small NARs and refused logins are told in sums every few seconds. "each": every request has a line of its own.'),
     format: z.enum(['auto', 'json', 'pretty']).default('auto').describe('"auto": pretty on a terminal, JSON lines elsewhere.'),
   })
   .describe('The log, on standard error.')

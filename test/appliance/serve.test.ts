@@ -225,7 +225,7 @@ describe('burrow serve with a store', () => {
       ]
       return `${response.statusCode} ${await buffer(response)}`
     }
-    expect(await ask('/readyz')).toBe('200 ready\n')
+    expect(await ask('/readyz')).toBe('200 ready\ntunnel: off\n')
     await statusOf(served, `/${big.hashPart}.narinfo`)
     expect(await ask('/metrics')).toMatch(/burrow_requests_total\{route="narinfo",status="200",complete="true"\} 1/)
     expect(((await stat(dir.file('operator.sock'))).mode & 0o777).toString(8)).toBe('600')
