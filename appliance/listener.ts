@@ -9,6 +9,7 @@ import { type AddressInfo, connect } from 'node:net'
 
 import { Complaint, reasonOf, systemCodeOf } from './complaint.ts'
 import { formatListenAddress, type ListenAddress } from './config/listen-address.ts'
+import { readSocketPath, requireLoopback } from './systemd/socket-activation.ts'
 
 /** An HTTP server that a supervisor can point a tunnel at, and drain. */
 export interface Listener extends AsyncDisposable {
@@ -28,21 +29,15 @@ export interface ListenOptions {
   readonly drainMs: number
   /** Permissions of a unix socket; connecting takes the right to write. */
   readonly socketMode?: number
+  /** A listening socket that systemd passed (`findInheritedSocket`): taken over in place of the address, if it is as private. */
+  readonly inheritedSocket?: number | undefined
 }
 
-/** @throws {Complaint} listen */
-export async function openListener(server: Server, address: ListenAddress, { drainMs, socketMode = 0o660 }: ListenOptions): Promise<Listener> {
-  if (address.kind === 'unix') await removeStaleSocket(address.path)
+/** @throws {Complaint} listen; config for an inherited socket that others can reach */
+export async function openListener(server: Server, address: ListenAddress, options: ListenOptions): Promise<Listener> {
+  const { drainMs, socketMode = 0o660, inheritedSocket } = options
   const life = watchConnections(server)
-  try {
-    server.listen(address.kind === 'unix' ? { path: address.path } : { host: address.host, port: address.port })
-    await once(server, 'listening')
-    if (address.kind === 'unix') await chmod(address.path, socketMode)
-  } catch (error) {
-    server.close()
-    throw toComplaint(address, error)
-  }
-  const bound = boundAddress(server, address)
+  const bound = await (inheritedSocket === undefined ? bind(server, address, socketMode) : adopt(server, inheritedSocket))
   let draining: Promise<{ cut: number }> | undefined
   const drain = (limitMs: number) => {
     draining ??= life.drain(limitMs)
@@ -65,6 +60,35 @@ export async function openListener(server: Server, address: ListenAddress, { dra
 /** How a client on this machine reaches it; `undefined` for a unix socket, for which there is no URL. */
 export function urlOf(address: ListenAddress): string | undefined {
   return address.kind === 'unix' ? undefined : `http://${formatListenAddress(address)}`
+}
+
+async function bind(server: Server, address: ListenAddress, socketMode: number): Promise<ListenAddress> {
+  if (address.kind === 'unix') await removeStaleSocket(address.path)
+  try {
+    server.listen(address.kind === 'unix' ? { path: address.path } : { host: address.host, port: address.port })
+    await once(server, 'listening')
+    if (address.kind === 'unix') await chmod(address.path, socketMode)
+  } catch (error) {
+    server.close()
+    throw toComplaint(address, error)
+  }
+  return boundAddress(server, address)
+}
+
+async function adopt(server: Server, descriptor: number): Promise<ListenAddress> {
+  try {
+    server.listen({ fd: descriptor })
+    // At once: no connection is accepted before this turn of the loop is over.
+    const bound = server.listening ? requireLoopback(server) : undefined
+    await once(server, 'listening')
+    return bound === undefined || bound === 'unix' ? await readSocketPath(descriptor) : bound
+  } catch (error) {
+    server.close()
+    server.closeAllConnections()
+    if (error instanceof Complaint) throw error
+    const reason = systemCodeOf(error) === 'EINVAL' ? 'it is no listening stream socket; write ListenStream= and Accept=no in its socket unit' : reasonOf(error)
+    throw new Complaint('config', `Cannot take over the socket that systemd passed: ${reason}`, { cause: error })
+  }
 }
 
 function boundAddress(server: Server, address: ListenAddress): ListenAddress {

@@ -1,0 +1,76 @@
+/**
+ * The watchdog of sd_watchdog_enabled(3): systemd ends a process that has not said `WATCHDOG=1` for $WATCHDOG_USEC microseconds. It is said every half of that
+ * time, and only after our own listener has answered a real request: a program that merely has a timer left serves nobody.
+ */
+import type { Log } from '../../src/index.ts'
+import type { ListenAddress } from '../config/listen-address.ts'
+import { formatListenAddress } from '../config/listen-address.ts'
+import { httpGet } from '../http-get.ts'
+import type { Environment } from '../machine.ts'
+
+/** Half of the time that systemd grants; `undefined` where it watches nobody, or another process. */
+export function findWatchdogIntervalMs({ WATCHDOG_USEC: usec, WATCHDOG_PID: watched }: Environment, pid: number): number | undefined {
+  if (usec === undefined || !/^[1-9]\d{0,14}$/.test(usec)) return undefined
+  if (watched !== undefined && watched !== '' && watched !== String(pid)) return undefined
+  return Math.max(1, Math.floor(Number(usec) / 2000))
+}
+
+/** Nobody accepts connections there. */
+const deafCodes = ['ECONNREFUSED', 'ENOENT', 'EACCES', 'TIMEOUT']
+
+/**
+ * True when the listener answers. A connection that is closed is an answer too: that is what a server at its limit of connections does, and a server whose
+ * event loop stands still cannot. (The kernel alone accepts connections, and says nothing.)
+ */
+export async function isAnswering(address: ListenAddress, timeoutMs: number): Promise<boolean> {
+  const url = new URL(`http://${address.kind === 'unix' ? 'localhost' : formatListenAddress(address)}/nix-cache-info`)
+  const outcome = await httpGet(url, { ...(address.kind === 'unix' ? { socketPath: address.path } : {}), timeoutMs, maxBytes: 4096 })
+  return outcome.kind !== 'failure' || !deafCodes.includes(outcome.code)
+}
+
+/** Calls back once, after so long; the returned function takes it back. */
+export type After = (ms: number, callback: () => void) => () => void
+
+export interface WatchdogParts {
+  readonly intervalMs: number
+  /** Asked anew each time. */
+  readonly isAlive: (timeoutMs: number) => Promise<boolean>
+  readonly tell: () => Promise<void>
+  readonly after: After
+  readonly log: Log
+}
+
+export interface Watchdog {
+  /** Goes on without asking: the listener has been closed on purpose. */
+  stopAsking(): void
+  stop(): void
+}
+
+/** The first time at once. */
+export function startWatchdog({ intervalMs, isAlive, tell, after, log }: WatchdogParts): Watchdog {
+  let isAsking = true
+  let isStopped = false
+  let cancel = () => {}
+
+  async function look(): Promise<void> {
+    cancel = after(intervalMs, next)
+    // Answered late is answered: the next round has begun by then, and has not overtaken it.
+    if (!isAsking || (await isAlive(intervalMs))) return isStopped ? undefined : await tell()
+    if (isAsking && !isStopped) log.error({ seconds: intervalMs / 1000 }, 'The listener does not answer: unless it does soon, systemd ends and restarts Burrow')
+  }
+
+  const next = () => {
+    look().catch((error: unknown) => log.error({ err: error }, 'The watchdog failed'))
+  }
+
+  next()
+  return {
+    stopAsking() {
+      isAsking = false
+    },
+    stop() {
+      isStopped = true
+      cancel()
+    },
+  }
+}
