@@ -2,10 +2,11 @@
  * The watchdog of sd_watchdog_enabled(3): systemd ends a process that has not said `WATCHDOG=1` for $WATCHDOG_USEC microseconds. It is said every half of that
  * time, and only after our own listener has answered a real request: a program that merely has a timer left serves nobody.
  */
+import { connect } from 'node:net'
+
 import type { Log } from '../../src/index.ts'
+import { systemCodeOf } from '../complaint.ts'
 import type { ListenAddress } from '../config/listen-address.ts'
-import { formatListenAddress } from '../config/listen-address.ts'
-import { httpGet } from '../http-get.ts'
 import type { Environment } from '../machine.ts'
 
 /** Half of the time that systemd grants; `undefined` where it watches nobody, or another process. */
@@ -16,16 +17,29 @@ export function findWatchdogIntervalMs({ WATCHDOG_USEC: usec, WATCHDOG_PID: watc
 }
 
 /** Nobody accepts connections there. */
-const deafCodes = ['ECONNREFUSED', 'ENOENT', 'EACCES', 'TIMEOUT']
+const deafCodes = ['ECONNREFUSED', 'ENOENT', 'EACCES']
+
+/** Without a Host, which HTTP/1.1 demands: answered with 400 by the server itself, so that no client is counted, no login refused and nothing logged. */
+const question = 'GET /nix-cache-info HTTP/1.1\r\nConnection: close\r\n\r\n'
 
 /**
  * True when the listener answers. A connection that is closed is an answer too: that is what a server at its limit of connections does, and a server whose
  * event loop stands still cannot. (The kernel alone accepts connections, and says nothing.)
  */
-export async function isAnswering(address: ListenAddress, timeoutMs: number): Promise<boolean> {
-  const url = new URL(`http://${address.kind === 'unix' ? 'localhost' : formatListenAddress(address)}/nix-cache-info`)
-  const outcome = await httpGet(url, { ...(address.kind === 'unix' ? { socketPath: address.path } : {}), timeoutMs, maxBytes: 4096 })
-  return outcome.kind !== 'failure' || !deafCodes.includes(outcome.code)
+export function isAnswering(address: ListenAddress, timeoutMs: number): Promise<boolean> {
+  return new Promise((resolve) => {
+    const socket = connect(address.kind === 'unix' ? { path: address.path } : { host: address.host, port: address.port })
+    const finish = (isAnswered: boolean) => {
+      clearTimeout(timer)
+      socket.destroy()
+      resolve(isAnswered)
+    }
+    const timer = setTimeout(() => finish(false), timeoutMs)
+    socket.on('error', (error) => finish(!deafCodes.includes(systemCodeOf(error) ?? '')))
+    socket.once('data', () => finish(true))
+    socket.once('end', () => finish(true))
+    socket.write(question)
+  })
 }
 
 /** Calls back once, after so long; the returned function takes it back. */
