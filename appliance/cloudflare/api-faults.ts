@@ -78,14 +78,18 @@ function explain(error: unknown, fault: ApiFault, { permission, host }: Undertak
   return `Cloudflare answers ${said}`
 }
 
+/** 1000, 6003 and 9106: no token that Cloudflare knows. */
+const isUnknownToken = ({ errors }: ApiFault) => errors.some(({ code }) => code === 1000 || code === 6003 || code === 9106)
+
 /** 10000: the token lacks the permission. 9109: the token is not for this resource, or not for this machine's address. */
 function isPermissionCode({ errors }: ApiFault): boolean {
   return errors.some(({ code }) => code === 10000 || code === 9109)
 }
 
-function remedyFor({ errors }: ApiFault, permission: Permission | undefined): string {
+function remedyFor(fault: ApiFault, permission: Permission | undefined): string {
+  const { errors } = fault
   if (errors.some(({ message }) => /location|ip address/i.test(message))) return `allow this machine's address in the token's filter, at ${tokensPage}`
-  if (permission === undefined) return `make a new one at ${tokensPage}`
+  if (permission === undefined || isUnknownToken(fault)) return `make a new one at ${tokensPage}`
   return `give it the permission "${permission}", for this account and zone, at ${tokensPage}`
 }
 

@@ -23,7 +23,6 @@ const schema = z.looseObject({
   record: z.looseObject({ id, isMade: z.boolean() }).optional(),
   rule: z.looseObject({ id, rulesetId: id, isMade: z.boolean(), isRulesetMade: z.boolean() }).optional(),
   tokenFile: z.string().max(4096).optional(),
-  configFile: z.string().max(4096).optional(),
 })
 
 export type SetupRecord = z.output<typeof schema>

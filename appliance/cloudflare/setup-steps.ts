@@ -92,21 +92,21 @@ function describeIngressDrift(hostname: string, service: string, before: string 
   return `the tunnel leads ${hostname} to ${printable(before)}, and Burrow listens at ${service}`
 }
 
-function toTokenStep({ token, storedToken, tokenFile, zone, made }: Survey, { api, stateDir, userId }: StepOptions): Step {
-  const isRight = token !== undefined && token === storedToken
-  if (isRight && made?.tokenFile === tokenFile) return { part: 'token', verb: 'keep', what: tokenFile }
-  const drift = storedToken === undefined ? `there is no "${tokenFile}"` : `"${tokenFile}" holds another token than the tunnel has now`
+function toTokenStep({ token, storedToken, tokenFile, zone }: Survey, { api, stateDir, userId }: StepOptions): Step {
+  if (token !== undefined && token === storedToken) return { part: 'token', verb: 'keep', what: tokenFile }
   return {
     part: 'token',
-    verb: storedToken === undefined ? 'create' : isRight ? 'adopt' : 'change',
-    what: storedToken === undefined || isRight ? `${tokenFile} (mode 0600)` : `${tokenFile}, which holds another one`,
-    ...(!isRight && { drift, remedy: 'run "burrow tunnel setup", then restart Burrow' }),
+    verb: storedToken === undefined ? 'create' : 'change',
+    what: storedToken === undefined ? `${tokenFile} (mode 0600)` : `${tokenFile}, which holds another one`,
+    drift: storedToken === undefined ? `there is no "${tokenFile}"` : `"${tokenFile}" holds another token than the tunnel has now`,
+    remedy: 'run "burrow tunnel setup", then restart Burrow',
     async apply(progress) {
       const text = token ?? (await api.readTunnelToken(zone.account.id, requireTunnelId(progress)))
       await prepareStateDir(stateDir, userId)
-      if (!isRight) await writeToken(tokenFile, text)
+      // First: no run that is cut off leaves a token that nobody knows of.
       progress.record.tokenFile = tokenFile
       await progress.save()
+      await writeToken(tokenFile, text)
     },
   }
 }
@@ -137,11 +137,7 @@ function toConfigStep({ config }: Survey): Step {
     verb: config.before === undefined ? 'create' : 'change',
     what: `${config.file}: ${config.before === undefined ? setting : `"tunnel": ${printable(toShown(config.before))} -> ${JSON.stringify(config.after)}`}`,
     drift,
-    async apply(progress) {
-      await config.apply()
-      progress.record.configFile = config.file
-      await progress.save()
-    },
+    apply: () => config.apply(),
   }
 }
 

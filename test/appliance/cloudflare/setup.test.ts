@@ -1,0 +1,334 @@
+import { readdirSync } from 'node:fs'
+import { chmod, mkdir, readFile, stat, symlink, writeFile } from 'node:fs/promises'
+import { describe, expect, test } from '@jest/globals'
+
+import { createAccount, createRecord, createRule, createTunnel, createZone, goodToken, ownAccount, toTunnelToken } from '../../fixtures/cloudflare-account.ts'
+import { startCloudflareApi } from '../../fixtures/cloudflare-api.ts'
+import { createBurrowDir, hostname, runTunnel, setUp, spawnTunnel } from './tunnel-program.ts'
+
+const service = 'http://127.0.0.1:8080'
+const parse = async (file: string) => JSON.parse(await readFile(file, 'utf8'))
+const modeOf = async (file: string) => ((await stat(file)).mode & 0o777).toString(8)
+
+describe('burrow tunnel setup', () => {
+  test('setup makes tunnel, ingress, rule, record, token and setting, and notes what it made', async () => {
+    await using api = await startCloudflareApi()
+    await using dir = await createBurrowDir()
+    const { code, stdout } = await setUp({ dir, api })
+    expect(code).toBe(0)
+    expect(stdout.match(/^ {2}create /gm)).toHaveLength(6)
+
+    const { tunnels, records, rulesets, zones } = api.account
+    const [tunnel] = tunnels
+    expect(tunnel).toMatchObject({
+      name: 'burrow-cache-example-org',
+      config_src: 'cloudflare',
+      configuration: { ingress: [{ hostname, service }, { service: 'http_status:404' }] },
+    })
+    const target = `${tunnel!.id}.cfargotunnel.com`
+    expect(records).toEqual([
+      expect.objectContaining({ type: 'CNAME', name: hostname, content: target, proxied: true, comment: 'Made by "burrow tunnel setup"' }),
+    ])
+    expect(rulesets).toHaveLength(1)
+    const rule = { action: 'set_cache_settings', action_parameters: { cache: false }, expression: '(http.host eq "cache.example.org")', enabled: true }
+    expect(rulesets[0]!.rules).toEqual([expect.objectContaining(rule)])
+
+    const tokenFile = dir.file('state/tunnel-token')
+    expect(await readFile(tokenFile, 'utf8')).toBe(`${toTunnelToken(tunnel!)}\n`)
+    expect((await parse(dir.file('burrow.json'))).tunnel).toEqual({ mode: 'token', tokenFile, hostname })
+    expect(await parse(dir.file('state/cloudflare.json'))).toMatchObject({ hostname, tunnel: { id: tunnel!.id, isMade: true }, zone: { id: zones[0]!.id } })
+    for (const file of [tokenFile, dir.file('state/cloudflare.json'), dir.file('burrow.json')]) expect(await modeOf(file)).toBe('600')
+    expect(await modeOf(dir.file('state'))).toBe('700')
+  })
+
+  test('setup changes nothing the second time, and says so, without being told the name', async () => {
+    await using api = await startCloudflareApi()
+    await using dir = await createBurrowDir()
+    await setUp({ dir, api })
+    const config = await readFile(dir.file('burrow.json'), 'utf8')
+    const changes = api.changes()
+    const { code, stdout } = await runTunnel(['setup'], { dir, api })
+    expect(code).toBe(0)
+    expect(stdout).toContain('nothing was changed')
+    expect(stdout.match(/^ {2}keep /gm)).toHaveLength(6)
+    expect(api.changes()).toEqual(changes)
+    expect(await readFile(dir.file('burrow.json'), 'utf8')).toBe(config)
+  })
+
+  test('setup --dry-run shows the plan and changes nothing, here or there', async () => {
+    await using api = await startCloudflareApi()
+    await using dir = await createBurrowDir()
+    const { code, stdout } = await setUp({ dir, api }, '--dry-run')
+    expect(code).toBe(0)
+    expect(stdout).toMatch(/create +tunnel[\s\S]*--dry-run/)
+    expect(api.changes()).toEqual([])
+    expect(readdirSync(dir.path)).toEqual(['burrow.json'])
+  })
+
+  test('setup without --yes changes nothing where nobody can be asked', async () => {
+    await using api = await startCloudflareApi()
+    await using dir = await createBurrowDir()
+    const { code, stderr } = await runTunnel(['setup', '--hostname', hostname], { dir, api })
+    expect(code).toBe(2)
+    expect(stderr).toContain('--yes')
+    expect(api.changes()).toEqual([])
+  })
+
+  test('setup keeps what else the config says, its layout, options of the tunnel and its mode', async () => {
+    await using api = await startCloudflareApi()
+    await using dir = await createBurrowDir()
+    const text = `{ "users": ["ana:secret"],\n\n  "tunnel": { "protocol": "quic", "mode": "credentials", "credentialsFile": "c.json", "hostname": "old.example.org" },\n  "state": {"dir": "state"} }\n`
+    await writeFile(dir.file('burrow.json'), text)
+    await chmod(dir.file('burrow.json'), 0o640)
+    const { code, stdout } = await setUp({ dir, api })
+    expect(code).toBe(0)
+    expect(stdout).toMatch(/change +config/)
+    const changed = await readFile(dir.file('burrow.json'), 'utf8')
+    const tunnel = { protocol: 'quic', mode: 'token', hostname, tokenFile: dir.file('state/tunnel-token') }
+    expect(JSON.parse(changed)).toEqual({ users: ['ana:secret'], tunnel, state: { dir: 'state' } })
+    expect(changed.startsWith('{ "users": ["ana:secret"],\n\n  "tunnel": {')).toBe(true)
+    expect(changed.endsWith(',\n  "state": {"dir": "state"} }\n')).toBe(true)
+    expect(await modeOf(dir.file('burrow.json'))).toBe('640')
+  })
+
+  test('setup stores the token where the config says, by the text that stands there', async () => {
+    await using api = await startCloudflareApi()
+    // biome-ignore lint/suspicious/noTemplateCurlyInString: the config's own syntax
+    const tokenFile = '${SECRETS:-/nowhere}/token'
+    await using dir = await createBurrowDir({ listen: 'unix:/run/burrow.sock', tunnel: { mode: 'token', tokenFile } })
+    expect(await setUp({ dir, api, env: { SECRETS: dir.path } })).toMatchObject({ code: 0 })
+    expect((await parse(dir.file('burrow.json'))).tunnel).toEqual({ mode: 'token', tokenFile, hostname })
+    expect(await readFile(dir.file('token'), 'utf8')).toBe(`${toTunnelToken(api.account.tunnels[0]!)}\n`)
+    expect(api.account.tunnels[0]!.configuration).toMatchObject({ ingress: [{ service: 'unix:/run/burrow.sock' }, {}] })
+  })
+
+  test('setup follows a symbolic link to the config and leaves the link', async () => {
+    await using api = await startCloudflareApi()
+    await using dir = await createBurrowDir()
+    await mkdir(dir.file('real'))
+    await writeFile(dir.file('real/b.json'), '{"users": ["a:b"], "state": {"dir": "state"}}')
+    await symlink('real/b.json', dir.file('link.json'))
+    expect(await runTunnel(['setup', '--hostname', hostname, '--yes', '-c', 'link.json'], { dir, api })).toMatchObject({ code: 0 })
+    expect(await parse(dir.file('real/b.json'))).toHaveProperty('tunnel.mode', 'token')
+  })
+
+  test('setup takes over a tunnel of that name, keeps its other host names, and says that it will stay', async () => {
+    const git = { hostname: 'git.example.org', service: 'http://127.0.0.1:3000', originRequest: { noTLSVerify: true } }
+    const configuration = { ingress: [git, { service: 'http_status:404' }], 'warp-routing': { enabled: true } }
+    const tunnel = createTunnel('home', { configuration, connections: [{}] })
+    await using api = await startCloudflareApi({ ...createAccount(), tunnels: [createTunnel('home-two'), tunnel] })
+    await using dir = await createBurrowDir()
+    const { code, stdout } = await setUp({ dir, api }, '--name', 'home')
+    expect(code).toBe(0)
+    expect(stdout).toMatch(/adopt +tunnel +"home".*teardown will leave it.*another machine runs it/)
+    expect(stdout).toMatch(/create +ingress.*kept: git\.example\.org/)
+    expect(api.account.tunnels).toHaveLength(2)
+    expect(tunnel.configuration).toEqual({ ...configuration, ingress: [git, { hostname, service }, { service: 'http_status:404' }] })
+  })
+
+  test('setup refuses a tunnel that a file manages', async () => {
+    await using api = await startCloudflareApi({ ...createAccount(), tunnels: [createTunnel('burrow-cache-example-org', { config_src: 'local' })] })
+    await using dir = await createBurrowDir()
+    const { code, stderr } = await setUp({ dir, api })
+    expect(code).toBe(1)
+    expect(stderr).toMatch(/managed by a file on a machine; choose another with --name/)
+    expect(api.changes()).toEqual([])
+  })
+
+  test('setup adds its rule after those of others and touches none', async () => {
+    const account = createAccount()
+    const theirs = createRule({ description: 'cache all', expression: 'true', action: 'set_cache_settings', action_parameters: { cache: true } })
+    account.rulesets.push({ id: 'f'.repeat(32), zoneId: account.zones[0]!.id, rules: [theirs] })
+    await using api = await startCloudflareApi(account)
+    await using dir = await createBurrowDir()
+    const before = structuredClone(theirs)
+    expect(await setUp({ dir, api })).toMatchObject({ code: 0 })
+    expect(account.rulesets).toHaveLength(1)
+    expect(account.rulesets[0]!.rules).toEqual([before, expect.objectContaining({ action_parameters: { cache: false } })])
+  })
+
+  test.each([
+    ['A', '192.0.2.1'],
+    ['AAAA', '2001:db8::1'],
+    ['CNAME', 'elsewhere.example.net'],
+  ])('setup refuses a host name that has an %s record, quoting it, until it may replace it', async (type, content) => {
+    const account = createAccount()
+    const record = createRecord(account.zones[0]!, { name: hostname, type, content, proxied: true })
+    account.records.push(record, createRecord(account.zones[0]!, { name: hostname, type: 'TXT', content: 'v=spf1 -all' }))
+    await using api = await startCloudflareApi(account)
+    await using dir = await createBurrowDir()
+    const refused = await setUp({ dir, api })
+    expect(refused.code).toBe(1)
+    expect(refused.stderr).toContain(`${type} ${content} (proxied)`)
+    expect(refused.stderr).toContain('--replace-record')
+    expect(api.changes()).toEqual([])
+
+    const { code, stdout } = await setUp({ dir, api }, '--replace-record')
+    expect(code).toBe(0)
+    expect(stdout).toMatch(new RegExp(`change +record +${type} ${content}`))
+    expect(account.records.map((each) => each.type)).toEqual(['TXT', 'CNAME'])
+    expect(api.changes()).toContain('POST /zones/…/dns_records/batch')
+  })
+
+  test('setup goes on after each failure, whichever it was, and makes nothing twice', async () => {
+    const steps = [/cfd_tunnel$/, /configurations$/, /rulesets$/, /dns_records$/, /token$/]
+    for (const path of steps) {
+      await using api = await startCloudflareApi()
+      await using dir = await createBurrowDir()
+      api.fail({
+        method: path.source.startsWith('token') ? 'GET' : path.source.startsWith('conf') ? 'PUT' : 'POST',
+        path,
+        status: 403,
+        code: 10000,
+        message: 'Authentication error',
+      })
+      const { code, stderr } = await setUp({ dir, api })
+      expect(code).toBe(1)
+      expect(stderr).toMatch(/Done: .*\. Not done: .*config\. Run the same command again/)
+      expect(await setUp({ dir, api })).toMatchObject({ code: 0 })
+      const { tunnels, records, rulesets } = api.account
+      expect([tunnels.length, records.length, rulesets.length, rulesets[0]!.rules.length]).toEqual([1, 1, 1, 1])
+      expect(await parse(dir.file('state/cloudflare.json'))).toMatchObject({ tunnel: { isMade: true }, record: { isMade: true }, rule: { isMade: true } })
+    }
+  })
+
+  test('setup finds again what was made although the answer was lost, as its own', async () => {
+    for (const path of [/cfd_tunnel$/, /rulesets$/, /dns_records$/]) {
+      await using api = await startCloudflareApi()
+      await using dir = await createBurrowDir()
+      api.fail({ method: 'POST', path, isDone: true, isCut: true })
+      const { code, stderr } = await setUp({ dir, api })
+      expect(code).toBe(1)
+      expect(stderr).toContain('cannot be reached')
+      expect(await setUp({ dir, api })).toMatchObject({ code: 0 })
+      const { tunnels, records, rulesets } = api.account
+      expect([tunnels.length, records.length, rulesets[0]!.rules.length]).toEqual([1, 1, 1])
+      expect(await parse(dir.file('state/cloudflare.json'))).toMatchObject({ tunnel: { isMade: true }, record: { isMade: true }, rule: { isMade: true } })
+    }
+  })
+
+  test('setup refuses another host name until the first is taken away', async () => {
+    await using api = await startCloudflareApi()
+    await using dir = await createBurrowDir()
+    await setUp({ dir, api })
+    const { code, stderr } = await runTunnel(['setup', '--hostname', 'two.example.org', '--yes'], { dir, api })
+    expect(code).toBe(1)
+    expect(stderr).toMatch(/set up as "cache\.example\.org".*burrow tunnel teardown/)
+  })
+
+  test.each([
+    [['--hostname', 'https://cache.example.org'], 2, /--hostname/],
+    [['--hostname', 'x") or (true'], 2, /--hostname/],
+    [['--hostname', 'localhost'], 2, /--hostname/],
+    [['--hostname', hostname, '--zone', 'example.com'], 2, /does not lie in it/],
+    [['--hostname', hostname, '--api-url', 'http://evil.example.org/'], 2, /must begin with https/],
+    [['--hostname', 'cache.example.net'], 1, /Cannot find a zone.*Zone > Zone: Read/],
+    [[], 2, /--hostname/],
+  ])('setup %j ends with %i', async (args, wanted, message) => {
+    await using api = await startCloudflareApi()
+    await using dir = await createBurrowDir()
+    const { code, stderr } = await runTunnel(['setup', ...args, '--yes'], { dir, api })
+    expect(stderr).toMatch(message)
+    expect(code).toBe(wanted)
+    expect(api.changes()).toEqual([])
+  })
+
+  test.each([
+    [{ listen: '127.0.0.1:0' }, /port changes with each start/],
+    [undefined, /burrow init/],
+  ])('setup with the config %j asks nobody anything', async (config, message) => {
+    await using api = await startCloudflareApi()
+    await using dir = await createBurrowDir(config)
+    const { code, stderr } = await runTunnel(['setup', '--hostname', hostname, '--yes', ...(config === undefined ? ['-c', 'none.json'] : [])], { dir, api })
+    expect(code).toBe(78)
+    expect(stderr).toMatch(message)
+    expect(api.calls).toEqual([])
+  })
+})
+
+describe('the zone', () => {
+  test('setup takes the longest zone that fits, in the account that has it active', async () => {
+    const other = { id: 'e'.repeat(32), name: 'Elsewhere' }
+    const account = createAccount()
+    const lab = createZone('lab.example.org', { account: other })
+    account.zones.push(createZone('lab.example.org', { status: 'pending' }), lab, createZone('ab.example.org'))
+    await using api = await startCloudflareApi(account)
+    await using dir = await createBurrowDir()
+    expect(await runTunnel(['setup', '--hostname', 'a.lab.example.org', '--yes'], { dir, api })).toMatchObject({ code: 0 })
+    expect(account.tunnels).toEqual([expect.objectContaining({ accountId: other.id })])
+    expect(account.records).toEqual([expect.objectContaining({ zoneId: lab.id })])
+  })
+
+  test('setup asks which account, and takes --account by name or id', async () => {
+    const other = { id: 'e'.repeat(32), name: 'Elsewhere' }
+    const account = createAccount()
+    account.zones.push(createZone('example.org', { account: other }))
+    await using api = await startCloudflareApi(account)
+    await using dir = await createBurrowDir()
+    const { code, stderr } = await setUp({ dir, api })
+    expect(code).toBe(1)
+    expect(stderr).toContain(`Example Ltd (${ownAccount.id}, active), Elsewhere (${other.id}, active); give one of their ids with --account`)
+    expect((await setUp({ dir, api }, '--account', 'elsewhere', '--dry-run')).stdout).toContain(other.id)
+    expect((await setUp({ dir, api }, '--account', ownAccount.id, '--dry-run')).stdout).toContain(ownAccount.id)
+  })
+
+  test('setup tells of a zone that is not active, and of a name that no certificate covers', async () => {
+    await using api = await startCloudflareApi({ ...createAccount(), zones: [createZone('example.org', { status: 'pending' })] })
+    await using dir = await createBurrowDir()
+    const { stdout } = await runTunnel(['setup', '--hostname', 'a.b.example.org', '--dry-run'], { dir, api })
+    expect(stdout).toMatch(/"example\.org" is pending/)
+    expect(stdout).toMatch(/Universal SSL covers \*\.example\.org only/)
+  })
+})
+
+describe('the API token', () => {
+  test('setup takes it from a file, and it is in no file and no output', async () => {
+    await using api = await startCloudflareApi()
+    await using dir = await createBurrowDir()
+    await writeFile(dir.file('token.txt'), `${goodToken}\n`)
+    const { code, stdout, stderr } = await setUp({ dir, api, env: { CLOUDFLARE_API_TOKEN: 'wrong' } }, '--api-token-file', 'token.txt')
+    expect(code).toBe(0)
+    expect(stdout + stderr).not.toContain(goodToken)
+    for (const file of ['burrow.json', 'state/cloudflare.json', 'state/tunnel-token']) expect(await readFile(dir.file(file), 'utf8')).not.toContain(goodToken)
+  })
+
+  test('setup as a process ignores other credentials and addresses in the environment', async () => {
+    await using api = await startCloudflareApi()
+    await using dir = await createBurrowDir()
+    const env = { CLOUDFLARE_API_KEY: 'k'.repeat(37), CLOUDFLARE_EMAIL: 'eve@example.org', CLOUDFLARE_BASE_URL: 'http://127.0.0.1:1', CLOUDFLARE_LOG: 'debug' }
+    const { code, stdout, stderr } = await spawnTunnel(['setup', '--hostname', hostname, '--yes'], { dir, api, env })
+    expect(code).toBe(0)
+    expect(stdout + stderr).not.toMatch(/sending request|kkk/)
+    expect(stdout + stderr).not.toContain(goodToken)
+    expect(await spawnTunnel(['status'], { dir, api, env })).toMatchObject({ code: 0, stderr: '' })
+  })
+
+  test('setup takes the token of an account', async () => {
+    await using api = await startCloudflareApi({ ...createAccount(), tokens: [{ value: goodToken, owner: 'account' }] })
+    await using dir = await createBurrowDir()
+    expect(await setUp({ dir, api })).toMatchObject({ code: 0 })
+  })
+
+  test.each([
+    [
+      '',
+      2,
+      /no terminal.*\$CLOUDFLARE_API_TOKEN[\s\S]*Account > Cloudflare Tunnel: Edit\n {2}Zone > Zone: Read\n {2}Zone > DNS: Edit\n {2}Zone > Cache Rules: Edit/,
+    ],
+    ['two words of a thing that is no token', 2, /is not one/],
+    ['x'.repeat(40), 1, /HTTP 401, code 1000: Invalid API Token/],
+  ])('setup refuses the token %j without printing it', async (token, wanted, message) => {
+    await using api = await startCloudflareApi()
+    await using dir = await createBurrowDir()
+    const { code, stdout, stderr } = await setUp({ dir, api, env: { CLOUDFLARE_API_TOKEN: token } })
+    expect(stderr).toMatch(message)
+    expect(code).toBe(wanted)
+    if (token !== '') expect(stdout + stderr).not.toContain(token)
+  })
+
+  test('setup refuses a token that is not active', async () => {
+    await using api = await startCloudflareApi({ ...createAccount(), tokens: [{ value: goodToken, status: 'expired' }] })
+    await using dir = await createBurrowDir()
+    expect(await setUp({ dir, api })).toMatchObject({ code: 1, stderr: expect.stringContaining('it is expired') })
+  })
+})
