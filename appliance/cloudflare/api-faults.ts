@@ -101,9 +101,11 @@ function formatErrors({ status, errors, headers }: ApiFault): string {
 
 function findConnectionReason(error: unknown): string {
   const texts: string[] = []
-  for (let each = error; each instanceof Error && texts.length < 5; each = each.cause) {
-    if ('code' in each && typeof each.code === 'string') texts.push(each.code)
-    else texts.push(each.message)
+  let each = error
+  while (typeof each === 'object' && each !== null && texts.length < 5) {
+    const { code, message, cause } = each as { code?: unknown; message?: unknown; cause?: unknown }
+    if (typeof code === 'string' || typeof message === 'string') texts.push(String(code ?? message))
+    each = cause
   }
   if (texts.some((text) => /timed? ?out|timeout/i.test(text))) return 'did not answer in time'
   return `cannot be reached (${printable(texts.at(-1) ?? 'no connection', 120)})`

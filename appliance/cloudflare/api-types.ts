@@ -3,6 +3,8 @@
  */
 import * as z from 'zod'
 
+import { printable } from '../in-words.ts'
+
 const id = z.string().min(1).max(128)
 
 export const zoneSchema = z
@@ -18,7 +20,7 @@ export const zoneSchema = z
     name: name.toLowerCase(),
     status,
     isPaused: paused,
-    account: { id: account.id, name: account.name },
+    account: { id: account.id, name: printable(account.name, 100) },
   }))
 export type Zone = z.output<typeof zoneSchema>
 

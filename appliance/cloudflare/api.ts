@@ -72,12 +72,9 @@ export async function openCloudflareApi({ baseUrl, apiToken, sleep }: ApiOptions
     try {
       return schema.parse(await call())
     } catch (error) {
-      if (error instanceof z.ZodError) {
-        const { path, message } = error.issues[0]!
-        throw new Complaint('refused', `Cannot ${undertaking.action}: the answer of ${host} is not understood (/${path.join('/')}: ${message})`, {
-          cause: error,
-        })
-      }
+      const misfit = describeMisfit(error)
+      if (misfit !== undefined)
+        throw new Complaint('refused', `Cannot ${undertaking.action}: the answer of ${host} is not understood (${misfit})`, { cause: error })
       throw toApiComplaint(error, { ...undertaking, host })
     }
   }
@@ -206,4 +203,12 @@ export async function openCloudflareApi({ baseUrl, apiToken, sleep }: ApiOptions
     deleteCacheRuleset: (zoneId, rulesetId) =>
       remove({ action: 'delete the empty ruleset', permission: permissions.rules }, () => rulesets.delete(rulesetId, { zone_id: zoneId })),
   }
+}
+
+function describeMisfit(error: unknown): string | undefined {
+  if (error instanceof z.ZodError) {
+    const { path, message } = error.issues[0]!
+    return `/${path.join('/')}: ${message}`
+  }
+  return (error as Error | undefined)?.name === 'SyntaxError' ? 'it is no JSON' : undefined
 }

@@ -33,13 +33,13 @@ export async function openClient(baseUrl: URL, apiToken: string): Promise<Cloudf
 
 async function fetchBounded(input: string | URL | Request, init?: RequestInit): Promise<Response> {
   const signals = [AbortSignal.timeout(attemptMs), ...(init?.signal ? [init.signal] : [])]
-  // A redirect would carry the token to where nobody sent it.
-  const response = await fetch(input, { ...init, redirect: 'error', signal: AbortSignal.any(signals) })
+  // The API has none, and one would carry the token to where nobody sent it: it counts as a refusal.
+  const response = await fetch(input, { ...init, redirect: 'manual', signal: AbortSignal.any(signals) })
   const headers = new Headers(response.headers)
   const wait = parseRetryAfter(headers.get('retry-after'), Date.now())
   if (wait !== undefined && wait > maxRetryWaitSeconds) headers.set('x-should-retry', 'false')
   const body = await readBounded(response)
-  // `fetch` has undone them.
+  // `fetch` has decoded the body.
   headers.delete('content-encoding')
   headers.delete('content-length')
   return new Response(body.length === 0 ? null : new Uint8Array(body), { status: response.status, statusText: response.statusText, headers })

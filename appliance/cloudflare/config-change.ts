@@ -2,7 +2,8 @@
  * The setting "tunnel" in the config file: `{"mode":"token","tokenFile":…,"hostname":…}` beside whatever else stands there, options of the tunnel included.
  * The file keeps its owner and mode. A file that cannot be written (NixOS makes it) is left, and the change told in words.
  */
-import { access, chmod, chown, constants, realpath, stat } from 'node:fs/promises'
+import type { Stats } from 'node:fs'
+import { access, constants, open, realpath, stat } from 'node:fs/promises'
 import { dirname } from 'node:path'
 
 import { Complaint, reasonOf } from '../complaint.ts'
@@ -73,13 +74,23 @@ async function findImpediment(target: string): Promise<string | undefined> {
 
 async function write(target: string, text: string): Promise<void> {
   try {
-    const { uid, gid, mode } = await stat(target)
+    const before = await stat(target)
     await replacePrivateFile(target, text)
-    const made = await stat(target)
-    // Root sets up what another user runs.
-    if (made.uid !== uid || made.gid !== gid) await chown(target, uid, gid)
-    if ((mode & 0o777) !== 0o600) await chmod(target, mode & 0o777)
+    await restoreOwner(target, before)
   } catch (error) {
     throw new Complaint('refused', `Cannot write config "${target}": ${reasonOf(error)}`, { cause: error })
+  }
+}
+
+/** Root sets up what another user runs. That user owns the folder, and must not make root give away some other file in the place of this one. */
+async function restoreOwner(target: string, { uid, gid, mode }: Stats): Promise<void> {
+  const handle = await open(target, constants.O_RDONLY | constants.O_NOFOLLOW)
+  try {
+    const made = await handle.stat()
+    if (!made.isFile() || made.nlink !== 1) return
+    if (made.uid !== uid || made.gid !== gid) await handle.chown(uid, gid)
+    if ((mode & 0o777) !== 0o600) await handle.chmod(mode & 0o777)
+  } finally {
+    await handle.close()
   }
 }

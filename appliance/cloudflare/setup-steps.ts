@@ -27,7 +27,10 @@ function toTunnelStep({ tunnel, tunnelName, zone, made }: Survey, { api }: StepO
     progress.record.tunnel = { id, name, isMade }
     return progress.save()
   }
-  const drift = made?.tunnel?.id !== undefined && tunnel?.id !== made.tunnel.id ? `the tunnel "${made.tunnel.name}" (${made.tunnel.id}) was deleted` : undefined
+  const drift =
+    made?.tunnel?.id !== undefined && tunnel?.id !== made.tunnel.id
+      ? `the tunnel "${printable(made.tunnel.name, 100)}" (${made.tunnel.id}) was deleted`
+      : undefined
   if (tunnel === undefined) {
     return {
       part: 'tunnel',
