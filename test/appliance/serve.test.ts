@@ -11,7 +11,7 @@ import { type NixFixture, openNixFixture, type ScratchStore } from '../fixtures/
 import { runBurrow, type Served, serve, serveBurrow, writeConfig } from './burrow.ts'
 import { createScratchDir, type ScratchDir } from './scratch-dir.ts'
 
-const defaults = ['serve', '--listen', '127.0.0.1:0']
+const defaults = ['serve', '--no-tunnel', '--listen', '127.0.0.1:0']
 
 async function get(served: Served, path: string, auth = 'ben:secret'): Promise<IncomingMessage> {
   const [response] = (await once(request(new URL(path, served.url), { auth, agent: false }).end(), 'response')) as [IncomingMessage]
@@ -74,7 +74,7 @@ describe('burrow serve without a config', () => {
     expect(stdout).toMatch(/^machine 127\.0\.0\.1 login burrow password \S{32}$/m)
   })
 
-  const serveDefaults = (dir: ScratchDir, env: Record<string, string>) => serveBurrow(['--listen', '127.0.0.1:0'], { cwd: dir.path, env })
+  const serveDefaults = (dir: ScratchDir, env: Record<string, string>) => serveBurrow(['--no-tunnel', '--listen', '127.0.0.1:0'], { cwd: dir.path, env })
 })
 
 describe('burrow serve refuses to start', () => {
@@ -83,7 +83,7 @@ describe('burrow serve refuses to start', () => {
     await writeConfig(dir, { users: ['ben:secret'] })
     await using served = await serve(dir)
     const listen = new URL(served.url).host
-    const { code, stderr } = await runBurrow(['serve', '--listen', listen], { cwd: dir.path, env: { STATE_DIRECTORY: dir.file('other') } })
+    const { code, stderr } = await runBurrow(['serve', '--no-tunnel', '--listen', listen], { cwd: dir.path, env: { STATE_DIRECTORY: dir.file('other') } })
     expect(stderr).toContain(`Cannot listen on "${listen}": another process listens there`)
     expect(stderr).not.toMatch(/\n +at /)
     expect(code).toBe(1)
