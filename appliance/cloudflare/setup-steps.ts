@@ -102,7 +102,7 @@ function toTokenStep({ token, storedToken, tokenFile, zone }: Survey, { api, sta
     verb: storedToken === undefined ? 'create' : 'change',
     what: storedToken === undefined ? `${tokenFile} (mode 0600)` : `${tokenFile}, which holds another one`,
     drift: storedToken === undefined ? `there is no "${tokenFile}"` : `"${tokenFile}" holds another token than the tunnel has now`,
-    remedy: 'run "burrow tunnel setup", then restart Burrow',
+    remedy: 'run "burrow tunnel setup", then reload Burrow (SIGHUP) or restart it',
     async apply(progress) {
       const text = token ?? (await api.readTunnelToken(zone.account.id, requireTunnelId(progress)))
       await prepareStateDir(stateDir, userId)

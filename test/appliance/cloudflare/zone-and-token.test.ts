@@ -1,7 +1,7 @@
 import { readFile, writeFile } from 'node:fs/promises'
 import { describe, expect, test } from '@jest/globals'
 
-import { createAccount, createZone, goodToken, ownAccount } from '../../fixtures/cloudflare-account.ts'
+import { createAccount, createZone, goodToken, ownAccount, toTunnelToken } from '../../fixtures/cloudflare-account.ts'
 import { startCloudflareApi } from '../../fixtures/cloudflare-api.ts'
 import { createBurrowDir, hostname, runTunnel, setUp, spawnTunnel } from './tunnel-program.ts'
 
@@ -48,6 +48,9 @@ describe('the API token', () => {
     const { code, stdout, stderr } = await setUp({ dir, api, env: { CLOUDFLARE_API_TOKEN: 'wrong' } }, '--api-token-file', 'token.txt')
     expect(code).toBe(0)
     expect(stdout + stderr).not.toContain(goodToken)
+    const [tunnel] = api.account.tunnels
+    expect(stdout + stderr).not.toContain(toTunnelToken(tunnel!))
+    expect(await readFile(dir.file('state/cloudflare.json'), 'utf8')).not.toContain(tunnel!.secret)
     for (const file of ['burrow.json', 'state/cloudflare.json', 'state/tunnel-token']) expect(await readFile(dir.file(file), 'utf8')).not.toContain(goodToken)
   })
 
