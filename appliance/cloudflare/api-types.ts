@@ -84,6 +84,7 @@ export const rulesetSchema = z
       expression: rule.expression,
       isEnabled: rule.enabled,
       isBypass: rule.action === 'set_cache_settings' && rule.action_parameters?.cache === false,
+      isCaching: rule.action === 'set_cache_settings' && rule.action_parameters?.cache === true,
     })),
   }))
 export type CacheRuleset = z.output<typeof rulesetSchema>

@@ -64,3 +64,16 @@ function describeDrift({ isEnabled, isBypass, expression }: CacheRule, hostname:
   if (expression !== formatRuleExpression(hostname)) return `the cache rule is for ${printable(expression, 120)}`
   return undefined
 }
+
+/** Of two rules that match, the later one wins. What an expression matches is the edge's to say: those that plainly name other hosts are left out. */
+export function listRuleNotes({ ruleset, hostname, made }: Survey): string[] {
+  const own = findOwnRule(ruleset, hostname, made?.rule)
+  const rules = ruleset?.rules ?? []
+  const later = own === undefined ? [] : rules.slice(rules.indexOf(own) + 1)
+  return later
+    .filter(({ isEnabled, isCaching, expression }) => isEnabled && isCaching && (expression.includes(hostname) || !expression.includes('http.host eq "')))
+    .map(({ description, expression }) => {
+      const name = `"${printable(description, 80)}" (${printable(expression, 120)})`
+      return `The cache rule ${name} comes after Burrow's and caches: where both match it wins, so put Burrow's last (Caching > Cache Rules)`
+    })
+}

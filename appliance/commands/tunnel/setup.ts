@@ -5,6 +5,7 @@ import { tokenHelp } from '../../cloudflare/api-token.ts'
 import { confirm } from '../../cloudflare/confirm.ts'
 import { findZone, listZoneNotes } from '../../cloudflare/find-zone.ts'
 import { toTunnelName } from '../../cloudflare/marks.ts'
+import { listRuleNotes } from '../../cloudflare/rule-step.ts'
 import { apiUrlOption, loadConfigFile, openSession, type SessionOptions, tokenFileOption } from '../../cloudflare/session.ts'
 import { findSetupRecord, type SetupRecord, writeSetupRecord } from '../../cloudflare/setup-record.ts'
 import { toSetupSteps } from '../../cloudflare/setup-steps.ts'
@@ -66,7 +67,7 @@ async function setup(machine: Machine, options: SetupOptions): Promise<void> {
 
   machine.stdout.write(formatHeading(found))
   machine.stdout.write(formatPlan(steps))
-  for (const note of listZoneNotes(zone, hostname)) machine.stdout.write(`\nNote: ${note}\n`)
+  for (const note of [...listZoneNotes(zone, hostname), ...listRuleNotes(found)]) machine.stdout.write(`\nNote: ${note}\n`)
   requireNoRefusal(steps)
   if (!steps.some(isChange)) return void machine.stdout.write('\nEverything is set up; nothing was changed.\n')
   if (options.dryRun === true) return void machine.stdout.write('\nNothing was changed (--dry-run).\n')

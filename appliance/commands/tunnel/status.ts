@@ -3,6 +3,8 @@ import { Command } from 'commander'
 
 import { tokenHelp } from '../../cloudflare/api-token.ts'
 import { findZone, listZoneNotes } from '../../cloudflare/find-zone.ts'
+import { toTunnelName } from '../../cloudflare/marks.ts'
+import { listRuleNotes } from '../../cloudflare/rule-step.ts'
 import { apiUrlOption, loadConfigFile, openSession, type SessionOptions, tokenFileOption } from '../../cloudflare/session.ts'
 import { findSetupRecord } from '../../cloudflare/setup-record.ts'
 import { toSetupSteps } from '../../cloudflare/setup-steps.ts'
@@ -47,9 +49,9 @@ async function status(machine: Machine, options: StatusOptions): Promise<void> {
   const api = await openSession(machine, options)
   const { hostname } = made
   const zone = await findZone(api, { hostname, zone: made.zone.name, account: made.account.id })
-  const found = await survey(api, { hostname, tunnelName: made.tunnel?.name ?? '', zone, made, config })
+  const found = await survey(api, { hostname, tunnelName: made.tunnel?.name ?? toTunnelName(hostname), zone, made, config })
   const steps = toSetupSteps(found, { api, stateDir, userId: machine.userId, mayReplaceRecord: false })
-  const notes = listZoneNotes(zone, hostname)
+  const notes = [...listZoneNotes(zone, hostname), ...listRuleNotes(found)]
   machine.stdout.write(options.json === true ? `${JSON.stringify(toJson(found, steps, notes))}\n` : toText(found, steps, notes))
   const drifts = steps.filter(({ drift }) => drift !== undefined).length
   if (drifts > 0) throw new Complaint('refused', `${formatCount(drifts, 'thing')} ${drifts === 1 ? 'differs' : 'differ'} from what was set up`)

@@ -1,7 +1,7 @@
 import { rm, writeFile } from 'node:fs/promises'
 import { describe, expect, test } from '@jest/globals'
 
-import { createRecord, createTunnel, type FakeAccount } from '../../fixtures/cloudflare-account.ts'
+import { createRecord, createRule, createTunnel, type FakeAccount } from '../../fixtures/cloudflare-account.ts'
 import { startCloudflareApi } from '../../fixtures/cloudflare-api.ts'
 import type { ScratchDir } from '../scratch-dir.ts'
 import { createBurrowDir, hostname, runTunnel, setUp } from './tunnel-program.ts'
@@ -88,6 +88,18 @@ describe('burrow tunnel status', () => {
     expect(code).toBe(1)
     expect(stdout).toMatch(/DIFFERS +ingress .*Burrow listens at http:\/\/127\.0\.0\.1:9090[\s\S]*DIFFERS +config/)
     expect(stderr).toContain('2 things differ')
+  })
+
+  test('status notes a later rule that caches this host too, and none for other hosts', async () => {
+    await using api = await startCloudflareApi()
+    await using dir = await createBurrowDir()
+    await setUp({ dir, api })
+    const caching = { action: 'set_cache_settings', action_parameters: { cache: true } }
+    const other = createRule({ ...caching, description: 'blog', expression: '(http.host eq "blog.example.org")' })
+    api.account.rulesets[0]!.rules.push(other, createRule({ ...caching, description: 'all', expression: 'true' }))
+    const { code, stdout } = await runTunnel(['status', '--json'], { dir, api })
+    expect(code).toBe(0)
+    expect(JSON.parse(stdout).notes).toEqual([expect.stringContaining('"all" (true) comes after')])
   })
 
   test('status tells where nothing was set up, and of a damaged record', async () => {
