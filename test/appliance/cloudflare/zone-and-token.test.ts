@@ -57,11 +57,18 @@ describe('the API token', () => {
   test('setup as a process ignores other credentials and addresses in the environment', async () => {
     await using api = await startCloudflareApi()
     await using dir = await createBurrowDir()
-    const env = { CLOUDFLARE_API_KEY: 'k'.repeat(37), CLOUDFLARE_EMAIL: 'eve@example.org', CLOUDFLARE_BASE_URL: 'http://127.0.0.1:1', CLOUDFLARE_LOG: 'debug' }
+    const env = {
+      CLOUDFLARE_API_KEY: 'k'.repeat(37),
+      CLOUDFLARE_EMAIL: 'eve@example.org',
+      CLOUDFLARE_BASE_URL: 'http://127.0.0.1:1',
+      CLOUDFLARE_LOG: 'debug',
+      CLOUDFLARE_API_USER_SERVICE_KEY: 'v1.0-x',
+    }
     const { code, stdout, stderr } = await spawnTunnel(['setup', '--hostname', hostname, '--yes'], { dir, api, env })
     expect(code).toBe(0)
     expect(stdout + stderr).not.toMatch(/sending request|kkk/)
     expect(stdout + stderr).not.toContain(goodToken)
+    expect(api.calls.filter(({ credentials }) => credentials.join() !== 'authorization')).toEqual([])
     expect(await spawnTunnel(['status'], { dir, api, env })).toMatchObject({ code: 0, stderr: '' })
   })
 
