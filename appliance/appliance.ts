@@ -8,6 +8,7 @@ import type { Logger } from 'pino'
 
 import { type Cache, Fault, type LocalStore, openCache, openLocalStore, type Reloadable } from '../src/index.ts'
 import { originDrainMs } from './budgets.ts'
+import { createVisitors } from './cloudflare/visitors.ts'
 import { Complaint, reasonOf } from './complaint.ts'
 import type { Config } from './config/config.ts'
 import { type ConfigSource, type LoadedConfig, loadConfig } from './config/load-config.ts'
@@ -76,6 +77,7 @@ export async function startAppliance(options: ApplianceOptions): Promise<Applian
       edgeCache: config.edgeCache,
       limits: config.limits,
       filters: findFilters(machine.env.PATH),
+      visitors: config.cloudflareAccess && createVisitors({ ...config.cloudflareAccess, now: () => new Date() }, log),
       log,
       observer: traffic.observer,
     }).catch(complainOfLarder),

@@ -6,6 +6,7 @@ import { Complaint, reasonOf, systemCodeOf } from './complaint.ts'
 /** Files that make a directory worth protecting. */
 export const secretKeyFile = 'secret-key'
 export const stateFile = 'state.json'
+export const tunnelTokenFile = 'tunnel-token'
 
 /**
  * Makes sure of a directory that only its owner, us, can enter.
@@ -34,7 +35,7 @@ async function checkStateDir(dir: string, userId: number | undefined): Promise<v
   }
   if ((mode & 0o077) === 0) return
   const entries = await readdir(dir)
-  if (entries.includes(secretKeyFile) || entries.includes(stateFile)) {
+  if ([secretKeyFile, stateFile, tunnelTokenFile].some((name) => entries.includes(name))) {
     const octal = (mode & 0o777).toString(8).padStart(4, '0')
     throw new Complaint(
       'state',

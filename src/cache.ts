@@ -5,7 +5,7 @@
 import type { Server } from 'node:http'
 
 import { Fault } from './faults.ts'
-import { createApp } from './http/app.ts'
+import { createApp, type Visitors } from './http/app.ts'
 import { createCacheHeaders } from './http/cache-headers.ts'
 import { createCatalogue } from './http/catalogue.ts'
 import { createFailedLogins } from './http/failed-logins.ts'
@@ -51,6 +51,8 @@ export interface CacheOptions extends Reloadable {
   readonly edgeCache: 'allow' | 'deny'
   readonly limits: Limits
   readonly filters: Filters
+  /** Lets people with browsers in without a password, on `/`, listings and build logs alone. */
+  readonly visitors?: Visitors | undefined
   readonly log: Log
   readonly observer: Observer
 }
@@ -102,13 +104,19 @@ export async function openCache(options: CacheOptions): Promise<Cache> {
   let cacheHeaders = createCacheHeaders(options.users === undefined, options.edgeCache)
 
   const { version, priority, wantMassQuery } = options
-  const app = createApp(origin, verifier, () => ({
-    version,
-    priority,
-    wantMassQuery,
-    publicKeys: reloadable.signing.map((key) => key.publicKey),
-    indexPage: reloadable.indexPage,
-  }))
+  const app = createApp(
+    origin,
+    verifier,
+    () => ({
+      version,
+      priority,
+      wantMassQuery,
+      publicKeys: reloadable.signing.map((key) => key.publicKey),
+      indexPage: reloadable.indexPage,
+      isPublic: reloadable.users === undefined,
+    }),
+    options.visitors,
+  )
   const handle = createFastPath(
     origin,
     verifier,

@@ -5,6 +5,7 @@ import { Complaint, reasonOf } from '../complaint.ts'
 import type { Config } from '../config/config.ts'
 import { urlOf } from '../listener.ts'
 import { readIfAny } from '../private-files.ts'
+import { tunnelTokenFile } from '../state-dir.ts'
 import type { CloudflareApi } from './api.ts'
 import type { CacheRuleset, DnsRecord, RemoteTunnel, TunnelConfiguration, Zone } from './api-types.ts'
 import { type ConfigChange, planTunnelSetting } from './config-change.ts'
@@ -44,7 +45,7 @@ export async function survey(api: CloudflareApi, { hostname, tunnelName, zone, m
   const accountId = zone.account.id
   const tunnel = await findTunnel(api, accountId, made?.tunnel?.id, tunnelName)
   const readable = tunnel?.isRemotelyManaged === true ? tunnel : undefined
-  const tokenFile = config.tunnel?.secret.kind === 'token-file' ? config.tunnel.secret.file : join(config.state.dir, 'tunnel-token')
+  const tokenFile = config.tunnel?.secret.kind === 'token-file' ? config.tunnel.secret.file : join(config.state.dir, tunnelTokenFile)
   return {
     hostname,
     service,

@@ -10,6 +10,8 @@ export interface Config {
   readonly operator: OperatorConfig | undefined
   /** `undefined`: loopback only. */
   readonly tunnel: TunnelSettings | undefined
+  /** Cloudflare Access, when it stands in front. */
+  readonly cloudflareAccess: { readonly teamDomain: string; readonly audience: string } | undefined
   /** Where files that need not outlive a start lie: sockets, the connector's config. */
   readonly runtimeDir: string
   readonly access: AccessConfig

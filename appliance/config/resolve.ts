@@ -25,6 +25,7 @@ export function resolveConfig(values: ConfigFile, file: string | undefined, plac
     listen: toAddress(values.listen),
     operator: toOperator(values.operator, stateDir),
     tunnel: toTunnel(values.tunnel, file, toAbsolute),
+    cloudflareAccess: values.cloudflareAccess,
     runtimeDir: defaultRuntimeDir(place, stateDir),
     access: toAccess(values, file, toAbsolute),
     signing: { keyFiles: values.signing.keyFiles?.map(toAbsolute), name: values.signing.name },

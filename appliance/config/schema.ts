@@ -177,6 +177,21 @@ export const configSchema = z
         'A second loopback listener for /status, /healthz, /readyz and /metrics, without authentication; never route it through a tunnel. null: none. Default: the unix socket "operator.sock" in the state directory, which "burrow status" asks.',
       ),
     tunnel: tunnel.optional(),
+    cloudflareAccess: z
+      .strictObject({
+        teamDomain: text((value) =>
+          /^[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?(?:\.cloudflareaccess\.com)?$/i.test(value)
+            ? undefined
+            : [`("${value}") is not an Access team domain`, 'write it like "example.cloudflareaccess.com"'],
+        ).describe('The team: "example.cloudflareaccess.com".'),
+        audience: text((value) =>
+          /^[0-9a-f]{64}$/i.test(value)
+            ? undefined
+            : ['is not the tag of an Access application', 'give its "Application Audience (AUD) Tag", 64 hexadecimal digits'],
+        ).describe('The Application Audience (AUD) Tag of the Access application in front of this host.'),
+      })
+      .optional()
+      .describe('Cloudflare Access in front: whoever it vouches for may see "/", listings and build logs without a password. Nix goes on by password.'),
     public: z.boolean().default(false).describe('true: everybody may pull. Without users this must be said.'),
     users: z
       .array(z.union([userText, userObject]))

@@ -2,6 +2,7 @@
  * Everything but the two hot routes, in Express: one file a route in `routes/`. Authentication comes first, through Passport and the same verifier
  * as on the hot routes; then the method; then the route; then a 404 in plain text.
  */
+import type { IncomingHttpHeaders } from 'node:http'
 import express, { type ErrorRequestHandler, type Express, type RequestHandler } from 'express'
 import passport from 'passport'
 import { BasicStrategy } from 'passport-http'
@@ -18,7 +19,7 @@ import { logRoute } from './routes/log.ts'
 import { publicKeyRoute } from './routes/public-key.ts'
 import { realisationRoute } from './routes/realisation.ts'
 import { versionRoute } from './routes/version.ts'
-import type { Identity } from './user.ts'
+import type { Access, Identity } from './user.ts'
 import type { Verdict, Verifier } from './verifier.ts'
 
 /** What the small routes tell; read anew for each request, since a reload changes it. */
@@ -30,9 +31,14 @@ export interface Particulars {
   readonly publicKeys: readonly string[]
   /** Undefined: the built-in page; false: none. */
   readonly indexPage: IndexPage | false | undefined
+  /** Nobody is asked for a password. */
+  readonly isPublic: boolean
 }
 
-export function createApp(origin: Origin, verifier: Verifier, particulars: () => Particulars): Express {
+/** Who a browser's request comes from, where something in front of us has asked; `undefined` when nobody is vouched for. Never rejects. */
+export type Visitors = (headers: IncomingHttpHeaders) => Promise<{ readonly name: string } | undefined>
+
+export function createApp(origin: Origin, verifier: Verifier, particulars: () => Particulars, visitors?: Visitors): Express {
   const app = express()
   app.disable('x-powered-by')
   app.disable('etag')
@@ -40,7 +46,7 @@ export function createApp(origin: Origin, verifier: Verifier, particulars: () =>
   app.enable('case sensitive routing')
   app.enable('strict routing')
 
-  app.use(authentication(verifier))
+  app.use(authentication(verifier, visitors))
   app.use(onlyReading)
   app.use(indexRoute(origin, particulars))
   app.use(cacheInfoRoute(origin, particulars))
@@ -60,7 +66,7 @@ export function createApp(origin: Origin, verifier: Verifier, particulars: () =>
  * Passport reads the header's form; whether it is right is the verifier's word. The strategy cuts a password at its second colon,
  * so the verifier is handed the header itself.
  */
-function authentication(verifier: Verifier): RequestHandler {
+function authentication(verifier: Verifier, visitors: Visitors | undefined): RequestHandler {
   const strategy = new BasicStrategy({ realm, passReqToCallback: true }, (request, _name, _password, done) => {
     const { authorization } = request.headers
     verifier.verify(authorization, replyOf(request).address).then((verdict) => done(null, verdict), done)
@@ -79,8 +85,20 @@ function authentication(verifier: Verifier): RequestHandler {
       if (error) return next(error)
       if (admit(reply, verdict || { kind: 'unknown' })) next()
     }
-    passports.authenticate('basic', { session: false }, conclude)(request, response, next)
+    const askForPassword = () => passports.authenticate('basic', { session: false }, conclude)(request, response, next)
+    if (visitors === undefined || request.headers.authorization !== undefined || !isForPeople(request.path)) return askForPassword()
+    visitors(request.headers).then((visitor) => {
+      if (visitor === undefined) return askForPassword()
+      if (admitIdentity(reply, { name: visitor.name, access: reading })) next()
+    }, next)
   }
+}
+
+const reading: ReadonlySet<Access> = new Set<Access>(['pull'])
+
+/** What a browser has use for. Nix brings its password to these as well. */
+function isForPeople(path: string): boolean {
+  return path === '/' || path.endsWith('.ls') || path.startsWith('/log/')
 }
 
 const onlyReading: RequestHandler = (request, _response, next) => {

@@ -179,7 +179,7 @@ function serve(origin: Origin, users: readonly string[] | undefined, exchanges: 
   const known = users?.map((name) => ({ ...ben, name }))
   const verifier = createVerifier({ users: known ?? [ben], failedLogins: createFailedLogins(async () => {}), now: Date.now })
   const cacheHeaders = createCacheHeaders(false, 'deny')
-  const app = createApp(origin, verifier, () => ({ version: '0', priority: 30, wantMassQuery: true, publicKeys: [], indexPage: undefined }))
+  const app = createApp(origin, verifier, () => ({ version: '0', priority: 30, wantMassQuery: true, publicKeys: [], indexPage: undefined, isPublic: false }))
   const handle = createFastPath(
     origin,
     verifier,

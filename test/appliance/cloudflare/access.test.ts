@@ -5,6 +5,7 @@ import { afterAll, beforeAll, beforeEach, describe, expect, test } from '@jest/g
 import { type CryptoKey, exportJWK, generateKeyPair, type JWK, type JWTPayload, SignJWT } from 'jose'
 
 import { createAccessVerifier } from '../../../appliance/cloudflare/access.ts'
+import { createVisitors } from '../../../appliance/cloudflare/visitors.ts'
 
 const audience = 'a'.repeat(64)
 const issuer = 'https://example.cloudflareaccess.com'
@@ -134,5 +135,27 @@ describe('createAccessVerifier', () => {
 
   test.each(['example.org', 'https://example.cloudflareaccess.com.evil.org', 'a/b', ''])('createAccessVerifier refuses %j as a team', (teamDomain) => {
     expect(() => createAccessVerifier({ teamDomain, audience, now: () => now })).toThrow('team domain')
+  })
+})
+
+describe('createVisitors', () => {
+  const told: string[] = []
+  const log = { debug: () => {}, info: () => {}, warn: (_fields: object, message: string) => void told.push(message), error: () => {} }
+  const visitors = () => createVisitors({ teamDomain: 'example', audience, jwksUrl, now: () => now }, log)
+
+  test('a visitor has a name that no user can have', async () => {
+    expect(await visitors()({ 'cf-access-jwt-assertion': await sign() })).toEqual({ name: 'access:ben@example.org' })
+  })
+
+  test('nobody is a visitor without an assertion, or with a forged one', async () => {
+    expect(await visitors()({})).toBeUndefined()
+    expect(await visitors()({ 'cf-access-jwt-assertion': await sign({}, { key: next }) })).toBeUndefined()
+    expect(told).toEqual([])
+  })
+
+  test('nobody is a visitor while the keys cannot be had, and the operator hears of it', async () => {
+    served.status = 500
+    expect(await visitors()({ 'cf-access-jwt-assertion': await sign() })).toBeUndefined()
+    expect(told).toEqual([expect.stringContaining('Cannot fetch the keys of Cloudflare Access')])
   })
 })

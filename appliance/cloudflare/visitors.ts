@@ -1,0 +1,17 @@
+/** People whom Cloudflare Access has let through, as the cache's visitors. */
+import type { Log, Visitors } from '../../src/index.ts'
+import { type AccessOptions, accessHeader, createAccessVerifier } from './access.ts'
+
+/** Their names cannot be those of users: `access:ana@example.org`. */
+export function createVisitors(options: AccessOptions, log: Log): Visitors {
+  const access = createAccessVerifier(options)
+  return async (headers) => {
+    const assertion = headers[accessHeader]
+    const verdict = await access.verify(typeof assertion === 'string' ? assertion : undefined)
+    if ('email' in verdict) return { name: `access:${verdict.email}` }
+    if (verdict.refusal === 'unavailable')
+      log.warn({ team: options.teamDomain }, "Cannot fetch the keys of Cloudflare Access: its visitors are asked for Burrow's password")
+    else if (verdict.refusal !== 'missing') log.debug({ refusal: verdict.refusal }, 'Refused an assertion of Cloudflare Access')
+    return undefined
+  }
+}
