@@ -1,0 +1,36 @@
+/** `burrow uninstall-service`: undoes `burrow install-service`. */
+import { existsSync } from 'node:fs'
+import { resolve } from 'node:path'
+import { Command } from 'commander'
+
+import type { Machine } from '../machine.ts'
+import { take } from '../systemd/steps.ts'
+import { planUninstall } from '../systemd/uninstall.ts'
+import { bootMark, requireRoot } from './install-service.ts'
+
+interface UninstallOptions {
+  readonly purge?: boolean
+  readonly dryRun?: boolean
+  readonly root?: string
+}
+
+export function uninstallServiceCommand(machine: Machine, mark = bootMark): Command {
+  return new Command('uninstall-service')
+    .description('stop and remove the systemd service; keeps config, keys, passwords and state')
+    .option('--purge', 'remove those too: clients must then trust another key')
+    .option('--dry-run', 'tell what would be done, and do nothing')
+    .option('--root <dir>', 'look below this directory, and tell systemd nothing')
+    .addHelpText('after', '\n  burrow uninstall-service --dry-run')
+    .action(async (options: UninstallOptions) => {
+      const { purge = false, dryRun = false, root } = options
+      requireRoot(machine, options, 'uninstall-service')
+      const steps = await planUninstall({
+        root: root === undefined ? '/' : resolve(machine.workingDir, root),
+        wantsPurge: purge,
+        isBooted: root === undefined && existsSync(mark),
+        env: machine.env,
+      })
+      await take(steps, dryRun, (line) => void machine.stderr.write(`${line}\n`))
+      if (steps.length === 0) machine.stderr.write('There is nothing of the service here.\n')
+    })
+}

@@ -1,0 +1,77 @@
+/** The config of a new service, with its first user and its signing key: secrets in files of their own, which reach the service as credentials. */
+import { formatSecretKey, generateSecretKey, parseSecretKey } from '../../src/index.ts'
+import type { Login } from '../client-setup.ts'
+import { Complaint } from '../complaint.ts'
+import { createKeyName, createPassword } from '../random-text.ts'
+import { configFile, credentialsDir, type Places } from './places.ts'
+import { readText, type Step, writeText } from './steps.ts'
+
+export interface FirstConfigWish {
+  readonly places: Places
+  readonly listen: string
+  readonly userName: string
+  readonly hostName: string
+}
+
+export interface FirstConfig {
+  readonly steps: readonly Step[]
+  readonly credentials: readonly string[]
+  readonly publicKey: string
+  readonly login: Login
+}
+
+const keyCredential = 'signing-key'
+const operator = 'unix:/run/burrow/operator.sock'
+
+/** Inside of the service the copy that systemd made, outside (for root's "burrow client-config") the file itself. */
+const credential = (name: string) => `\${CREDENTIALS_DIRECTORY:-${credentialsDir}}/${name}`
+
+/** What an earlier, broken-off installation left is used. @throws {Complaint} usage, refused */
+export async function planFirstConfig({ places, listen, userName, hostName }: FirstConfigWish): Promise<FirstConfig> {
+  if (!/^[\w][\w.-]{0,63}$/.test(userName))
+    throw new Complaint('usage', `Cannot use --user "${userName}": it names a file too, so give it letters, digits, "_", "." and "-" only`)
+  const passwordCredential = `password-${userName}`
+  const keyFile = `${places.credentialsDir}/${keyCredential}`
+  const passwordFile = `${places.credentialsDir}/${passwordCredential}`
+  const keyText = (await readText(keyFile)) ?? `${formatSecretKey(generateSecretKey(createKeyName(hostName)))}\n`
+  const password = ((await readText(passwordFile)) ?? createPassword()).replace(/\r?\n$/, '')
+  const config = {
+    listen,
+    operator,
+    users: [{ name: userName, passwordFile: credential(passwordCredential), access: ['pull'] }],
+    signing: { keyFiles: [credential(keyCredential)] },
+  }
+  return {
+    steps: [
+      await keepOrWrite(keyFile, keyText),
+      await keepOrWrite(passwordFile, `${password}\n`),
+      // Last, since it marks the installation as complete. It holds no secret, and the service's user must be able to read it.
+      await writeText(places.configFile, `${JSON.stringify(config, null, 2)}\n`, 0o644),
+    ],
+    credentials: [keyCredential, passwordCredential],
+    publicKey: publicKeyOf(keyText, keyFile),
+    login: { name: userName, password },
+  }
+}
+
+async function keepOrWrite(file: string, text: string): Promise<Step> {
+  return (await readText(file)) === undefined ? await writeText(file, text, 0o600) : { verb: 'keep', what: file }
+}
+
+function publicKeyOf(text: string, file: string): string {
+  try {
+    return parseSecretKey(text).publicKey
+  } catch (error) {
+    throw new Complaint('refused', `Cannot use signing key "${file}": ${(error as Error).message}; correct or remove it`, { cause: error })
+  }
+}
+
+/** What a config that is there says under "listen"; `undefined` when it says nothing that can be read here. */
+export function findListen(text: string): string | undefined {
+  try {
+    const { listen }: { listen?: unknown } = JSON.parse(text)
+    return typeof listen === 'string' && !listen.includes('$') ? listen : undefined
+  } catch {
+    throw new Complaint('config', `Cannot read config "${configFile}": it is not JSON; see "burrow --config ${configFile} check-config"`)
+  }
+}

@@ -1,0 +1,77 @@
+/** The unit files that come with the program, made to fit where it lies and where it is to listen. */
+import { readFile, readlink, stat } from 'node:fs/promises'
+import { dirname } from 'node:path'
+import { fileURLToPath } from 'node:url'
+
+import { configFile, credentialsDir } from './places.ts'
+
+const fileBeside = (name: string) => fileURLToPath(new URL(name, import.meta.url))
+const readUnit = (name: string) => readFile(fileBeside(name), 'utf8')
+
+export interface Program {
+  /** Executable and first arguments, absolute. */
+  readonly command: readonly string[]
+}
+
+/** The one that runs now: its Node and its main module, which is TypeScript in a checkout and JavaScript in a package. */
+export async function findProgram(): Promise<Program> {
+  const main = fileBeside(import.meta.url.endsWith('.ts') ? '../main.ts' : '../main.js')
+  return { command: [await readlink('/proc/self/exe'), '--disable-warning=ExperimentalWarning', main] }
+}
+
+export async function formatService({ command }: Program): Promise<string> {
+  const unit = await readUnit('burrow.service')
+  return replaceLine(unit, 'ExecStart', [...command.map(quote), '--config', configFile, 'serve'].join(' '))
+}
+
+/** `address`: as systemd takes it, `127.0.0.1:8080` or `/run/burrow.sock`. */
+export async function formatSocket(address: string): Promise<string> {
+  return replaceLine(await readUnit('burrow.socket'), 'ListenStream', address)
+}
+
+/** A line for each file of the credentials directory; `undefined` when there are none. */
+export function formatCredentials(names: readonly string[]): string | undefined {
+  if (names.length === 0) return undefined
+  const lines = names.map((name) => `LoadCredential=${name}:${credentialsDir}/${name}`)
+  return `# Written by "burrow install-service": each file of ${credentialsDir}. Run it again after adding or removing one.\n\n[Service]\n${lines.join('\n')}\n`
+}
+
+/** By its first line, which no other file has. */
+export async function isOurs(text: string, name: 'burrow.service' | 'burrow.socket'): Promise<boolean> {
+  return text.split('\n', 1)[0] === (await readUnit(name)).split('\n', 1)[0]
+}
+
+function replaceLine(unit: string, name: string, value: string): string {
+  const pattern = new RegExp(`^${name}=.*$`, 'm')
+  if (!pattern.test(unit)) throw new Error(`The unit has no ${name}=`)
+  return unit.replace(pattern, () => `${name}=${value}`)
+}
+
+/** systemd.service(5): "%" begins a specifier and "$" a variable. */
+function quote(word: string): string {
+  const plain = word.replaceAll('%', '%%').replaceAll('$', '$$$$')
+  return /^[\w@%+=:,./$-]+$/.test(plain) ? plain : `"${plain.replaceAll(/["\\]/g, '\\$&')}"`
+}
+
+const hiddenDirs: readonly [string, string][] = [
+  ['/home', 'ProtectHome='],
+  ['/root', 'ProtectHome='],
+  ['/run/user', 'ProtectHome='],
+  ['/tmp', 'PrivateTmp='],
+  ['/var/tmp', 'PrivateTmp='],
+]
+
+/** Why the service's user could not start it, in words; `undefined` when it can. */
+export async function findObstacle({ command }: Program): Promise<string | undefined> {
+  for (const file of command.filter((word) => word.startsWith('/'))) {
+    const hidden = hiddenDirs.find(([dir]) => file.startsWith(`${dir}/`))
+    if (hidden !== undefined) return `"${file}" lies in ${hidden[0]}, which ${hidden[1]} hides from the service`
+    for (let path = file; path !== '/'; path = dirname(path)) {
+      const found = await stat(path).catch(() => undefined)
+      if (found === undefined) return `"${path}" does not exist`
+      const needed = found.isDirectory() ? 0o001 : 0o004
+      if ((found.mode & needed) === 0) return `users other than the owner may not ${found.isDirectory() ? 'enter' : 'read'} "${path}"`
+    }
+  }
+  return undefined
+}

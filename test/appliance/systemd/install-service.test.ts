@@ -1,0 +1,197 @@
+import { chmod, mkdir, readdir, readFile, stat, symlink, writeFile } from 'node:fs/promises'
+import { describe, expect, test } from '@jest/globals'
+
+import { installServiceCommand } from '../../../appliance/commands/install-service.ts'
+import { uninstallServiceCommand } from '../../../appliance/commands/uninstall-service.ts'
+import { loadConfig } from '../../../appliance/config/load-config.ts'
+import { readNamedFiles } from '../../../appliance/secrets.ts'
+import { findObstacle, formatService } from '../../../appliance/systemd/unit-text.ts'
+import { silentLog } from '../../../src/index.ts'
+import { runCommand } from '../run-command.ts'
+import { createScratchDir, type ScratchDir } from '../scratch-dir.ts'
+
+const install = (dir: ScratchDir, ...args: string[]) => runCommand(installServiceCommand, ['install-service', '--root', 'stage', ...args], { dir })
+const uninstall = (dir: ScratchDir, ...args: string[]) => runCommand(uninstallServiceCommand, ['uninstall-service', '--root', 'stage', ...args], { dir })
+const at = (dir: ScratchDir, path: string) => dir.file(`stage${path}`)
+const read = (dir: ScratchDir, path: string) => readFile(at(dir, path), 'utf8')
+const modeOf = async (dir: ScratchDir, path: string) => ((await stat(at(dir, path))).mode & 0o777).toString(8)
+const list = async (dir: ScratchDir) =>
+  (await readdir(dir.file('stage'), { recursive: true, withFileTypes: true }).catch(() => []))
+    .filter((entry) => !entry.isDirectory())
+    .map((entry) => `${entry.parentPath}/${entry.name}`.slice(dir.file('stage').length))
+    .sort()
+
+const units = '/etc/systemd/system'
+
+describe('burrow install-service', () => {
+  test('install-service writes units, config and secrets with modes that keep the secrets to root', async () => {
+    await using dir = await createScratchDir()
+    const { code, stdout } = await install(dir, '--user', 'ana', '--socket')
+    expect(code).toBe(0)
+    expect(await list(dir)).toEqual([
+      '/etc/burrow/burrow.json',
+      '/etc/burrow/credentials/password-ana',
+      '/etc/burrow/credentials/signing-key',
+      `${units}/burrow.service`,
+      `${units}/burrow.service.d/credentials.conf`,
+      `${units}/burrow.socket`,
+    ])
+    const modes = ['/etc/burrow', '/etc/burrow/credentials', '/etc/burrow/burrow.json', '/etc/burrow/credentials/password-ana', `${units}/burrow.service`]
+    expect(await Promise.all(modes.map((path) => modeOf(dir, path)))).toEqual(['755', '700', '644', '600', '644'])
+    expect(await read(dir, `${units}/burrow.service.d/credentials.conf`)).toContain('\nLoadCredential=password-ana:/etc/burrow/credentials/password-ana\n')
+    const password = (await read(dir, '/etc/burrow/credentials/password-ana')).trim()
+    expect(stdout).toContain(`machine 127.0.0.1 login ana password ${password}\n`)
+    expect(await read(dir, '/etc/burrow/burrow.json')).not.toContain(password)
+  })
+
+  test('the config it writes can be loaded by the service, and by root, with user and key', async () => {
+    await using dir = await createScratchDir()
+    const { stdout } = await install(dir, '--user', 'ana')
+    const env = { CREDENTIALS_DIRECTORY: at(dir, '/etc/burrow/credentials') }
+    const loaded = loadConfig({ machine: { env, workingDir: '/', homeDir: '/' }, file: at(dir, '/etc/burrow/burrow.json') })
+    const { users, signing } = await readNamedFiles(loaded, silentLog)
+    expect(users?.map(({ name }) => name)).toEqual(['ana'])
+    expect(stdout).toContain(`extra-trusted-public-keys = ${signing?.[0]?.publicKey}\n`)
+    const byRoot = loadConfig({ machine: { env: {}, workingDir: '/', homeDir: '/' }, file: at(dir, '/etc/burrow/burrow.json') })
+    expect(byRoot.config.signing.keyFiles).toEqual(['/etc/burrow/credentials/signing-key'])
+  })
+
+  test('install-service run again keeps everything, and takes up a credential that was added', async () => {
+    await using dir = await createScratchDir()
+    await install(dir)
+    const before = await Promise.all((await list(dir)).map((file) => read(dir, file)))
+    const again = await install(dir, '--user', 'other', '--listen', '127.0.0.1:9999')
+    expect(await Promise.all((await list(dir)).map((file) => read(dir, file)))).toEqual(before)
+    expect(again.stderr).not.toMatch(/^(make|write|remove|run) /m)
+    expect([again.stdout, again.stderr]).toEqual(['', expect.stringContaining('What clients need: burrow --config /etc/burrow/burrow.json client-config')])
+    await writeFile(at(dir, '/etc/burrow/credentials/tunnel-token'), 'x')
+    await writeFile(at(dir, '/etc/burrow/credentials/.hidden'), 'x')
+    await install(dir)
+    const lines = (await read(dir, `${units}/burrow.service.d/credentials.conf`)).match(/(?<=^LoadCredential=)[^:]+/gm)
+    expect(lines).toEqual(['password-burrow', 'signing-key', 'tunnel-token'])
+  })
+
+  test('install-service uses what a broken-off installation left', async () => {
+    await using dir = await createScratchDir()
+    await mkdir(at(dir, '/etc/burrow/credentials'), { recursive: true })
+    await writeFile(at(dir, '/etc/burrow/credentials/password-burrow'), 'from-before\n')
+    expect((await install(dir)).stdout).toContain('password from-before\n')
+  })
+
+  test('install-service --dry-run tells each step, no secret, and changes nothing', async () => {
+    await using dir = await createScratchDir()
+    const { code, stdout, stderr } = await install(dir, '--dry-run', '--socket')
+    expect([code, stdout, await list(dir)]).toEqual([0, '', []])
+    expect(stderr).toContain(`would write ${at(dir, `${units}/burrow.service`)} (mode 0644)`)
+    expect(stderr).toContain('systemctl enable --now burrow.socket burrow.service')
+  })
+
+  test('the socket listens where the config says', async () => {
+    await using dir = await createScratchDir()
+    await install(dir, '--listen', '[::1]:7000')
+    await install(dir, '--socket')
+    expect(await read(dir, `${units}/burrow.socket`)).toContain('\nListenStream=[::1]:7000\n')
+    await using other = await createScratchDir()
+    expect(await install(other, '--listen', 'unix:/run/burrow/s.sock', '--socket')).toMatchObject({
+      code: 2,
+      stderr: expect.stringMatching(/systemd empties \/run\/burrow when the service stops.*listen on unix:\/run\/burrow\.sock/),
+    })
+    expect((await install(other, '--listen', 'unix:/run/burrow.sock', '--socket')).code).toBe(0)
+    expect(await read(other, `${units}/burrow.socket`)).toContain('\nListenStream=/run/burrow.sock\n')
+  })
+
+  test.each([
+    [['--listen', '0.0.0.0:80'], 2, /it is not a loopback address/],
+    [['--user', '../x'], 2, /Cannot use --user "\.\.\/x": it names a file too/],
+  ])('install-service refuses %j', async (args, code, message) => {
+    await using dir = await createScratchDir()
+    expect(await install(dir, ...args)).toMatchObject({ code, stderr: expect.stringMatching(message) })
+    expect(await list(dir)).toEqual([])
+  })
+
+  test("install-service replaces its own unit, and another's only with --force", async () => {
+    await using dir = await createScratchDir()
+    await install(dir)
+    const own = await read(dir, `${units}/burrow.service`)
+    await writeFile(at(dir, `${units}/burrow.service`), own.replace('WatchdogSec=60', 'WatchdogSec=1'))
+    await install(dir)
+    expect(await read(dir, `${units}/burrow.service`)).toBe(own)
+    await writeFile(at(dir, `${units}/burrow.service`), '[Service]\nExecStart=/bin/true\n')
+    expect(await install(dir)).toMatchObject({ code: 1, stderr: expect.stringMatching(/not Burrow's own; remove it, or use --force/) })
+    await install(dir, '--force')
+    expect(await read(dir, `${units}/burrow.service`)).toBe(own)
+  })
+
+  test('install-service tells systemd where it runs, restarts only for a change, and says which command failed', async () => {
+    await using dir = await createScratchDir()
+    await writeFile(dir.file('systemctl'), `#!/bin/sh\necho "$*" >> "${dir.file('told')}"\n[ "$1" != start ] || { echo 'Job failed' >&2; exit 1; }\n`)
+    await chmod(dir.file('systemctl'), 0o755)
+    const { planInstall } = await import('../../../appliance/systemd/install.ts')
+    const { take } = await import('../../../appliance/systemd/steps.ts')
+    const wish = { root: dir.file('stage'), program: { command: ['/opt/b'] }, listen: '127.0.0.1:1', userName: 'u', hostName: 'h', isForced: false }
+    const plan = (wantsSocket: boolean) => planInstall({ ...wish, wantsSocket, isBooted: true, env: { PATH: `${dir.path}:${process.env.PATH}` } })
+    await take((await plan(false)).steps, false, () => {})
+    expect(await readFile(dir.file('told'), 'utf8')).toBe('daemon-reload\nenable burrow.service\nrestart burrow.service\n')
+    await writeFile(dir.file('told'), '')
+    await expect(take((await plan(true)).steps, false, () => {})).rejects.toThrow('Cannot go on: "systemctl start burrow.socket" failed: Job failed')
+    expect(await readFile(dir.file('told'), 'utf8')).toBe('daemon-reload\nstop burrow.service\nenable burrow.service burrow.socket\nstart burrow.socket\n')
+  })
+})
+
+describe('the unit that is written', () => {
+  test('formatService quotes what systemd would read otherwise', async () => {
+    const unit = await formatService({ command: ['/opt/my node', '/opt/100%/$x"/main.ts'] })
+    expect(unit).toContain('\nExecStart="/opt/my node" "/opt/100%%/$$x\\"/main.ts" --config /etc/burrow/burrow.json serve\n')
+  })
+
+  test.each([
+    ['/home/ana/burrow/main.ts', /lies in \/home, which ProtectHome= hides/],
+    ['/root/burrow/main.ts', /ProtectHome=/],
+    ['/tmp/burrow/main.ts', /PrivateTmp=/],
+    ['/opt/no-such-thing', /does not exist/],
+  ])('findObstacle tells why the service could not start %s', async (file, message) => {
+    expect(await findObstacle({ command: ['/bin/sh', file] })).toMatch(message)
+  })
+
+  test('findObstacle finds none with a program that everybody may run', async () => {
+    expect(await findObstacle({ command: ['/bin/sh', '--flag', '/etc/passwd'] })).toBeUndefined()
+    expect(await findObstacle({ command: ['/etc/shadow'] })).toMatch(/may not read "\/etc\/shadow"/)
+  })
+})
+
+describe('burrow uninstall-service', () => {
+  test('uninstall-service undoes the installation and keeps what was made by use', async () => {
+    await using dir = await createScratchDir()
+    await install(dir, '--socket')
+    await mkdir(at(dir, `${units}/multi-user.target.wants`))
+    await symlink('../burrow.service', at(dir, `${units}/multi-user.target.wants/burrow.service`))
+    await mkdir(at(dir, '/var/lib/private/burrow'), { recursive: true })
+    await writeFile(at(dir, '/var/lib/private/burrow/state.json'), '{}')
+    const kept = [
+      '/etc/burrow/burrow.json',
+      '/etc/burrow/credentials/password-burrow',
+      '/etc/burrow/credentials/signing-key',
+      '/var/lib/private/burrow/state.json',
+    ]
+
+    const before = await list(dir)
+    await uninstall(dir, '--dry-run')
+    expect(await list(dir)).toEqual(before)
+    const { code, stderr } = await uninstall(dir)
+    expect([code, await list(dir)]).toEqual([0, kept])
+    expect(stderr).toContain(`keep ${at(dir, '/etc/burrow')}; --purge removes it`)
+    await expect(stat(at(dir, `${units}/burrow.service.d`))).rejects.toThrow('ENOENT')
+
+    await uninstall(dir, '--purge')
+    expect(await list(dir)).toEqual([])
+    expect((await uninstall(dir)).stderr).toBe('There is nothing of the service here.\n')
+  })
+
+  test("uninstall-service leaves the operator's own drop-ins", async () => {
+    await using dir = await createScratchDir()
+    await install(dir)
+    await writeFile(at(dir, `${units}/burrow.service.d/override.conf`), '[Service]\n')
+    await uninstall(dir)
+    expect(await list(dir)).toContain(`${units}/burrow.service.d/override.conf`)
+  })
+})
