@@ -1,5 +1,5 @@
 /** The command line: which command was meant, and the exit code it ends with. */
-import { Command, CommanderError } from 'commander'
+import { Command, CommanderError, Option } from 'commander'
 
 import { checkConfigCommand } from './commands/check-config.ts'
 import { clientConfigCommand } from './commands/client-config.ts'
@@ -9,6 +9,7 @@ import { initCommand } from './commands/init.ts'
 import { keygenCommand } from './commands/keygen.ts'
 import { serveCommand } from './commands/serve.ts'
 import { statusCommand } from './commands/status.ts'
+import { tunnelCommand } from './commands/tunnel/tunnel.ts'
 import { versionCommand } from './commands/version.ts'
 import { Complaint, exitCodeOf, exitCodes } from './complaint.ts'
 import type { Machine } from './machine.ts'
@@ -18,6 +19,7 @@ const commands = [
   serveCommand,
   statusCommand,
   doctorCommand,
+  tunnelCommand,
   initCommand,
   checkConfigCommand,
   clientConfigCommand,
@@ -47,8 +49,17 @@ export function createProgram(machine: Machine): Command {
     .showHelpAfterError('(burrow --help tells more)')
     .configureOutput({ writeOut: (text) => void machine.stdout.write(text), writeErr: (text) => void machine.stderr.write(text) })
     .exitOverride()
-  for (const createCommand of commands) program.addCommand(createCommand(machine).copyInheritedSettings(program))
+    // What stands behind a command is the command's: "tunnel install --version" is not "burrow --version".
+    .enablePositionalOptions()
+  for (const createCommand of commands) program.addCommand(adopt(program, createCommand(machine)))
   return program
+}
+
+/** `--config` may stand before and behind any command. */
+function adopt(parent: Command, command: Command): Command {
+  command.copyInheritedSettings(parent).addOption(new Option('-c, --config <file>', 'the config file').hideHelp())
+  for (const child of command.commands) adopt(command, child)
+  return command
 }
 
 /** Resolves to the exit code. What the operator can mend is told in words; a bug is thrown. */

@@ -3,7 +3,7 @@
  * (its install script, which downloads one, is off here, so that is there only for those who ran it, or set $CLOUDFLARED_BIN).
  */
 import { execFile } from 'node:child_process'
-import { stat } from 'node:fs/promises'
+import { realpath, stat } from 'node:fs/promises'
 import { createRequire } from 'node:module'
 import { delimiter, isAbsolute, join } from 'node:path'
 
@@ -25,7 +25,7 @@ export function installedBinaryPath(stateDir: string): string {
   return join(stateDir, 'bin', 'cloudflared')
 }
 
-/** Undefined when there is none. @throws {LaunchFault} the one that the config names cannot be run */
+/** Undefined when there is none; one that is too old only when there is no other. @throws {LaunchFault} the one that the config names cannot be run */
 export async function findBinary({ settings, env, stateDir }: BinarySearch): Promise<Binary | undefined> {
   if (settings.binary !== undefined) {
     const fault = await findUnexecutable(settings.binary)
@@ -33,15 +33,23 @@ export async function findBinary({ settings, env, stateDir }: BinarySearch): Pro
       throw new LaunchFault(`the cloudflared that the config names, "${settings.binary}", ${unexecutable[fault]}`, 'correct "tunnel": { "binary": … }')
     return { path: settings.binary, version: await versionOf(settings.binary, env) }
   }
-  for (const path of candidatesOf(env, stateDir)) {
-    if ((await isFile(path)) && (await findUnexecutable(path)) === undefined) return { path, version: await versionOf(path, env) }
+  let outdated: Binary | undefined
+  for (const path of await candidatesOf(env, stateDir)) {
+    if (!(await isFile(path)) || (await findUnexecutable(path)) !== undefined) continue
+    const binary = { path, version: await versionOf(path, env) }
+    if (!isOutdated(binary)) return binary
+    outdated ??= binary
   }
-  return undefined
+  return outdated
+}
+
+function isOutdated({ version }: Binary): boolean {
+  return version !== undefined && isOlder(version, leastVersion)
 }
 
 /** A warning, when the version is older than what Burrow was made for. */
 export function warnOfVersion({ path, version }: Binary): string | undefined {
-  if (version === undefined || !isOlder(version, leastVersion)) return undefined
+  if (!isOutdated({ path, version })) return undefined
   return `"${path}" is cloudflared ${version}, and Burrow wants ${leastVersion} or newer; update it, or run "burrow tunnel install"`
 }
 
@@ -67,22 +75,28 @@ const unexecutable: Readonly<Record<Unexecutable, string>> = {
   foreign: 'is no program for this machine',
 }
 
-function candidatesOf(env: Environment, stateDir: string): string[] {
-  const onPath = (env.PATH ?? '').split(delimiter).filter(isAbsolute)
-  return [...onPath.map((dir) => join(dir, 'cloudflared')).filter((path) => !isNpmForwarder(path)), installedBinaryPath(stateDir), ...packaged(env)]
+async function candidatesOf(env: Environment, stateDir: string): Promise<string[]> {
+  const onPath = (env.PATH ?? '')
+    .split(delimiter)
+    .filter(isAbsolute)
+    .map((dir) => join(dir, 'cloudflared'))
+  const programs: string[] = []
+  for (const path of new Set(onPath)) if (!(await isNpmForwarder(path))) programs.push(path)
+  return [...programs, installedBinaryPath(stateDir), ...packaged(env)]
 }
 
-/** npm puts a script of this name on the PATH of its own scripts, which downloads a program when it is called. */
-function isNpmForwarder(path: string): boolean {
-  return path.endsWith(join('node_modules', '.bin', 'cloudflared'))
+/** npm puts a script of this name on the PATH (of its own scripts, or of everybody with --global), which downloads a program when it is called. */
+async function isNpmForwarder(path: string): Promise<boolean> {
+  if (path.endsWith(join('node_modules', '.bin', 'cloudflared'))) return true
+  const target = await realpath(path).catch(() => path)
+  return target.endsWith(join('node_modules', 'cloudflared', 'lib', 'cloudflared.js'))
 }
 
-function packaged(env: Environment): string[] {
-  const named = env.CLOUDFLARED_BIN
+function packaged({ CLOUDFLARED_BIN: named }: Environment): string[] {
   if (named !== undefined && isAbsolute(named)) return [named]
   try {
-    const { bin } = createRequire(import.meta.url)('cloudflared') as { bin: string }
-    return [bin]
+    const { DEFAULT_CLOUDFLARED_BIN } = createRequire(import.meta.url)('cloudflared') as { DEFAULT_CLOUDFLARED_BIN: string }
+    return [DEFAULT_CLOUDFLARED_BIN]
   } catch {
     return []
   }
@@ -104,10 +118,14 @@ async function versionOf(path: string, env: Environment): Promise<string | undef
   const key = `${path}\0${ino}\0${size}\0${mtimeMs}`
   const asked = known.get(key) ?? askVersion(path, env)
   known.set(key, asked)
-  return await asked
+  const version = await asked
+  // A machine that was too busy to answer in time may do better later.
+  if (version === undefined) known.delete(key)
+  return version
 }
 
-function askVersion(path: string, { PATH = '/usr/bin:/bin' }: Environment): Promise<string | undefined> {
+/** What `version --short` says; `undefined` when that is no version, or nothing within 5 s. */
+export function askVersion(path: string, { PATH = '/usr/bin:/bin' }: Environment): Promise<string | undefined> {
   return new Promise((resolve) => {
     const options = { env: { PATH, NO_AUTOUPDATE: 'true', HOME: '/nonexistent' }, timeout: versionMs, killSignal: 'SIGKILL', maxBuffer: 65_536 } as const
     execFile(path, ['version', '--short'], options, (error, stdout) => resolve(error === null ? parseVersion(stdout) : undefined))

@@ -21,9 +21,14 @@ export async function findUnexecutable(file: string): Promise<Unexecutable | und
   } catch (error) {
     return systemCodeOf(error) === 'ENOENT' || systemCodeOf(error) === 'ENOTDIR' ? 'absent' : 'forbidden'
   }
+  return (await isForeign(file)) ? 'foreign' : undefined
+}
+
+/** Whether the file is anything but a program for this machine, be it executable or not. */
+export async function isForeign(file: string): Promise<boolean> {
   const head = await readHead(file)
   // Programs may be executable and not readable.
-  return head === undefined || isProgram(head) ? undefined : 'foreign'
+  return head !== undefined && !isProgram(head)
 }
 
 async function readHead(file: string): Promise<Buffer | undefined> {
@@ -31,8 +36,8 @@ async function readHead(file: string): Promise<Buffer | undefined> {
     await using handle = await open(file, 'r')
     const { buffer, bytesRead } = await handle.read(Buffer.alloc(20), 0, 20, 0)
     return buffer.subarray(0, bytesRead)
-  } catch {
-    return undefined
+  } catch (error) {
+    return systemCodeOf(error) === 'EISDIR' ? Buffer.alloc(0) : undefined
   }
 }
 
