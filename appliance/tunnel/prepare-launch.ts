@@ -1,4 +1,5 @@
 /** Prepares each start of a connector: reads its secret, writes its files (0600, in a directory of its own), puts command line and environment together. */
+import { randomUUID } from 'node:crypto'
 import { mkdir, mkdtemp, rm, unlink } from 'node:fs/promises'
 import { join } from 'node:path'
 
@@ -31,6 +32,12 @@ const tokenFileSince = '2025.4.0'
 export function createLauncher(options: LauncherOptions): Launcher {
   let dir: Promise<string> | undefined
 
+  const removeDir = async () => {
+    const made = await dir?.catch(() => undefined)
+    dir = undefined
+    if (made !== undefined) await rm(made, { recursive: true, force: true })
+  }
+
   return {
     async prepareLaunch(binary) {
       const secret = await loadTunnelSecret(options.settings.secret)
@@ -38,17 +45,15 @@ export function createLauncher(options: LauncherOptions): Launcher {
         dir ??= makeDir(options.runtimeDir)
         return await prepare(options, binary, secret, await dir)
       } catch (error) {
-        dir = undefined
+        // Another is made the next time: somebody who tidies up may have removed this one. What cannot be removed either is no further news.
+        await removeDir().catch(() => {})
         if (error instanceof LaunchFault) throw error
         throw new LaunchFault(`the connector's files cannot be written below "${options.runtimeDir}": ${reasonOf(error)}`, 'make room, or correct its rights', {
           cause: error,
         })
       }
     },
-    async [Symbol.asyncDispose]() {
-      const made = await dir?.catch(() => undefined)
-      if (made !== undefined) await rm(made, { recursive: true, force: true })
-    },
+    [Symbol.asyncDispose]: removeDir,
   }
 }
 
@@ -62,7 +67,8 @@ async function prepare({ settings, origin, env }: LauncherOptions, binary: Binar
   const configFile = join(dir, 'config.yml')
   const credentials = secret.kind === 'credentials' ? { tunnelId: secret.identity.tunnelId, file: secret.file } : undefined
   await replacePrivateFile(configFile, formatConnectorConfig({ settings, origin, credentials }))
-  const tokenFile = join(dir, 'token')
+  // A name for each start: whoever forgets the secret of the last one does not take this one's.
+  const tokenFile = join(dir, `token-${randomUUID()}`)
   const byFile = secret.kind === 'token' && !(binary.version !== undefined && isOlder(binary.version, tokenFileSince))
   if (byFile) await replacePrivateFile(tokenFile, secret.token)
   const token = secret.kind !== 'token' ? undefined : byFile ? { TUNNEL_TOKEN_FILE: tokenFile } : { TUNNEL_TOKEN: secret.token }

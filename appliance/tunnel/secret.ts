@@ -40,8 +40,10 @@ export async function isExposed(secret: TunnelSecret): Promise<boolean> {
 
 async function readSecretFile(file: string): Promise<string> {
   try {
-    const { size } = await stat(file)
-    if (size > maxBytes) throw new LaunchFault(`"${file}" is too large for a tunnel's secret`, 'name the right file')
+    const found = await stat(file)
+    // A pipe without a writer would be waited for.
+    if (!found.isFile()) throw new LaunchFault(`"${file}" is no file`, "name the file that holds the tunnel's secret")
+    if (found.size > maxBytes) throw new LaunchFault(`"${file}" is too large for a tunnel's secret`, 'name the right file')
     return await readFile(file, 'utf8')
   } catch (error) {
     if (error instanceof LaunchFault) throw error
