@@ -1,0 +1,228 @@
+/** The real installer of the npm package, in its thread, against a server on loopback. */
+import { once } from 'node:events'
+import { mkdir, readdir, readFile, stat, utimes, writeFile } from 'node:fs/promises'
+import type { IncomingMessage, ServerResponse } from 'node:http'
+import { dirname, join } from 'node:path'
+import { describe, expect, test } from '@jest/globals'
+
+import { Complaint } from '../../../appliance/complaint.ts'
+import { installedBinaryPath } from '../../../appliance/tunnel/binary.ts'
+import { type Installation, installBinary } from '../../../appliance/tunnel/install.ts'
+import { createScratchDir, type ScratchDir } from '../scratch-dir.ts'
+import { openReleaseServer, program, releaseOf, sha256Of } from './release-server.ts'
+import { TestClock } from './test-clock.ts'
+
+const serveProgram = (_request: IncomingMessage, response: ServerResponse) => void response.end(program)
+
+function createInstallation(dir: ScratchDir, startFetch: Installation['startFetch'], overrides: Partial<Installation> = {}): Installation {
+  return {
+    release: releaseOf(program),
+    stateDir: dir.path,
+    env: { PATH: process.env.PATH },
+    isForced: false,
+    startFetch,
+    clock: new TestClock(),
+    signal: new AbortController().signal,
+    onBegin: () => {},
+    onProgress: () => {},
+    ...overrides,
+  }
+}
+
+const modeOf = async (file: string) => ((await stat(file)).mode & 0o777).toString(8)
+const left = (dir: ScratchDir) => readdir(dir.file('bin'))
+const faultOf = (promise: Promise<unknown>) =>
+  promise.then(
+    () => {
+      throw new Error('It did not fail')
+    },
+    (error: unknown) => error as Complaint,
+  )
+
+const never: Installation['startFetch'] = () => {
+  throw new Error('Nothing was to be fetched')
+}
+
+describe('installBinary', () => {
+  test('follows the redirect, and puts the program there, alone and executable', async () => {
+    await using dir = await createScratchDir()
+    await using server = await openReleaseServer((request, response) => {
+      if (request.url === '/elsewhere') serveProgram(request, response)
+      else response.writeHead(302, { location: 'https://objects.example.com/elsewhere' }).end()
+    })
+    const told: number[] = []
+    let begun = 0
+    const path = installedBinaryPath(dir.path)
+    expect(await installBinary(createInstallation(dir, server.startFetch, { onBegin: () => begun++, onProgress: (bytes) => told.push(bytes) }))).toEqual({
+      path,
+      version: '2026.9.3',
+      isNew: true,
+    })
+    expect(server.requests.map(({ url, headers }) => `${headers.host}${url}`)).toEqual([
+      expect.stringMatching(/^github\.com\/cloudflare\/cloudflared\/releases\/download\/2026\.9\.3\/cloudflared-linux-(amd64|arm64)$/),
+      'objects.example.com/elsewhere',
+    ])
+    expect([begun, told.at(-1)]).toEqual([1, program.length])
+    expect(await readFile(path, 'utf8')).toBe(program)
+    expect([await modeOf(path), await modeOf(dirname(path)), await left(dir)]).toEqual(['755', '700', ['cloudflared']])
+  })
+
+  test('nobody may execute it before its SHA-256 is found right', async () => {
+    await using dir = await createScratchDir()
+    await using server = await openReleaseServer(serveProgram)
+    const seen: Promise<string[]>[] = []
+    const look = async () => {
+      const [fetched] = (await left(dir)).filter((name) => name.startsWith('.fetch-'))
+      const place = dir.file(join('bin', fetched!))
+      return [await modeOf(place), ...(await Promise.all((await readdir(place)).map((name) => modeOf(join(place, name)))))]
+    }
+    const release = releaseOf(program, { sha256: sha256Of('another') })
+    await faultOf(
+      installBinary(
+        createInstallation(
+          dir,
+          (to, ...rest) => {
+            const fetch = server.startFetch(to, ...rest)
+            return {
+              ...fetch,
+              stop: async () => {
+                seen.push(look())
+                await seen.at(-1)
+                await fetch.stop()
+              },
+            }
+          },
+          { release },
+        ),
+      ),
+    )
+    expect(await Promise.all(seen)).toEqual([['700', '600']])
+  })
+
+  test.each<[string, string, Parameters<typeof releaseOf>[1], RegExp]>([
+    ['another SHA-256', program, { sha256: '0'.repeat(64) }, new RegExp(`has the SHA-256 ${sha256Of(program)} instead of 0{64}; do not use it`)],
+    ['no program', 'MZ\0\0, a program of elsewhere', {}, /"cloudflared-linux-amd64" is no program for this machine/],
+    ['a program that fails', '#!/bin/sh\nexit 3\n', {}, /does not run: "version --short" was not answered; see .*noexec/],
+    ['another version', '#!/bin/sh\necho 2025.8.1\n', {}, /says that it is version 2025\.8\.1; give the SHA-256 that belongs to --version/],
+    ['nothing', '', {}, /no program for this machine/],
+  ])('refuses %s, keeps what was there, and leaves nothing', async (_what, content, overrides, expected) => {
+    await using dir = await createScratchDir()
+    await using server = await openReleaseServer((_request, response) => void response.end(content))
+    await mkdir(dir.file('bin'))
+    await writeFile(dir.file('bin/cloudflared'), 'old', { mode: 0o755 })
+    const fault = await faultOf(installBinary(createInstallation(dir, server.startFetch, { release: releaseOf(content, overrides) })))
+    expect([fault.name, fault.code]).toEqual(['Complaint', 'refused'])
+    expect(fault.message).toMatch(/^Cannot install cloudflared 2026\.9\.3: /)
+    expect(fault.message).toMatch(expected)
+    expect([await left(dir), await readFile(dir.file('bin/cloudflared'), 'utf8')]).toEqual([['cloudflared'], 'old'])
+  })
+
+  test.each<[string, (response: ServerResponse) => void, RegExp]>([
+    ['404', (response) => void response.writeHead(404).end('no'), /status code: 404/],
+    [
+      'a body that is cut',
+      (response) => {
+        response.writeHead(200, { 'content-length': 1000 })
+        response.write('part', () => response.destroy())
+      },
+      /the connection was cut/,
+    ],
+    ['a connection that is cut', (response) => void response.destroy(), /the connection was cut/],
+  ])('tells of %s at once, with the way out', async (_what, answer, expected) => {
+    await using dir = await createScratchDir()
+    await using server = await openReleaseServer((_request, response) => answer(response))
+    const fault = await faultOf(installBinary(createInstallation(dir, server.startFetch)))
+    expect(fault.code).toBe('refused')
+    expect(fault.message).toMatch(expected)
+    expect(fault.message).toMatch(/from https:\/\/github\.com\/.*; try again, or fetch it by other means and name it/)
+    expect(await left(dir)).toEqual([])
+  })
+
+  /** Says that the first part has gone out, and no more. */
+  const stand = () => {
+    let begun = () => {}
+    const standing = new Promise<void>((resolve) => {
+      begun = resolve
+    })
+    const answer = (_request: IncomingMessage, response: ServerResponse) => {
+      response.writeHead(200, { 'content-length': 1000 })
+      response.write('part', begun)
+    }
+    return { standing, answer }
+  }
+
+  test('ends redirects that run in a circle, and all else that brings nothing', async () => {
+    await using dir = await createScratchDir()
+    await using server = await openReleaseServer((_request, response) => void response.writeHead(302, { location: 'https://example.com/again' }).end())
+    const clock = new TestClock()
+    const fault = faultOf(installBinary(createInstallation(dir, server.startFetch, { clock })))
+    let isOver = false
+    const settled = fault.then(() => {
+      isOver = true
+    })
+    while (!isOver) {
+      const looked = clock.set(250)
+      clock.advance(250)
+      await Promise.race([looked, settled])
+    }
+    expect((await fault).message).toMatch(/nothing came for 30 s/)
+    expect([await left(dir), clock.pending]).toEqual([[], 0])
+  })
+
+  test('ends a download that takes too long', async () => {
+    await using dir = await createScratchDir()
+    const { standing, answer } = stand()
+    await using server = await openReleaseServer(answer)
+    const clock = new TestClock()
+    const fault = faultOf(installBinary(createInstallation(dir, server.startFetch, { clock })))
+    await standing
+    clock.advance(600_000)
+    expect((await fault).message).toMatch(/it was not done within 600 s/)
+    expect([await left(dir), clock.pending]).toEqual([[], 0])
+  })
+
+  test('an interruption ends the download and takes it away', async () => {
+    await using dir = await createScratchDir()
+    const { standing, answer } = stand()
+    await using server = await openReleaseServer(answer)
+    const interruption = new AbortController()
+    const fault = faultOf(installBinary(createInstallation(dir, server.startFetch, { signal: interruption.signal })))
+    await standing
+    const closed = once(server.requests[0]!.socket, 'close')
+    interruption.abort()
+    expect((await fault).code).toBe('interrupted')
+    await closed
+    expect(await left(dir)).toEqual([])
+  })
+
+  test('fetches nothing when it is there already, and does when that is wanted, or it is another', async () => {
+    await using dir = await createScratchDir()
+    await using server = await openReleaseServer(serveProgram)
+    await installBinary(createInstallation(dir, server.startFetch))
+    expect(await installBinary(createInstallation(dir, never))).toMatchObject({ isNew: false })
+    expect(await installBinary(createInstallation(dir, server.startFetch, { isForced: true }))).toMatchObject({ isNew: true })
+    await writeFile(dir.file('bin/cloudflared'), 'damaged')
+    expect(await installBinary(createInstallation(dir, server.startFetch))).toMatchObject({ isNew: true })
+    expect(server.requests).toHaveLength(3)
+  })
+
+  test('removes what a killed one left long ago, and nothing of one that may still run', async () => {
+    await using dir = await createScratchDir()
+    await using server = await openReleaseServer(serveProgram)
+    for (const name of ['.fetch-old', '.fetch-new', 'mine']) await mkdir(dir.file(join('bin', name)), { recursive: true })
+    const now = 10_000_000
+    await utimes(dir.file('bin/.fetch-old'), 0, 0)
+    await utimes(dir.file('bin/.fetch-new'), now / 1000, now / 1000)
+    await utimes(dir.file('bin/mine'), 0, 0)
+    await installBinary(createInstallation(dir, server.startFetch, { clock: { now: () => now, after: new TestClock().after.bind(new TestClock()) } }))
+    expect((await left(dir)).sort()).toEqual(['.fetch-new', 'cloudflared', 'mine'])
+  })
+
+  test('a place that cannot be written is named', async () => {
+    await using dir = await createScratchDir()
+    await writeFile(dir.file('bin'), '')
+    const fault = await faultOf(installBinary(createInstallation(dir, never)))
+    expect(fault).toBeInstanceOf(Complaint)
+    expect(fault.message).toContain(`see that "${dir.file('bin')}" can be written`)
+  })
+})

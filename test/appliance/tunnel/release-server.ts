@@ -1,0 +1,51 @@
+/** GitHub's releases on loopback, the installer pointed at it, and a scratch state directory to install into. */
+import { createHash } from 'node:crypto'
+import { once } from 'node:events'
+import { createServer, type IncomingMessage, type ServerResponse } from 'node:http'
+import type { AddressInfo } from 'node:net'
+
+import { type StartFetch, startFetchThread } from '../../../appliance/tunnel/fetch-release.ts'
+import type { Release } from '../../../appliance/tunnel/release.ts'
+
+export const version = '2026.9.3'
+export const program = `#!/bin/sh\necho ${version}\n`
+
+export const sha256Of = (content: string): string => createHash('sha256').update(content).digest('hex')
+
+export const releaseOf = (content: string, overrides: Partial<Release> = {}): Release => ({
+  version,
+  asset: 'cloudflared-linux-amd64',
+  url: 'https://github.com/cloudflare/cloudflared/releases/download/2026.9.3/cloudflared-linux-amd64',
+  sha256: sha256Of(content),
+  bytes: content.length,
+  ...overrides,
+})
+
+export interface ReleaseServer extends AsyncDisposable {
+  readonly startFetch: StartFetch
+  readonly requests: readonly IncomingMessage[]
+}
+
+export async function openReleaseServer(answer: (request: IncomingMessage, response: ServerResponse) => void): Promise<ReleaseServer> {
+  const requests: IncomingMessage[] = []
+  const server = createServer((request, response) => {
+    requests.push(request)
+    answer(request, response)
+  })
+  server.listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  const { port } = server.address() as AddressInfo
+  const worker = new URL('./redirected-fetch-worker.ts', import.meta.url)
+  return {
+    startFetch: (to, wanted) => {
+      const data = { to, version: wanted, proxyEnv: {}, port }
+      return startFetchThread(worker, data)
+    },
+    requests,
+    async [Symbol.asyncDispose]() {
+      server.closeAllConnections()
+      server.close()
+      await once(server, 'close')
+    },
+  }
+}
