@@ -1,0 +1,13 @@
+/** A tunnel that nobody has, in both forms. */
+import { formatTunnelToken, type TunnelIdentity } from '../../../appliance/tunnel/token.ts'
+
+export const identity: TunnelIdentity = {
+  accountTag: '0123456789abcdef0123456789abcdef',
+  tunnelId: '11111111-2222-4333-8444-555555555555',
+  secret: Buffer.from('a secret of the tests, 32 bytes!').toString('base64'),
+  endpoint: undefined,
+}
+
+export const token = formatTunnelToken(identity)
+
+export const credentialsText = JSON.stringify({ AccountTag: identity.accountTag, TunnelID: identity.tunnelId, TunnelSecret: identity.secret, Endpoint: '' })
