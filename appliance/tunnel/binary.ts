@@ -118,10 +118,7 @@ async function versionOf(path: string, env: Environment): Promise<string | undef
   const key = `${path}\0${ino}\0${size}\0${mtimeMs}`
   const asked = known.get(key) ?? askVersion(path, env)
   known.set(key, asked)
-  const version = await asked
-  // A machine that was too busy to answer in time may do better later.
-  if (version === undefined) known.delete(key)
-  return version
+  return await asked
 }
 
 /** What `version --short` says; `undefined` when that is no version, or nothing within 5 s. */
