@@ -1,5 +1,4 @@
 /** The real installer of the npm package, in its thread, against a server on loopback. */
-import { once } from 'node:events'
 import { mkdir, readdir, readFile, stat, utimes, writeFile } from 'node:fs/promises'
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import { dirname, join } from 'node:path'
@@ -188,7 +187,8 @@ describe('installBinary', () => {
     const interruption = new AbortController()
     const fault = faultOf(installBinary(createInstallation(dir, server.startFetch, { signal: interruption.signal })))
     await standing
-    const closed = once(server.requests[0]!.socket, 'close')
+    // However it ends, by a reset or in order.
+    const closed = new Promise((resolve) => server.requests[0]!.socket.on('close', resolve))
     interruption.abort()
     expect((await fault).code).toBe('interrupted')
     await closed
