@@ -23,6 +23,7 @@ import { createReport } from './report.ts'
 import { loadReloadable } from './secrets.ts'
 import { openState, type State } from './state.ts'
 import type { StatusReport } from './status.ts'
+import { findInheritedSocket } from './systemd/socket-activation.ts'
 import { createTraffic } from './traffic.ts'
 import type { Tunnel, TunnelStatus } from './tunnel/tunnel.ts'
 import { readVersion } from './version.ts'
@@ -105,7 +106,8 @@ export async function startAppliance(options: ApplianceOptions): Promise<Applian
       : undefined
   const operator = metrics && (await openOperator(config, createOperatorServer({ findImpediment, readStatus, metrics, log }), log))
   if (operator !== undefined) starting.use(operator)
-  listener = starting.use(await openListener(cache.createServer(), config.listen, { drainMs: originDrainMs(config.tunnel) }))
+  const inheritedSocket = findInheritedSocket(machine.env, machine.pid)
+  listener = starting.use(await openListener(cache.createServer(), config.listen, { drainMs: originDrainMs(config.tunnel), inheritedSocket }))
   tunnel = starting.use(await openTunnel({ config, origin: listener.url, machine, state, log, onStatus: (status) => options.onTunnelStatus?.(status) }))
 
   const running = starting.move()

@@ -6,10 +6,12 @@ import { clientConfigCommand } from './commands/client-config.ts'
 import { doctorCommand } from './commands/doctor.ts'
 import { hashPasswordCommand } from './commands/hash-password.ts'
 import { initCommand } from './commands/init.ts'
+import { installServiceCommand } from './commands/install-service.ts'
 import { keygenCommand } from './commands/keygen.ts'
 import { serveCommand } from './commands/serve.ts'
 import { statusCommand } from './commands/status.ts'
 import { tunnelCommand } from './commands/tunnel/tunnel.ts'
+import { uninstallServiceCommand } from './commands/uninstall-service.ts'
 import { versionCommand } from './commands/version.ts'
 import { Complaint, exitCodeOf, exitCodes } from './complaint.ts'
 import type { Machine } from './machine.ts'
@@ -25,6 +27,8 @@ const commands = [
   clientConfigCommand,
   hashPasswordCommand,
   keygenCommand,
+  installServiceCommand,
+  uninstallServiceCommand,
   versionCommand,
 ]
 
@@ -37,7 +41,7 @@ Exit codes:
        for "doctor": something is broken
   2    the command line cannot be understood
   78   the config, a file it names or the state directory must be changed first; starting again does not help
-  130  interrupted (Ctrl-C at a prompt, or a second SIGINT)
+  130  interrupted (Ctrl-C at a prompt or during a download, or a second SIGINT)
   143  stopped at once by a second SIGTERM`
 
 export function createProgram(machine: Machine): Command {

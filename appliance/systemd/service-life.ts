@@ -1,5 +1,6 @@
 /** What `serve` tells systemd at the turns of its life, in one place; where no systemd listens, nothing at all. */
 import type { Log } from '../../src/index.ts'
+import { formatListenAddress } from '../config/listen-address.ts'
 import type { Listener } from '../listener.ts'
 import type { Machine } from '../machine.ts'
 import type { TunnelStatus } from '../tunnel/tunnel.ts'
@@ -20,24 +21,29 @@ const silent: ServiceLife = { started() {}, tunnel() {}, reloading() {}, reloade
 export function createServiceLife({ env, pid }: Pick<Machine, 'env' | 'pid'>, log: Log): ServiceLife {
   const notifier = findNotifier(env, log)
   if (notifier === undefined) return silent
-  let status = 'STATUS=Serving'
+  let place = 'Serving'
+  let tunnelWords = ''
+  const status = () => `STATUS=${place}${tunnelWords}`
   let watchdog: Watchdog | undefined
   const intervalMs = findWatchdogIntervalMs(env, pid)
   return {
     started(listener) {
-      void notifier.send('READY=1', status)
+      place = `Serving on ${formatListenAddress(listener.address)}`
+      void notifier.send('READY=1', status())
       if (intervalMs === undefined) return
       const isAlive = (timeoutMs: number) => isAnswering(listener.address, timeoutMs)
       watchdog = startWatchdog({ intervalMs, isAlive, tell: () => notifier.send('WATCHDOG=1'), after, log })
     },
     tunnel({ state, hostname, connections, reason }) {
-      const next = `STATUS=Serving; tunnel ${state === 'connected' ? `connected: ${hostname ?? 'no name yet'}, ${connections} connections` : `${state}: ${reason}`}`
-      if (next === status) return
-      status = next
-      void notifier.send(status)
+      // Where there is no tunnel there is nothing to say of it.
+      if (state === 'off') return
+      const words = state === 'connected' ? `connected as ${hostname ?? 'a name not known yet'}, ${connections} connections` : `${state}: ${reason}`
+      if (`; tunnel ${words}` === tunnelWords) return
+      tunnelWords = `; tunnel ${words}`
+      void notifier.send(status())
     },
     reloading: () => void notifier.send('RELOADING=1'),
-    reloaded: () => void notifier.send('READY=1', status),
+    reloaded: () => void notifier.send('READY=1', status()),
     stopping() {
       // The listener is closed on purpose soon; that we still live is told all the same.
       watchdog?.stopAsking()
