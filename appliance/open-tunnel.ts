@@ -4,7 +4,9 @@ import type { Config } from './config/config.ts'
 import type { Machine } from './machine.ts'
 import type { State } from './state.ts'
 import { createBinaryFinder } from './tunnel/binary.ts'
+import { sweepLeftovers } from './tunnel/leftovers.ts'
 import { createLauncher } from './tunnel/prepare-launch.ts'
+import { openProcessTable } from './tunnel/process-identity.ts'
 import { startTunnel } from './tunnel/start-tunnel.ts'
 import type { Tunnel, TunnelStatus } from './tunnel/tunnel.ts'
 
@@ -21,13 +23,21 @@ export interface TunnelWish {
 /** Returns when the connector is under way, not when it is connected. */
 export async function openTunnel({ config, origin, machine, state, log, onStatus }: TunnelWish): Promise<Tunnel> {
   const { tunnel: settings, runtimeDir } = config
+  const processes = await openProcessTable()
+  await sweepLeftovers(runtimeDir, processes, log)
   if (settings === undefined) return createClosedTunnel('no tunnel is configured', undefined)
   const findBinary = createBinaryFinder({ settings, env: machine.env, stateDir: config.state.dir }, log)
   if (settings.isOptional && (await findBinary()) === undefined) {
     log.info({}, howToGetOut)
     return createClosedTunnel('no cloudflared was found', howToGetOut)
   }
-  const launcher = createLauncher({ settings, origin, runtimeDir, env: machine.env })
+  const launcher = createLauncher({
+    settings,
+    origin,
+    runtimeDir,
+    env: machine.env,
+    owner: { pid: machine.pid, startTime: await processes.findStartTime(machine.pid) },
+  })
   const tunnel = startTunnel({
     settings,
     findBinary,

@@ -1,6 +1,6 @@
 /** Prepares each start of a connector: reads its secret, writes its files (0600, in a directory of its own), puts command line and environment together. */
 import { randomUUID } from 'node:crypto'
-import { mkdir, mkdtemp, rm, unlink } from 'node:fs/promises'
+import { rm, unlink } from 'node:fs/promises'
 import { join } from 'node:path'
 
 import { reasonOf } from '../complaint.ts'
@@ -8,6 +8,7 @@ import { replacePrivateFile } from '../private-files.ts'
 import { formatConnectorConfig } from './connector-config.ts'
 import { createConnectorEnv, type Environment } from './connector-env.ts'
 import { type Binary, type Launch, LaunchFault } from './launch.ts'
+import { type DirOwner, makeConnectorDir } from './leftovers.ts'
 import { type LoadedSecret, loadTunnelSecret } from './secret.ts'
 import type { TunnelSettings } from './settings.ts'
 import { isOlder } from './version.ts'
@@ -19,6 +20,8 @@ export interface LauncherOptions {
   /** Made when missing. */
   readonly runtimeDir: string
   readonly env: Environment
+  /** Who this is, so that a next start knows whose files these were. */
+  readonly owner?: DirOwner
 }
 
 export interface Launcher extends AsyncDisposable {
@@ -42,7 +45,7 @@ export function createLauncher(options: LauncherOptions): Launcher {
     async prepareLaunch(binary) {
       const secret = await loadTunnelSecret(options.settings.secret)
       try {
-        dir ??= makeDir(options.runtimeDir)
+        dir ??= makeConnectorDir(options.runtimeDir, options.owner)
         return await prepare(options, binary, secret, await dir)
       } catch (error) {
         // Another is made the next time: somebody who tidies up may have removed this one. What cannot be removed either is no further news.
@@ -55,12 +58,6 @@ export function createLauncher(options: LauncherOptions): Launcher {
     },
     [Symbol.asyncDispose]: removeDir,
   }
-}
-
-/** Its name is nobody else's, so that a process with a file in it on its command line is surely one of ours. */
-async function makeDir(runtimeDir: string): Promise<string> {
-  await mkdir(runtimeDir, { recursive: true, mode: 0o700 })
-  return await mkdtemp(join(runtimeDir, 'connector-'))
 }
 
 async function prepare({ settings, origin, env }: LauncherOptions, binary: Binary, secret: LoadedSecret, dir: string): Promise<Launch> {
