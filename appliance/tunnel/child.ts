@@ -41,6 +41,8 @@ export interface ChildParts {
   readonly endProcess: (pid: number, signal: 'SIGTERM' | 'SIGKILL' | 0) => boolean
   /** The bytes are only good during the call. */
   onLine(line: Buffer, pipe: Pipe): void
+  /** It did not end in its time, and gets SIGKILL. */
+  onKill(): void
 }
 
 export function startChild(parts: ChildParts): Child {
@@ -54,7 +56,7 @@ export function startChild(parts: ChildParts): Child {
   }
 }
 
-function follow(child: ChildProcessByStdio<null, Readable, Readable>, { clock, endProcess, onLine }: ChildParts): Child {
+function follow(child: ChildProcessByStdio<null, Readable, Readable>, { clock, endProcess, onLine, onKill }: ChildParts): Child {
   const closed = new Promise<void>((resolve) => child.once('close', () => resolve()))
   const exited = new Promise<ChildEnd>((resolve) => {
     child.once('exit', (code, signal) => resolve({ code, signal, spawnFault: undefined }))
@@ -80,7 +82,9 @@ function follow(child: ChildProcessByStdio<null, Readable, Readable>, { clock, e
       const { pid } = child
       if (cancelKill !== undefined || pid === undefined || hasEnded()) return
       cancelKill = clock.after(graceMs, () => {
-        if (!hasEnded()) endProcess(-pid, 'SIGKILL')
+        if (hasEnded()) return
+        onKill()
+        endProcess(-pid, 'SIGKILL')
       })
       child.kill('SIGTERM')
     },

@@ -50,11 +50,16 @@ function portsOf(protocol: Wanted['protocol']): string {
 function remedyOfRefusal(cause: string, mode: Wanted['mode']): string {
   const renew = mode === 'credentials' ? 'make a tunnel anew and name its credentials file' : 'copy the token anew from the Cloudflare dashboard'
   if (/not found|failed to get tunnel/i.test(cause)) return `the tunnel does not exist any more at Cloudflare: ${renew}`
-  return `its secret was changed, or is another tunnel's: ${renew}; a changed file is read at the next attempt`
+  return `its secret was changed, or is another tunnel's: ${renew}; a changed file is read at the next attempt: now by SIGHUP, or as soon as no connection is left`
 }
 
 export function failed(reason: string, remedy: string | undefined): Verdict {
   return { state: 'failed', pace: 'rarely', reason, remedy }
+}
+
+/** Somebody must act, on this machine: looking again costs nobody anything, and a disk may have room again, a package be unpacked, without anybody's telling us. */
+export function brokenHere(reason: string, remedy: string | undefined): Verdict {
+  return { state: 'failed', pace: 'soon', reason, remedy }
 }
 
 export function soon(reason: string, remedy: string | undefined): Verdict {

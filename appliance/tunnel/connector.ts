@@ -46,7 +46,7 @@ export interface Connector {
 }
 
 export function startConnector(parts: ConnectorParts): Connector {
-  const { settings, launch } = parts
+  const { settings, launch, log } = parts
   let verdict: Verdict | undefined
   let isStopping = false
   const words: { -readonly [K in keyof LastWords]: LastWords[K] } = {
@@ -81,7 +81,11 @@ export function startConnector(parts: ConnectorParts): Connector {
       else if (words.stdout.length < maxStdout) words.stdout += `${text}\n`
     },
   })
-  const child = startChild({ ...parts, onLine: relay.take })
+  const child = startChild({
+    ...parts,
+    onLine: relay.take,
+    onKill: () => log.warn({ connector: { pid: child.pid } }, 'cloudflared did not end in its time and is killed: requests that it still carried are cut'),
+  })
   const recorded = record(child, parts)
 
   return {

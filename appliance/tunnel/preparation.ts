@@ -1,6 +1,6 @@
 /** What a start needs before it: a binary that can be executed, and a launch; or the reason why there is none. */
 import type { Log } from '../../src/index.ts'
-import { failed, soon, type Verdict } from './complaints.ts'
+import { brokenHere, soon, type Verdict } from './complaints.ts'
 import { findUnexecutable } from './executable.ts'
 import { type Binary, type Launch, LaunchFault } from './launch.ts'
 import { type TunnelClock, unlessAborted } from './tunnel-clock.ts'
@@ -20,7 +20,7 @@ export async function prepare(
   try {
     return await tryToPrepare(parts, stop)
   } catch (error) {
-    if (error instanceof LaunchFault) return { verdict: failed(error.message, error.remedy) }
+    if (error instanceof LaunchFault) return { verdict: brokenHere(error.message, error.remedy) }
     parts.log.error({ err: error }, 'Cannot prepare the start of cloudflared')
     return { verdict: soon(`cloudflared cannot be started: ${error instanceof Error ? error.message : String(error)}`, undefined) }
   }

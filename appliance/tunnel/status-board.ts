@@ -67,7 +67,8 @@ export function createStatusBoard({ first, clock, log, onStatus }: StatusBoardPa
       const { state } = status
       status = { ...status, ...changes, ...(changes.state !== undefined && changes.state !== state ? { since: new Date(clock.now()) } : {}) }
       // A start is told by whoever starts, with its process.
-      if (status.state !== state && status.state !== 'starting') logState(log, status)
+      const isOtherFault = status.state === 'failed' && status.nextAttempt !== undefined && changed.some(([name]) => name === 'reason')
+      if ((status.state !== state && status.state !== 'starting') || isOtherFault) logState(log, status)
       if (changed.some(([name]) => !quiet.has(name))) tell()
     },
   }

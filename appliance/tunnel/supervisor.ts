@@ -34,6 +34,8 @@ export class Supervisor implements Tunnel {
   #connector: Connector | undefined
   #starts = 0
   #wake: (() => void) | undefined
+  /** Something was changed after the connector that runs had read it. */
+  #isRetryWanted = false
 
   constructor(parts: TunnelParts) {
     const { settings, clock, log, memory, onStatus } = parts
@@ -56,9 +58,9 @@ export class Supervisor implements Tunnel {
   }
 
   retry(): void {
-    if (this.#wake === undefined) return
+    if (this.#wake === undefined) this.#isRetryWanted = true
     this.#resetBackOffs()
-    this.#wake()
+    this.#wake?.()
   }
 
   stop(): Promise<void> {
@@ -103,11 +105,14 @@ export class Supervisor implements Tunnel {
   }
 
   async #runOnce(): Promise<void> {
+    this.#isRetryWanted = false
     const verdict = await this.#attempt()
     this.#connector = undefined
     if (verdict === undefined || this.#isStopping) return
     this.#facts.keep({ lastConnected: this.status.lastConnected?.toISOString() })
-    await this.#rest(verdict)
+    if (!this.#isRetryWanted) return await this.#rest(verdict)
+    this.#parts.log.warn({ reason: verdict.reason }, 'cloudflared ended; since the config was read again meanwhile, it is started anew at once')
+    this.#board.set({ ...nothingRuns, lastError: verdict.reason })
   }
 
   /** `undefined`: there was none to judge. */

@@ -9,7 +9,7 @@ export interface TunnelParts {
   readonly settings: TunnelSettings
   /** Looked for before each start. */
   findBinary(): Promise<Binary | undefined>
-  /** @throws {LaunchFault} as things stand it cannot be started: told, and tried again, rarely */
+  /** @throws {LaunchFault} as things stand it cannot be started: told, and tried again */
   prepareLaunch(binary: Binary): Promise<Launch>
   readonly memory: TunnelMemory
   readonly log: Log

@@ -53,7 +53,7 @@ export interface TunnelStatus {
 
 export interface Tunnel extends AsyncDisposable {
   readonly status: TunnelStatus
-  /** Ends the wait of backing-off, failed and missing-binary: something was changed. */
+  /** Something was changed. Ends the wait of backing-off, failed and missing-binary; a connector that runs is left alone, and when it ends it is started anew without a wait. */
   retry(): void
   /** Unregisters at the edge, lets requests under way go on for the grace period, and ends the connector. Idempotent. */
   stop(): Promise<void>

@@ -1,6 +1,6 @@
 /** Why a connector ended, or has to be ended, in words for whoever must mend it; and how long to leave it alone. */
 import type { ChildEnd } from './child.ts'
-import { explainComplaint, failed, soon, type Verdict, type Wanted } from './complaints.ts'
+import { brokenHere, explainComplaint, failed, soon, type Verdict, type Wanted } from './complaints.ts'
 import type { Unexecutable } from './executable.ts'
 import type { Complaint } from './news.ts'
 import { toPlainText } from './plain-text.ts'
@@ -37,9 +37,9 @@ export function explainUnexecutable(kind: Unexecutable, file: string): Verdict {
     }
   }
   if (kind === 'forbidden') {
-    return failed(`this user may not execute ${what}`, `run "chmod a+rx ${file}", and see that its directory may be entered and is not mounted noexec`)
+    return brokenHere(`this user may not execute ${what}`, `run "chmod a+rx ${file}", and see that its directory may be entered and is not mounted noexec`)
   }
-  return failed(`${what} is no program for this machine`, 'run "burrow tunnel install", or install the cloudflared made for this processor')
+  return brokenHere(`${what} is no program for this machine`, 'run "burrow tunnel install", or install the cloudflared made for this processor')
 }
 
 export function explainEnd({ code, signal, spawnFault }: ChildEnd, words: LastWords, wanted: Wanted): Verdict {

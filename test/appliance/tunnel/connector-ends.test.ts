@@ -135,14 +135,36 @@ test('a script whose interpreter is absent is told, with setpriv and without', a
   }
 })
 
-test('a launch that cannot be prepared fails with its own words, and is tried again rarely', async () => {
+test('a launch that cannot be prepared fails with its own words, and is looked at again soon: nobody but this machine is asked', async () => {
   const prepareLaunch = async () => {
     throw new LaunchFault('the credentials file is not JSON', 'make it anew')
   }
   await using scripted = await startScripted('connects', { parts: { prepareLaunch } })
   const status = await scripted.untilState('failed')
   expect(status).toMatchObject({ reason: 'the credentials file is not JSON', remedy: 'make it anew' })
-  expect(waitOf(scripted, status)).toBe(225_000)
+  expect(waitOf(scripted, status)).toBe(750)
+})
+
+test('a launch that fails again is told once, and once more when it fails otherwise', async () => {
+  let fault = new LaunchFault('the disk is full', 'make room')
+  const prepareLaunch = async () => {
+    throw fault
+  }
+  await using scripted = await startScripted('connects', { parts: { prepareLaunch } })
+  const told = () => scripted.entries.filter(({ level }) => level === 'error').map(({ message }) => message)
+  const attemptAgain = async () => {
+    const { nextAttempt } = await scripted.untilState('failed')
+    scripted.clock.advance(nextAttempt!.getTime() - scripted.clock.now())
+    await scripted.until(() => (scripted.tunnel.status.nextAttempt?.getTime() ?? 0) > nextAttempt!.getTime())
+  }
+  await attemptAgain()
+  await attemptAgain()
+  expect(told()).toEqual(['The tunnel is failed: the disk is full. What to do: make room'])
+  fault = new LaunchFault('the file is gone', 'bring it back')
+  await attemptAgain()
+  expect(told().slice(1)).toEqual(['The tunnel is failed: the file is gone. What to do: bring it back'])
+  await scripted.tunnel.stop()
+  expect(told()).toHaveLength(2)
 })
 
 test('a fault of the unexpected kind is logged and tried again', async () => {

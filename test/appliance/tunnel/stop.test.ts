@@ -48,6 +48,7 @@ test('a connector that ignores SIGTERM is killed when the grace period and its m
   scripted.clock.advance(1)
   await stopped
   await expectNothingLeft(scripted)
+  expect(scripted.entries.some(({ level, message }) => level === 'warn' && /did not end in its time and is killed/.test(message))).toBe(true)
 })
 
 test.each([

@@ -187,3 +187,24 @@ test('a connector that somebody else tells to end is told as such', async () => 
   process.kill(scripted.tunnel.status.pid!, 'SIGTERM')
   expect((await scripted.untilState('backing-off')).reason).toMatch(/told to end \(signal terminated\), and not by Burrow/)
 })
+
+test('retry while connections live without a valid login leaves them alone, and has the new one taken as soon as they are lost', async () => {
+  await using scripted = await startScripted('connects')
+  const { tunnel, script, pollUntil } = scripted
+  await scripted.until(() => tunnel.status.connections === 4)
+  await script({ connections: 2, say: unauthorized })
+  await pollUntil(() => tunnel.status.state === 'degraded')
+  expect(tunnel.status.remedy).toMatch(/SIGHUP/)
+  tunnel.retry()
+  await scripted.poll(2)
+  expect([tunnel.status.connections, scripted.prepared()]).toEqual([2, 1])
+  await script({ connections: 0, say: unauthorized })
+  await pollUntil(() => scripted.prepared() === 2)
+  await pollUntil(() => tunnel.status.connections === 4)
+  expect(scripted.history.map(({ state }) => state)).not.toContain('failed')
+  expect(tunnel.status).toMatchObject({ state: 'connected', restarts: 1, lastError: expect.stringContaining('Unauthorized') })
+  // The word is good for one start: the next refusal is waited out.
+  await script({ connections: 0, say: unauthorized })
+  await pollUntil(() => tunnel.status.state === 'failed')
+  expect(scripted.prepared()).toBe(2)
+})

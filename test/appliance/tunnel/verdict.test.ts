@@ -134,5 +134,5 @@ test.each([
   ['forbidden', 'failed'],
   ['foreign', 'failed'],
 ] as const)('explainUnexecutable says %s', (kind, state) => {
-  expect(explainUnexecutable(kind, '/opt/cloudflared')).toMatchObject({ state, reason: expect.stringContaining('"/opt/cloudflared"') })
+  expect(explainUnexecutable(kind, '/opt/cloudflared')).toMatchObject({ state, pace: 'soon', reason: expect.stringContaining('"/opt/cloudflared"') })
 })
