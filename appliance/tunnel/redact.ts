@@ -1,5 +1,5 @@
 /**
- * Secrets out of what a connector writes: the ones we handed it, as they stand and in the forms in which they travel (base64, percent- and JSON-encoded),
+ * Secrets out of what a connector writes: the ones we handed it, as they stand and in the forms in which they travel (base64, percent- and JSON-encoded; what is base64 itself, without padding and decoded too),
  * and whatever stands where credentials stand: `Authorization`, `Cookie`, `Cf-Access-*` headers (cloudflared writes headers at level debug), `user:password@` in URLs.
  */
 
@@ -35,7 +35,14 @@ export function isCredentialName(name: string): boolean {
 function formsOf(secret: string): string[] {
   const bytes = Buffer.from(secret)
   const encoded = [0, 1, 2].flatMap((offset) => embeddedBase64(bytes, offset)).filter((form) => form.length >= minLength)
-  return [secret, encodeURIComponent(secret), JSON.stringify(secret).slice(1, -1), bytes.toString('hex'), ...encoded]
+  return [secret, encodeURIComponent(secret), JSON.stringify(secret).slice(1, -1), bytes.toString('hex'), ...encoded, ...otherFormsOf(secret)]
+}
+
+/** Of a secret that is base64 (tokens, and the secrets in them): the same bytes as others write them. */
+function otherFormsOf(secret: string): string[] {
+  if (!/^[A-Za-z0-9+/]{16,}={0,2}$/.test(secret)) return []
+  const bytes = Buffer.from(secret, 'base64')
+  return [secret.replace(/=+$/, ''), bytes.toString('base64url'), bytes.toString('hex'), bytes.toString('hex').toUpperCase()]
 }
 
 /** The characters that these bytes have in the base64 of any longer text which has them `offset` bytes (mod 3) after its beginning. */

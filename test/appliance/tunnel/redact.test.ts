@@ -52,6 +52,18 @@ describe('createRedactor', () => {
     expect(redact(text)).toBe(wanted)
   })
 
+  test.each([
+    ['without its padding', (text: string) => text.replace(/=+$/, '')],
+    ['decoded, in hex', (text: string) => Buffer.from(text, 'base64').toString('hex')],
+    ['decoded, in upper-case hex', (text: string) => Buffer.from(text, 'base64').toString('hex').toUpperCase()],
+    ['in base64url', (text: string) => Buffer.from(text, 'base64').toString('base64url')],
+  ])('takes a secret that is base64 itself out %s', (_, write) => {
+    const own = Buffer.from('?>~~ thirty-two bytes of a secret').subarray(0, 32).toString('base64')
+    expect(own).toMatch(/\+|\//)
+    expect(own).toMatch(/=$/)
+    expect(createRedactor([own])(`<${write(own)}>`)).toBe('<[secret]>')
+  })
+
   test('works without any secret', () => {
     expect(createRedactor([])('plain')).toBe('plain')
   })
