@@ -39,6 +39,23 @@ const flag = () =>
     return undefined
   })
 
+/** cloudflared's metrics listener has no password, and shows configuration and profiles: like every listener here, on loopback only. */
+const extraArgs = () =>
+  z.array(flag()).check(({ value, issues }) => {
+    for (const [index, arg] of value.entries()) {
+      const [, inline] = /^--?metrics(?:=(.*))?$/s.exec(arg) ?? [undefined, null]
+      const address = inline === null ? undefined : (inline ?? value[index + 1] ?? '')
+      if (address === undefined || /^(?:127\.\d+\.\d+\.\d+|localhost|\[::1\]):\d+$/.test(address)) continue
+      issues.push({
+        code: 'custom',
+        input: value,
+        path: [index],
+        message: `would open cloudflared's metrics listener on "${address}", which others may reach`,
+        params: { remedy: 'remove it: a free port of 127.0.0.1 is chosen anyway' },
+      })
+    }
+  })
+
 const options = z.strictObject({
   mode: z
     .enum(['off', 'quick', 'token', 'credentials'])
@@ -61,7 +78,7 @@ const options = z.strictObject({
   gracePeriod: gracePeriod().default('30s').describe('How long downloads under way may go on when Burrow stops; at most "3m".'),
   logLevel: z.enum(['debug', 'info', 'warn', 'error']).default('info').describe("The least of cloudflared's log lines that show up in Burrow's."),
   haConnections: z.int().min(1).max(8).optional().describe("Connections to the edge. Default: cloudflared's own number, 4."),
-  extraArgs: z.array(flag()).default([]).describe('Further flags for "cloudflared tunnel", given as they stand, before "run".'),
+  extraArgs: extraArgs().default([]).describe('Further flags for "cloudflared tunnel", given as they stand, before "run".'),
   binary: binary().optional().describe('The cloudflared to run. Default: "cloudflared" on PATH, else the one "burrow tunnel install" fetched.'),
 })
 

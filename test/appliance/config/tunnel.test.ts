@@ -85,6 +85,13 @@ describe('the setting "tunnel"', () => {
     ['a grace period beyond what cloudflared allows', { tunnel: { mode: 'quick', gracePeriod: '4m' } }, /\/tunnel\/gracePeriod .*at most "3m"/],
     ['a grace period without unit', { tunnel: { mode: 'quick', gracePeriod: '30' } }, /\/tunnel\/gracePeriod .*write it like "30s"/],
     ['a token on the command line', { tunnel: { mode: 'quick', extraArgs: ['--token=x'] } }, /\/tunnel\/extraArgs\/0 .*every user of this machine can read/],
+    [
+      'a metrics listener for others',
+      { tunnel: { mode: 'quick', extraArgs: ['--label', 'x', '--metrics', '0.0.0.0:2000'] } },
+      /\/tunnel\/extraArgs\/2 .*0\.0\.0\.0:2000/,
+    ],
+    ['one in a single word', { tunnel: { mode: 'quick', extraArgs: ['-metrics=:2000'] } }, /\/tunnel\/extraArgs\/0 .*":2000"/],
+    ['one without its address', { tunnel: { mode: 'quick', extraArgs: ['--metrics'] } }, /\/tunnel\/extraArgs\/0 .*remove it/],
     ['an empty token', { tunnel: { mode: 'token', token: ' ' } }, /\/tunnel\/token .*is empty/],
     ['a binary by name alone', { tunnel: { mode: 'quick', binary: 'cloudflared' } }, /\/tunnel\/binary .*PATH/],
     ['a tunnel to a cache for nobody', { users: [], tunnel: 'quick' }, /\/users .*names nobody/],
@@ -92,6 +99,13 @@ describe('the setting "tunnel"', () => {
   ])('it refuses %s', async (_what, content, message) => {
     expect(await refusalOf(content)).toMatch(message)
   })
+
+  test.each([['--metrics', '127.0.0.1:20241'], ['--metrics=localhost:0'], ['--metrics=[::1]:9'], ['--metrics-update-freq', '5s']])(
+    'it takes %s %s',
+    async (...extraArgs) => {
+      expect((await load({ tunnel: { mode: 'quick', extraArgs } })).tunnel!.extraArgs).toEqual(extraArgs)
+    },
+  )
 
   test('it refuses a token without showing it', async () => {
     expect(await refusalOf({ tunnel: { mode: 'quick', token: 'hunter2', extraArgs: ['--token=hunter2'] } })).not.toContain('hunter2')
