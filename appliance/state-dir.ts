@@ -45,14 +45,19 @@ async function checkStateDir(dir: string, userId: number | undefined): Promise<v
   await chmod(dir, 0o700)
 }
 
-/** For commands that only look: true when there is a state directory to look into. @throws {Complaint} state */
+/** For commands that only look: true when there is a state directory to look into. root may look at that of a service. @throws {Complaint} state */
 export async function hasStateDir(dir: string, userId: number | undefined): Promise<boolean> {
   try {
-    await checkStateDir(dir, userId)
+    await checkStateDir(dir, exceptRoot(userId))
     return true
   } catch (error) {
     if (systemCodeOf(error) === 'ENOENT') return false
     if (error instanceof Complaint) throw error
     throw new Complaint('state', `Cannot read state directory "${dir}": ${reasonOf(error)}; run this as the user that runs Burrow`, { cause: error })
   }
+}
+
+/** Whose directory it must be; root sets up and looks after services that run as others. */
+export function exceptRoot(userId: number | undefined): number | undefined {
+  return userId === 0 ? undefined : userId
 }

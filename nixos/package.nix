@@ -7,6 +7,7 @@
   nodejs_24,
   makeWrapper,
   installShellFiles,
+  coreutils,
   util-linux,
   systemd,
   xz,
@@ -60,7 +61,8 @@ stdenvNoCC.mkDerivation {
     for unit in burrow.service burrow.socket; do
       install -Dm0644 appliance/systemd/$unit $out/lib/systemd/system/$unit
     done
-    substituteInPlace $out/lib/systemd/system/burrow.service --replace-fail /usr/bin/burrow $out/bin/burrow
+    substituteInPlace $out/lib/systemd/system/burrow.service --replace-fail /usr/bin/burrow $out/bin/burrow \
+      --replace-fail 'ExecReload=kill ' 'ExecReload=${coreutils}/bin/kill '
   '';
 
   passthru = { inherit node_modules; };

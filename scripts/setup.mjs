@@ -1,7 +1,7 @@
 // Installs what is missing, and nothing when nothing is: run by `npm start` and `npm test` before they do their work.
 // Plain JavaScript for Node 20, which is what may be there before the dependencies (Node 24 among them) are.
 //   node scripts/setup.mjs           the npm packages
-//   node scripts/setup.mjs --test    those and, on Debian as root, Nix itself
+//   node scripts/setup.mjs --test    those and, on Debian as root, Nix itself and the tools of systemd
 import { spawnSync } from 'node:child_process'
 import { createHash } from 'node:crypto'
 import { accessSync, constants, existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs'
@@ -11,7 +11,7 @@ import { fileURLToPath } from 'node:url'
 const root = fileURLToPath(new URL('..', import.meta.url))
 
 installPackages()
-if (process.argv.includes('--test')) installNix()
+if (process.argv.includes('--test')) installTools()
 
 function installPackages() {
   const wanted = createHash('sha256')
@@ -25,23 +25,25 @@ function installPackages() {
   writeFileSync(stamp, wanted)
 }
 
-function installNix() {
-  if (isOnPath('nix-store')) {
-    makeMountPoint()
-    return
-  }
+/** Which command comes with which Debian package. Without Nix most tests fail; without the others those that need them are skipped, and say so. */
+const tools = { 'nix-store': 'nix-bin', 'systemd-analyze': 'systemd', groff: 'groff-base', curl: 'curl', ip: 'iproute2' }
+
+function installTools() {
+  const missing = Object.entries(tools).flatMap(([command, name]) => (isOnPath(command) ? [] : [name]))
   const canInstall = process.platform === 'linux' && process.getuid?.() === 0 && isOnPath('apt-get')
-  if (!canInstall) {
+  if (missing.length > 0 && canInstall) installDebianPackages(missing)
+  else if (!isOnPath('nix-store'))
     say(
       'nix-store is not on PATH and cannot be installed here (that needs Debian and root): the tests that need a real Nix will fail. Install Nix and run again.',
     )
-    return
-  }
-  say("installing Debian's nix-bin: the tests talk to a real Nix")
+  makeMountPoint()
+}
+
+function installDebianPackages(names) {
+  say(`installing ${names.join(', ')} from Debian: the tests talk to a real Nix and a real systemd`)
   const env = { ...process.env, DEBIAN_FRONTEND: 'noninteractive' }
   run('apt-get', ['update', '-q'], 'apt-get update failed: is a Debian mirror reachable?', env)
-  run('apt-get', ['install', '-y', '-q', '--no-install-recommends', 'nix-bin'], 'apt-get install nix-bin failed', env)
-  makeMountPoint()
+  run('apt-get', ['install', '-y', '-q', '--no-install-recommends', ...names], `apt-get install ${names.join(' ')} failed`, env)
 }
 
 /** Tests bind a scratch store onto /nix in a private mount namespace; for that the directory must exist. */

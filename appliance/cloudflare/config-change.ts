@@ -25,8 +25,11 @@ export interface ConfigChange {
   apply(): Promise<void>
 }
 
-/** To a tunnel by token. `config` is what `file` holds. */
-export async function planTunnelSetting(config: Config & { file: string }, wanted: { hostname: string; tokenFile: string }): Promise<ConfigChange> {
+/** To a tunnel by token. `config` is what `file` holds; `tokenFileText` is the path as the config is to say it, where that takes a variable. */
+export async function planTunnelSetting(
+  config: Config & { file: string },
+  wanted: { hostname: string; tokenFile: string; tokenFileText?: string | undefined },
+): Promise<ConfigChange> {
   const { tunnel } = config
   const isRight =
     tunnel?.mode === 'token' && tunnel.hostname === wanted.hostname && tunnel.secret.kind === 'token-file' && tunnel.secret.file === wanted.tokenFile
@@ -34,7 +37,7 @@ export async function planTunnelSetting(config: Config & { file: string }, wante
   return await planChange(config.file, !isRight, (before) => {
     const { token: _token, credentialsFile: _file, ...others } = isObject(before) && !Array.isArray(before) ? (before as Record<string, unknown>) : {}
     // A text that leads to the same file, perhaps by a variable of the unit, is its author's.
-    const tokenFile = keepsFile ? others.tokenFile : wanted.tokenFile.replaceAll('$', '$$$$')
+    const tokenFile = keepsFile ? others.tokenFile : (wanted.tokenFileText ?? wanted.tokenFile.replaceAll('$', '$$$$'))
     return { ...others, mode: 'token', tokenFile, hostname: wanted.hostname }
   })
 }

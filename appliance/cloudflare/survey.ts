@@ -1,5 +1,6 @@
 /** What there is: in the account, on this machine, and in the record of what was set up. Nothing is changed. */
-import { join } from 'node:path'
+import { stat } from 'node:fs/promises'
+import { dirname, join } from 'node:path'
 
 import { Complaint, reasonOf } from '../complaint.ts'
 import type { Config } from '../config/config.ts'
@@ -28,6 +29,8 @@ export interface Survey {
   readonly tokenFile: string
   /** What the file holds; `undefined` when there is none. */
   readonly storedToken: string | undefined
+  /** The token is among the credentials of a systemd service. */
+  readonly isForService: boolean
   readonly config: ConfigChange
 }
 
@@ -45,7 +48,8 @@ export async function survey(api: CloudflareApi, { hostname, tunnelName, zone, m
   const accountId = zone.account.id
   const tunnel = await findTunnel(api, accountId, made?.tunnel?.id, tunnelName)
   const readable = tunnel?.isRemotelyManaged === true ? tunnel : undefined
-  const tokenFile = config.tunnel?.secret.kind === 'token-file' ? config.tunnel.secret.file : join(config.state.dir, tunnelTokenFile)
+  const place = await findTokenPlace(config)
+  const { file: tokenFile } = place
   return {
     hostname,
     service,
@@ -58,8 +62,32 @@ export async function survey(api: CloudflareApi, { hostname, tunnelName, zone, m
     records: await api.listRecords(zone.id, hostname),
     ruleset: await api.findCacheRules(zone.id),
     tokenFile,
+    isForService: place.isForService,
     storedToken: await readStored(tokenFile),
-    config: await planTunnelSetting(config, { hostname, tokenFile }),
+    config: await planTunnelSetting(config, { hostname, tokenFile, tokenFileText: place.text }),
+  }
+}
+
+interface TokenPlace {
+  readonly file: string
+  /** As the config is to say it, unless that is the path itself. */
+  readonly text?: string
+  readonly isForService: boolean
+}
+
+/** Where the config has it; else among the credentials beside the config, where "burrow install-service" made them; else in the state directory. */
+async function findTokenPlace({ tunnel, state, file }: Config & { file: string }): Promise<TokenPlace> {
+  const credentialsDir = join(dirname(file), 'credentials')
+  if (tunnel?.secret.kind === 'token-file') return { file: tunnel.secret.file, isForService: dirname(tunnel.secret.file) === credentialsDir }
+  const isForService = await stat(credentialsDir).then(
+    (found) => found.isDirectory(),
+    () => false,
+  )
+  if (!isForService) return { file: join(state.dir, tunnelTokenFile), isForService }
+  return {
+    file: join(credentialsDir, tunnelTokenFile),
+    text: `\${CREDENTIALS_DIRECTORY:-${credentialsDir.replaceAll('$', '$$$$')}}/${tunnelTokenFile}`,
+    isForService,
   }
 }
 

@@ -11,7 +11,7 @@ import { createLog } from '../log.ts'
 import type { Machine } from '../machine.ts'
 import { createSetupTeller } from '../setup-teller.ts'
 import { awaitStopSignal } from '../stop-signal.ts'
-import { createServiceLife } from '../systemd/service-life.ts'
+import { createServiceManager } from '../systemd/service-manager.ts'
 import type { TunnelStatus } from '../tunnel/tunnel.ts'
 
 interface ServeOptions {
@@ -49,36 +49,31 @@ async function serve(machine: Machine, { config: file, listen, tunnel }: ServeOp
   const log = createLog(loaded.config.log, machine.stderr)
   // Before anything takes long: a signal during the start is obeyed after it.
   const stopSignal = awaitStopSignal(machine)
-  const service = createServiceLife(machine, log)
+  const service = createServiceManager({ env: machine.env, pid: machine.pid, log })
   let running: Appliance | undefined
   let isReloadWanted = false
-  const reload = async (appliance: Appliance) => {
-    service.reloading()
-    await appliance.reload()
-    service.reloaded()
-  }
   machine.onSignal('SIGHUP', () => {
     isReloadWanted = true
-    if (running !== undefined) void reload(running)
+    if (running !== undefined) void service.reload(running.reload)
   })
 
   const teller = createSetupTeller(machine, loaded.config)
   const onTunnelStatus = (status: TunnelStatus) => {
     teller.tell(status)
-    service.tunnel(status)
+    service.tellTunnel(status)
   }
   const appliance = await startAppliance({ machine, loaded, source, log, onTunnelStatus })
   running = appliance
-  service.started(appliance.listener)
   // The config may have changed after it was read.
-  if (isReloadWanted) void reload(appliance)
+  if (isReloadWanted) void service.reload(appliance.reload)
   const { listener, operator } = appliance
   log.info({ listen: listener.url, operator: operator?.url, config: loaded.config.file ?? 'none', store: loaded.config.store.realDir }, 'Burrow is ready')
   teller.begin(appliance)
+  void service.begin(listener.address)
 
   const signal = await stopSignal
   running = undefined
-  service.stopping()
+  service.beginStop()
   await stop(appliance, signal, machine, log, originDrainMs(loaded.config.tunnel))
 }
 

@@ -3,7 +3,7 @@ import { formatSecretKey, generateSecretKey, parseSecretKey } from '../../src/in
 import type { Login } from '../client-setup.ts'
 import { Complaint } from '../complaint.ts'
 import { createKeyName, createPassword } from '../random-text.ts'
-import { cacheDir, configFile, credentialsDir, type Places } from './places.ts'
+import { cacheDir, configFile, credentialsDir, type Places, stateDir } from './places.ts'
 import { readText, type Step, writeText } from './steps.ts'
 
 export interface FirstConfigWish {
@@ -40,7 +40,8 @@ export async function planFirstConfig({ places, listen, userName, hostName }: Fi
     operator,
     users: [{ name: userName, passwordFile: credential(passwordCredential), access: ['pull'] }],
     signing: { keyFiles: [credential(keyCredential)] },
-    // For "burrow doctor" outside of the service.
+    // For root's "burrow doctor" and "burrow tunnel setup", outside of the service.
+    state: { dir: `\${STATE_DIRECTORY:-${stateDir}}` },
     larder: { dir: `\${CACHE_DIRECTORY:-${cacheDir}}/larder` },
   }
   return {

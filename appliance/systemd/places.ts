@@ -5,6 +5,7 @@ export const configDir = '/etc/burrow'
 export const credentialsDir = `${configDir}/credentials`
 export const configFile = `${configDir}/burrow.json`
 export const cacheDir = '/var/cache/burrow'
+export const stateDir = '/var/lib/burrow'
 const unitDir = '/etc/systemd/system'
 
 /** Each below `root`: "/" or a staging directory. */
@@ -21,7 +22,7 @@ export function placesBelow(root: string) {
     /** What "systemctl enable" makes. */
     links: [at(`${unitDir}/multi-user.target.wants/burrow.service`), at(`${unitDir}/sockets.target.wants/burrow.socket`)],
     /** With DynamicUser the directories lie in "private", and links lead there. */
-    data: ['/var/lib/private/burrow', '/var/lib/burrow', '/var/cache/private/burrow', cacheDir].map(at),
+    data: ['/var/lib/private/burrow', stateDir, '/var/cache/private/burrow', cacheDir].map(at),
   } as const
 }
 

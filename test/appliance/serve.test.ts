@@ -162,7 +162,8 @@ describe('burrow serve with a store', () => {
     const response = await openBigNar(served)
     served.kill('SIGTERM')
     await served.logged(/^Stopping/)
-    await expect(get(served, '/nix-cache-info')).rejects.toThrow('ECONNREFUSED')
+    // Or reset, when the kernel had taken the connection just before.
+    await expect(get(served, '/nix-cache-info')).rejects.toThrow(/ECONNREFUSED|ECONNRESET/)
     expect((await buffer(response)).length).toBe(big.size)
     expect(await served.exited).toEqual({ code: 0, signal: null })
     expect(served.records.at(-1)!.msg).toBe('Stopped')

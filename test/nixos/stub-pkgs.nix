@@ -8,6 +8,7 @@ rec {
   burrow = named "burrow" // { meta.mainProgram = "burrow"; };
   cloudflared = named "cloudflared";
   util-linux = named "util-linux";
+  coreutils = named "coreutils";
   xz = named "xz";
   bzip2 = named "bzip2";
   nodejs_24 = named "nodejs" // { meta.mainProgram = "node"; };
@@ -25,5 +26,5 @@ rec {
   buildNpmPackage = stdenvNoCC.mkDerivation;
   mkShell = attrs: named "shell" // attrs;
   callPackage = file: overrides: let f = import file; in f (builtins.intersectAttrs (builtins.functionArgs f) (self // overrides));
-  self = { inherit lib nix burrow cloudflared util-linux xz bzip2 nodejs_24 systemd cacert installShellFiles makeWrapper formats runCommand stdenvNoCC buildNpmPackage callPackage; };
+  self = { inherit lib nix burrow cloudflared coreutils util-linux xz bzip2 nodejs_24 systemd cacert installShellFiles makeWrapper formats runCommand stdenvNoCC buildNpmPackage callPackage; };
 }

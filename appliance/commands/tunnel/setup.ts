@@ -14,7 +14,7 @@ import { type Survey, survey, toService } from '../../cloudflare/survey.ts'
 import { Complaint } from '../../complaint.ts'
 import { isHostname } from '../../config/hostname.ts'
 import type { Machine } from '../../machine.ts'
-import { prepareStateDir } from '../../state-dir.ts'
+import { exceptRoot, prepareStateDir } from '../../state-dir.ts'
 
 interface SetupOptions extends SessionOptions {
   readonly hostname?: string
@@ -73,10 +73,10 @@ async function setup(machine: Machine, options: SetupOptions): Promise<void> {
   if (options.dryRun === true) return void machine.stdout.write('\nNothing was changed (--dry-run).\n')
   if (options.yes !== true && !(await confirm(machine, '\nDo this?'))) throw new Complaint('refused', 'Nothing was changed')
 
-  await prepareStateDir(stateDir, machine.userId)
+  await prepareStateDir(stateDir, exceptRoot(machine.userId))
   const progress = startProgress(found, stateDir)
   await applySteps(steps, progress, ({ verb, part }) => machine.stderr.write(`${part}: ${verb === 'keep' ? 'kept' : 'done'}\n`))
-  machine.stdout.write(formatEnd(hostname, steps))
+  machine.stdout.write(formatEnd(found, steps))
 }
 
 function chooseHostname(given: string | undefined, made: SetupRecord | undefined, configured: string | undefined): string {
@@ -111,7 +111,10 @@ function startProgress({ hostname, zone, made, tunnel }: Survey, stateDir: strin
   return progress
 }
 
-function formatEnd(hostname: string, steps: readonly Step[]): string {
+function formatEnd({ hostname, isForService }: Survey, steps: readonly Step[]): string {
   const byHand = steps.filter(({ verb }) => verb === 'by-hand').map(({ what }) => `\nStill to do by hand: ${what}\n`)
-  return `\nhttps://${hostname} leads here once Burrow runs with this config: start it, or restart it.\n${byHand.join('')}"burrow doctor" looks whether it does; "burrow tunnel status" compares the account with the config.\n`
+  const service = isForService
+    ? 'Under systemd: run "burrow install-service" again, which hands the token to the service, and "systemctl restart burrow".\n'
+    : ''
+  return `\nhttps://${hostname} leads here once Burrow runs with this config: start it, or restart it.\n${service}${byHand.join('')}"burrow doctor" looks whether it does; "burrow tunnel status" compares the account with the config.\n`
 }

@@ -41,6 +41,19 @@ describe('burrow tunnel setup', () => {
     expect(await modeOf(dir.file('state'))).toBe('700')
   })
 
+  test('setup puts the token among the credentials of a service, where there are any, and the config still finds it', async () => {
+    await using api = await startCloudflareApi()
+    await using dir = await createBurrowDir()
+    await mkdir(dir.file('credentials'), { mode: 0o700 })
+    const { code, stdout } = await setUp({ dir, api })
+    expect(code).toBe(0)
+    expect(stdout).toContain('run "burrow install-service" again')
+    expect((await parse(dir.file('burrow.json'))).tunnel.tokenFile).toBe(`\${CREDENTIALS_DIRECTORY:-${dir.file('credentials')}}/tunnel-token`)
+    expect(await readFile(dir.file('credentials/tunnel-token'), 'utf8')).toBe(`${toTunnelToken(api.account.tunnels[0]!)}\n`)
+    expect(await modeOf(dir.file('credentials/tunnel-token'))).toBe('600')
+    expect((await runTunnel(['setup'], { dir, api })).stdout).toContain('nothing was changed')
+  })
+
   test('setup changes nothing the second time, and says so, without being told the name', async () => {
     await using api = await startCloudflareApi()
     await using dir = await createBurrowDir()
