@@ -159,6 +159,19 @@ describe('what breaks on the way', () => {
     expect(isAlive(pid!)).toBe(false)
   })
 
+  test('the origin answers until the connector has ended: requests that are still on their way to it find it', async () => {
+    await using world = await openTunnelled(store, { mode: 'credentials', tunnel: { gracePeriod: '60s' } })
+    await world.burrow.logged(connected)
+    world.edge.keepConnectionsOnUnregister = true
+    world.burrow.kill('SIGTERM')
+    await world.burrow.logged(/^Unregistered tunnel connection/)
+    expect((await get(portOf(world.burrow.url), '/nix-cache-info')).status).toBe(200)
+    world.edge.dropConnections()
+    expect(await world.burrow.exited).toEqual({ code: 0, signal: null })
+    const order = world.burrow.records.map(({ msg }) => msg)
+    expect(order.indexOf('The tunnel is off: the tunnel was stopped')).toBeGreaterThan(order.findIndex((msg) => /^Unregistered/.test(msg)))
+  })
+
   test('a killed connector is started again', async () => {
     await using world = await openTunnelled(store, { mode: 'credentials' })
     await world.burrow.logged(connected)

@@ -54,6 +54,15 @@ test.each([
   expect(JSON.stringify(logged)).toContain('[secret]')
 })
 
+test('no secret is told by a line that is read beyond what fits in the log', () => {
+  const { take, logged, news } = createRelay()
+  for (let line = 0; line < 400; line++) take(json({}))
+  const before = logged.length
+  take(json({ level: 'error', message: 'Register tunnel error from server side', error: `Unauthorized: ${secret}` }))
+  expect(logged).toHaveLength(before)
+  expect(news).toEqual([{ kind: 'unauthorized', cause: 'Unauthorized: [secret]' }])
+})
+
 test.each(['info', 'warn'] as const)('nothing below level %s is logged, and news are still told', (level) => {
   const { take, logged, news } = createRelay(level)
   take(json({ level: 'debug', message: 'GET / HTTP/1.1' }))

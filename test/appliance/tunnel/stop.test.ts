@@ -1,6 +1,9 @@
 /** The end of a tunnel: gracefully, by force, from any state, and without leaving anything behind. */
+import { writeFile } from 'node:fs/promises'
 import { expect, test } from '@jest/globals'
 
+import { createScratchDir } from '../scratch-dir.ts'
+import { connectorFile } from './scripted-launch.ts'
 import { type ScriptedTunnel, startScripted } from './scripted-tunnel.ts'
 
 const budgetMs = 15_000
@@ -49,6 +52,20 @@ test('a connector that ignores SIGTERM is killed when the grace period and its m
   await stopped
   await expectNothingLeft(scripted)
   expect(scripted.entries.some(({ level, message }) => level === 'warn' && /did not end in its time and is killed/.test(message))).toBe(true)
+})
+
+test('what the connector has started is killed with it: it may be a script around the real one', async () => {
+  await using dir = await createScratchDir()
+  const path = dir.file('cloudflared')
+  await writeFile(path, `#!/bin/sh\ntrap '' TERM\n"${connectorFile('ignores-sigterm')}" "$@" &\nwhile :; do wait; done\n`, { mode: 0o755 })
+  await using scripted = await startScripted('', { parts: { findBinary: async () => ({ path, version: undefined }) } })
+  await scripted.untilState('connected')
+  const [inner] = scripted.lifelines.lives
+  expect(inner!.pid).not.toBe(scripted.tunnel.status.pid)
+  const stopped = scripted.tunnel.stop()
+  scripted.clock.advance(budgetMs)
+  await stopped
+  await expectNothingLeft(scripted)
 })
 
 test.each([
