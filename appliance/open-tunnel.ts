@@ -8,7 +8,7 @@ import { sweepLeftovers } from './tunnel/leftovers.ts'
 import { createLauncher } from './tunnel/prepare-launch.ts'
 import { openProcessTable } from './tunnel/process-identity.ts'
 import { startTunnel } from './tunnel/start-tunnel.ts'
-import type { Tunnel, TunnelStatus } from './tunnel/tunnel.ts'
+import { nothingKnown, type Tunnel, type TunnelStatus } from './tunnel/tunnel.ts'
 
 export interface TunnelWish {
   readonly config: Config
@@ -67,24 +67,7 @@ const howToGetOut =
   'This cache can be reached from this machine only; "burrow tunnel install" fetches cloudflared, and the next start gives it a public address'
 
 function createClosedTunnel(reason: string, remedy: string | undefined): Tunnel {
-  const status: TunnelStatus = {
-    state: 'off',
-    since: new Date(),
-    reason,
-    remedy,
-    mode: undefined,
-    connections: 0,
-    hostname: undefined,
-    tunnelId: undefined,
-    connectorId: undefined,
-    binary: undefined,
-    pid: undefined,
-    metricsUrl: undefined,
-    restarts: 0,
-    lastConnected: undefined,
-    nextAttempt: undefined,
-    lastError: undefined,
-  }
+  const status: TunnelStatus = { ...nothingKnown, state: 'off', since: new Date(), reason, remedy }
   return { status, retry() {}, async stop() {}, async [Symbol.asyncDispose]() {} }
 }
 

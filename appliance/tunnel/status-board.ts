@@ -1,7 +1,7 @@
 /** The tunnel's status as it is now; who looks sees one coherent value. A change of state is logged, by who must act. */
 import type { Log } from '../../src/index.ts'
 import type { LogLevel } from './log-lines.ts'
-import type { TunnelState, TunnelStatus } from './tunnel.ts'
+import { nothingKnown, type TunnelState, type TunnelStatus } from './tunnel.ts'
 import type { TunnelClock } from './tunnel-clock.ts'
 
 export interface StatusBoard {
@@ -35,17 +35,7 @@ export function createStatusBoard({ first, clock, log, onStatus }: StatusBoardPa
   let status: TunnelStatus = {
     state: 'starting',
     since: new Date(clock.now()),
-    remedy: undefined,
-    connections: 0,
-    tunnelId: undefined,
-    connectorId: undefined,
-    binary: undefined,
-    pid: undefined,
-    metricsUrl: undefined,
-    restarts: 0,
-    lastConnected: undefined,
-    nextAttempt: undefined,
-    lastError: undefined,
+    ...nothingKnown,
     ...first,
   }
 

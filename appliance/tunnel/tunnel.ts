@@ -51,6 +51,23 @@ export interface TunnelStatus {
   readonly lastError: string | undefined
 }
 
+/** What a tunnel tells before anything is known of it. */
+export const nothingKnown = {
+  remedy: undefined,
+  mode: undefined,
+  connections: 0,
+  hostname: undefined,
+  tunnelId: undefined,
+  connectorId: undefined,
+  binary: undefined,
+  pid: undefined,
+  metricsUrl: undefined,
+  restarts: 0,
+  lastConnected: undefined,
+  nextAttempt: undefined,
+  lastError: undefined,
+} as const satisfies Omit<TunnelStatus, 'state' | 'since' | 'reason'>
+
 export interface Tunnel extends AsyncDisposable {
   readonly status: TunnelStatus
   /** Something was changed. Ends the wait of backing-off, failed and missing-binary; a connector that runs is left alone, and when it ends it is started anew without a wait. */

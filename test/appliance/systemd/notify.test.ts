@@ -5,7 +5,7 @@ import { describe, expect, test } from '@jest/globals'
 
 import { findNotifier } from '../../../appliance/systemd/notify.ts'
 import { createServiceManager, formatStatusLine } from '../../../appliance/systemd/service-manager.ts'
-import type { TunnelStatus } from '../../../appliance/tunnel/tunnel.ts'
+import { nothingKnown, type TunnelStatus } from '../../../appliance/tunnel/tunnel.ts'
 import { silentLog } from '../../../src/index.ts'
 import { createScratchDir } from '../scratch-dir.ts'
 import { testWith } from './has-systemd.ts'
@@ -20,24 +20,7 @@ function createMemoryLog() {
   return { lines, log: { ...silentLog, debug: write('debug'), info: write('info'), warn: write('warn'), error: write('error') } }
 }
 
-const off: TunnelStatus = {
-  state: 'off',
-  since: new Date(0),
-  reason: 'no tunnel is configured',
-  remedy: undefined,
-  mode: undefined,
-  connections: 0,
-  hostname: undefined,
-  tunnelId: undefined,
-  connectorId: undefined,
-  binary: undefined,
-  pid: undefined,
-  metricsUrl: undefined,
-  restarts: 0,
-  lastConnected: undefined,
-  nextAttempt: undefined,
-  lastError: undefined,
-}
+const off: TunnelStatus = { ...nothingKnown, state: 'off', since: new Date(0), reason: 'no tunnel is configured' }
 const connected: TunnelStatus = { ...off, state: 'connected', mode: 'token', connections: 4, hostname: 'cache.example.org' }
 
 describe('findNotifier', () => {
