@@ -7,6 +7,7 @@ import { join } from 'node:path'
 import type { Logger } from 'pino'
 
 import { type Cache, Fault, type LocalStore, openCache, openLocalStore, type Reloadable } from '../src/index.ts'
+import { after } from './after.ts'
 import { originDrainMs } from './budgets.ts'
 import { createVisitors } from './cloudflare/visitors.ts'
 import { Complaint, reasonOf } from './complaint.ts'
@@ -131,11 +132,6 @@ function findStoreProblem(store: LocalStore): string | undefined {
   } catch (error) {
     return store.health().database.problem ?? reasonOf(error)
   }
-}
-
-function after(ms: number, callback: () => void): () => void {
-  const timer = setTimeout(callback, ms).unref()
-  return () => clearTimeout(timer)
 }
 
 /** Another process has the larder, or its directory is something else's: the message says which, and what to do. */

@@ -1,5 +1,6 @@
 /** The tunnel as the config wants it, pointed at the origin: the parts of tunnel/ put together, or a tunnel that is off. */
 import type { Log } from '../src/index.ts'
+import { after } from './after.ts'
 import type { Config } from './config/config.ts'
 import type { Machine } from './machine.ts'
 import type { State } from './state.ts'
@@ -69,9 +70,4 @@ const howToGetOut =
 function createClosedTunnel(reason: string, remedy: string | undefined): Tunnel {
   const status: TunnelStatus = { ...nothingKnown, state: 'off', since: new Date(), reason, remedy }
   return { status, retry() {}, async stop() {}, async [Symbol.asyncDispose]() {} }
-}
-
-function after(ms: number, callback: () => void): () => void {
-  const timer = setTimeout(callback, ms).unref()
-  return () => clearTimeout(timer)
 }

@@ -5,6 +5,7 @@
  *   begin -> READY=1, STATUS=…, WATCHDOG=1 every half WatchdogSec;  reload -> RELOADING=1 … READY=1;  beginStop -> STOPPING=1
  */
 import type { Log } from '../../src/index.ts'
+import { after as afterTimeout } from '../after.ts'
 import { formatListenAddress, type ListenAddress } from '../config/listen-address.ts'
 import type { Environment } from '../machine.ts'
 import { publicUrlOf, type TunnelStatus } from '../tunnel/tunnel.ts'
@@ -132,9 +133,4 @@ export function formatStatusLine(address: ListenAddress, tunnel: TunnelStatus | 
   if (tunnel === undefined || (tunnel.state === 'off' && tunnel.mode === undefined)) return serving
   const what = tunnel.state === 'connected' ? publicUrlOf(tunnel) : tunnel.reason
   return `${serving}; tunnel ${formatTunnelState(tunnel)}${what === undefined ? '' : `: ${what}`}`
-}
-
-function afterTimeout(ms: number, callback: () => void): () => void {
-  const timer = setTimeout(callback, ms).unref()
-  return () => clearTimeout(timer)
 }
