@@ -161,6 +161,7 @@ interface ReloaderOptions extends ApplianceOptions {
 function createReloader({ machine, loaded, source, log, state, cache, inForce, onReloaded }: ReloaderOptions) {
   let current = inForce
   let last: Promise<void> = Promise.resolve()
+  let waiting: Promise<void> | undefined
 
   async function reloadOnce(): Promise<void> {
     try {
@@ -182,10 +183,14 @@ function createReloader({ machine, loaded, source, log, state, cache, inForce, o
     get inForce() {
       return current
     },
-    /** One after the other: the last signal's config is the one that stays. */
+    /** One after the other: the last signal's config is the one that stays. Of those that wait one is enough. */
     reload(): Promise<void> {
-      last = last.then(reloadOnce)
-      return last
+      waiting ??= last.then(() => {
+        waiting = undefined
+        return reloadOnce()
+      })
+      last = waiting
+      return waiting
     },
   }
 }

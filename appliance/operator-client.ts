@@ -72,6 +72,7 @@ const reportSchema = z.looseObject({
     binary: z.looseObject({ path: z.string(), version: z.string().nullish() }).nullable(),
     pid: z.int().nullable(),
     metricsUrl: nullableText,
+    isStopping: z.boolean().default(false),
     restarts: count,
     lastConnected: nullableText,
     nextAttempt: nullableText,

@@ -20,6 +20,15 @@ export function gradeOf(state: string): 'ok' | 'warn' | 'fail' {
   return grades[state as TunnelState] ?? 'warn'
 }
 
-export function formatTunnelState({ state, connections }: { readonly state: string; readonly connections: number }): string {
-  return connections === 0 ? state : `${state} (${connections} connection${connections === 1 ? '' : 's'})`
+export function formatTunnelState({
+  state,
+  connections,
+  isStopping,
+}: {
+  readonly state: string
+  readonly connections: number
+  readonly isStopping?: boolean
+}): string {
+  const stopping = isStopping === true && state !== 'off' ? ', being stopped' : ''
+  return (connections === 0 ? state : `${state} (${connections} connection${connections === 1 ? '' : 's'})`) + stopping
 }

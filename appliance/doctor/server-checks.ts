@@ -41,6 +41,7 @@ export async function* checkTunnel({ tunnel: wanted }: Config, { tunnel, now }: 
   }
   const words = `${formatTunnelState(tunnel)} for ${formatSpan(Date.parse(now) - Date.parse(tunnel.since))}`
   const grade = gradeOf(tunnel.state)
+  if (tunnel.isStopping) return yield warn('tunnel', words, 'Burrow is on its way out; start it again')
   if (grade === 'ok') return yield ok('tunnel', words)
   const last = lastError === null || reason.includes(lastError) ? '' : ` (last error: ${lastError})`
   yield {

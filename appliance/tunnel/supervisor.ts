@@ -66,7 +66,7 @@ export class Supervisor implements Tunnel {
   stop(): Promise<void> {
     if (!this.#stopping.signal.aborted) {
       this.#stopping.abort()
-      this.#board.set({ reason: 'the tunnel is being stopped; requests under way may finish', remedy: undefined, nextAttempt: undefined })
+      this.#board.set({ isStopping: true, reason: 'the tunnel is being stopped; requests under way may finish', remedy: undefined, nextAttempt: undefined })
       this.#connector?.stop()
       this.#wake?.()
     }

@@ -32,6 +32,8 @@ export interface TunnelStatus {
   readonly remedy: string | undefined
   /** `undefined` when no tunnel is configured. */
   readonly mode: TunnelMode | undefined
+  /** It was told to stop, and lets requests under way finish. */
+  readonly isStopping: boolean
   /** Live connections to the edge. */
   readonly connections: number
   /** The public hostname, as far as it is known: configured, given by the edge (quick), or found in the ingress rules the edge pushed. */
@@ -55,6 +57,7 @@ export interface TunnelStatus {
 export const nothingKnown = {
   remedy: undefined,
   mode: undefined,
+  isStopping: false,
   connections: 0,
   hostname: undefined,
   tunnelId: undefined,

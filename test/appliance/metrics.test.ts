@@ -11,6 +11,7 @@ const tunnel: TunnelStatus = {
   reason: 'two connections are lost',
   remedy: undefined,
   connections: 2,
+  isStopping: false,
   restarts: 3,
   lastConnected: new Date(1_900_000_000_000),
   nextAttempt: undefined,

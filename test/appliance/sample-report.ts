@@ -21,6 +21,7 @@ export const sampleReport: StatusReport = {
     binary: { path: '/usr/bin/cloudflared', version: '2026.8.2' },
     pid: 4712,
     metricsUrl: 'http://127.0.0.1:20241',
+    isStopping: false,
     restarts: 2,
     lastConnected: '2030-01-03T04:06:07.000Z',
     nextAttempt: null,

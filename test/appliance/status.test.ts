@@ -37,6 +37,12 @@ describe('burrow status while Burrow runs', () => {
     expect(told.stdout).not.toContain('secret"')
   })
 
+  test('says that the tunnel is being stopped, while it still serves', async () => {
+    await using dir = await createScratchDir()
+    await using _operator = await openOperator(dir, { ...sampleReport, tunnel: { ...sampleReport.tunnel, isStopping: true } })
+    expect((await run(dir)).stdout).toMatch(/^tunnel +connected \(\d+ connections\), being stopped/m)
+  })
+
   test('ends with 0 when it serves, whatever the tunnel does', async () => {
     await using dir = await createScratchDir()
     const report = { ...sampleReport, tunnel: { ...sampleReport.tunnel, state: 'failed', connections: 0 } }

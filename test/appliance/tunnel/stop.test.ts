@@ -20,7 +20,7 @@ test('stop lets the connector finish, and sends no second SIGTERM', async () => 
   await scripted.untilState('connected')
   const stops = [scripted.tunnel.stop(), scripted.tunnel.stop(), scripted.tunnel[Symbol.asyncDispose]()]
   // It still answers; what it says of itself from here on is no state of the tunnel.
-  expect(scripted.tunnel.status).toMatchObject({ state: 'connected', reason: expect.stringContaining('being stopped') })
+  expect(scripted.tunnel.status).toMatchObject({ state: 'connected', isStopping: true, reason: expect.stringContaining('being stopped') })
   await Promise.all(stops)
   await expectNothingLeft(scripted)
   // Killed by a second signal, it would not have come to its last line; and a stop is no reason for loud ones.
