@@ -3,9 +3,8 @@ import { Command } from 'commander'
 
 import { silentLog } from '../../src/index.ts'
 import { Complaint } from '../complaint.ts'
-import type { Config } from '../config/config.ts'
 import { formatListenAddress } from '../config/listen-address.ts'
-import { loadConfig } from '../config/load-config.ts'
+import { loadPlaces, type Places } from '../config/load-config.ts'
 import { printable } from '../in-words.ts'
 import type { Machine } from '../machine.ts'
 import { askOperator, type OperatorAnswer } from '../operator-client.ts'
@@ -25,6 +24,7 @@ export function statusCommand(machine: Machine): Command {
       'after',
       `
 It asks the address in the setting "operator" of the same config, by default a socket in the state directory.
+It needs none of the secrets that the config names.
 
 Exit code 0 when Burrow serves; 1 when it does not run, cannot be asked, or runs and cannot serve. A tunnel that is down does not change it.
 
@@ -35,7 +35,7 @@ Exit code 0 when Burrow serves; 1 when it does not run, cannot be asked, or runs
 }
 
 async function status(machine: Machine, { config: file, json }: StatusOptions): Promise<void> {
-  const { config } = loadConfig({ machine, file })
+  const config = loadPlaces({ machine, file })
   const answer = config.operator === undefined ? undefined : await askOperator(config.operator.address)
   if (answer?.kind !== 'running') {
     const stopped = await toStopped(machine, config, answer)
@@ -50,7 +50,7 @@ async function status(machine: Machine, { config: file, json }: StatusOptions): 
 
 const notAsked = { why: '"operator" is null in the config', remedy: 'remove that setting, and restart Burrow' } as const
 
-async function toStopped(machine: Machine, config: Config, answer: Exclude<OperatorAnswer, { kind: 'running' }> | undefined): Promise<StoppedReport> {
+async function toStopped(machine: Machine, config: Places, answer: Exclude<OperatorAnswer, { kind: 'running' }> | undefined): Promise<StoppedReport> {
   const { file, listen, operator, tunnel, state } = config
   const { why, remedy } = answer === undefined ? notAsked : { remedy: 'start it with "burrow serve"', ...answer }
   return {
@@ -67,7 +67,7 @@ async function toStopped(machine: Machine, config: Config, answer: Exclude<Opera
 }
 
 /** A state directory that is not ours to read tells nothing. */
-async function findFacts(machine: Machine, { state: { dir } }: Config) {
+async function findFacts(machine: Machine, { state: { dir } }: Places) {
   try {
     const state = await findState({ dir, userId: machine.userId, log: silentLog })
     return await state?.findTunnelFacts()

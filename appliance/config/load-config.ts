@@ -62,6 +62,39 @@ export function checkConfigWithoutEnv(source: ConfigSource): void {
   if (problems.length > 0) throw read.complain(problems)
 }
 
+/** Where a running Burrow is found, and what is known of its tunnel: nothing that takes a secret to know. */
+export type Places = Pick<Config, 'file' | 'listen' | 'operator' | 'tunnel' | 'state'>
+
+/**
+ * As much of the config as it takes to ask a running Burrow. What refers to variables that are not set is not looked at: under systemd those of its secrets are set for the
+ * service alone, and root at a shell has none of them.
+ * @throws {Complaint} config
+ */
+export function loadPlaces(source: ConfigSource): Places {
+  const { env, homeDir, workingDir } = source.machine
+  const read = readDocument(source)
+  const { value, problems: faults } = expandEnv(withoutUnknown(withoutSecrets(read.document), env), env)
+  const parsed = configSchema.safeParse(value)
+  const problems = [...faults, ...withoutThoseAt(new Set(faults.map(({ pointer }) => pointer)), parsed.success ? [] : toProblems(parsed.error.issues, value))]
+  if (!parsed.success || problems.length > 0) throw read.complain(problems)
+  return freeze(resolveConfig(parsed.data, read.file, { env, homeDir, baseDir: read.file === undefined ? workingDir : dirname(read.file) }))
+}
+
+const places = ['listen', 'operator', 'state', 'tunnel']
+
+function withoutUnknown(document: unknown, env: ConfigSource['machine']['env']): unknown {
+  if (!isObject(document) || Array.isArray(document)) return document
+  return Object.fromEntries(Object.entries(document).filter(([name, value]) => places.includes(name) || expandEnv(value, env).problems.length === 0))
+}
+
+/** The tunnel's secrets become names of files that nobody opens, so that the rest of it keeps its form. */
+function withoutSecrets(document: unknown): unknown {
+  if (!isObject(document) || !isObject(document.tunnel) || Array.isArray(document.tunnel)) return document
+  const { token, tokenFile, credentialsFile, ...tunnel } = document.tunnel
+  const unread = { ...((token ?? tokenFile) !== undefined && { tokenFile: 'unread' }), ...(credentialsFile !== undefined && { credentialsFile: 'unread' }) }
+  return { ...document, tunnel: { ...tunnel, ...unread } }
+}
+
 function withoutThoseAt(pointers: ReadonlySet<string>, problems: readonly Problem[]): Problem[] {
   return problems.filter(({ pointer, isAboutKey }) => isAboutKey === true || !pointers.has(pointer))
 }

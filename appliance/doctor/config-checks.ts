@@ -21,8 +21,19 @@ export async function* checkConfig(source: ConfigSource): Findings<LoadedConfig 
     return loaded
   } catch (error) {
     yield* complaintsOf('config', error)
+    if (error instanceof Complaint && /refers to \$\w+, which is not set/.test(error.message)) yield ofService(error.message)
     return undefined
   }
+}
+
+/** At a shell, a config may be right that lacks variables: systemd sets them for the service. */
+function ofService(message: string): Finding {
+  const credentials = message.includes('$CREDENTIALS_DIRECTORY,')
+  return warn(
+    'config',
+    'where Burrow runs under systemd, such variables are set for the service alone (LoadCredential=, EnvironmentFile=); "burrow status" needs none of them',
+    `to try the rest, as root: set -a; . /etc/burrow/environment${credentials ? '; CREDENTIALS_DIRECTORY=/run/credentials/burrow.service' : ''}; burrow doctor`,
+  )
 }
 
 /** A complaint with several problems has a headline and a line each. */
