@@ -21,7 +21,8 @@ export const isChange = ({ verb }: Step) => verb !== 'keep' && verb !== 'note'
 export async function makeDir(path: string, mode: number): Promise<Step> {
   if (await exists(path)) return { verb: 'keep', what: path }
   const perform = async () => {
-    await mkdir(path, { recursive: true, mode: 0o755 })
+    await makeParents(path)
+    await mkdir(path)
     // Not left to the umask, which is 077.
     await chmod(path, mode)
   }
@@ -32,7 +33,7 @@ export async function makeDir(path: string, mode: number): Promise<Step> {
 export async function writeText(path: string, text: string, mode: number): Promise<Step> {
   if ((await readText(path)) === text) return { verb: 'keep', what: path }
   const perform = async () => {
-    await mkdir(dirname(path), { recursive: true, mode: 0o755 })
+    await makeParents(path)
     const temporary = `${path}.tmp`
     await rm(temporary, { force: true })
     await writeFile(temporary, text, { flag: 'wx', mode: 0o600, flush: true })
@@ -40,6 +41,13 @@ export async function writeText(path: string, text: string, mode: number): Promi
     await rename(temporary, path)
   }
   return { verb: 'write', what: `${path} (mode ${octal(mode)})`, perform }
+}
+
+/** Those that are missing, for everybody to enter, whatever the umask: a package keeps the modes of its staging directory. */
+async function makeParents(path: string): Promise<void> {
+  const first = await mkdir(dirname(path), { recursive: true })
+  if (first === undefined) return
+  for (let dir = dirname(path); dir.length >= first.length; dir = dirname(dir)) await chmod(dir, 0o755)
 }
 
 /** A directory goes with all that is in it. */

@@ -44,6 +44,18 @@ describe('burrow install-service', () => {
     expect(await read(dir, '/etc/burrow/burrow.json')).not.toContain(password)
   })
 
+  test('the directories on the way are for everybody to enter, whatever the umask: a package keeps their modes', async () => {
+    await using dir = await createScratchDir()
+    const umask = process.umask(0o077)
+    try {
+      await install(dir, '--user', 'ana')
+    } finally {
+      process.umask(umask)
+    }
+    const dirs = ['/etc', '/etc/systemd', units, `${units}/burrow.service.d`]
+    expect(await Promise.all(dirs.map((path) => modeOf(dir, path)))).toEqual(['755', '755', '755', '755'])
+  })
+
   test('the config it writes can be loaded by the service, and by root, with user and key', async () => {
     await using dir = await createScratchDir()
     const { stdout } = await install(dir, '--user', 'ana')
