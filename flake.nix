@@ -32,7 +32,15 @@
         system = "x86_64-linux";
         modules = [
           ./nixos/demo/configuration.nix
-          { nixpkgs.overlays = [ self.overlays.default ]; }
+          {
+            nixpkgs.overlays = [ self.overlays.default ];
+            # What a hardware file says on a real machine; `nix flake check` asks for it.
+            fileSystems."/" = lib.mkDefault {
+              device = "/dev/disk/by-label/nixos";
+              fsType = "ext4";
+            };
+            boot.loader.grub.device = lib.mkDefault "nodev";
+          }
         ];
       };
 
@@ -47,8 +55,8 @@
       });
 
       checks = forAll (pkgs: {
-        package = self.packages.${pkgs.system}.burrow;
-        vm = import ./nixos/vm-test.nix { inherit pkgs self; };
+        package = self.packages.${pkgs.stdenv.hostPlatform.system}.burrow;
+        vm = import ./nixos/vm-test.nix { inherit pkgs; };
       });
     };
 }

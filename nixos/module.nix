@@ -120,6 +120,15 @@ let
     // lib.optionalAttrs (isGiven cfg.tunnel.tokenFile) { tunnel-token = cfg.tunnel.tokenFile; }
     // lib.optionalAttrs (isGiven cfg.tunnel.credentialsFile) { tunnel-credentials = cfg.tunnel.credentialsFile; };
 
+  # For root at a shell: the same configuration, and the credentials that the service manager keeps for the running service.
+  command = lib.hiPrio (
+    pkgs.writeShellScriptBin "burrow" ''
+      export BURROW_CONFIG="''${BURROW_CONFIG-/etc/burrow/burrow.json}"
+      export CREDENTIALS_DIRECTORY="''${CREDENTIALS_DIRECTORY-/run/credentials/burrow.service}"
+      exec ${lib.getExe cfg.package} "$@"
+    ''
+  );
+
   isPublic = cfg.settings.public or false;
   literalUsers = lib.filter (
     user:
@@ -359,26 +368,34 @@ in
         cfg.settings.signing.keyFiles or null == null
       ) "services.burrow.settings.signing.keyFiles is not set: a key is made at the first start and kept in /var/lib/burrow; back it up, or clients must trust another after a reinstallation.";
 
-    environment.systemPackages = [ cfg.package ];
-    # So that `burrow status` and `burrow doctor` look at the same configuration.
+    # The package brings the man pages. Not environment.variables: sudo would drop them.
+    environment.systemPackages = [
+      cfg.package
+      command
+    ];
     environment.etc."burrow/burrow.json".source = configFile;
-    environment.variables.BURROW_CONFIG = "/etc/burrow/burrow.json";
 
     systemd.packages = [ cfg.package ];
     systemd.services.burrow = {
       wantedBy = [ "multi-user.target" ];
-      restartTriggers = [ configFile ];
+      # A change of users is read by a reload, which cuts no download; everything else takes a restart.
+      reloadTriggers = [ configFile ];
+      # One restart after the switch, not a stop before it: the cache is away for a moment only.
+      stopIfChanged = false;
+      restartTriggers = [ (builtins.toJSON (removeAttrs settings [ "users" ])) ];
       path = lib.optional (cfg.tunnel.mode != "off") cfg.tunnel.package ++ [ pkgs.util-linux pkgs.xz pkgs.bzip2 ];
       serviceConfig =
         {
           # The first, empty, entry takes the unit's own away.
           ExecStart = [
             ""
-            "${lib.getExe cfg.package} --config ${configFile} serve"
+            "${lib.getExe cfg.package} --config /etc/burrow/burrow.json serve"
           ];
           LoadCredential = lib.mapAttrsToList (name: path: "${name}:${path}") credentials;
         }
-        // lib.optionalAttrs (isGiven cfg.environmentFile) { EnvironmentFile = cfg.environmentFile; };
+        // lib.optionalAttrs (isGiven cfg.environmentFile) { EnvironmentFile = cfg.environmentFile; }
+        # The unit's own is for the default of 30 s; this suffices for the longest, 3m.
+        // lib.optionalAttrs (isGiven cfg.tunnel.gracePeriod) { TimeoutStopSec = 240; };
     };
   };
 }

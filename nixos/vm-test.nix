@@ -2,12 +2,7 @@
 # netrc, no path without one, and a plain copy from a public cache on loopback. The edge and the connector are the stand-ins of test/, since a test has no internet.
 #
 #   nix build .#checks.x86_64-linux.vm
-{
-  pkgs,
-  self ? {
-    overlays.default = final: _previous: { burrow = final.callPackage ./package.nix { }; };
-  },
-}:
+{ pkgs }:
 let
   # A key made for this test alone; its secret half opens nothing.
   keyName = "cache.test-1";
@@ -33,7 +28,6 @@ pkgs.testers.runNixOSTest {
     { pkgs, ... }:
     {
       imports = [ ./module.nix ];
-      nixpkgs.overlays = [ self.overlays.default ];
       virtualisation.writableStore = true;
       environment.systemPackages = [ pkgs.hello ];
       services.burrow = {
@@ -52,7 +46,7 @@ pkgs.testers.runNixOSTest {
             "--edge"
             "client:7844"
             "--cacert"
-            "/var/keys/edge.pem"
+            "/etc/edge.pem"
           ];
         };
       };
@@ -75,7 +69,8 @@ pkgs.testers.runNixOSTest {
       services.burrow-client = {
         enable = true;
         url = "http://cache.test";
-        publicKeys = [ "KEY" ];
+        # The real one is made while the test runs, and given on the command line.
+        publicKeys = [ "${keyName}:AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=" ];
         netrcFile = "/etc/nix/netrc";
       };
       environment.systemPackages = [ pkgs.curl ];
@@ -93,14 +88,14 @@ pkgs.testers.runNixOSTest {
     public_key = cache.succeed("nix --extra-experimental-features nix-command key convert-secret-to-public < /var/keys/signing-key").strip()
     cache.succeed("echo secret > /var/keys/ben")
     cache.succeed(f"echo '{token}' > /var/keys/tunnel-token")
-    cache.succeed(f"cat > /var/keys/edge.pem <<'END'\n{certificate}\nEND")
+    cache.succeed(f"install -m 0644 /dev/stdin /etc/edge.pem <<'END'\n{certificate}\nEND")
     cache.succeed("systemctl start burrow")
     cache.wait_for_unit("burrow.service")
     path = cache.succeed("readlink -f $(which hello)").strip().removesuffix("/bin/hello")
     options = f"--option trusted-public-keys '{public_key}' --option extra-experimental-features nix-command"
 
     with subtest("the tunnel connects, and status says so"):
-        cache.wait_until_succeeds("burrow status | grep -q connected")
+        cache.wait_until_succeeds("burrow status | grep -q 'tunnel  *connected ('")
         cache.fail("ss -Hlnt | grep -v -e 127.0.0.1 -e '\\[::1\\]' | grep -q ':8080'")
 
     with subtest("a stranger gets nothing"):
@@ -119,7 +114,7 @@ pkgs.testers.runNixOSTest {
 
     with subtest("a stop drains, and a start comes back"):
         cache.succeed("systemctl restart burrow")
-        cache.wait_until_succeeds("burrow status | grep -q connected")
+        cache.wait_until_succeeds("burrow status | grep -q 'tunnel  *connected ('")
 
     with subtest("a plain copy from a public cache on loopback"):
         cache.succeed("burrow --config ${pkgs.writeText "public.json" ''{"public": true, "listen": "127.0.0.1:8090", "operator": null, "state": {"dir": "/tmp/public"}}''} serve >&2 & disown")

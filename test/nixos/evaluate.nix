@@ -43,6 +43,7 @@ in
   check = config.environment.etc."burrow/burrow.json".source.script or null;
   service = config.systemd.services.burrow or null;
   packages = map (package: package.name) config.systemd.packages;
+  commands = builtins.concatMap (package: if package ? text then [ package.text ] else [ ]) config.environment.systemPackages;
   nixSettings = config.nix.settings;
   firewall = config.networking.firewall or null;
 }

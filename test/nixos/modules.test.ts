@@ -6,6 +6,7 @@ import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
 import { describe, expect, test } from '@jest/globals'
 
+import { stopBudgets, stopMs } from '../../appliance/budgets.ts'
 import { runBurrow } from '../appliance/burrow.ts'
 import { createScratchDir } from '../appliance/scratch-dir.ts'
 
@@ -17,7 +18,13 @@ interface Evaluation {
   readonly failures: readonly string[]
   readonly settings: Record<string, unknown>
   readonly check: string
-  readonly service: { readonly path: readonly string[]; readonly serviceConfig: Record<string, unknown> }
+  readonly service: {
+    readonly path: readonly string[]
+    readonly serviceConfig: Record<string, unknown>
+    readonly restartTriggers: readonly string[]
+    readonly reloadTriggers: readonly string[]
+  }
+  readonly commands: readonly string[]
   readonly packages: readonly string[]
   readonly nixSettings: Record<string, unknown>
   readonly firewall: { readonly allowedTCPPorts: readonly number[] } | null
@@ -112,7 +119,28 @@ describe('services.burrow', () => {
     const { packages, service } = await burrow('users.ben.passwordFile = "/keys/ben";')
     expect(packages).toEqual(['burrow'])
     expect(Object.keys(service.serviceConfig)).toEqual(['ExecStart', 'LoadCredential'])
-    expect(service.serviceConfig.ExecStart).toEqual(['', expect.stringMatching(/bin\/burrow --config \S+-burrow\.json serve$/)])
+    expect(service.serviceConfig.ExecStart).toEqual(['', expect.stringMatching(/bin\/burrow --config \/etc\/burrow\/burrow\.json serve$/)])
+  })
+
+  test('a grace period longer than the unit allows for is granted by systemd too', async () => {
+    const { service } = await burrow('users.ben.passwordFile = "/keys/ben"; tunnel = { mode = "token"; tokenFile = "/t"; gracePeriod = "3m"; };')
+    const longestMs = stopMs - stopBudgets.tunnelGraceMs + 180_000
+    expect(Number(service.serviceConfig.TimeoutStopSec) * 1000).toBeGreaterThanOrEqual(longestMs + 10_000)
+  })
+
+  test('another user is read by a reload, any other setting takes a restart', async () => {
+    const before = await burrow('users.ben.passwordHash = "$argon2id$a";')
+    const user = await burrow('users.ben.passwordHash = "$argon2id$b";')
+    const setting = await burrow('users.ben.passwordHash = "$argon2id$a"; settings.priority = 7;')
+    expect(user.service.restartTriggers).toEqual(before.service.restartTriggers)
+    expect(setting.service.restartTriggers).not.toEqual(before.service.restartTriggers)
+    expect(before.service.reloadTriggers).toHaveLength(1)
+  })
+
+  test('root at a shell gets the config and the credentials of the running service', async () => {
+    const { commands } = await burrow('users.ben.passwordFile = "/keys/ben";')
+    expect(commands.join('\n')).toMatch(/^export BURROW_CONFIG="\$\{BURROW_CONFIG-\/etc\/burrow\/burrow\.json\}"$/m)
+    expect(commands.join('\n')).toMatch(/^export CREDENTIALS_DIRECTORY="\$\{CREDENTIALS_DIRECTORY-\/run\/credentials\/burrow\.service\}"$/m)
   })
 
   test.each<[what: string, body: string, message: RegExp]>([

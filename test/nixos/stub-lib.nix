@@ -202,6 +202,7 @@ let
     optionals = condition: values: if condition then values else [ ];
     optionalString = condition: text: if condition then text else "";
     literalExpression = text: text;
+    hiPrio = package: package;
     getExe = package: "${package}/bin/${package.meta.mainProgram or package.name}";
     importJSON = file: builtins.fromJSON (builtins.readFile file);
     licenses.mit = "MIT";

@@ -14,6 +14,7 @@ rec {
   nodejs_24 = named "nodejs" // { meta.mainProgram = "node"; };
   nix = named "nix";
   runtimeShell = "/bin/sh";
+  writeShellScriptBin = name: text: named name // { inherit text; };
   writeText = name: text: named name // { inherit text; };
   testers.runNixOSTest = test: named test.name // test;
   systemd = named "systemd";
@@ -22,6 +23,7 @@ rec {
   makeWrapper = named "make-wrapper";
   formats.json = _: { type = lib.types.anything; generate = name: value: named name // { inherit value; }; };
   runCommand = name: attrs: script: named name // { inherit attrs script; };
+  stdenv.hostPlatform.system = "x86_64-linux";
   stdenvNoCC.mkDerivation = attrs: let made = if builtins.isFunction attrs then attrs made else attrs; in named "${made.pname or made.name}" // made // (made.passthru or { });
   buildNpmPackage = stdenvNoCC.mkDerivation;
   mkShell = attrs: named "shell" // attrs;
