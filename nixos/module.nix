@@ -96,6 +96,11 @@ let
   dropNulls = value: if lib.isAttrs value then lib.mapAttrs (_: dropNulls) (lib.filterAttrs (_: isGiven) value) else value;
   settings = dropNulls (
     cfg.settings
+    # Inside of the service what the service manager made, outside (for root's `burrow doctor` and `burrow tunnel setup`) the same directories by name.
+    // { state = { dir = "\${STATE_DIRECTORY:-/var/lib/burrow}"; } // (cfg.settings.state or { }); }
+    // lib.optionalAttrs (lib.isAttrs (cfg.settings.larder or { })) {
+      larder = { dir = "\${CACHE_DIRECTORY:-/var/cache/burrow}/larder"; } // (cfg.settings.larder or { });
+    }
     // lib.optionalAttrs (cfg.users != { }) { users = (cfg.settings.users or [ ]) ++ lib.mapAttrsToList toUser cfg.users; }
     // lib.optionalAttrs (cfg.tunnel.mode != "off") { tunnel = toTunnel cfg.tunnel; }
   );

@@ -2,11 +2,15 @@
 #
 #   1. Copy this folder to /etc/nixos (or use it from a flake), change what is marked CHANGE, put the secrets in place:
 #        install -d -m 0700 /var/keys
+#        umask 077
+#        nix-build default.nix                                            (in Burrow's folder: result/bin/burrow; later it is on PATH)
 #        burrow keygen cache.example.org-1 > /var/keys/signing-key        (also prints the public key)
-#        burrow tunnel setup --hostname cache.example.org                 (writes the token; or paste one into /var/keys/tunnel-token)
+#        echo '{"public":true,"state":{"dir":"/var/keys/setup"}}' > /var/keys/setup.json      (for the next line alone: nothing serves from it)
+#        burrow --config /var/keys/setup.json tunnel setup --hostname cache.example.org
+#        cp /var/keys/setup/tunnel-token /var/keys/                       (or paste the token of a tunnel that exists)
 #        echo 'BEN_PASSWORD=…' > /var/keys/burrow.env
 #   2. nixos-rebuild switch
-#   3. burrow doctor
+#   3. burrow doctor                                                       (with `set -a; . /var/keys/burrow.env` first, to try passwords too)
 {
   lib,
   pkgs,

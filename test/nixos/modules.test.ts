@@ -74,7 +74,8 @@ describe('services.burrow', () => {
       operator: 'unix:/run/burrow/operator.sock',
       public: false,
       priority: 20,
-      larder: { maxBytes: '5 GiB' },
+      state: { dir: expect.stringMatching(/^\$\{STATE_DIRECTORY:-\/var\/lib\/burrow\}$/) },
+      larder: { dir: expect.stringMatching(/^\$\{CACHE_DIRECTORY:-\/var\/cache\/burrow\}\/larder$/), maxBytes: '5 GiB' },
       log: { level: 'debug' },
       signing: { keyFiles: ['$CREDENTIALS_DIRECTORY/k'] },
       users: [
@@ -96,6 +97,12 @@ describe('services.burrow', () => {
       },
     })
     expect(check).toContain('check-config --no-env')
+    expect(await checkConfig(settings)).toMatchObject({ code: 0 })
+  })
+
+  test('a larder that is off stays off, and directories that are set stay', async () => {
+    const { settings } = await burrow('users.ben.passwordFile = "/keys/ben"; settings = { larder = false; state.dir = "/srv/state"; };')
+    expect(settings).toMatchObject({ larder: false, state: { dir: '/srv/state' } })
     expect(await checkConfig(settings)).toMatchObject({ code: 0 })
   })
 
