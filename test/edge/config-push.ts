@@ -3,6 +3,7 @@
  * {"lastAppliedVersion":N,"err":null}. Source: cloudflared's connection/http2.go (handleConfigurationUpdate).
  */
 import type { Connection } from './connection.ts'
+import { chunksOf } from './download.ts'
 
 export interface ConfigAnswer {
   readonly lastAppliedVersion: number
@@ -24,6 +25,6 @@ export async function pushConfig(connection: Connection, version: number, config
   )
   stream.end(JSON.stringify({ version, config }))
   const chunks: Buffer[] = []
-  for await (const chunk of stream as AsyncIterable<Buffer>) chunks.push(chunk)
+  for await (const chunk of chunksOf(stream)) chunks.push(chunk)
   return JSON.parse(Buffer.concat(chunks).toString('utf8')) as ConfigAnswer
 }

@@ -4,13 +4,14 @@
  */
 import { randomUUID } from 'node:crypto'
 import { once } from 'node:events'
-import type { AddressInfo, Socket } from 'node:net'
-import { createServer, type Server } from 'node:tls'
+import { type AddressInfo, createServer, type Server, type Socket } from 'node:net'
+import { createServer as createTlsServer } from 'node:tls'
 
 import type { Certificate } from './certificate.ts'
 import { Connection, type ConnectionHandlers } from './connection.ts'
 import type { Faults } from './faults.ts'
 import { Milestones } from './milestones.ts'
+import { readAlways } from './read-always.ts'
 import type { Refusal, RegistrationDetails, RegistrationRequest } from './registration.ts'
 import type { Tunnel, Tunnels } from './tunnels.ts'
 
@@ -58,19 +59,25 @@ export class ConnectorSide {
 
   async listen(): Promise<void> {
     if (this.#server) return
-    const server = createServer(this.#options.certificate, (socket) => {
-      this.#all.add(new Connection(socket, this.#handlers()))
-    })
-    server.on('connection', (socket: Socket) => {
-      this.#sockets.add(socket)
-      socket.on('error', () => {})
-      socket.once('close', () => this.#sockets.delete(socket))
-    })
-    server.on('tlsClientError', () => {})
+    const server = createServer({ noDelay: true }, (tcp) => this.#take(tcp))
     this.#server = server
     server.listen(this.#port, '127.0.0.1')
     await once(server, 'listening')
     this.#port = (server.address() as AddressInfo).port
+  }
+
+  #take(tcp: Socket): void {
+    this.#sockets.add(tcp)
+    tcp.on('error', () => {})
+    tcp.once('close', () => this.#sockets.delete(tcp))
+    // It never listens, but takes the one that it is given.
+    const handshake = createTlsServer(this.#options.certificate, (socket) => {
+      const connection = new Connection(socket, this.#handlers())
+      this.#all.add(connection)
+      tcp.once('close', () => connection.drop())
+    })
+    handshake.on('tlsClientError', () => tcp.destroy())
+    handshake.emit('connection', readAlways(tcp))
   }
 
   /** New connections are refused from now on; those that are there stay. */

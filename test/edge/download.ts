@@ -30,18 +30,37 @@ export function watchEnd(stream: ClientHttp2Stream): () => boolean {
   return () => hasEnded
 }
 
+/** Node's own iterator takes a stream for broken that is closed before it is read, as that of a small reply is which comes in one piece. */
+export async function* chunksOf(stream: ClientHttp2Stream): AsyncGenerator<Buffer> {
+  let wake = () => {}
+  const changed = () => wake()
+  for (const event of ['readable', 'end', 'close']) stream.on(event, changed)
+  while (true) {
+    const chunk = stream.read() as Buffer | null
+    if (chunk !== null) yield chunk
+    else if (stream.readableEnded || stream.destroyed) return
+    else
+      await new Promise<void>((resolve) => {
+        wake = resolve
+      })
+  }
+}
+
 /** Throws when the stream ends otherwise than cleanly with all its bytes. */
 export async function* readDownload(stream: ClientHttp2Stream, options: DownloadOptions): AsyncGenerator<Buffer> {
   const { connection, exchange, faults, watchdog, contentLength, hasEnded } = options
   watchdog.arm()
+  let last: Buffer | undefined
   try {
-    for await (const chunk of stream as AsyncIterable<Buffer>) {
+    for await (const chunk of chunksOf(stream)) {
       // Only the connector's silence counts, not an eyeball that reads slowly.
       watchdog.disarm()
       const cut = faults.cutWithin(exchange.bytes, chunk.length)
       const part = cut === undefined ? chunk : chunk.subarray(0, cut)
       exchange.bytes += part.length
-      if (part.length > 0) yield part
+      // Behind its last byte an eyeball hangs up, and would seem to have left if END_STREAM were still on its way.
+      if (cut === undefined && exchange.bytes === contentLength) last = part
+      else if (part.length > 0) yield part
       if (cut !== undefined) {
         connection.drop()
         throw new Error('The edge has dropped the connection, as it was told to')
@@ -53,4 +72,5 @@ export async function* readDownload(stream: ClientHttp2Stream, options: Download
   }
   if (!hasEnded()) throw new Error(`The connector has reset the stream with code ${stream.rstCode}`)
   if (contentLength !== undefined && exchange.bytes !== contentLength) throw new Error(`The body has ${exchange.bytes} bytes of ${contentLength}`)
+  if (last !== undefined && last.length > 0) yield last
 }
