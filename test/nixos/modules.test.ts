@@ -209,6 +209,17 @@ describe('the rest of nixos/', () => {
     expect(await checkConfig(settings)).toMatchObject({ code: 0 })
   })
 
+  test('the machines of the VM test evaluate: a config that the program takes, and no option of nixpkgs, which such tests may not set', async () => {
+    const expression = `let
+      pkgs = import ./test/nixos/stub-pkgs.nix;
+      cache = (import ./nixos/vm-test.nix { inherit pkgs; }).nodes.cache { inherit pkgs; };
+    in { names = builtins.attrNames cache; inherit (import ./test/nixos/evaluate.nix { configuration = { inherit (cache) services; }; }) settings failures; }`
+    const { names, settings, failures } = JSON.parse(await nix(['--eval', '--strict', '--json', '-E', expression])) as Evaluation & { names: string[] }
+    expect(names).not.toContain('nixpkgs')
+    expect(failures).toEqual([])
+    expect(await checkConfig(settings)).toMatchObject({ code: 0 })
+  })
+
   test('the package takes what the lock file says (npm run nix-hashes), and Node 24', async () => {
     const { lockSha256 } = JSON.parse(await readFile(`${root}nixos/dependencies.json`, 'utf8')) as { lockSha256: string }
     const lock = await readFile(`${root}package-lock.json`)
