@@ -10,6 +10,9 @@ import { fileURLToPath } from 'node:url'
 
 const root = fileURLToPath(new URL('..', import.meta.url))
 
+/** Which command comes with which Debian package. Without Nix most tests fail; without the others those that need them are skipped, and say so. */
+const tools = { 'nix-store': 'nix-bin', 'systemd-analyze': 'systemd', groff: 'groff-base', curl: 'curl', ip: 'iproute2' }
+
 installPackages()
 if (process.argv.includes('--test')) installTools()
 
@@ -24,9 +27,6 @@ function installPackages() {
   run('npm', ['install', '--no-save', '--loglevel=error'], 'npm install failed: is the npm registry reachable?')
   writeFileSync(stamp, wanted)
 }
-
-/** Which command comes with which Debian package. Without Nix most tests fail; without the others those that need them are skipped, and say so. */
-const tools = { 'nix-store': 'nix-bin', 'systemd-analyze': 'systemd', groff: 'groff-base', curl: 'curl', ip: 'iproute2' }
 
 function installTools() {
   const missing = Object.entries(tools).flatMap(([command, name]) => (isOnPath(command) ? [] : [name]))
