@@ -102,6 +102,9 @@ function explainSilentEnd(stdout: string, { extraArgs }: Wanted): Verdict {
 }
 
 function explainRefusedArguments(said: string, { mode }: Wanted): Verdict {
+  if (/Failed to read token file/i.test(said)) {
+    return soon(`cloudflared cannot read the file that Burrow gave it: ${said}`, 'see that nobody clears the runtime directory, and that its disk has room')
+  }
   if (mode === 'token') {
     const remedy =
       'copy the token anew from the Cloudflare dashboard (Networks, Tunnels, the tunnel, "Install a connector"): the long word that begins with "ey", without spaces'

@@ -44,6 +44,15 @@ describe('explainEnd', () => {
     ['exit 11', exit(11), {}, 'backing-off', 'soon', /replaced its own program/, /not writable/],
     ['an update', exit(0), { hasUpdated: true }, 'backing-off', 'soon', /replaced its own program/, /not writable/],
     ['exit 255', exit(255), { bareLine: 'Provided Tunnel token is not valid.' }, 'failed', 'rarely', /token is invalid: Provided/, /copy the token anew/],
+    [
+      'a token file that is gone',
+      exit(255),
+      { bareLine: 'Failed to read token file: open x: no such file or directory' },
+      'backing-off',
+      'soon',
+      /cannot read the file/,
+      /runtime directory/,
+    ],
     ['exit 126', exit(126), { bareLine: 'setpriv: failed to execute x: Permission denied' }, 'failed', 'rarely', /cannot be executed: setpriv/, /processor/],
     ['exit 127', exit(127), { bareLine: 'setpriv: failed to execute x: No such file or directory' }, 'failed', 'rarely', /cannot be executed/, /loader/],
     [
