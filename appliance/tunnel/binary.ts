@@ -5,7 +5,7 @@
 import { execFile } from 'node:child_process'
 import { realpath, stat } from 'node:fs/promises'
 import { createRequire } from 'node:module'
-import { delimiter, isAbsolute, join } from 'node:path'
+import { basename, delimiter, dirname, isAbsolute, join, relative, sep } from 'node:path'
 
 import type { Log } from '../../src/index.ts'
 import type { Environment } from './connector-env.ts'
@@ -18,6 +18,8 @@ export interface BinarySearch {
   readonly settings: Pick<TunnelSettings, 'binary'>
   readonly env: Environment
   readonly stateDir: string
+  /** Who this is. root asks what lies in another user's state directory for its version in that user's name: he may have put anything there. */
+  readonly userId?: number | undefined
 }
 
 /** Where `burrow tunnel install` puts it. */
@@ -26,17 +28,18 @@ export function installedBinaryPath(stateDir: string): string {
 }
 
 /** Undefined when there is none; one that is too old only when there is no other. @throws {LaunchFault} the one that the config names cannot be run */
-export async function findBinary({ settings, env, stateDir }: BinarySearch): Promise<Binary | undefined> {
+export async function findBinary(search: BinarySearch): Promise<Binary | undefined> {
+  const { settings, env, stateDir } = search
   if (settings.binary !== undefined) {
     const fault = await findUnexecutable(settings.binary)
     if (fault !== undefined)
       throw new LaunchFault(`the cloudflared that the config names, "${settings.binary}", ${unexecutable[fault]}`, 'correct "tunnel": { "binary": … }')
-    return { path: settings.binary, version: await versionOf(settings.binary, env) }
+    return { path: settings.binary, version: await versionOf(settings.binary, search) }
   }
   let outdated: Binary | undefined
   for (const path of await candidatesOf(env, stateDir)) {
     if (!(await isFile(path)) || (await findUnexecutable(path)) !== undefined) continue
-    const binary = { path, version: await versionOf(path, env) }
+    const binary = { path, version: await versionOf(path, search) }
     if (!isOutdated(binary)) return binary
     outdated ??= binary
   }
@@ -47,8 +50,9 @@ function isOutdated({ version }: Binary): boolean {
   return version !== undefined && isOlder(version, leastVersion)
 }
 
-/** A warning, when the version is older than what Burrow was made for. */
+/** A warning, when the version is older than what Burrow was made for, or unknown. A build of one's own (`DEV`) is taken as it is. */
 export function warnOfVersion({ path, version }: Binary): string | undefined {
+  if (version === undefined) return `"${path}" does not answer "version --short"; see that it is cloudflared ${leastVersion} or newer, and runs on this machine`
   if (!isOutdated({ path, version })) return undefined
   return `"${path}" is cloudflared ${version}, and Burrow wants ${leastVersion} or newer; update it, or run "burrow tunnel install"`
 }
@@ -113,18 +117,43 @@ const versionMs = 5_000
 /** Asking starts a process: asked once for each file as it is. */
 const known = new Map<string, Promise<string | undefined>>()
 
-async function versionOf(path: string, env: Environment): Promise<string | undefined> {
+async function versionOf(path: string, search: BinarySearch): Promise<string | undefined> {
   const { mtimeMs, size, ino } = await stat(path)
-  const key = `${path}\0${ino}\0${size}\0${mtimeMs}`
-  const asked = known.get(key) ?? askVersion(path, env)
+  const owner = await findDistrusted(path, search)
+  const key = `${path}\0${ino}\0${size}\0${mtimeMs}\0${owner?.uid}`
+  const asked = known.get(key) ?? askVersion(path, search.env, owner)
   known.set(key, asked)
   return await asked
 }
 
+interface Owner {
+  readonly uid: number
+  readonly gid: number
+}
+
+async function findDistrusted(path: string, { stateDir, userId }: BinarySearch): Promise<Owner | undefined> {
+  if (userId !== 0) return undefined
+  const found = await stat(stateDir).catch(() => undefined)
+  if (found === undefined || found.uid === 0) return undefined
+  // Both as it is written and where links lead: either may be changed by him who owns the directory.
+  const isInside = isWithin(path, stateDir) || isWithin(await realpath(path), await realpath(stateDir))
+  return isInside ? { uid: found.uid, gid: found.gid === 0 ? found.uid : found.gid } : undefined
+}
+
+function isWithin(path: string, dir: string): boolean {
+  const way = relative(dir, path)
+  return way !== '..' && !way.startsWith(`..${sep}`) && !isAbsolute(way)
+}
+
 /** What `version --short` says; `undefined` when that is no version, or nothing within 5 s. */
-export function askVersion(path: string, { PATH = '/usr/bin:/bin' }: Environment): Promise<string | undefined> {
+export function askVersion(path: string, { PATH = '/usr/bin:/bin' }: Environment, owner?: Owner): Promise<string | undefined> {
   return new Promise((resolve) => {
-    const options = { env: { PATH, NO_AUTOUPDATE: 'true', HOME: '/nonexistent' }, timeout: versionMs, killSignal: 'SIGKILL', maxBuffer: 65_536 } as const
-    execFile(path, ['version', '--short'], options, (error, stdout) => resolve(error === null ? parseVersion(stdout) : undefined))
+    const bounds = { timeout: versionMs, killSignal: 'SIGKILL', maxBuffer: 65_536 } as const
+    const options = { env: { PATH, NO_AUTOUPDATE: 'true', HOME: '/nonexistent' }, ...bounds }
+    const onEnd = (error: Error | null, stdout: string) => resolve(error === null ? parseVersion(stdout) : undefined)
+    const args = ['version', '--short']
+    // From within its directory, which is entered as root: a dynamic user's lies where only root and his service come (/var/lib/private).
+    if (owner !== undefined) execFile(`./${basename(path)}`, args, { ...options, ...owner, cwd: dirname(path) }, onEnd)
+    else execFile(path, args, options, onEnd)
   })
 }

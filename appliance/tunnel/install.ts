@@ -1,13 +1,13 @@
 /**
- * cloudflared into the state directory: fetched into a directory of its own beside its place, compared with its SHA-256 while nobody may execute it, tried, and put there by rename.
- *   <state>/bin/.fetch-Xy12z3/cloudflared  →  <state>/bin/cloudflared
+ * cloudflared into its place: fetched into a directory of its own beside that, compared with its SHA-256 while nobody may execute it, tried, and put there by rename.
+ *   <state>/bin/.burrow-fetch-Xy12z3/cloudflared  →  <state>/bin/cloudflared
  */
 import { createHash } from 'node:crypto'
-import { chmod, mkdir, mkdtemp, open, readdir, rename, rm, stat } from 'node:fs/promises'
+import { chmod, lstat, mkdir, mkdtemp, open, readdir, rename, rm, stat } from 'node:fs/promises'
 import { basename, dirname, join } from 'node:path'
 
 import { Complaint, reasonOf, systemCodeOf } from '../complaint.ts'
-import { askVersion, installedBinaryPath } from './binary.ts'
+import { askVersion } from './binary.ts'
 import { FetchStopped, watchFetch } from './bounded-fetch.ts'
 import type { Environment } from './connector-env.ts'
 import { findUnexecutable, isForeign } from './executable.ts'
@@ -17,11 +17,13 @@ import type { TunnelClock } from './tunnel-clock.ts'
 
 export interface Installation {
   readonly release: Release
-  /** Exists, and is ours alone. */
-  readonly stateDir: string
+  /** Where to; nobody but us and root may change what lies in its directory, which is made when it is missing. */
+  readonly path: string
   readonly env: Environment
   /** Fetch it even if it is there. */
   readonly isForced: boolean
+  /** What is there by that name came from here too. If not, it is replaced only when `isForced`. */
+  readonly isOurPlace: boolean
   readonly startFetch: StartFetch
   readonly clock: Pick<TunnelClock, 'now' | 'after'>
   /** Gives up and tidies up. */
@@ -44,10 +46,11 @@ const limits = { wholeMs: 600_000, stallMs: 30_000, maxBytes: 256 * 1024 * 1024 
 
 /** @throws {Complaint} refused, interrupted: nothing was changed, and no file is left behind */
 export async function installBinary(installation: Installation): Promise<Installed> {
-  const { release, stateDir, isForced } = installation
-  const path = installedBinaryPath(stateDir)
+  const { release, path, isForced, isOurPlace } = installation
   try {
     if (!isForced && (await isInstalled(path, release))) return { path, version: release.version, isNew: false }
+    if (!isForced && !isOurPlace && (await isTaken(path)))
+      throw refusal(release, `there is another "${path}"`, 'if nothing needs it (a package, a service of its own), replace it with --force')
     await mkdir(dirname(path), { recursive: true, mode: 0o700 })
     await removeRemains(installation)
     const dir = await mkdtemp(join(dirname(path), fetchPrefix))
@@ -66,6 +69,16 @@ export async function installBinary(installation: Installation): Promise<Install
 
 async function isInstalled(path: string, { sha256 }: Release): Promise<boolean> {
   return (await findUnexecutable(path)) === undefined && (await hashFile(path)) === sha256
+}
+
+async function isTaken(path: string): Promise<boolean> {
+  try {
+    await lstat(path)
+    return true
+  } catch (error) {
+    if (systemCodeOf(error) === 'ENOENT') return false
+    throw error
+  }
 }
 
 async function fetchAndTry(installation: Installation, file: string): Promise<void> {
@@ -134,11 +147,11 @@ async function hashFile(file: string): Promise<string> {
   return hash.digest('hex')
 }
 
-const fetchPrefix = '.fetch-'
+const fetchPrefix = '.burrow-fetch-'
 
 /** What a killed process left; one that still runs is younger than its limit. */
-async function removeRemains({ stateDir, clock }: Installation): Promise<void> {
-  const dir = dirname(installedBinaryPath(stateDir))
+async function removeRemains({ path, clock }: Installation): Promise<void> {
+  const dir = dirname(path)
   for (const name of await readdir(dir)) {
     if (!name.startsWith(fetchPrefix)) continue
     const { mtimeMs } = await stat(join(dir, name)).catch(() => ({ mtimeMs: Number.POSITIVE_INFINITY }))

@@ -1,13 +1,15 @@
-/** `burrow tunnel install`: cloudflared, fetched and checked, into the state directory. */
+/** `burrow tunnel install`: cloudflared, fetched and checked, into the state directory, or into one that is named. */
+import { stat } from 'node:fs/promises'
 import { arch, platform } from 'node:os'
+import { join, resolve } from 'node:path'
 import { Command } from 'commander'
 
-import { Complaint } from '../../complaint.ts'
-import { loadConfig } from '../../config/load-config.ts'
+import { Complaint, reasonOf } from '../../complaint.ts'
+import { loadPlaces } from '../../config/load-config.ts'
 import { formatBytes } from '../../in-words.ts'
 import type { Machine, SignalName } from '../../machine.ts'
 import { prepareStateDir } from '../../state-dir.ts'
-import { findBinary } from '../../tunnel/binary.ts'
+import { type BinarySearch, findBinary, installedBinaryPath } from '../../tunnel/binary.ts'
 import { type StartFetch, startFetch as startRealFetch } from '../../tunnel/fetch-release.ts'
 import { type Installed, installBinary } from '../../tunnel/install.ts'
 import { LaunchFault } from '../../tunnel/launch.ts'
@@ -19,6 +21,7 @@ interface InstallOptions {
   readonly version?: string
   readonly sha256?: string
   readonly force?: boolean
+  readonly to?: string
 }
 
 export function tunnelInstallCommand(machine: Machine, startFetch: StartFetch = startRealFetch): Command {
@@ -26,7 +29,8 @@ export function tunnelInstallCommand(machine: Machine, startFetch: StartFetch = 
     .description("fetch Cloudflare's cloudflared into the state directory, where Burrow finds it")
     .option('--version <version>', `another version than ${pinnedVersion}; needs --sha256`)
     .option('--sha256 <sum>', 'what its SHA-256 must be')
-    .option('--force', 'fetch it even if it is there')
+    .option('--to <dir>', 'another directory, such as /usr/local/bin: for a service whose state directory belongs to a user of its own')
+    .option('--force', 'fetch it even if it is there, or another is')
     .addHelpText(
       'after',
       `
@@ -38,17 +42,18 @@ https://github.com/cloudflare/cloudflared/releases/tag/VERSION under "SHA256 Che
 A cloudflared that the config names, or that is on PATH, is taken before it, unless the one on PATH is older than ${leastVersion}.
 
   burrow tunnel install
+  sudo burrow tunnel install --to /usr/local/bin
   burrow tunnel install --version 2026.8.2 --sha256 SUM`,
     )
     .action((_options, command: Command) => install(machine, startFetch, command))
 }
 
 async function install(machine: Machine, startFetch: StartFetch, command: Command): Promise<void> {
-  const { config: file, version, sha256, force } = command.optsWithGlobals<InstallOptions>()
-  const { config } = loadConfig({ machine, file })
+  const { config: file, version, sha256, force, to } = command.optsWithGlobals<InstallOptions>()
+  const { state, tunnel } = loadPlaces({ machine, file })
   const release = chooseRelease({ version, sha256, platform: platform(), arch: arch() })
   if ('refusal' in release) throw new Complaint('usage', `Cannot install cloudflared: ${release.refusal}; ${release.remedy}`)
-  await prepareStateDir(config.state.dir, machine.userId)
+  const path = to === undefined ? await preparePlace(state.dir, machine.userId) : await checkPlace(resolve(machine.workingDir, to), machine.userId)
   const progress = startProgress(machine, release)
   const interruption = new AbortController()
   const restore = signals.map((signal) => machine.onSignal(signal, () => interruption.abort(interrupted())))
@@ -56,9 +61,10 @@ async function install(machine: Machine, startFetch: StartFetch, command: Comman
   try {
     installed = await installBinary({
       release,
-      stateDir: config.state.dir,
+      path,
       env: machine.env,
       isForced: force === true,
+      isOurPlace: to === undefined,
       startFetch,
       clock: { now: Date.now, after },
       signal: interruption.signal,
@@ -69,7 +75,34 @@ async function install(machine: Machine, startFetch: StartFetch, command: Comman
     progress.end()
     for (const undo of restore) undo()
   }
-  machine.stdout.write(await formatEnd(installed, machine, config.tunnel?.binary, config.state.dir))
+  machine.stdout.write(await formatEnd(installed, { settings: { binary: tunnel?.binary }, env: machine.env, stateDir: state.dir, userId: machine.userId }))
+}
+
+/** @throws {Complaint} state */
+async function preparePlace(stateDir: string, userId: number | undefined): Promise<string> {
+  const owner = await stat(stateDir).then(
+    ({ uid }) => uid,
+    () => undefined,
+  )
+  // Its owner could put a link in the way of whatever is written there, and root would follow it.
+  if (userId === 0 && owner !== undefined && owner !== 0) {
+    const there = `"${stateDir}": it belongs to user ${owner}, who could make root write elsewhere`
+    throw new Complaint('state', `Cannot install cloudflared into ${there}; put it where every service finds it: "burrow tunnel install --to /usr/local/bin"`)
+  }
+  await prepareStateDir(stateDir, userId)
+  return installedBinaryPath(stateDir)
+}
+
+/** @throws {Complaint} usage */
+async function checkPlace(dir: string, userId: number | undefined): Promise<string> {
+  const refuse = (reason: string, cause?: unknown) => new Complaint('usage', `Cannot install cloudflared into "${dir}": ${reason}`, { cause })
+  const found = await stat(dir).catch((error: unknown) => {
+    throw refuse(`${reasonOf(error)}; name a directory that exists`, error)
+  })
+  if (!found.isDirectory()) throw refuse('it is no directory; name the one to put it into')
+  if (userId === 0 && found.uid !== 0) throw refuse(`it belongs to user ${found.uid}, who could make root write elsewhere; name one of root's`)
+  if (userId === 0 && (found.mode & 0o1002) === 0o002) throw refuse("everybody may write there; name one that is root's alone")
+  return join(dir, 'cloudflared')
 }
 
 const signals: readonly SignalName[] = ['SIGINT', 'SIGTERM', 'SIGHUP']
@@ -93,25 +126,24 @@ function startProgress({ stderr }: Machine, { version, url, bytes }: Release) {
   }
 }
 
-async function formatEnd({ path, version, isNew }: Installed, { env }: Machine, binary: string | undefined, stateDir: string): Promise<string> {
+async function formatEnd({ path, version, isNew }: Installed, search: BinarySearch): Promise<string> {
   const done = isNew
     ? `Installed cloudflared ${version} as "${path}"; its SHA-256 is right\n`
     : `cloudflared ${version} is there already, as "${path}", with the right SHA-256; nothing was changed\n`
   const warning = isOlder(version, leastVersion) ? `Burrow wants ${leastVersion} or newer: it may not do all that Burrow asks of it\n` : ''
-  return done + warning + (await tellOther(path, { settings: { binary }, env, stateDir }))
+  return done + warning + (await tellOther(path, search))
 }
 
 /** What was installed may not be what is taken. */
-async function tellOther(path: string, search: Parameters<typeof findBinary>[0]): Promise<string> {
+async function tellOther(path: string, search: BinarySearch): Promise<string> {
+  const toUse = `to use this one, set "tunnel": { "binary": ${JSON.stringify(path)} }`
   try {
     const taken = await findBinary(search)
-    if (taken === undefined || taken.path === path) return ''
-    const { settings } = search
-    const why =
-      settings.binary === undefined
-        ? `is on PATH and is taken before it; to use this one, set "tunnel": { "binary": ${JSON.stringify(path)} }`
-        : 'is what the config names'
-    return `Note: "${taken.path}"${taken.version === undefined ? '' : `, version ${taken.version},`} ${why}\n`
+    if (taken?.path === path) return ''
+    if (taken === undefined) return `Note: it is not on PATH, where Burrow would find it; ${toUse}\n`
+    const other = `"${taken.path}"${taken.version === undefined ? '' : `, version ${taken.version},`}`
+    if (search.settings.binary !== undefined) return `Note: ${other} is what the config names\n`
+    return `Note: ${other} is taken before it; ${toUse}\n`
   } catch (error) {
     if (!(error instanceof LaunchFault)) throw error
     return `Note: ${error.message}; ${error.remedy}\n`

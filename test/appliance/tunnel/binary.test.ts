@@ -1,5 +1,5 @@
 /** Real files on a PATH of their own. */
-import { chmod, copyFile, mkdir, readFile, rename, symlink, utimes, writeFile } from 'node:fs/promises'
+import { chmod, chown, copyFile, mkdir, readFile, rename, symlink, utimes, writeFile } from 'node:fs/promises'
 import { createRequire } from 'node:module'
 import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
@@ -132,14 +132,51 @@ describe('findBinary', () => {
 })
 
 test.each([
-  ['2025.6.11', true],
-  ['2025.7.0', false],
-  ['DEV', false],
-  [undefined, false],
-])('warnOfVersion %s: %s', (version, isWarned) => {
-  expect(warnOfVersion({ path: '/x/cloudflared', version })).toEqual(
-    isWarned ? expect.stringMatching(/"\/x\/cloudflared" is cloudflared 2025.*2025\.7\.0/) : undefined,
-  )
+  ['2025.6.11', expect.stringMatching(/"\/x\/cloudflared" is cloudflared 2025.*2025\.7\.0/)],
+  ['2025.7.0', undefined],
+  ['DEV', undefined],
+  [undefined, expect.stringMatching(/"\/x\/cloudflared" does not answer .*2025\.7\.0 or newer/)],
+])('warnOfVersion %s: %s', (version, expected) => {
+  expect(warnOfVersion({ path: '/x/cloudflared', version })).toEqual(expected)
+})
+
+describe('root and what lies in the state directory of another', () => {
+  const whenRoot = process.geteuid?.() === 0 ? test : test.skip
+  const service = { uid: 61_234, gid: 61_235 }
+  const tellingUser = '#!/bin/sh\necho 2026.1.$(id -u | tail -c 4)\n'
+
+  /** As systemd has it for dynamic users: the state directory is the service's, in one that only root enters. */
+  async function putForService(dir: ScratchDir): Promise<string> {
+    const path = await put(installedBinaryPath(dir.file('state')), tellingUser)
+    for (const name of ['state', 'state/bin', 'state/bin/cloudflared']) await chown(dir.file(name), service.uid, service.gid)
+    await chmod(dir.file('state'), 0o700)
+    return path
+  }
+
+  whenRoot('runs it as that user, though only root gets there', async () => {
+    await using dir = await createScratchDir()
+    const path = await putForService(dir)
+    expect(await findBinary(searchIn(dir, ['/usr/bin', '/bin'], { userId: 0 }))).toEqual({ path, version: '2026.1.234' })
+  })
+
+  whenRoot('runs it as that user where a link of the config leads there', async () => {
+    await using dir = await createScratchDir()
+    await symlink(await putForService(dir), dir.file('link'))
+    // The link's own directory is root's alone, and the link cannot be followed by another user: no version is better than one told as root.
+    expect(await findBinary(searchIn(dir, ['/usr/bin', '/bin'], { settings: { binary: dir.file('link') }, userId: 0 }))).toEqual({
+      path: dir.file('link'),
+      version: undefined,
+    })
+  })
+
+  whenRoot('runs what lies elsewhere, or in a directory of its own, as itself', async () => {
+    await using dir = await createScratchDir()
+    const path = await putForService(dir)
+    const elsewhere = await put(dir.file('a/cloudflared'), tellingUser)
+    expect(await findBinary(searchIn(dir, [dir.file('a'), '/usr/bin', '/bin'], { userId: 0 }))).toEqual({ path: elsewhere, version: '2026.1.0' })
+    await chown(dir.file('state'), 0, 0)
+    expect(await findBinary(searchIn(dir, ['/usr/bin', '/bin'], { userId: 0 }))).toEqual({ path, version: '2026.1.0' })
+  })
 })
 
 test('createBinaryFinder tells what it finds once, and again when it is another', async () => {

@@ -1,7 +1,7 @@
 /** `burrow tunnel install`: in this process with a download of its own, and as the real program. */
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { chmodSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { chmodSync, chownSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { createServer, type Server } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { text } from 'node:stream/consumers'
@@ -47,9 +47,52 @@ describe('burrow tunnel install', () => {
     writeFileSync(other, '#!/bin/sh\necho 2025.9.0\n')
     chmodSync(other, 0o755)
     const { stdout } = await install(dir, known, { path: dir.file('path') })
-    expect(stdout).toContain(`Note: "${other}", version 2025.9.0, is on PATH and is taken before it; to use this one, set "tunnel": { "binary": `)
+    expect(stdout).toContain(`Note: "${other}", version 2025.9.0, is taken before it; to use this one, set "tunnel": { "binary": `)
     writeFileSync(other, '#!/bin/sh\necho 2024.1.1\n')
     expect((await install(dir, known, { path: dir.file('path') })).stdout).not.toContain('Note')
+  })
+
+  test('--to: into a directory that exists, and says when nothing looks there', async () => {
+    await using dir = await createScratchDir()
+    mkdirSync(dir.file('bin'))
+    const path = dir.file('bin/cloudflared')
+    const found = await install(dir, [...known, '--to', 'bin'], { path: dir.file('bin') })
+    expect(found).toMatchObject({ code: 0, stdout: `Installed cloudflared ${version} as "${path}"; its SHA-256 is right\n` })
+    const lost = await install(dir, [...known, '--to', 'bin'])
+    expect(lost.stdout).toMatch(new RegExp(`already.*\\nNote: it is not on PATH.*set "tunnel": { "binary": "${path}" }\\n$`))
+    expect(readdirSync(dir.path)).toEqual(['bin'])
+    for (const [to, reason] of [
+      ['nowhere', /nowhere": .*; name a directory that exists/],
+      ['bin/cloudflared', /is no directory/],
+    ] as const) {
+      expect(await install(dir, [...known, '--to', to])).toMatchObject({ code: 2, stderr: expect.stringMatching(reason) })
+    }
+  })
+
+  test('takes a config whose secrets are those of the service alone, and one without users', async () => {
+    await using dir = await createScratchDir()
+    const tunnel = { mode: 'token', token: '$TOKEN_OF_THE_SERVICE', hostname: 'cache.example.org' }
+    const config = { users: ['ben:$PASSWORD_OF_THE_SERVICE'], tunnel, state: { dir: 'mine' } }
+    for (const content of [config, { state: { dir: 'mine' } }]) {
+      writeFileSync(dir.file('burrow.json'), JSON.stringify(content), { mode: 0o600 })
+      expect(await install(dir, [...known, '--force'])).toMatchObject({ code: 0, stdout: expect.stringContaining(dir.file('mine/bin/cloudflared')) })
+    }
+  })
+
+  const whenRoot = process.geteuid?.() === 0 ? test : test.skip
+
+  whenRoot('root writes nothing where another user, or everybody, may put links, and says where instead', async () => {
+    await using dir = await createScratchDir()
+    for (const name of ['state', 'open']) mkdirSync(dir.file(name), { mode: 0o700 })
+    chownSync(dir.file('state'), 61_234, 61_234)
+    chmodSync(dir.file('open'), 0o777)
+    expect(await install(dir, known)).toMatchObject({
+      code: 78,
+      stderr: expect.stringMatching(/state": it belongs to user 61234, .*"burrow tunnel install --to \/usr\/local\/bin"\n$/),
+    })
+    expect(await install(dir, [...known, '--to', 'state'])).toMatchObject({ code: 2, stderr: expect.stringContaining('belongs to user 61234') })
+    expect(await install(dir, [...known, '--to', 'open'])).toMatchObject({ code: 2, stderr: expect.stringContaining('everybody may write there') })
+    expect([...readdirSync(dir.file('state')), ...readdirSync(dir.file('open'))]).toEqual([])
   })
 
   test('warns of a version that is too old', async () => {

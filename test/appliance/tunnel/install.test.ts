@@ -16,9 +16,10 @@ const serveProgram = (_request: IncomingMessage, response: ServerResponse) => vo
 function createInstallation(dir: ScratchDir, startFetch: Installation['startFetch'], overrides: Partial<Installation> = {}): Installation {
   return {
     release: releaseOf(program),
-    stateDir: dir.path,
+    path: installedBinaryPath(dir.path),
     env: { PATH: process.env.PATH },
     isForced: false,
+    isOurPlace: true,
     startFetch,
     clock: new TestClock(),
     signal: new AbortController().signal,
@@ -71,7 +72,7 @@ describe('installBinary', () => {
     await using server = await openReleaseServer(serveProgram)
     const seen: Promise<string[]>[] = []
     const look = async () => {
-      const [fetched] = (await left(dir)).filter((name) => name.startsWith('.fetch-'))
+      const [fetched] = (await left(dir)).filter((name) => name.startsWith('.burrow-fetch-'))
       const place = dir.file(join('bin', fetched!))
       return [await modeOf(place), ...(await Promise.all((await readdir(place)).map((name) => modeOf(join(place, name)))))]
     }
@@ -206,16 +207,28 @@ describe('installBinary', () => {
     expect(server.requests).toHaveLength(3)
   })
 
+  test('in a place of others it replaces another program only when told to, and takes its own for installed', async () => {
+    await using dir = await createScratchDir()
+    await using server = await openReleaseServer(serveProgram)
+    await mkdir(dir.file('bin'))
+    await writeFile(dir.file('bin/cloudflared'), 'of a package')
+    const fault = await faultOf(installBinary(createInstallation(dir, never, { isOurPlace: false })))
+    expect([fault.code, fault.message]).toEqual(['refused', expect.stringMatching(/there is another ".*bin\/cloudflared"; .*--force$/)])
+    expect(await readFile(dir.file('bin/cloudflared'), 'utf8')).toBe('of a package')
+    expect(await installBinary(createInstallation(dir, server.startFetch, { isOurPlace: false, isForced: true }))).toMatchObject({ isNew: true })
+    expect(await installBinary(createInstallation(dir, never, { isOurPlace: false }))).toMatchObject({ isNew: false })
+  })
+
   test('removes what a killed one left long ago, and nothing of one that may still run', async () => {
     await using dir = await createScratchDir()
     await using server = await openReleaseServer(serveProgram)
-    for (const name of ['.fetch-old', '.fetch-new', 'mine']) await mkdir(dir.file(join('bin', name)), { recursive: true })
+    for (const name of ['.burrow-fetch-old', '.burrow-fetch-new', 'mine']) await mkdir(dir.file(join('bin', name)), { recursive: true })
     const now = 10_000_000
-    await utimes(dir.file('bin/.fetch-old'), 0, 0)
-    await utimes(dir.file('bin/.fetch-new'), now / 1000, now / 1000)
+    await utimes(dir.file('bin/.burrow-fetch-old'), 0, 0)
+    await utimes(dir.file('bin/.burrow-fetch-new'), now / 1000, now / 1000)
     await utimes(dir.file('bin/mine'), 0, 0)
     await installBinary(createInstallation(dir, server.startFetch, { clock: { now: () => now, after: new TestClock().after.bind(new TestClock()) } }))
-    expect((await left(dir)).sort()).toEqual(['.fetch-new', 'cloudflared', 'mine'])
+    expect((await left(dir)).sort()).toEqual(['.burrow-fetch-new', 'cloudflared', 'mine'])
   })
 
   test('a place that cannot be written is named', async () => {
