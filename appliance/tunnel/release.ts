@@ -1,8 +1,8 @@
 /**
  * Which cloudflared `burrow tunnel install` fetches, and the SHA-256 that it must have. Cloudflare publishes the sums in the notes of each release, under "SHA256 Checksums":
  *   cloudflared-linux-amd64: 77e26d8d…
- * Those below are of https://github.com/cloudflare/cloudflared/releases/tag/2026.9.3, taken from a copy of its notes (changelog of the Home Assistant add-on
- * charlestephen/hassio-addons-cloudflared), and alike in ten other public programs that pin this release, some of which computed them from the files.
+ * Those below are of https://github.com/cloudflare/cloudflared/releases/tag/2026.9.3, taken from a copy of its notes (github.com/charlestephen/hassio-apps, cloudflared/CHANGELOG.md).
+ * More than ten other public programs that pin this release have the same, some from its notes, some from the digests that GitHub itself tells of its files.
  */
 
 /** As `burrow tunnel install` takes it when it is not told otherwise. */

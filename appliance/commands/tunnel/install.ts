@@ -42,7 +42,7 @@ https://github.com/cloudflare/cloudflared/releases/tag/VERSION under "SHA256 Che
 A cloudflared that the config names, or that is on PATH, is taken before it, unless the one on PATH is older than ${leastVersion}.
 
   burrow tunnel install
-  sudo burrow tunnel install --to /usr/local/bin
+  burrow tunnel install --to /usr/local/bin      as root, for a service with a user of its own
   burrow tunnel install --version 2026.8.2 --sha256 SUM`,
     )
     .action((_options, command: Command) => install(machine, startFetch, command))
