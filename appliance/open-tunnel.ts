@@ -27,7 +27,7 @@ export async function openTunnel({ config, origin, machine, state, log, onStatus
   const processes = await openProcessTable()
   await sweepLeftovers(runtimeDir, processes, log)
   if (settings === undefined) return createClosedTunnel('no tunnel is configured', undefined)
-  const findBinary = createBinaryFinder({ settings, env: machine.env, stateDir: config.state.dir }, log)
+  const findBinary = createBinaryFinder({ settings, env: machine.env, stateDir: config.state.dir, userId: machine.userId }, log)
   if (settings.isOptional && (await findBinary()) === undefined) {
     log.info({}, howToGetOut)
     return createClosedTunnel('no cloudflared was found', howToGetOut)

@@ -53,7 +53,8 @@ async function doctor(machine: Machine, { config: file, json, url: text, user, p
   const isColoured = machine.stdout.isTTY === true && (machine.env.NO_COLOR ?? '') === ''
   const findings: Finding[] = []
   const given = passwordFile === undefined ? undefined : resolve(machine.workingDir, passwordFile)
-  const find = ({ tunnel, state }: Config) => findBinary({ settings: { binary: tunnel?.binary }, env: machine.env, stateDir: state.dir })
+  const find = ({ tunnel, state }: Config) =>
+    findBinary({ settings: { binary: tunnel?.binary }, env: machine.env, stateDir: state.dir, userId: machine.userId })
   const wishes = { machine, file, url, user, passwordFile: given, version: readVersion(), clocks, totalMs, findBinary: find }
   for await (const finding of examine(wishes)) {
     findings.push(finding)
