@@ -20,11 +20,12 @@ beforeAll(async () => {
 afterAll(() => nix[Symbol.asyncDispose]())
 
 const putOnPath = findRunnable('docs/guide.md').find((line) => line.includes('/usr/local/bin/burrow'))!
-const isThere = 'nix-store --check-validity /nix/store/…-hello-2.12'
+// Ben, who was told both keys, goes on without the first.
+const comesAgain = 'nix copy --from https://cache.example.org --to "$scratch/second" /nix/store/…-hello-2.12'
 
 test.each([
   ['README.md', [putOnPath], []],
-  ['docs/guide.md', ['start_edge'], [isThere]],
+  ['docs/guide.md', ['start_edge'], [comesAgain]],
 ])(
   'the commands of %s do what it says, one after the other',
   async (page, first, last) => {
