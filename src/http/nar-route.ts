@@ -2,6 +2,7 @@
  * `/nar/…`: the NARs our narinfos name, uncompressed by seeking in the store, compressed from the larder; whole or in ranges.
  */
 import type { ChunkReader } from '../chunks.ts'
+import { Fault } from '../faults.ts'
 import type { ByteRange } from '../nar/packer.ts'
 import type { PathInfo } from '../nix/path-info.ts'
 import { pumpChunks } from './chunk-pump.ts'
@@ -72,9 +73,7 @@ async function send(origin: Origin, reply: Reply, wanted: Wanted): Promise<void>
 }
 
 async function sendForm(origin: Origin, reply: Reply, form: Representation, range: ByteRange | undefined, size: number | undefined): Promise<void> {
-  const opened = await openInTime(origin, reply, form, range)
-  // The first chunk comes before the header: what is wrong from the start gets an honest status.
-  const first = await firstChunk(origin, reply, opened.chunks)
+  const { opened, first } = await openWithFirstChunk(origin, reply, form, range)
   const length = range === undefined ? opened.size : range.end - range.start
   reply.begin(range === undefined ? 200 : 206, 'immutable', [
     ...commonHeaders(form.etag, form.isResumable),
@@ -82,6 +81,29 @@ async function sendForm(origin: Origin, reply: Reply, form: Representation, rang
     ...(range === undefined ? [] : ['Content-Range', `bytes ${range.start}-${range.end - 1}/${size}`]),
   ])
   await pumpChunks(reply, opened.chunks, first)
+}
+
+type Opened = Awaited<ReturnType<Representation['open']>>
+type First = Awaited<ReturnType<ChunkReader['next']>>
+
+/** The first chunk comes before the header: what is wrong from the start gets an honest status, or is made again when it was a kept file. */
+async function openWithFirstChunk(
+  origin: Origin,
+  reply: Reply,
+  form: Representation,
+  range: ByteRange | undefined,
+): Promise<{ readonly opened: Opened; readonly first: First }> {
+  const open = async () => {
+    const opened = await openInTime(origin, reply, form, range)
+    return { opened, first: await firstChunk(origin, reply, opened.chunks) }
+  }
+  try {
+    return await open()
+  } catch (error) {
+    if (!(error instanceof Fault) || error.code !== 'larder-damaged') throw error
+    origin.log.debug({ err: error, target: reply.target }, 'Opens a NAR again: its kept file was found damaged before anything was sent')
+    return await open()
+  }
 }
 
 async function openInTime(origin: Origin, reply: Reply, form: Representation, range: ByteRange | undefined): ReturnType<Representation['open']> {
@@ -135,7 +157,7 @@ function answerHead(reply: Reply, common: string[], size: number | undefined): v
   reply.response.end()
 }
 
-async function firstChunk(origin: Origin, reply: Reply, chunks: ChunkReader): ReturnType<ChunkReader['next']> {
+async function firstChunk(origin: Origin, reply: Reply, chunks: ChunkReader): Promise<First> {
   try {
     return await withinPatience(origin, reply, chunks.next())
   } catch (error) {

@@ -1,11 +1,12 @@
 /**
- * Kept files of earlier runs are read once in the background and compared with the hash in their name, while their first readers are already being served:
- * disks rot, and a reader gets its last chunk only when all of the file was found right. The shortest files go first, so that nobody waits behind one of gigabytes.
+ * Reads kept files in the background and compares them with the hash in their name. One reading serves all who wait for it.
+ * The shortest files go first, so that nobody waits behind one of gigabytes.
  */
 import { createHash } from 'node:crypto'
 
 import { Fault } from '../faults.ts'
 import { encodeNix32 } from '../nix/nix32.ts'
+import { isSameStamp, isSettled, neverRead } from './file-stamp.ts'
 import type { OpenFile } from './open-files.ts'
 import type { KeptFile } from './shelf.ts'
 import { Changes, type Outcome } from './source.ts'
@@ -18,9 +19,15 @@ const stepBytes = 256 * 1024
 export class Check {
   readonly changes = new Changes()
   outcome: Outcome | undefined
+  readonly #ended = Promise.withResolvers<Outcome>()
+
+  get ended(): Promise<Outcome> {
+    return this.#ended.promise
+  }
 
   end(outcome: Outcome): void {
     this.outcome ??= outcome
+    this.#ended.resolve(this.outcome)
     this.changes.announce()
   }
 }
@@ -33,13 +40,15 @@ interface Task {
 
 export class Checks {
   readonly #onDamaged: (kept: KeptFile, cause: unknown) => Fault
+  readonly #steadyNow: () => number
   readonly #waiting: Task[] = []
   readonly #running = new Set<Promise<void>>()
   #isStopped = false
 
   /** `onDamaged` takes the file out of service and returns the fault for its readers. */
-  constructor(onDamaged: (kept: KeptFile, cause: unknown) => Fault) {
+  constructor(onDamaged: (kept: KeptFile, cause: unknown) => Fault, steadyNow: () => number) {
     this.#onDamaged = onDamaged
+    this.#steadyNow = steadyNow
   }
 
   /** Starts or joins the check of this file. */
@@ -76,10 +85,13 @@ export class Checks {
   async #run(task: Task): Promise<void> {
     const { kept, file } = task
     try {
+      const before = file.stamp()
       const found = await this.#hash(file, kept.fileSize)
       if (found === undefined) return this.#finish(task, stopped())
       if (found !== kept.fileHash) throw new Error(`Its bytes hash to ${found}`)
-      kept.isChecked = true
+      const stamp = file.stamp()
+      // Changed meanwhile: what was read was right, and says nothing about what is there now.
+      if (isSameStamp(before, stamp)) kept.proof = { stamp, readAtMs: isSettled(stamp) ? this.#steadyNow() : neverRead }
       this.#finish(task, { kind: 'whole', size: kept.fileSize })
     } catch (error) {
       this.#finish(task, { kind: 'fault', fault: this.#onDamaged(kept, error) })

@@ -2,7 +2,7 @@
  * The larder's directory on disk: whether it is ours, who else uses it, what lies in it. Nothing that is not ours by its name is ever touched,
  * and a directory full of other things is refused before anything is written to it.
  */
-import { mkdir, open, readdir, readFile, rename, stat, unlink, writeFile } from 'node:fs/promises'
+import { lstat, mkdir, open, readdir, readFile, rename, rm, stat, unlink, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 
 import { Fault } from '../faults.ts'
@@ -135,14 +135,14 @@ export class Directory {
 
   /** Removes a file of ours; one that is gone already is fine. Rejects with the system's error. */
   remove(name: string): Promise<void> {
-    const removal = unlinkIfPresent(this.pathOf(name)).finally(() => void this.#removals.delete(name))
+    const removal = removeIfPresent(this.pathOf(name)).finally(() => void this.#removals.delete(name))
     this.#removals.set(name, removal)
     return removal
   }
 
   /** Removes a temporary; should it stay, the next start sweeps it. */
   async removeTemp(tempPath: string): Promise<void> {
-    await unlinkIfPresent(tempPath).catch((error: unknown) => this.#log.debug({ file: tempPath, err: error }, 'cannot remove a temporary file'))
+    await removeIfPresent(tempPath).catch((error: unknown) => this.#log.debug({ file: tempPath, err: error }, 'cannot remove a temporary file'))
   }
 
   /** Gives a finished temporary its name, for good: once this has resolved the file outlives a power cut. Rejects with the system's error. */
@@ -190,12 +190,22 @@ function isPresent(path: string): Promise<boolean> {
   )
 }
 
-async function unlinkIfPresent(path: string): Promise<void> {
+/** By its name it is ours: a directory in a file's place would stand in the way of every file to come. */
+async function removeIfPresent(path: string): Promise<void> {
   try {
     await unlink(path)
   } catch (error) {
-    if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return
+    if (!(await isDirectory(path))) throw error
+    await rm(path, { recursive: true, force: true })
   }
+}
+
+function isDirectory(path: string): Promise<boolean> {
+  return lstat(path).then(
+    (found) => found.isDirectory(),
+    () => false,
+  )
 }
 
 function isWithoutSockets(error: unknown): boolean {

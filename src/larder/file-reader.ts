@@ -3,9 +3,12 @@
  * When a growing file cannot be finished for want of room the reader goes on by a compression of its own from where it stands:
  * the same NAR, level and zstd always give the same bytes.
  */
+import { createHash, type Hash } from 'node:crypto'
+
 import type { Chunk, ChunkReader } from '../chunks.ts'
 import { Fault } from '../faults.ts'
 import type { ByteRange } from '../nar/packer.ts'
+import { encodeNix32 } from '../nix/nix32.ts'
 import type { ChunkBuffers } from './chunk-buffers.ts'
 import type { Source } from './source.ts'
 
@@ -24,6 +27,7 @@ export class FileReader implements ChunkReader {
   readonly #leaveBuffers: () => void
   readonly #unsubscribe: () => void
   readonly #end: number | undefined
+  readonly #hash: Hash | undefined
   /** Where the next read begins, and the next chunk to hand out. */
   #readAt: number
   #handedOutTo: number
@@ -40,6 +44,7 @@ export class FileReader implements ChunkReader {
     this.#openRest = openRest
     this.#readAt = this.#handedOutTo = range?.start ?? 0
     this.#end = range?.end
+    this.#hash = range === undefined && source.wantsHash ? createHash('sha256') : undefined
     this.#leaveBuffers = buffers.enter()
     this.#unsubscribe = source.onChange(() => this.#wake?.())
   }
@@ -122,8 +127,21 @@ export class FileReader implements ChunkReader {
       if (outcome?.kind === 'unkept') return await this.#goOnAlone(outcome.measured?.fileSize)
       throw outcome?.kind === 'fault' ? outcome.fault : closedFault()
     }
+    this.#hash?.update(buffer.subarray(0, length))
+    if (isLast() || !this.#source.isUnchanged()) await this.#confirm(buffer, isLast())
     this.#handedOutTo = end
     return { bytes: buffer.subarray(0, length), release: once(() => this.#buffers.giveBack(buffer)) }
+  }
+
+  async #confirm(buffer: Buffer, isLast: boolean): Promise<void> {
+    try {
+      const digest = isLast ? this.#hash?.digest() : undefined
+      await this.#source.confirm(digest && encodeNix32(digest))
+      if (this.#isClosed) throw closedFault()
+    } catch (error) {
+      this.#buffers.giveBack(buffer)
+      throw error
+    }
   }
 
   async #goOnAlone(size: number | undefined): Promise<Chunk | undefined> {

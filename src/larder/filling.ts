@@ -9,8 +9,10 @@ import { Fault } from '../faults.ts'
 import type { CompressedNar, Fill, FilledNar, NarRequest, Packer } from '../nar/packer.ts'
 import type { Directory } from './directory.ts'
 import { formatKeptName, type KeptName, toBareHash } from './file-name.ts'
+import { neverRead } from './file-stamp.ts'
 import type { KnownSizes } from './known-sizes.ts'
 import type { OpenFile, OpenFiles } from './open-files.ts'
+import type { Proofs } from './proofs.ts'
 import type { Room } from './room.ts'
 import type { KeptFile, Shelf } from './shelf.ts'
 import type { SmallNars } from './small-nars.ts'
@@ -30,6 +32,7 @@ export interface Kitchen {
   readonly shelf: Shelf
   readonly room: Room
   readonly files: OpenFiles
+  readonly proofs: Proofs
   readonly small: SmallNars
   readonly known: KnownSizes
   readonly turns: Turns
@@ -44,6 +47,7 @@ export class Filling implements Source {
   readonly onChange: Source['onChange']
   file: OpenFile | undefined
   outcome: Outcome | undefined
+  readonly wantsHash = true
   /** Resolves when the file is published; to undefined when it cannot be kept and nobody knows its size. Rejects with the Fault. */
   readonly settled: Promise<CompressedNar | undefined>
   readonly #at: Kitchen
@@ -56,6 +60,9 @@ export class Filling implements Source {
   #isOutgrown = false
   #isOver = false
   #kept: KeptFile | undefined
+  #fileHash: string | undefined
+  /** What a reader found wrong with the file before it was kept. */
+  #flaw: Error | undefined
 
   constructor(nar: NarRequest, at: Kitchen) {
     this.nar = nar
@@ -87,6 +94,22 @@ export class Filling implements Source {
     this.#readers--
     if (this.#kept !== undefined) this.#at.shelf.unpin(this.#kept)
     this.#releaseFile()
+  }
+
+  /** It grows. */
+  isUnchanged(): boolean {
+    return true
+  }
+
+  /** The bytes were right as they were written; a part of them must not be the only one to have been read back from the file. */
+  async confirm(found: string | undefined): Promise<void> {
+    if (found === undefined) {
+      await this.settled
+      if (this.#kept !== undefined && this.file !== undefined) await this.#at.proofs.confirmRead(this.#kept, this.file)
+    } else if (found !== this.#fileHash) {
+      this.#flaw = new Error(`Its bytes hash to ${found}`)
+      throw this.#kept === undefined ? this.condemn(this.#flaw) : this.#at.proofs.drop(this.#kept, this.#flaw)
+    }
   }
 
   condemn(cause: unknown): unknown {
@@ -197,29 +220,34 @@ export class Filling implements Source {
     const parts: KeptName = { narHash: this.#narHash, recipe, fileHash: toBareHash(measured.fileHash), fileSize }
     try {
       const file = await this.#openFinished(tempPath)
+      const before = file.stamp()
       if (!file.isWhole(fileSize)) throw new Error(`The larder's temporary file is not as long as what was written to it`)
       // Readers need not wait for the name: the bytes are known to be right.
+      this.#fileHash = parts.fileHash
       this.#end({ kind: 'whole', size: fileSize })
       const name = formatKeptName(parts)
       await directory.publish(tempPath, name)
-      this.#putOnShelf(name)
+      this.#putOnShelf(name, file, before.modifiedMs)
       return undefined
     } catch (error) {
       return error
     }
   }
 
-  #putOnShelf(name: string): void {
+  #putOnShelf(name: string, file: OpenFile, modifiedMs: number): void {
     const { shelf, room, known, now, writability } = this.#at
     room.giveBack(this)
     known.forget(this.#narHash)
     writability.onWritten()
     const kept = shelf.add(name)
     if (kept === undefined) return
-    kept.isChecked = true
+    const stamp = file.stamp()
+    // Its new name has moved one of the times.
+    if (stamp.modifiedMs === modifiedMs) kept.proof = { stamp, readAtMs: neverRead }
     kept.usedAt = kept.markedAt = now()
     shelf.pin(kept, this.#readers)
     this.#kept = kept
+    if (this.#flaw !== undefined) this.#at.proofs.drop(kept, this.#flaw)
   }
 
   async #openFinished(tempPath: string): Promise<OpenFile> {

@@ -7,11 +7,12 @@ import { utimes } from 'node:fs/promises'
 
 import { Fault } from '../faults.ts'
 import type { Log } from '../log.ts'
-import { Checks } from './checks.ts'
 import type { Directory } from './directory.ts'
 import { type KeptName, parseKeptName } from './file-name.ts'
+import { neverRead } from './file-stamp.ts'
 import { KeptSource } from './kept-source.ts'
 import type { OpenFile, OpenFiles } from './open-files.ts'
+import { Proofs } from './proofs.ts'
 import type { KeptFile, Shelf } from './shelf.ts'
 import { maxSmallBytes, SmallNars } from './small-nars.ts'
 
@@ -22,7 +23,7 @@ const touchEveryMs = 1000
 const statsAtOnce = 2
 
 export class KeptFiles {
-  readonly checks: Checks
+  readonly proofs: Proofs
   readonly #shelf: Shelf
   readonly #files: OpenFiles
   readonly #directory: Directory
@@ -34,14 +35,14 @@ export class KeptFiles {
   #damaged = 0
   #isClosing = false
 
-  constructor(shelf: Shelf, files: OpenFiles, directory: Directory, small: SmallNars, log: Log, now: () => number) {
+  constructor(shelf: Shelf, files: OpenFiles, directory: Directory, small: SmallNars, log: Log, now: () => number, steadyNow: () => number) {
     this.#shelf = shelf
     this.#files = files
     this.#directory = directory
     this.#small = small
     this.#log = log
     this.#now = now
-    this.checks = new Checks((kept, cause) => this.#drop(kept, cause))
+    this.proofs = new Proofs((kept, cause) => this.#drop(kept, cause), steadyNow)
   }
 
   get damaged(): number {
@@ -126,13 +127,25 @@ export class KeptFiles {
     }
   }
 
-  /** Opens a file for one reader, or resolves to undefined when it turned out to be bad and was dropped. @throws {Fault} busy */
-  async openSource(kept: KeptFile): Promise<KeptSource | undefined> {
+  /**
+   * Opens a file for one reader, who wants the whole or a part. Takes as long as reading it when it was not read yet, or has changed since.
+   * Resolves to undefined when it turned out to be bad and was dropped. @throws {Fault} busy, abandoned
+   */
+  async openSource(kept: KeptFile, isForWhole: boolean): Promise<KeptSource | undefined> {
     this.#shelf.pin(kept)
     const file = await this.#open(kept)
     if (file === undefined) return undefined
-    const check = kept.isChecked ? undefined : this.checks.start(kept, file)
-    return new KeptSource(kept, file, this.#shelf, check, (damaged, cause) => this.#drop(damaged, cause))
+    let isRight = false
+    try {
+      this.#markOpen(kept, file)
+      isRight = await this.proofs.prove(kept, file)
+    } finally {
+      if (!isRight) {
+        file.release()
+        this.#shelf.unpin(kept)
+      }
+    }
+    return isRight ? new KeptSource(kept, file, this.#shelf, this.proofs.trustIn(kept, file, isForWhole), this.proofs) : undefined
   }
 
   /** The pin is given back when there is no file. */
@@ -155,12 +168,32 @@ export class KeptFiles {
   use(kept: KeptFile): void {
     const now = this.#now()
     if (now - kept.usedAt >= touchEveryMs) this.#shelf.touch(kept, now)
-    if (now - kept.markedAt < markEveryMs || this.#isClosing) return
-    kept.markedAt = now
+    if (!KeptFiles.isSmall(kept) || !this.#takeMark(kept, now)) return
     const marking = utimes(this.#directory.pathOf(kept.name), now / 1000, now / 1000)
       .catch(() => {})
       .then(() => void this.#marking.delete(marking))
     this.#marking.add(marking)
+  }
+
+  /** Our own mark must not look like somebody else's change. */
+  #markOpen(kept: KeptFile, file: OpenFile): void {
+    const now = this.#now()
+    const { proof } = kept
+    if (!this.#takeMark(kept, now)) return
+    const isProven = this.proofs.holds(kept, file)
+    try {
+      file.markUsed(now)
+    } catch {
+      // A file of another user's, or a disk that can only be read.
+    }
+    if (proof !== undefined && isProven) kept.proof = { stamp: file.stamp(), readAtMs: neverRead }
+  }
+
+  /** True when it is time for the file's own time to be renewed. */
+  #takeMark(kept: KeptFile, now: number): boolean {
+    if (now - kept.markedAt < markEveryMs || this.#isClosing) return false
+    kept.markedAt = now
+    return true
   }
 
   /** Takes a file out of service. Returns the fault for those who are reading it. */
@@ -176,7 +209,7 @@ export class KeptFiles {
 
   async [Symbol.asyncDispose](): Promise<void> {
     this.#isClosing = true
-    await this.checks[Symbol.asyncDispose]()
+    await this.proofs[Symbol.asyncDispose]()
     await Promise.all([...this.#marking, ...this.#loading.values()].map((work) => work.catch(() => {})))
   }
 }

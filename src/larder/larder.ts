@@ -4,8 +4,9 @@
  * A file is named `<NAR hash>.<recipe>.<file hash>.<file size>` (hashes in Nix32, without `sha256:`), so the directory is its own index:
  * nothing else has to be kept in step with it, and losing everything in memory loses nothing.
  *
- * No transfer from a file ends before the file was found whole: a growing one at its end, one of an earlier run by a check in the background that its first
- * reader starts (of a range, too). Whoever reads meanwhile gets all but the last chunk at once. A file that turns out bad is dropped and its readers are broken off.
+ * A kept file is read and hashed before its first byte goes out, once in a process and again whenever its times have moved. No transfer ends before what was sent
+ * is confirmed: a whole one by its hash, a part by a reading of all of the file (both are spared for ten minutes after the last one) and by the times of the file.
+ * A file that turns out bad is dropped and its readers are broken off; one that does so before its first byte is made again for the same reader.
  */
 import type { ChunkReader } from '../chunks.ts'
 import type { ByteRange, CompressedNar, NarRequest } from '../nar/packer.ts'

@@ -2,7 +2,9 @@
  * Open files and how often each is used. A file's descriptor is shared by all who read it and closed when the last one leaves;
  * those lately used stay open for the next reader, up to a number. Reads are positional: no reader disturbs another.
  */
-import { close, constants, fstatSync, open, read } from 'node:fs'
+import { close, constants, fstatSync, futimesSync, open, read } from 'node:fs'
+
+import { type FileStamp, toFileStamp } from './file-stamp.ts'
 
 /** Enough for the hot files of a team, far below any limit on descriptors. */
 const maxIdle = 64
@@ -96,6 +98,16 @@ export class OpenFile {
   isWhole(size: number): boolean {
     const stat = fstatSync(this.#fd)
     return stat.isFile() && stat.size === size && stat.nlink > 0
+  }
+
+  /** Synchronous, as `isWhole`. */
+  stamp(): FileStamp {
+    return toFileStamp(fstatSync(this.#fd))
+  }
+
+  /** Sets the file's time. Synchronous, so that next to nothing can change unseen between two stamps taken before and after. @throws the system's error */
+  markUsed(nowMs: number): void {
+    futimesSync(this.#fd, nowMs / 1000, nowMs / 1000)
   }
 
   /** Fills `length` bytes of the buffer from `position`; resolves to fewer only at the end of the file. Rejects with the system's error. */

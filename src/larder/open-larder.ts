@@ -39,8 +39,10 @@ export interface LarderOptions {
   readonly log: Log
   /** For compressed NARs of up to 64 KiB; 64 MiB unless told. */
   readonly memoryBytes?: number
-  /** Milliseconds since 1970. */
+  /** Milliseconds since 1970, as the times of files are. */
   readonly now?: () => number
+  /** Milliseconds of a clock that is never set. */
+  readonly steadyNow?: () => number
   /** Names for temporary files: at least 8 characters of 0-9 and a-z, never the same twice. */
   readonly random?: () => string
 }
@@ -82,7 +84,9 @@ class DiskLarder implements Larder {
   #evictions = 0
   #isClosed = false
 
-  constructor({ dir, maxBytes, level, zstdVersion, packer, log, memoryBytes = defaultMemoryBytes, now = Date.now, random = randomName }: LarderOptions) {
+  constructor(options: LarderOptions) {
+    const { dir, maxBytes, level, zstdVersion, packer, log } = options
+    const { memoryBytes = defaultMemoryBytes, now = Date.now, steadyNow = () => performance.now(), random = randomName } = options
     const recipe = formatRecipe(level, zstdVersion)
     this.recipe = recipe
     this.#shelf = new Shelf(recipe)
@@ -90,8 +94,8 @@ class DiskLarder implements Larder {
     this.#room = new Room(maxBytes, this.#shelf, this.#directory, log, (file) => this.#onEvicted(file))
     this.#small = new SmallNars(memoryBytes)
     this.#alone = new Alone(packer, level, this.#known, this.#small)
-    this.#kept = new KeptFiles(this.#shelf, this.#files, this.#directory, this.#small, log, now)
-    this.#writability = new Writability(this.#directory, this.#room, log, now, (names) => this.#kept.adopt(names))
+    this.#kept = new KeptFiles(this.#shelf, this.#files, this.#directory, this.#small, log, now, steadyNow)
+    this.#writability = new Writability(this.#directory, this.#room, log, steadyNow, (names) => this.#kept.adopt(names))
     this.#kitchen = {
       packer,
       level,
@@ -100,6 +104,7 @@ class DiskLarder implements Larder {
       shelf: this.#shelf,
       room: this.#room,
       files: this.#files,
+      proofs: this.#kept.proofs,
       small: this.#small,
       known: this.#known,
       turns: this.#turns,
@@ -221,10 +226,13 @@ class DiskLarder implements Larder {
       this.#hits++
       return this.#fromMemory(bytes, range)
     }
-    const source = await this.#kept.openSource(kept)
+    const part = range !== undefined && range.end - range.start === kept.fileSize ? undefined : range
+    const source = await this.#kept.openSource(kept, part === undefined)
     if (source === undefined) return undefined
+    if (this.#isClosed) source.leave()
+    this.#refuseClosed()
     this.#hits++
-    return { size: source.size, chunks: this.#read(source, range, nar) }
+    return { size: source.size, chunks: this.#read(source, part, nar) }
   }
 
   #fromMemory(bytes: Uint8Array, range: ByteRange | undefined): { readonly size: number; readonly chunks: ChunkReader } {

@@ -5,6 +5,7 @@
 import type { CompressedNar } from '../nar/packer.ts'
 import type { Check } from './checks.ts'
 import { parseKeptName, toDiskBytes } from './file-name.ts'
+import type { Proof } from './file-stamp.ts'
 
 /** Hashes bare. Small on purpose: there may be a million of them. */
 export class KeptFile {
@@ -18,8 +19,8 @@ export class KeptFile {
   usedAt = 0
   /** Milliseconds of the last use as the file's own time says, 0 when not known. */
   markedAt = 0
-  /** Its bytes were found right in this process. */
-  isChecked = false
+  /** What is known of its bytes in this process; undefined when nothing is. */
+  proof: Proof | undefined
   /** The check under way, if one is. */
   check: Check | undefined
 

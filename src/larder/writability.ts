@@ -16,18 +16,18 @@ export class Writability {
   readonly #directory: Directory
   readonly #room: Room
   readonly #log: Log
-  readonly #now: () => number
+  readonly #steadyNow: () => number
   readonly #adopt: (names: readonly string[]) => string[]
   #reason: string | undefined
   #tryAgainAt = 0
   #isClaimed = false
   #preparing: Promise<boolean> | undefined
 
-  constructor(directory: Directory, room: Room, log: Log, now: () => number, adopt: (names: readonly string[]) => string[]) {
+  constructor(directory: Directory, room: Room, log: Log, steadyNow: () => number, adopt: (names: readonly string[]) => string[]) {
     this.#directory = directory
     this.#room = room
     this.#log = log
-    this.#now = now
+    this.#steadyNow = steadyNow
     this.#adopt = adopt
   }
 
@@ -38,7 +38,7 @@ export class Writability {
 
   /** False for a while after a failure. */
   get mayTry(): boolean {
-    return this.#reason === undefined || this.#now() >= this.#tryAgainAt
+    return this.#reason === undefined || this.#steadyNow() >= this.#tryAgainAt
   }
 
   /**
@@ -86,7 +86,7 @@ export class Writability {
     const isNews = this.#reason === undefined
     this.#reason = typeof problem === 'string' ? problem : (problem as Error).message
     this.#isClaimed = false
-    this.#tryAgainAt = this.#now() + setbackMs
+    this.#tryAgainAt = this.#steadyNow() + setbackMs
     const message = 'cannot keep compressed NARs: they are compressed for each client alone until the larder can be written'
     this.#log[isNews ? 'warn' : 'debug']({ dir: this.#directory.dir, err: problem }, message)
   }

@@ -110,6 +110,20 @@ describe("a larder's directory", () => {
     expect(await test.keptNames()).toHaveLength(1)
   })
 
+  test('that disappeared is tried again after a minute, also when the wall clock was set back meanwhile', async () => {
+    await using test = await TestLarder.open()
+    test.steadyMs = 5_000
+    const nar = test.packer.make('app', size)
+    await rm(test.dir, { recursive: true })
+    await test.larder.settle(nar)
+    expect(test.larder.stats.unwritable).toBeDefined()
+    test.now -= 3_600_000
+    test.steadyMs += 60_000
+    await readAll((await test.larder.open(nar)).chunks)
+    await test.larder[Symbol.asyncDispose]()
+    expect(test.larder.stats.unwritable).toBeUndefined()
+  })
+
   test('that cannot be made is no error: NARs are compressed for each client alone', async () => {
     await using test = await TestLarder.prepare()
     await writeFile(test.dir, 'a file')

@@ -25,6 +25,8 @@ export class TestLarder implements AsyncDisposable {
   readonly packer = new StandInPacker()
   readonly log = openTestLog()
   now = 1_700_000_000_000
+  /** Of the steady clock, where it goes another way than `now`. */
+  steadyMs: number | undefined
   larder!: Larder
   readonly #parent: string
 
@@ -54,6 +56,7 @@ export class TestLarder implements AsyncDisposable {
       packer: this.packer,
       log: this.log,
       now: () => this.now,
+      steadyNow: () => this.steadyMs ?? this.now,
       ...options,
     })
     return this.larder

@@ -72,24 +72,6 @@ describe('kept files', () => {
     expect(await test.keptNames()).toEqual([nameOf(nar)])
   })
 
-  test('that have rotten are never sent to their end, and are made again for the next client', async () => {
-    await using test = await TestLarder.open()
-    const nar = test.packer.make('app', 3_000_000)
-    await test.larder.settle(nar)
-    await flipByte(join(test.dir, nameOf(nar)), 2_500_000)
-    await test.reopen()
-    const whole = await test.larder.open(nar)
-    const range = await test.larder.openRange(nar, { start: 10, end: 1000 })
-    await expect(readAll(whole.chunks)).rejects.toMatchObject({ code: 'larder-damaged' })
-    await expect(readAll(range)).rejects.toMatchObject({ code: 'larder-damaged' })
-    expect(test.larder.find(nar.narHash)).toBeUndefined()
-    expect(test.larder.stats).toMatchObject({ files: 0, damaged: 1 })
-    expect(test.log.lines.filter(({ level }) => level === 'warn')).toHaveLength(1)
-    expect((await readAll((await test.larder.open(nar)).chunks)).equals(nar.compressed)).toBe(true)
-    await test.larder.settle(nar)
-    expect(await test.keptNames()).toEqual([nameOf(nar)])
-  })
-
   test('that are small and have rotten are made again, and no client notices', async () => {
     await using test = await TestLarder.open()
     const nar = test.packer.make('app', 5000)
