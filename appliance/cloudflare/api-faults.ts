@@ -75,8 +75,12 @@ function explain(error: unknown, fault: ApiFault, { permission, host }: Undertak
   }
   if (status >= 500) return `Cloudflare has a fault of its own (${said}); run this again later, and see https://www.cloudflarestatus.com`
   if (status === 401 || status === 403 || isPermissionCode(fault)) return `Cloudflare refuses it to this API token (${said}); ${remedyFor(fault, permission)}`
+  if (hasCode(fault, 1022))
+    return `connectors are connected to it (${said}); stop Burrow first (a connector that was killed stays listed for some minutes), or cut them with --force`
   return `Cloudflare answers ${said}`
 }
+
+const hasCode = ({ errors }: ApiFault, ...codes: readonly number[]) => errors.some(({ code }) => code !== undefined && codes.includes(code))
 
 /** 1000, 6003 and 9106: no token that Cloudflare knows. */
 const isUnknownToken = ({ errors }: ApiFault) => errors.some(({ code }) => code === 1000 || code === 6003 || code === 9106)

@@ -33,27 +33,48 @@ export const tunnelSchema = z
     status: z.string().default('unknown'),
     created_at: z.string().optional(),
     deleted_at: z.string().nullish(),
-    connections: z.array(z.unknown()).nullish(),
   })
   .transform((tunnel) => ({
     id: tunnel.id,
     name: tunnel.name,
     status: tunnel.status,
-    connections: tunnel.connections?.length ?? 0,
     isRemotelyManaged: tunnel.config_src === undefined ? tunnel.remote_config === true : tunnel.config_src === 'cloudflare',
     // Go's zero time stands for "never" in older answers.
     isDeleted: typeof tunnel.deleted_at === 'string' && !tunnel.deleted_at.startsWith('0001-'),
   }))
 export type RemoteTunnel = z.output<typeof tunnelSchema>
 
+/** One cloudflared, and its connections to the edge. Tunnel objects do not list them any more (since October 2026). */
+export const connectorSchema = z
+  .looseObject({
+    id: z.string().max(128).default(''),
+    version: z.string().default(''),
+    config_version: z.number().int().nullish(),
+    conns: z.array(z.unknown()).nullish(),
+  })
+  .transform(({ id, version, config_version, conns }) => ({
+    id: printable(id, 40),
+    version: printable(version, 40),
+    configVersion: config_version ?? undefined,
+    connections: conns?.length ?? 0,
+  }))
+export type RemoteConnector = z.output<typeof connectorSchema>
+
+export const countConnections = (connectors: readonly RemoteConnector[]) => connectors.reduce((sum, { connections }) => sum + connections, 0)
+
 const ingressRule = z.looseObject({ hostname: z.string().nullish(), path: z.string().nullish(), service: z.string() })
 /** As it came, all keys kept: it goes back whole. */
 export type IngressRule = z.output<typeof ingressRule>
 
 export const configurationSchema = z
-  .looseObject({ config: z.looseObject({ ingress: z.array(ingressRule).nullish() }).nullish() })
-  .transform(({ config }) => config ?? {})
+  .looseObject({ version: z.number().int().nullish(), config: z.looseObject({ ingress: z.array(ingressRule).nullish() }).nullish() })
+  .transform(({ version, config }) => ({ version: version ?? undefined, config: config ?? {} }))
 export type TunnelConfiguration = { readonly ingress?: readonly IngressRule[] | null | undefined; readonly [key: string]: unknown }
+export interface VersionedConfiguration {
+  /** Grows with each change; connectors say which one they have. */
+  readonly version: number | undefined
+  readonly config: TunnelConfiguration
+}
 
 export const dnsRecordSchema = z
   .looseObject({ id, type: z.string(), name: z.string(), content: z.string().default(''), proxied: z.boolean().default(false), comment: z.string().nullish() })

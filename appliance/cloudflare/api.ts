@@ -9,13 +9,16 @@ import { findRateLimitSeconds, isNotFound, maxRetryWaitSeconds, toApiComplaint, 
 import {
   type CacheRuleset,
   configurationSchema,
+  connectorSchema,
   type DnsRecord,
   dnsRecordSchema,
+  type RemoteConnector,
   type RemoteTunnel,
   rulesetSchema,
   type TunnelConfiguration,
   tunnelSchema,
   tunnelTokenSchema,
+  type VersionedConfiguration,
   verificationSchema,
   type Zone,
   zoneSchema,
@@ -30,10 +33,12 @@ export interface CloudflareApi {
   listZones(name: string): Promise<Zone[]>
   findTunnel(accountId: string, tunnelId: string): Promise<RemoteTunnel | undefined>
   listTunnels(accountId: string, name: string): Promise<RemoteTunnel[]>
+  /** Each cloudflared that has the tunnel's token and is connected. */
+  listConnectors(accountId: string, tunnelId: string): Promise<RemoteConnector[]>
   createTunnel(accountId: string, name: string): Promise<RemoteTunnel>
   /** With `cascade` even when connectors are connected. */
   deleteTunnel(accountId: string, tunnelId: string, cascade: boolean): Promise<void>
-  readConfiguration(accountId: string, tunnelId: string): Promise<TunnelConfiguration>
+  readConfiguration(accountId: string, tunnelId: string): Promise<VersionedConfiguration>
   writeConfiguration(accountId: string, tunnelId: string, configuration: TunnelConfiguration): Promise<void>
   readTunnelToken(accountId: string, tunnelId: string): Promise<string>
   listRecords(zoneId: string, hostname: string): Promise<DnsRecord[]>
@@ -140,6 +145,10 @@ export async function openCloudflareApi({ baseUrl, apiToken, sleep }: ApiOptions
     listTunnels: (accountId, name) =>
       list({ action: 'list tunnels', permission: permissions.tunnel }, tunnelSchema, () =>
         tunnels.list({ account_id: accountId, name, is_deleted: false, per_page: pageSize }),
+      ),
+    listConnectors: (accountId, tunnelId) =>
+      list({ action: `list the connections of the tunnel ${tunnelId}`, permission: permissions.tunnel }, connectorSchema, () =>
+        tunnels.connections.get(tunnelId, { account_id: accountId }),
       ),
     createTunnel: (accountId, name) =>
       ask({ action: `create the tunnel "${name}"`, permission: permissions.tunnel }, tunnelSchema, () =>

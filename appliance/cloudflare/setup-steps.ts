@@ -1,8 +1,9 @@
 /** From what there is to what there should be: tunnel, ingress, DNS record, cache rule, token, config. */
 import { Complaint, reasonOf } from '../complaint.ts'
-import { printable } from '../in-words.ts'
+import { formatCount, printable } from '../in-words.ts'
 import { replacePrivateFile } from '../private-files.ts'
 import { prepareStateDir } from '../state-dir.ts'
+import { countConnections } from './api-types.ts'
 import { listOtherHostnames, rulesOf, withHostname } from './ingress.ts'
 import { toRecordStep } from './record-step.ts'
 import { toRuleStep } from './rule-step.ts'
@@ -21,7 +22,7 @@ export function toSetupSteps(found: Survey, options: StepOptions): Step[] {
   ]
 }
 
-function toTunnelStep({ tunnel, tunnelName, zone, made }: Survey, { api }: StepOptions): Step {
+function toTunnelStep({ tunnel, connectors, tunnelName, zone, made }: Survey, { api }: StepOptions): Step {
   const remember = (progress: Progress, id: string, name: string, isMade: boolean) => {
     progress.tunnelId = id
     progress.record.tunnel = { id, name, isMade }
@@ -54,7 +55,8 @@ function toTunnelStep({ tunnel, tunnelName, zone, made }: Survey, { api }: StepO
   if (made?.tunnel?.id === tunnel.id) return { part: 'tunnel', verb: 'keep', what: shown }
   // The record names it without an id: an earlier run was cut off in the middle of making it.
   const isMade = made?.tunnel?.id === undefined && made?.tunnel?.name === tunnel.name
-  const company = tunnel.connections > 0 ? `; ${tunnel.connections} connections are up: another machine runs it, and requests will go to either` : ''
+  const connections = countConnections(connectors)
+  const company = connections > 0 ? `; ${formatCount(connections, 'connection')} of it up: another machine runs it, and requests will go to either` : ''
   return {
     part: 'tunnel',
     verb: 'adopt',
@@ -65,7 +67,7 @@ function toTunnelStep({ tunnel, tunnelName, zone, made }: Survey, { api }: StepO
 }
 
 function toIngressStep({ configuration, hostname, service, zone, made }: Survey, { api }: StepOptions): Step {
-  const { before, isChanged, rules } = withHostname(rulesOf(configuration ?? {}), hostname, service)
+  const { before, isChanged, rules } = withHostname(rulesOf(configuration?.config ?? {}), hostname, service)
   const others = listOtherHostnames(rules, hostname)
   const beside = others.length === 0 ? '' : ` (kept: ${printable(others.join(', '), 200)})`
   const route = `${hostname} -> ${service}`
@@ -80,7 +82,7 @@ function toIngressStep({ configuration, hostname, service, zone, made }: Survey,
     async apply(progress) {
       const tunnelId = requireTunnelId(progress)
       // What others have changed since is not undone.
-      const current = await api.readConfiguration(zone.account.id, tunnelId)
+      const { config: current } = await api.readConfiguration(zone.account.id, tunnelId)
       const change = withHostname(rulesOf(current), hostname, service)
       if (change.isChanged) await api.writeConfiguration(zone.account.id, tunnelId, { ...current, ingress: change.rules })
       progress.record.ingress = { service }

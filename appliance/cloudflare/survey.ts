@@ -8,7 +8,7 @@ import { urlOf } from '../listener.ts'
 import { readIfAny } from '../private-files.ts'
 import { tunnelTokenFile } from '../state-dir.ts'
 import type { CloudflareApi } from './api.ts'
-import type { CacheRuleset, DnsRecord, RemoteTunnel, TunnelConfiguration, Zone } from './api-types.ts'
+import type { CacheRuleset, DnsRecord, RemoteConnector, RemoteTunnel, VersionedConfiguration, Zone } from './api-types.ts'
 import { type ConfigChange, planTunnelSetting } from './config-change.ts'
 import type { SetupRecord } from './setup-record.ts'
 
@@ -21,7 +21,9 @@ export interface Survey {
   /** Its name when there is none yet. */
   readonly tunnelName: string
   readonly tunnel: RemoteTunnel | undefined
-  readonly configuration: TunnelConfiguration | undefined
+  /** Of the tunnel; none when there is no tunnel. */
+  readonly connectors: readonly RemoteConnector[]
+  readonly configuration: VersionedConfiguration | undefined
   readonly records: readonly DnsRecord[]
   readonly ruleset: CacheRuleset | undefined
   /** At Cloudflare; `undefined` when there is no tunnel. */
@@ -57,6 +59,7 @@ export async function survey(api: CloudflareApi, { hostname, tunnelName, zone, m
     made,
     tunnelName,
     tunnel,
+    connectors: tunnel === undefined ? [] : await api.listConnectors(accountId, tunnel.id),
     configuration: readable && (await api.readConfiguration(accountId, readable.id)),
     token: readable && (await api.readTunnelToken(accountId, readable.id)),
     records: await api.listRecords(zone.id, hostname),

@@ -1,7 +1,7 @@
 /** Away with what the set-up made, and with nothing else: each thing is looked up by its id, and left where somebody has made it theirs since. */
-import { printable } from '../in-words.ts'
+import { formatCount, printable } from '../in-words.ts'
 import type { CloudflareApi } from './api.ts'
-import type { DnsRecord, RemoteTunnel } from './api-types.ts'
+import { countConnections, type DnsRecord, type RemoteTunnel } from './api-types.ts'
 import type { ConfigChange } from './config-change.ts'
 import { findService, listOtherHostnames, rulesOf, withoutHostname } from './ingress.ts'
 import { formatRuleExpression, hasRuleMark, recordComment, toTunnelTarget } from './marks.ts'
@@ -83,23 +83,23 @@ async function toTunnelSteps(wish: TeardownWish): Promise<Step[]> {
   const id = tunnel.id ?? (await api.listTunnels(made.account.id, tunnel.name)).find((each) => each.name === tunnel.name)?.id
   const remote = id === undefined ? undefined : await api.findTunnel(made.account.id, id)
   if (remote === undefined || remote.isDeleted) return [{ part: 'tunnel', verb: 'leave', what: `${shown} is gone already` }]
-  const configuration = remote.isRemotelyManaged ? await api.readConfiguration(made.account.id, remote.id) : {}
-  const others = listOtherHostnames(rulesOf(configuration), made.hostname)
-  if (tunnel.isMade && others.length === 0) return [toDeletion(wish, remote)]
+  const { config } = remote.isRemotelyManaged ? await api.readConfiguration(made.account.id, remote.id) : { config: {} }
+  const others = listOtherHostnames(rulesOf(config), made.hostname)
+  if (tunnel.isMade && others.length === 0) return [toDeletion(wish, remote, countConnections(await api.listConnectors(made.account.id, remote.id)))]
   const why = tunnel.isMade ? `it serves ${printable(others.join(', '), 200)} too` : 'Burrow did not make it'
-  return [...toIngressSteps(wish, remote.id, findService(rulesOf(configuration), made.hostname)), { part: 'tunnel', verb: 'leave', what: `${shown}: ${why}` }]
+  return [...toIngressSteps(wish, remote.id, findService(rulesOf(config), made.hostname)), { part: 'tunnel', verb: 'leave', what: `${shown}: ${why}` }]
 }
 
-function toDeletion({ api, made, isForced }: TeardownWish, { id, name, connections }: RemoteTunnel): Step {
+function toDeletion({ api, made, isForced }: TeardownWish, { id, name }: RemoteTunnel, connections: number): Step {
   const what = `"${printable(name, 100)}" (${id})`
   if (connections > 0 && !isForced) {
-    const why = `has ${connections} connections: stop Burrow first (a connector that was killed stays listed for some minutes), or cut them with --force`
+    const why = `has ${formatCount(connections, 'connection')}: stop Burrow first (a connector that was killed stays listed for some minutes), or cut them with --force`
     return { part: 'tunnel', verb: 'refuse', what: `the tunnel ${what} ${why}` }
   }
   return {
     part: 'tunnel',
     verb: 'delete',
-    what: connections > 0 ? `${what}, cutting its ${connections} connections` : what,
+    what: connections > 0 ? `${what}, cutting its ${formatCount(connections, 'connection')}` : what,
     async apply(progress) {
       await api.deleteTunnel(made.account.id, id, isForced)
       delete progress.record.tunnel
@@ -119,7 +119,7 @@ function toIngressSteps({ api, made }: TeardownWish, tunnelId: string, service: 
       verb: 'delete',
       what: route,
       async apply(progress) {
-        const current = await api.readConfiguration(made.account.id, tunnelId)
+        const { config: current } = await api.readConfiguration(made.account.id, tunnelId)
         await api.writeConfiguration(made.account.id, tunnelId, { ...current, ingress: withoutHostname(rulesOf(current), made.hostname) })
         delete progress.record.ingress
         await progress.save()

@@ -2,6 +2,7 @@
 import { Command } from 'commander'
 
 import { tokenHelp } from '../../cloudflare/api-token.ts'
+import { countConnections } from '../../cloudflare/api-types.ts'
 import { findZone, listZoneNotes } from '../../cloudflare/find-zone.ts'
 import { toTunnelName } from '../../cloudflare/marks.ts'
 import { listRuleNotes } from '../../cloudflare/rule-step.ts'
@@ -51,20 +52,30 @@ async function status(machine: Machine, options: StatusOptions): Promise<void> {
   const zone = await findZone(api, { hostname, zone: made.zone.name, account: made.account.id })
   const found = await survey(api, { hostname, tunnelName: made.tunnel?.name ?? toTunnelName(hostname), zone, made, config })
   const steps = toSetupSteps(found, { api, stateDir, userId: machine.userId, mayReplaceRecord: false })
-  const notes = [...listZoneNotes(zone, hostname), ...listRuleNotes(found)]
+  const notes = [...listZoneNotes(zone, hostname), ...listRuleNotes(found), ...listConnectorNotes(found)]
   machine.stdout.write(options.json === true ? `${JSON.stringify(toJson(found, steps, notes))}\n` : toText(found, steps, notes))
   const drifts = steps.filter(({ drift }) => drift !== undefined).length
   if (drifts > 0) throw new Complaint('refused', `${formatCount(drifts, 'thing')} ${drifts === 1 ? 'differs' : 'differ'} from what was set up`)
 }
 
-function toJson({ hostname, zone, tunnel, service }: Survey, steps: readonly Step[], notes: readonly string[]) {
+function toJson({ hostname, zone, tunnel, connectors, configuration, service }: Survey, steps: readonly Step[], notes: readonly string[]) {
   return {
     isRight: steps.every(({ drift }) => drift === undefined),
     hostname,
     service,
     zone: { id: zone.id, name: zone.name, status: zone.status },
     account: zone.account,
-    tunnel: tunnel === undefined ? null : { id: tunnel.id, name: tunnel.name, status: tunnel.status, connections: tunnel.connections },
+    tunnel:
+      tunnel === undefined
+        ? null
+        : {
+            id: tunnel.id,
+            name: tunnel.name,
+            status: tunnel.status,
+            connections: countConnections(connectors),
+            configVersion: configuration?.version ?? null,
+            connectors: connectors.map(({ configVersion, ...connector }) => ({ ...connector, configVersion: configVersion ?? null })),
+          },
     parts: steps.map(({ part, drift, remedy }) => ({
       part,
       isRight: drift === undefined,
@@ -75,12 +86,27 @@ function toJson({ hostname, zone, tunnel, service }: Survey, steps: readonly Ste
   }
 }
 
-function toText({ hostname, zone, tunnel }: Survey, steps: readonly Step[], notes: readonly string[]): string {
-  const state = tunnel === undefined ? 'no tunnel' : `tunnel ${printable(tunnel.status, 40)}, ${formatCount(tunnel.connections, 'connection')}`
+/** Each change of the ingress rules has a number, and a connector says which one it goes by. */
+function listConnectorNotes({ connectors, configuration }: Survey): string[] {
+  const wanted = configuration?.version
+  return connectors
+    .filter(({ configVersion }) => wanted !== undefined && configVersion !== undefined && configVersion < wanted)
+    .map(
+      ({ id, configVersion }) =>
+        `The connector ${id} still goes by configuration ${configVersion} of the tunnel, and the newest is ${wanted}: it takes a new one within seconds, so look again, and restart Burrow if this stays`,
+    )
+}
+
+function toText({ hostname, zone, tunnel, connectors }: Survey, steps: readonly Step[], notes: readonly string[]): string {
+  const state = tunnel === undefined ? 'no tunnel' : `tunnel ${printable(tunnel.status, 40)}, ${formatCount(countConnections(connectors), 'connection')}`
+  const machines = connectors.map(
+    ({ id, version, connections, configVersion }) =>
+      `  connector ${id}  cloudflared ${version || 'of unknown version'}, ${formatCount(connections, 'connection')}${configVersion === undefined ? '' : `, configuration ${configVersion}`}\n`,
+  )
   const lines = steps.map(({ part, drift, remedy, what }) =>
     drift === undefined
       ? `  ok       ${part.padEnd(8)} ${what}\n`
       : `  DIFFERS  ${part.padEnd(8)} ${drift}\n           ${''.padEnd(8)} -> ${remedy ?? plainRemedy}\n`,
   )
-  return `https://${hostname} in the zone ${zone.name}, account ${zone.account.name} (${zone.account.id}): ${state}\n\n${lines.join('')}${notes.map((note) => `\nNote: ${note}\n`).join('')}`
+  return `https://${hostname} in the zone ${zone.name}, account ${zone.account.name} (${zone.account.id}): ${state}\n${machines.join('')}\n${lines.join('')}${notes.map((note) => `\nNote: ${note}\n`).join('')}`
 }

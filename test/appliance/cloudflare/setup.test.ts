@@ -2,7 +2,7 @@ import { readdirSync } from 'node:fs'
 import { chmod, chown, mkdir, readFile, stat, symlink, writeFile } from 'node:fs/promises'
 import { describe, expect, test } from '@jest/globals'
 
-import { createAccount, createRecord, createRule, createTunnel, toTunnelToken } from '../../fixtures/cloudflare-account.ts'
+import { createAccount, createConnector, createRecord, createRule, createTunnel, toTunnelToken } from '../../fixtures/cloudflare-account.ts'
 import { startCloudflareApi } from '../../fixtures/cloudflare-api.ts'
 import { createBurrowDir, hostname, runTunnel, setUp } from './tunnel-program.ts'
 
@@ -137,12 +137,12 @@ describe('burrow tunnel setup', () => {
   test('setup takes over a tunnel of that name, keeps its other host names, and says that it will stay', async () => {
     const git = { hostname: 'git.example.org', service: 'http://127.0.0.1:3000', originRequest: { noTLSVerify: true } }
     const configuration = { ingress: [git, { service: 'http_status:404' }], 'warp-routing': { enabled: true } }
-    const tunnel = createTunnel('home', { configuration, connections: [{}] })
+    const tunnel = createTunnel('home', { configuration, connectors: [createConnector(1)] })
     await using api = await startCloudflareApi({ ...createAccount(), tunnels: [createTunnel('home-two'), tunnel] })
     await using dir = await createBurrowDir()
     const { code, stdout } = await setUp({ dir, api }, '--name', 'home')
     expect(code).toBe(0)
-    expect(stdout).toMatch(/adopt +tunnel +"home".*teardown will leave it.*another machine runs it/)
+    expect(stdout).toMatch(/adopt +tunnel +"home".*teardown will leave it; 1 connection of it up: another machine runs it/)
     expect(stdout).toMatch(/create +ingress.*kept: git\.example\.org/)
     expect(api.account.tunnels).toHaveLength(2)
     expect(tunnel.configuration).toEqual({ ...configuration, ingress: [git, { hostname, service }, { service: 'http_status:404' }] })

@@ -1,7 +1,7 @@
 import { rm, writeFile } from 'node:fs/promises'
 import { describe, expect, test } from '@jest/globals'
 
-import { createRecord, createRule, createTunnel, type FakeAccount } from '../../fixtures/cloudflare-account.ts'
+import { createConnector, createRecord, createRule, createTunnel, type FakeAccount } from '../../fixtures/cloudflare-account.ts'
 import { startCloudflareApi } from '../../fixtures/cloudflare-api.ts'
 import type { ScratchDir } from '../scratch-dir.ts'
 import { createBurrowDir, hostname, runTunnel, setUp } from './tunnel-program.ts'
@@ -45,13 +45,31 @@ describe('burrow tunnel status', () => {
     await using api = await startCloudflareApi()
     await using dir = await createBurrowDir()
     await setUp({ dir, api })
-    api.account.tunnels[0]!.connections = [{}, {}, {}, {}]
+    api.account.tunnels[0]!.connectors = [createConnector(4)]
     const { code, stdout } = await runTunnel(['status'], { dir, api })
     expect(code).toBe(0)
     expect(stdout).toContain('tunnel healthy, 4 connections')
     expect(stdout.match(/^ {2}ok /gm)).toHaveLength(6)
     const json = JSON.parse((await runTunnel(['status', '--json'], { dir, api })).stdout)
     expect(json).toMatchObject({ isRight: true, hostname, service: 'http://127.0.0.1:8080', tunnel: { name: 'burrow-cache-example-org', connections: 4 } })
+  })
+
+  test('status shows each connector, and names one that has not taken the newest ingress rules', async () => {
+    await using api = await startCloudflareApi()
+    await using dir = await createBurrowDir()
+    await setUp({ dir, api })
+    const [tunnel] = api.account.tunnels
+    tunnel!.version = 3
+    const [current, late] = [createConnector(4, { config_version: 3 }), createConnector(2, { config_version: 2 })]
+    tunnel!.connectors = [current, late]
+    const { code, stdout } = await runTunnel(['status'], { dir, api })
+    expect(code).toBe(0)
+    expect(stdout).toContain('tunnel healthy, 6 connections\n')
+    expect(stdout).toContain(`  connector ${current.id}  cloudflared 2026.9.3, 4 connections, configuration 3\n`)
+    expect(stdout).toMatch(new RegExp(`Note: The connector ${late.id} still goes by configuration 2 .* newest is 3`))
+    expect(stdout).not.toContain(`Note: The connector ${current.id}`)
+    const json = JSON.parse((await runTunnel(['status', '--json'], { dir, api })).stdout)
+    expect(json.tunnel).toMatchObject({ connections: 6, configVersion: 3, connectors: [{ id: current.id, configVersion: 3 }, { configVersion: 2 }] })
   })
 
   test.each(drifts)('status names %s with its remedy, and setup mends it', async (_what, part, change, told) => {

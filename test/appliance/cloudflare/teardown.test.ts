@@ -2,7 +2,7 @@ import { existsSync } from 'node:fs'
 import { readFile } from 'node:fs/promises'
 import { describe, expect, test } from '@jest/globals'
 
-import { createAccount, createRecord, createRule, createTunnel } from '../../fixtures/cloudflare-account.ts'
+import { createAccount, createConnector, createRecord, createRule, createTunnel } from '../../fixtures/cloudflare-account.ts'
 import { startCloudflareApi } from '../../fixtures/cloudflare-api.ts'
 import { createBurrowDir, hostname, runTunnel, setUp } from './tunnel-program.ts'
 
@@ -56,13 +56,27 @@ describe('burrow tunnel teardown', () => {
     await using dir = await createBurrowDir()
     await setUp({ dir, api })
     const [tunnel] = api.account.tunnels
-    tunnel!.connections = [{ id: 'a' }, { id: 'b' }]
+    tunnel!.connectors = [createConnector(2)]
     const refused = await tearDown({ dir, api })
     expect(refused.code).toBe(1)
     expect(refused.stderr).toMatch(/2 connections: stop Burrow first.*--force/)
     expect(api.account.records).toHaveLength(1)
     expect(await tearDown({ dir, api }, '--force')).toMatchObject({ code: 0 })
     expect(tunnel!.deleted_at).not.toBeNull()
+  })
+
+  test('teardown says what to do when a connector connects in the last moment', async () => {
+    await using api = await startCloudflareApi()
+    await using dir = await createBurrowDir()
+    await setUp({ dir, api })
+    const message = 'Cannot delete tunnel because it has active connections'
+    api.fail({ method: 'DELETE', path: /cfd_tunnel\/[^/]+$/, status: 400, code: 1022, message })
+    const { code, stderr } = await tearDown({ dir, api })
+    expect(code).toBe(1)
+    expect(stderr).toMatch(
+      /connectors are connected to it \(.*code 1022.*\); stop Burrow.*--force[\s\S]*Done: delete record, delete rule\. Not done: delete tunnel/,
+    )
+    expect(await tearDown({ dir, api })).toMatchObject({ code: 0 })
   })
 
   test('teardown takes one host name from a tunnel that serves others, and leaves the tunnel', async () => {
