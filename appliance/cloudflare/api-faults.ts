@@ -4,7 +4,8 @@
  */
 import { Complaint } from '../complaint.ts'
 import { printable } from '../in-words.ts'
-import { type Permission, tokensPage } from './marks.ts'
+import type { Permission } from './marks.ts'
+import { pageOf, type TokenKind } from './token-kind.ts'
 
 /** Beyond that nobody waits at a prompt: the command ends and says when to come back. */
 export const maxRetryWaitSeconds = 30
@@ -16,19 +17,20 @@ export interface Undertaking {
   readonly permission?: Permission | undefined
   /** Host of the API. */
   readonly host: string
+  readonly tokenKind: TokenKind
 }
 
 interface ApiFault {
   readonly status: number | undefined
   readonly headers: Headers | undefined
-  readonly errors: readonly { readonly code: number | undefined; readonly message: string }[]
+  readonly errors: readonly { readonly code: number | undefined; readonly message: string; readonly page: string | undefined }[]
 }
 
 /** Whatever else it is, it passes as it came. */
 export function toApiComplaint(error: unknown, undertaking: Undertaking): unknown {
   const fault = findApiFault(error)
   if (fault === undefined) return error
-  return new Complaint('refused', `Cannot ${undertaking.action}: ${explain(error, fault, undertaking)}`, { cause: error })
+  return new Complaint('refused', `Cannot ${undertaking.action}: ${explain(error, fault, undertaking)}${formatPage(fault)}`, { cause: error })
 }
 
 export const isNotFound = (error: unknown) => findApiFault(error)?.status === 404
@@ -58,14 +60,27 @@ function findApiFault(error: unknown): ApiFault | undefined {
   return {
     status,
     headers,
-    errors: errors.slice(0, 5).flatMap((entry: { code?: unknown; message?: unknown } | null) => {
+    errors: errors.slice(0, 5).flatMap((entry: { code?: unknown; message?: unknown; documentation_url?: unknown } | null) => {
       if (typeof entry?.message !== 'string') return []
-      return [{ code: typeof entry.code === 'number' ? entry.code : undefined, message: printable(entry.message) }]
+      const code = typeof entry.code === 'number' ? entry.code : undefined
+      return [{ code, message: printable(entry.message), page: toPage(entry.documentation_url) }]
     }),
   }
 }
 
-function explain(error: unknown, fault: ApiFault, { permission, host }: Undertaking): string {
+/** Cloudflare's own page about the fault; an address elsewhere is not passed on. */
+function toPage(text: unknown): string | undefined {
+  const url = typeof text === 'string' && text.length <= 300 ? URL.parse(text) : null
+  return url?.protocol === 'https:' && /(?:^|\.)cloudflare\.com$/.test(url.hostname) ? url.href : undefined
+}
+
+function formatPage({ errors }: ApiFault): string {
+  const page = errors.find((each) => each.page !== undefined)?.page
+  return page === undefined ? '' : ` (Cloudflare explains this at ${page})`
+}
+
+function explain(error: unknown, fault: ApiFault, undertaking: Undertaking): string {
+  const { host } = undertaking
   const { status, headers } = fault
   if (status === undefined) return `${host} ${findConnectionReason(error)}; see to the network of this machine, and run this again`
   const said = formatErrors(fault)
@@ -74,7 +89,12 @@ function explain(error: unknown, fault: ApiFault, { permission, host }: Undertak
     return `Cloudflare's rate limit is reached (${said}); run this again in ${seconds === undefined ? 'five minutes' : `${seconds} s`}`
   }
   if (status >= 500) return `Cloudflare has a fault of its own (${said}); run this again later, and see https://www.cloudflarestatus.com`
-  if (status === 401 || status === 403 || isPermissionCode(fault)) return `Cloudflare refuses it to this API token (${said}); ${remedyFor(fault, permission)}`
+  if (isUnknownToken(fault))
+    return `Cloudflare does not accept this API token (${said}): it is revoked, expired or not copied whole; make a new one at ${pageOf(undertaking.tokenKind)}`
+  if (status === 401 || status === 403 || hasCode(fault, 9109, 10000))
+    return `Cloudflare refuses it to this API token (${said}); ${remedyFor(fault, undertaking)}`
+  if (hasCode(fault, 1013))
+    return `there is a tunnel of this name that this API token may not see (${said}); choose another with --name, or let the token see all tunnels of the account`
   if (hasCode(fault, 1022))
     return `connectors are connected to it (${said}); stop Burrow first (a connector that was killed stays listed for some minutes), or cut them with --force`
   return `Cloudflare answers ${said}`
@@ -82,24 +102,24 @@ function explain(error: unknown, fault: ApiFault, { permission, host }: Undertak
 
 const hasCode = ({ errors }: ApiFault, ...codes: readonly number[]) => errors.some(({ code }) => code !== undefined && codes.includes(code))
 
+/** 9109 says this and two other things: that the token is not for this resource, or not for this machine's address. */
+const isInvalidToken = ({ errors }: ApiFault) => errors.some(({ code, message }) => code === 9109 && /invalid access token/i.test(message))
+
 /** 1000, 6003 and 9106: no token that Cloudflare knows. */
-const isUnknownToken = ({ errors }: ApiFault) => errors.some(({ code }) => code === 1000 || code === 6003 || code === 9106)
+const isUnknownToken = (fault: ApiFault) => isInvalidToken(fault) || hasCode(fault, 1000, 6003, 9106)
 
-/** 10000: the token lacks the permission. 9109: the token is not for this resource, or not for this machine's address. */
-function isPermissionCode({ errors }: ApiFault): boolean {
-  return errors.some(({ code }) => code === 10000 || code === 9109)
-}
-
-function remedyFor(fault: ApiFault, permission: Permission | undefined): string {
-  const { errors } = fault
-  if (errors.some(({ message }) => /location|ip address/i.test(message))) return `allow this machine's address in the token's filter, at ${tokensPage}`
-  if (permission === undefined || isUnknownToken(fault)) return `make a new one at ${tokensPage}`
-  return `give it the permission "${permission}", for this account and zone, at ${tokensPage}`
+function remedyFor({ status, errors }: ApiFault, { permission, tokenKind }: Undertaking): string {
+  const page = pageOf(tokenKind)
+  if (errors.some(({ message }) => /location|ip address/i.test(message))) return `allow this machine's address in the token's filter, at ${page}`
+  if (permission === undefined) return `make a new one at ${page}`
+  const grant = `give it the permission "${permission}", for this account and zone, at ${page}`
+  // Some endpoints of an account answer a revoked token as they answer one without the permission (10000).
+  return status === 401 ? `see that it is neither revoked nor expired, and ${grant}` : grant
 }
 
 function formatErrors({ status, errors, headers }: ApiFault): string {
   const ray = headers?.get('cf-ray')
-  const told = errors.map(({ code, message }) => (code === undefined ? message : `code ${code}: ${message}`))
+  const told = errors.map(({ code, message }) => `${code === undefined ? '' : `code ${code}: `}${message}`)
   return [`HTTP ${status}`, ...told, ...(status! >= 500 && ray ? [`Ray ID ${printable(ray, 40)}`] : [])].join(', ')
 }
 

@@ -6,10 +6,11 @@ import { Complaint, reasonOf } from '../complaint.ts'
 import type { Machine } from '../machine.ts'
 import { readHiddenLine } from '../terminal-password.ts'
 import { permissions, tokensPage } from './marks.ts'
+import { accountTokensPage, tokenKindOf } from './token-kind.ts'
 
 /** For help texts. */
 export const tokenHelp = `The API token comes from --api-token-file, else from $CLOUDFLARE_API_TOKEN, else it is asked for at the terminal without showing it. It is not kept.
-Make one at ${tokensPage} ("Create Custom Token") for the account and the zone, with these permissions:
+Make one at ${tokensPage} ("Create Custom Token"), or one of the account, at ${accountTokensPage}: for the account and the zone, with these permissions:
 ${Object.values(permissions)
   .map((permission) => `  ${permission}`)
   .join('\n')}`
@@ -36,6 +37,8 @@ async function readToken(path: string, shownName: string): Promise<string> {
 /** Checked here, since a fault in a header's value is told with that value. */
 function requireToken(text: string, origin: string): string {
   const token = text.trim()
+  if (tokenKindOf(token) === 'global-key')
+    throw new Complaint('usage', `Cannot use ${origin} as an API token: it is the Global API Key, which may do everything; make a token at ${tokensPage}`)
   if (/^[\w.~+/=-]{20,512}$/.test(token)) return token
   throw new Complaint('usage', `Cannot use ${origin} as an API token: it is not one; an API token (not the Global API Key) is one word, made at ${tokensPage}`)
 }

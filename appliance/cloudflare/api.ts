@@ -25,8 +25,10 @@ import {
 } from './api-types.ts'
 import { openClient } from './client.ts'
 import { cachePhase, formatRuleDescription, formatRuleExpression, permissions, recordComment } from './marks.ts'
+import { type TokenKind, tokenKindOf } from './token-kind.ts'
 
 export interface CloudflareApi {
+  readonly tokenKind: TokenKind
   /** Of a user's token; with an account, of a token that belongs to that account. */
   verifyToken(accountId?: string): Promise<{ readonly status: string; readonly expires: string | undefined }>
   /** Zones of exactly this name in all accounts that the token reaches. */
@@ -65,25 +67,27 @@ export interface ApiOptions {
   readonly sleep: (ms: number) => Promise<unknown>
 }
 
+type Wish = Pick<Undertaking, 'action' | 'permission'>
+
 /** No request is made yet. */
 export async function openCloudflareApi({ baseUrl, apiToken, sleep }: ApiOptions): Promise<CloudflareApi> {
   const client = await openClient(baseUrl, apiToken)
-  const host = baseUrl.host
+  const given = { host: baseUrl.host, tokenKind: tokenKindOf(apiToken) }
   const tunnels = client.zeroTrust.tunnels.cloudflared
   const { records } = client.dns
   const { rulesets } = client
 
-  async function ask<T>(undertaking: Omit<Undertaking, 'host'>, schema: z.ZodType<T>, call: () => PromiseLike<unknown>): Promise<T> {
+  async function ask<T>(undertaking: Wish, schema: z.ZodType<T>, call: () => PromiseLike<unknown>): Promise<T> {
     try {
       return schema.parse(await call())
     } catch (error) {
       const misfit = describeMisfit(error)
       if (misfit !== undefined)
-        throw new Complaint('refused', `Cannot ${undertaking.action}: the answer of ${host} is not understood (${misfit})`, { cause: error })
-      throw toApiComplaint(error, { ...undertaking, host })
+        throw new Complaint('refused', `Cannot ${undertaking.action}: the answer of ${given.host} is not understood (${misfit})`, { cause: error })
+      throw toApiComplaint(error, { ...undertaking, ...given })
     }
   }
-  const list = <T>(undertaking: Omit<Undertaking, 'host'>, schema: z.ZodType<T>, call: () => AsyncIterable<unknown>) =>
+  const list = <T>(undertaking: Wish, schema: z.ZodType<T>, call: () => AsyncIterable<unknown>) =>
     ask(undertaking, z.array(schema), async () => {
       const items: unknown[] = []
       for await (const item of call()) if (items.push(item) >= maxItems) break
@@ -102,7 +106,7 @@ export async function openCloudflareApi({ baseUrl, apiToken, sleep }: ApiOptions
     }
   }
   /** What is gone already need not be taken away. */
-  const remove = (undertaking: Omit<Undertaking, 'host'>, call: () => PromiseLike<unknown>) =>
+  const remove = (undertaking: Wish, call: () => PromiseLike<unknown>) =>
     ask(undertaking, z.void(), async () => {
       try {
         await call()
@@ -110,7 +114,7 @@ export async function openCloudflareApi({ baseUrl, apiToken, sleep }: ApiOptions
         if (!isNotFound(error)) throw error
       }
     })
-  const find = <T>(undertaking: Omit<Undertaking, 'host'>, schema: z.ZodType<T>, call: () => PromiseLike<unknown>) =>
+  const find = <T>(undertaking: Wish, schema: z.ZodType<T>, call: () => PromiseLike<unknown>) =>
     ask(undertaking, z.union([z.undefined(), schema]), async () => {
       try {
         return await call()
@@ -133,6 +137,7 @@ export async function openCloudflareApi({ baseUrl, apiToken, sleep }: ApiOptions
     }) as const
 
   return {
+    tokenKind: given.tokenKind,
     async verifyToken(accountId) {
       const call = accountId === undefined ? () => client.user.tokens.verify() : () => client.accounts.tokens.verify({ account_id: accountId })
       const { status, expires_on } = await ask({ action: 'verify the API token' }, verificationSchema, call)

@@ -6,7 +6,8 @@ import { printable } from '../in-words.ts'
 import type { CloudflareApi } from './api.ts'
 import { isUnauthorized } from './api-faults.ts'
 import type { Zone } from './api-types.ts'
-import { permissions, tokensPage } from './marks.ts'
+import { permissions } from './marks.ts'
+import { pageOf } from './token-kind.ts'
 
 export interface ZoneWish {
   readonly hostname: string
@@ -20,25 +21,26 @@ export async function findZone(api: CloudflareApi, wish: ZoneWish): Promise<Zone
   const isUserToken = await verifyUserToken(api)
   const zone = await search(api, wish)
   // A token of an account can only be asked about once the account is known.
-  if (!isUserToken) requireActive(await api.verifyToken(zone.account.id))
+  if (!isUserToken) requireActive(await api.verifyToken(zone.account.id), api)
   return zone
 }
 
-/** False for a token that is no user's; it may still be an account's. */
+/** False for a token that is no user's; it may still be an account's, if it does not say that it is none. */
 async function verifyUserToken(api: CloudflareApi): Promise<boolean> {
+  if (api.tokenKind === 'account') return false
   try {
-    requireActive(await api.verifyToken())
+    requireActive(await api.verifyToken(), api)
     return true
   } catch (error) {
-    if (error instanceof Complaint && isUnauthorized(error.cause)) return false
+    if (api.tokenKind === 'unknown' && error instanceof Complaint && isUnauthorized(error.cause)) return false
     throw error
   }
 }
 
-function requireActive({ status, expires }: { status: string; expires: string | undefined }): void {
+function requireActive({ status, expires }: { status: string; expires: string | undefined }, { tokenKind }: CloudflareApi): void {
   if (status === 'active') return
   const since = expires === undefined ? '' : ` (${printable(expires, 40)})`
-  throw new Complaint('refused', `Cannot use this API token: it is ${printable(status, 40)}${since}; make a new one at ${tokensPage}`)
+  throw new Complaint('refused', `Cannot use this API token: it is ${printable(status, 40)}${since}; make a new one at ${pageOf(tokenKind)}`)
 }
 
 async function search(api: CloudflareApi, { hostname, zone: wanted, account }: ZoneWish): Promise<Zone> {
@@ -60,7 +62,7 @@ async function search(api: CloudflareApi, { hostname, zone: wanted, account }: Z
   const where = account === undefined ? '' : ` in the account "${account}"`
   throw new Complaint(
     'refused',
-    `Cannot find a zone for "${hostname}"${where} (looked for ${names.join(', ')}); add the domain to Cloudflare, or let the API token reach it: "${permissions.zone}", at ${tokensPage}`,
+    `Cannot find a zone for "${hostname}"${where} (looked for ${names.join(', ')}); add the domain to Cloudflare, or let the API token reach it: "${permissions.zone}", at ${pageOf(api.tokenKind)}`,
   )
 }
 

@@ -1,7 +1,7 @@
 /** What an API that refuses, limits, fails or is not there makes of the commands. */
 import { describe, expect, test } from '@jest/globals'
 
-import { createAccount, createZone, goodToken, type TokenPermission } from '../../fixtures/cloudflare-account.ts'
+import { createAccount, createTunnel, createZone, goodToken, type TokenPermission } from '../../fixtures/cloudflare-account.ts'
 import { startCloudflareApi } from '../../fixtures/cloudflare-api.ts'
 import { createBurrowDir, setUp } from './tunnel-program.ts'
 
@@ -11,7 +11,7 @@ describe('the Cloudflare API', () => {
   test.each([
     ['tunnel', /code 10000: Authentication error\); give it the permission "Account > Cloudflare Tunnel: Edit"/],
     ['dns', /code 10000: Authentication error\); give it the permission "Zone > DNS: Edit"/],
-    ['zone', /code 9109: Unauthorized to access requested resource\); give it the permission "Zone > Zone: Read"/],
+    ['zone', /Cannot find a zone for "cache\.example\.org".*let the API token reach it: "Zone > Zone: Read"/],
     ['rules', /code 10000: Authentication error\); give it the permission "Zone > Cache Rules: Edit"/],
   ] as const)('setup names the permission %j that the token lacks, before it changes anything', async (missing, message) => {
     await using api = await startCloudflareApi({ ...createAccount(), tokens: [{ value: goodToken, permissions: all.filter((each) => each !== missing) }] })
@@ -28,6 +28,37 @@ describe('the Cloudflare API', () => {
     api.fail({ path: /verify/, status: 403, code: 9109, message: 'Cannot use the access token from location: 192.0.2.1', times: 9 })
     api.fail({ path: /zones/, status: 403, code: 9109, message: 'Cannot use the access token from location: 192.0.2.1', times: 9 })
     expect((await setUp({ dir, api })).stderr).toMatch(/from location: 192\.0\.2\.1\); allow this machine's address/)
+  })
+
+  test("setup passes on Cloudflare's page about a refusal, and no address elsewhere", async () => {
+    await using api = await startCloudflareApi()
+    await using dir = await createBurrowDir()
+    const refuse = (url: string) => {
+      const errors = [{ code: 10000, message: 'Authentication error', documentation_url: url }]
+      api.fail({ path: /cfd_tunnel/, status: 403, text: JSON.stringify({ success: false, errors }) })
+    }
+    refuse('https://developers.cloudflare.com/cloudflare-one/')
+    expect((await setUp({ dir, api })).stderr).toMatch(
+      /Tunnel: Edit".* \(Cloudflare explains this at https:\/\/developers\.cloudflare\.com\/cloudflare-one\/\)\n$/,
+    )
+    for (const url of ['https://cloudflare.com.example.org/', 'http://developers.cloudflare.com/', 'https://notcloudflare.com/', 'x'.repeat(400), 5]) {
+      refuse(url as string)
+      expect((await setUp({ dir, api })).stderr).not.toContain('explains this')
+    }
+  })
+
+  test('setup tells of a tunnel of that name that the API token may not see', async () => {
+    await using api = await startCloudflareApi()
+    await using dir = await createBurrowDir()
+    const hidden = createTunnel('burrow-cache-example-org')
+    Object.assign(api.account.tokens[0]!, { hiddenTunnels: [hidden.id] })
+    api.account.tunnels.push(hidden)
+    const { code, stderr } = await setUp({ dir, api })
+    expect(code).toBe(1)
+    expect(stderr).toMatch(
+      /create the tunnel "burrow-cache-example-org": there is a tunnel of this name that this API token may not see \(HTTP 409, code 1013: .*--name/,
+    )
+    expect(await setUp({ dir, api }, '--name', 'another')).toMatchObject({ code: 0 })
   })
 
   test('setup waits as a rate limit says, also where something is created, and makes it once', async () => {

@@ -85,7 +85,18 @@ describe('the API token', () => {
       /no terminal.*\$CLOUDFLARE_API_TOKEN[\s\S]*Account > Cloudflare Tunnel: Edit\n {2}Zone > Zone: Read\n {2}Zone > DNS: Edit\n {2}Zone > Cache Rules: Edit/,
     ],
     ['two words of a thing that is no token', 2, /is not one/],
-    ['x'.repeat(40), 1, /HTTP 401, code 1000: Invalid API Token/],
+    [
+      'x'.repeat(40),
+      1,
+      /does not accept this API token \(HTTP 403, code 9109: Invalid access token\): it is revoked, expired or not copied whole; make a new one/,
+    ],
+    [
+      `cfut_${'x'.repeat(40)}`,
+      1,
+      /does not accept this API token \(HTTP 401, code 1000: Invalid API Token\).* make a new one at https:\/\/dash\.\S+api-tokens\n/,
+    ],
+    [`cfat_${'x'.repeat(40)}`, 1, /does not accept this API token \(HTTP 403, code 9109: .* make a new one at "Manage Account > API Tokens"/],
+    [`cfk_${'x'.repeat(40)}`, 2, /it is the Global API Key, which may do everything; make a token at https:/],
   ])('setup refuses the token %j without printing it', async (token, wanted, message) => {
     await using api = await startCloudflareApi()
     await using dir = await createBurrowDir()
@@ -95,9 +106,42 @@ describe('the API token', () => {
     if (token !== '') expect(stdout + stderr).not.toContain(token)
   })
 
-  test('setup refuses a token that is not active', async () => {
-    await using api = await startCloudflareApi({ ...createAccount(), tokens: [{ value: goodToken, status: 'expired' }] })
+  test.each(['revoked', 'expired'] as const)('setup says that a token which is %s is no longer one, and asks for no permission', async (how) => {
+    const tokens = how === 'expired' ? [{ value: goodToken, status: how }] : []
+    await using api = await startCloudflareApi({ ...createAccount(), tokens })
     await using dir = await createBurrowDir()
-    expect(await setUp({ dir, api })).toMatchObject({ code: 1, stderr: expect.stringContaining('it is expired') })
+    const { code, stderr } = await setUp({ dir, api })
+    expect(code).toBe(1)
+    expect(stderr).toMatch(/it is revoked, expired or not copied whole; make a new one at/)
+    expect(stderr).not.toContain('Zone: Read')
+  })
+
+  test('setup asks about a token where its kind is known: an account token never under /user, a user token never in the account', async () => {
+    for (const [prefix, owner, path] of [
+      ['cfut_', 'user', '/user/tokens/verify'],
+      ['cfat_', 'account', `/accounts/${ownAccount.id}/tokens/verify`],
+    ] as const) {
+      const value = `${prefix}${'k'.repeat(40)}`
+      await using api = await startCloudflareApi({ ...createAccount(), tokens: [{ value, owner }] })
+      await using dir = await createBurrowDir()
+      expect(await setUp({ dir, api, env: { CLOUDFLARE_API_TOKEN: value } })).toMatchObject({ code: 0 })
+      expect(api.calls.map((call) => call.path).filter((each) => each.endsWith('/verify'))).toEqual([path])
+    }
+  })
+
+  test('setup names both causes where a revoked token and a missing permission are answered alike', async () => {
+    await using api = await startCloudflareApi()
+    await using dir = await createBurrowDir()
+    api.fail({ path: /cfd_tunnel/, status: 401, code: 10000, message: 'Forbidden' })
+    const { stderr } = await setUp({ dir, api })
+    expect(stderr).toMatch(
+      /\(HTTP 401, code 10000: Forbidden\); see that it is neither revoked nor expired, and give it the permission "Account > Cloudflare Tunnel: Edit"/,
+    )
+  })
+
+  test('setup refuses a token that is not active', async () => {
+    await using api = await startCloudflareApi({ ...createAccount(), tokens: [{ value: goodToken, status: 'disabled' }] })
+    await using dir = await createBurrowDir()
+    expect(await setUp({ dir, api })).toMatchObject({ code: 1, stderr: expect.stringContaining('it is disabled') })
   })
 })
