@@ -44,7 +44,7 @@ export interface CloudflareApi {
   writeConfiguration(accountId: string, tunnelId: string, configuration: TunnelConfiguration): Promise<void>
   readTunnelToken(accountId: string, tunnelId: string): Promise<string>
   listRecords(zoneId: string, hostname: string): Promise<DnsRecord[]>
-  /** In one step with taking others away, so that no moment is without a record. */
+  /** The first of those that it replaces becomes it, the others are taken away with the same request. */
   createRecord(zoneId: string, hostname: string, target: string, replacedIds: readonly string[]): Promise<DnsRecord>
   changeRecord(zoneId: string, recordId: string, target: string): Promise<DnsRecord>
   deleteRecord(zoneId: string, recordId: string): Promise<void>
@@ -184,9 +184,11 @@ export async function openCloudflareApi({ baseUrl, apiToken, sleep }: ApiOptions
       ask({ action: `create the DNS record of ${hostname}`, permission: permissions.dns }, dnsRecordSchema, async () => {
         const record = toRecord(hostname, target)
         if (replacedIds.length === 0) return await make(() => records.create({ zone_id: zoneId, ...record }, once))
-        const deletes = replacedIds.map((id) => ({ id }))
-        const batch = (await make(() => records.batch({ zone_id: zoneId, deletes, posts: [record] }, once))) as { posts?: unknown[] }
-        return batch.posts?.[0]
+        // One that is there becomes ours in its place: the edges hear of a batch piece by piece, so that a deletion could be seen before the record that follows it.
+        const [id, ...others] = replacedIds
+        const changes = { puts: [{ id: id!, ...record }], ...(others.length > 0 && { deletes: others.map((each) => ({ id: each })) }) }
+        const batch = (await make(() => records.batch({ zone_id: zoneId, ...changes }, once))) as { puts?: unknown[] }
+        return batch.puts?.[0]
       }),
     changeRecord: (zoneId, recordId, target) =>
       ask({ action: 'change the DNS record', permission: permissions.dns }, dnsRecordSchema, () =>

@@ -53,7 +53,7 @@ export function toRecordStep({ records, tunnel, hostname, zone, made }: Survey, 
         zone.id,
         hostname,
         goal,
-        inTheWay.map((record) => record.id),
+        inTheWay.toSorted((left, right) => Number(right.type === 'CNAME') - Number(left.type === 'CNAME')).map((record) => record.id),
       )
       await remember(progress, id, true)
     },
