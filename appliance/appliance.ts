@@ -6,14 +6,14 @@ import type { Server } from 'node:http'
 import { join } from 'node:path'
 import type { Logger } from 'pino'
 
-import { type Cache, Fault, type LocalStore, openCache, openLocalStore, type Reloadable } from '../src/index.ts'
+import { type Cache, Fault, type LocalStore, openCache, openDirectoryStore, openLocalStore, type Reloadable, type Store } from '../src/index.ts'
 import { after } from './after.ts'
 import { originDrainMs } from './budgets.ts'
 import { createVisitors } from './cloudflare/visitors.ts'
 import { Complaint, reasonOf } from './complaint.ts'
 import type { Config } from './config/config.ts'
 import { type ConfigSource, type LoadedConfig, loadConfig } from './config/load-config.ts'
-import { findFilters } from './filters.ts'
+import { findDecompressors } from './decompressors.ts'
 import { type Listener, openListener } from './listener.ts'
 import type { Machine } from './machine.ts'
 import { createMetrics } from './metrics.ts'
@@ -64,12 +64,16 @@ export async function startAppliance(options: ApplianceOptions): Promise<Applian
   const store = starting.use(
     await openLocalStore({ ...config.store, storeDir: config.store.dir, realStoreDir: config.store.realDir, leases: config.leases, log }),
   )
+  const decompressors = findDecompressors(machine.env.PATH)
+  const stores: Store[] = [store]
+  for (const { dir } of config.stores) stores.push(await openDirectoryStore({ dir, storeDir: config.store.dir, decompressors, log }))
+  const readHealth = () => stores.map((each) => each.health())
   const metrics = config.operator === undefined ? undefined : createMetrics(version)
   const traffic = starting.use(createTraffic(log, metrics, after, config.log.requests))
   const cache = starting.use(
     await openCache({
       ...reloadable,
-      store,
+      stores,
       version,
       zstdVersion: machine.zstdVersion,
       priority: config.priority,
@@ -78,7 +82,6 @@ export async function startAppliance(options: ApplianceOptions): Promise<Applian
       larder: config.larder ?? { dir: join(config.state.dir, 'larder'), maxBytes: 0 },
       edgeCache: config.edgeCache,
       limits: config.limits,
-      filters: findFilters(machine.env.PATH),
       visitors: config.cloudflareAccess && createVisitors({ ...config.cloudflareAccess, now: () => new Date() }, log),
       log,
       observer: traffic.observer,
@@ -86,7 +89,7 @@ export async function startAppliance(options: ApplianceOptions): Promise<Applian
   )
   let listener: Listener | undefined
   let tunnel: Tunnel | undefined
-  metrics?.watch(() => ({ ...cache.stats, store: store.health(), tunnel: tunnel?.status }))
+  metrics?.watch(() => ({ ...cache.stats, stores: readHealth(), tunnel: tunnel?.status }))
   const reloader = createReloader({ ...options, state, cache, inForce: reloadable, onReloaded: () => tunnel?.retry() })
   const findImpediment = () => (listener === undefined || listener.isDraining ? 'not listening' : findStoreProblem(store))
   const readStatus = (): StatusReport | undefined =>
@@ -96,7 +99,7 @@ export async function startAppliance(options: ApplianceOptions): Promise<Applian
           pid: machine.pid,
           startedAt,
           config,
-          store,
+          stores: readHealth(),
           cache,
           listener,
           tunnel: tunnel.status,
@@ -130,7 +133,7 @@ function findStoreProblem(store: LocalStore): string | undefined {
     store.generation()
     return undefined
   } catch (error) {
-    return store.health().database.problem ?? reasonOf(error)
+    return store.health().problem ?? reasonOf(error)
   }
 }
 

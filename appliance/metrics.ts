@@ -1,12 +1,12 @@
 /** Metrics for Prometheus, told on the operator's listener only. No label holds what a stranger sent. */
 import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client'
 
-import type { CacheStats, Exchange, LocalStoreHealth } from '../src/index.ts'
+import type { CacheStats, Exchange, StoreHealth } from '../src/index.ts'
 import type { TunnelStatus } from './tunnel/tunnel.ts'
 import { tunnelStates } from './tunnel-words.ts'
 
 export interface Stats extends CacheStats {
-  readonly store: LocalStoreHealth
+  readonly stores: readonly StoreHealth[]
   /** `undefined` before there is one, which counts as off. */
   readonly tunnel: TunnelStatus | undefined
 }
@@ -30,10 +30,6 @@ type Readings = Readonly<Record<string, readonly [help: string, read: (stats: St
 const gauges: Readings = {
   burrow_transfers: ['NARs on their way', (stats) => stats.transfersUnderWay],
   burrow_transfers_waiting: ['Requests for NARs that wait for a place', (stats) => stats.transfersWaiting],
-  burrow_store_readable: ["0 when the store's database cannot be read", (stats) => (stats.store.database.access === 'none' ? 0 : 1)],
-  burrow_store_withdrawn_paths: ['Paths out of service, since their files contradict their record', (stats) => stats.store.withdrawn.now],
-  burrow_lease_roots: ['Temporary roots held at the Nix daemon', (stats) => stats.store.leases.roots],
-  burrow_leases_active: ['0 when no protection from garbage collection can be had', (stats) => (stats.store.leases.active ? 1 : 0)],
   burrow_larder_files: ['Compressed NARs kept', (stats) => stats.larder?.files ?? 0],
   burrow_larder_bytes: ['Bytes of the compressed NARs kept', (stats) => stats.larder?.bytes ?? 0],
   burrow_larder_max_bytes: ['The most the larder may hold', (stats) => stats.larder?.maxBytes ?? 0],
@@ -45,7 +41,6 @@ const gauges: Readings = {
 /** Kept where things happen and only grow, so that a restart of this program is the only time they begin again. */
 const counters: Readings = {
   burrow_failed_logins_total: ['Failed logins', (stats) => stats.failedLogins],
-  burrow_store_withdrawals_total: ['Paths taken out of service', (stats) => stats.store.withdrawn.total],
   burrow_larder_fills_total: ['Compressions', (stats) => stats.larder?.fills ?? 0],
   burrow_larder_hits_total: ['NARs found in the larder', (stats) => stats.larder?.hits ?? 0],
   burrow_larder_evictions_total: ['Compressed NARs given up for room', (stats) => stats.larder?.evictions ?? 0],
@@ -109,7 +104,51 @@ function watch(registry: Registry, readStats: () => Stats): void {
       },
     })
   }
+  watchStores(registers, readStats)
   watchTunnel(registers, readStats)
+}
+
+type StoreReadings = Readonly<Record<string, readonly [help: string, read: (health: StoreHealth) => number | undefined]>>
+
+const storeGauges: StoreReadings = {
+  burrow_store_readable: ['0 when the store cannot be read', ({ isReadable }) => (isReadable ? 1 : 0)],
+  burrow_store_withdrawn_paths: ['Paths out of service, since their files contradict their record', ({ withdrawn }) => withdrawn.now],
+  burrow_lease_roots: ['Temporary roots held at the Nix daemon', ({ leases }) => leases?.roots],
+  burrow_leases_active: ['0 when no protection from garbage collection can be had', ({ leases }) => leases && (leases.active ? 1 : 0)],
+}
+
+const storeCounters: StoreReadings = {
+  burrow_store_withdrawals_total: ['Paths taken out of service', ({ withdrawn }) => withdrawn.total],
+}
+
+/** A series for each store, by its name in the configuration. */
+function watchStores(registers: Registry[], readStats: () => Stats): void {
+  for (const [name, [help, read]] of Object.entries(storeGauges)) {
+    new Gauge({
+      name,
+      help,
+      labelNames: ['store'],
+      registers,
+      collect() {
+        for (const health of readStats().stores) {
+          const value = read(health)
+          if (value !== undefined) this.set({ store: health.name }, value)
+        }
+      },
+    })
+  }
+  for (const [name, [help, read]] of Object.entries(storeCounters)) {
+    new Counter({
+      name,
+      help,
+      labelNames: ['store'],
+      registers,
+      collect() {
+        this.reset()
+        for (const health of readStats().stores) this.inc({ store: health.name }, read(health) ?? 0)
+      },
+    })
+  }
 }
 
 /** The state as a set, in OpenMetrics' words: a series for each state, of which one is 1. */

@@ -80,13 +80,18 @@ const reportSchema = z.looseObject({
   }),
   publicUrl: nullableText,
   origin: z.looseObject({ url: z.string(), requestsUnderWay: count, isDraining: z.boolean(), impediment: nullableText }),
-  store: z.looseObject({
-    dir: z.string(),
-    realDir: z.string(),
-    database: z.looseObject({ access: z.string(), problem: z.string().nullish() }),
-    leases: z.looseObject({ active: z.boolean(), connections: count, roots: count, held: count }),
-    withdrawn: z.looseObject({ now: count, total: count }),
-  }),
+  storeDir: z.string(),
+  stores: z.array(
+    z.looseObject({
+      name: z.string(),
+      type: z.string(),
+      location: z.string(),
+      isReadable: z.boolean(),
+      problem: z.string().nullish(),
+      withdrawn: z.looseObject({ now: count, total: count }),
+      leases: z.looseObject({ active: z.boolean(), connections: count, roots: count, held: count }).nullish(),
+    }),
+  ),
   larder: z
     .looseObject({
       dir: z.string(),

@@ -1,5 +1,5 @@
 /** Puts the one view of everything together, for the operator's listener. */
-import type { Cache, LocalStore, Reloadable } from '../src/index.ts'
+import type { Cache, Reloadable, StoreHealth } from '../src/index.ts'
 import type { Config } from './config/config.ts'
 import type { Listener } from './listener.ts'
 import type { StatusReport, UserReport } from './status.ts'
@@ -12,7 +12,7 @@ export interface ReportSources {
   readonly pid: number
   readonly startedAt: Date
   readonly config: Config
-  readonly store: LocalStore
+  readonly stores: readonly StoreHealth[]
   readonly cache: Cache
   readonly listener: Listener
   readonly tunnel: TunnelStatus
@@ -23,7 +23,7 @@ export interface ReportSources {
 }
 
 export function createReport(sources: ReportSources): StatusReport {
-  const { version, pid, startedAt, config, store, cache, listener, tunnel, inForce, totals, impediment } = sources
+  const { version, pid, startedAt, config, stores, cache, listener, tunnel, inForce, totals, impediment } = sources
   const now = new Date()
   const { larder, transfersUnderWay, failedLogins } = cache.stats
   return {
@@ -36,7 +36,8 @@ export function createReport(sources: ReportSources): StatusReport {
     tunnel: toTunnelReport(tunnel),
     publicUrl: publicUrlOf(tunnel) ?? null,
     origin: { url: listener.url, requestsUnderWay: listener.requestsUnderWay, isDraining: listener.isDraining, impediment: impediment ?? null },
-    store: { ...store.health(), dir: config.store.dir, realDir: config.store.realDir },
+    storeDir: config.store.dir,
+    stores,
     larder: larder === undefined || config.larder === undefined ? null : { ...larder, dir: config.larder.dir },
     users: inForce.users?.map((user) => toUserReport(user, now)) ?? null,
     publicKeys: inForce.signing.map(({ publicKey }) => publicKey),

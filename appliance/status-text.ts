@@ -61,13 +61,22 @@ function noteOf(remedy: string | null): Line[] {
   return remedy === null ? [] : [['', `to do: ${printable(remedy)}`]]
 }
 
-function storeLines({ store: { dir, realDir, database, leases, withdrawn } }: StatusReport): Line[] {
-  const place = dir === realDir ? printable(dir) : `${printable(dir)} (files in ${printable(realDir)})`
-  const isReadable = database.access !== 'none'
-  const lines: Line[] = [['store', `${place}, ${isReadable ? 'readable' : 'not readable'}${leases.active ? '' : ', no protection from garbage collection'}`]]
-  if (!isReadable && database.problem) lines.push(['', printable(database.problem)])
-  if (withdrawn.now > 0) lines.push(['', `${formatCount(withdrawn.now, 'path')} out of service: the files contradict their record (see the log)`])
-  return lines
+function storeLines({ storeDir, stores }: StatusReport): Line[] {
+  return stores.flatMap((store, index) => {
+    const lines = storeText(storeDir, store)
+    return lines.map((text, line) => [index === 0 && line === 0 ? 'store' : '', text] as const)
+  })
+}
+
+function storeText(storeDir: string, { type, location, isReadable, problem, leases, withdrawn }: StatusReport['stores'][number]): string[] {
+  const place = type === 'nix' ? (location === storeDir ? '' : ` (files in ${printable(location)})`) : ` in ${printable(location)}`
+  const what = type === 'nix' ? printable(storeDir) : printable(type)
+  const unprotected = leases?.active === false ? ', no protection from garbage collection' : ''
+  return [
+    `${what}${place}, ${isReadable ? 'readable' : 'not readable'}${unprotected}`,
+    ...(isReadable || !problem ? [] : [printable(problem)]),
+    ...(withdrawn.now > 0 ? [`${formatCount(withdrawn.now, 'path')} out of service: the files contradict their record (see the log)`] : []),
+  ]
 }
 
 function larderText({ larder }: StatusReport): string {

@@ -2,7 +2,7 @@
  * The one view of everything: what `/status` on the operator's listener sends (as JSON) and what `burrow status` and `burrow doctor` read.
  * No secret is in it. Dates are ISO 8601 in UTC; what is not known is null.
  */
-import type { LarderStats, LocalStoreHealth } from '../src/index.ts'
+import type { LarderStats, StoreHealth } from '../src/index.ts'
 import type { TunnelStatus } from './tunnel/tunnel.ts'
 
 export interface StatusReport {
@@ -25,7 +25,10 @@ export interface StatusReport {
     /** null when it can serve, else why not. */
     readonly impediment: string | null
   }
-  readonly store: LocalStoreHealth & { readonly dir: string; readonly realDir: string }
+  /** As clients know it. */
+  readonly storeDir: string
+  /** In the order in which they are asked. */
+  readonly stores: readonly StoreHealth[]
   /** null: nothing is kept. */
   readonly larder: (LarderStats & { readonly dir: string }) | null
   /** null on a public cache. */

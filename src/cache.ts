@@ -11,7 +11,7 @@ import { createCatalogue } from './http/catalogue.ts'
 import { createFailedLogins } from './http/failed-logins.ts'
 import { createFastPath } from './http/fast-path.ts'
 import type { Observer } from './http/observer.ts'
-import type { Filters, IndexPage, Limits, Origin } from './http/origin.ts'
+import type { IndexPage, Limits, Origin } from './http/origin.ts'
 import { Reply } from './http/reply.ts'
 import { keepReply } from './http/reply-of.ts'
 import { createPublicServer } from './http/server.ts'
@@ -24,6 +24,7 @@ import type { Log } from './log.ts'
 import { openPacker } from './nar/packer.ts'
 import type { SecretKey } from './nix/secret-key.ts'
 import type { Store } from './store/store.ts'
+import { combineStores } from './store/stores.ts'
 
 /** What a reload may change while requests are under way. */
 export interface Reloadable {
@@ -36,8 +37,8 @@ export interface Reloadable {
 }
 
 export interface CacheOptions extends Reloadable {
-  /** Closed by whoever opened it, after the cache. */
-  readonly store: Store
+  /** In the order in which they are asked; at least one, all with the same store directory. Closed by the caller, after the cache. */
+  readonly stores: readonly Store[]
   /** Of this program. */
   readonly version: string
   /** Of the runtime's zstd (`process.versions.zstd`): compressed bytes depend on it, and so do their URLs. */
@@ -50,7 +51,6 @@ export interface CacheOptions extends Reloadable {
   /** Whether an edge cache may keep replies; heeded on a public cache only. */
   readonly edgeCache: 'allow' | 'deny'
   readonly limits: Limits
-  readonly filters: Filters
   /** Lets people with browsers in without a password, on `/`, listings and build logs alone. */
   readonly visitors?: Visitors | undefined
   readonly log: Log
@@ -78,7 +78,8 @@ const smallNarBytes = 32 * 1024 * 1024
 
 /** Rejects with a Fault `larder-unwritable` when the larder's directory cannot be used at all. */
 export async function openCache(options: CacheOptions): Promise<Cache> {
-  const { store, log, limits, observer } = options
+  const { log, limits, observer } = options
+  const stores = combineStores(options.stores)
   await using opening = new AsyncDisposableStack()
   const packer = opening.use(openPacker({ log }))
   const larder =
@@ -95,11 +96,11 @@ export async function openCache(options: CacheOptions): Promise<Cache> {
           }).catch(refuseLarder),
         )
 
-  const catalogue = createCatalogue(store, larder, options.signing)
+  const catalogue = createCatalogue(stores, larder, options.signing)
   const failedLogins = createFailedLogins(sleep)
   const verifier = createVerifier({ users: options.users, failedLogins, now: Date.now })
   const transfers = createFairTurnstile(limits.concurrentNars, limits.waitingNars)
-  const origin: Origin = { store, packer, larder, catalogue, transfers, filters: options.filters, limits, log, after }
+  const origin: Origin = { stores, packer, larder, catalogue, transfers, limits, log, after }
   let reloadable: Reloadable = options
   let cacheHeaders = createCacheHeaders(options.users === undefined, options.edgeCache)
 

@@ -10,6 +10,12 @@ export interface Chunk {
   release(): void
 }
 
+/** Half-open byte range `[start, end)`. */
+export interface ByteRange {
+  readonly start: number
+  readonly end: number
+}
+
 export interface ChunkReader {
   /**
    * The next chunk, in order; `undefined` after the last. At most one call at a time.

@@ -12,6 +12,8 @@ export type FaultCode =
   | 'nar-unreadable'
   /** The store's database cannot be read at the moment. */
   | 'store-unavailable'
+  /** The bytes asked for cannot be had in this form; says nothing against the store object. */
+  | 'absent'
   /** More work is asked for than is allowed at once: try again later. */
   | 'busy'
   /** The work was given up because nobody wants its result any more, or the program ends. */

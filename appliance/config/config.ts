@@ -19,6 +19,8 @@ export interface Config {
   readonly priority: number
   readonly wantMassQuery: boolean
   readonly store: StoreConfig
+  /** Further stores, asked after it. */
+  readonly stores: readonly DirectoryStoreConfig[]
   readonly compression: { readonly type: 'zstd'; readonly level: number } | { readonly type: 'none' }
   /** `undefined`: nothing is kept. */
   readonly larder: { readonly dir: string; readonly maxBytes: number } | undefined
@@ -65,4 +67,11 @@ export interface StoreConfig {
   readonly database: string
   readonly logDir: string
   readonly daemonSocket: string | undefined
+}
+
+/** A binary cache folder, as `nix copy --to file://` makes it. */
+export interface DirectoryStoreConfig {
+  readonly type: 'directory'
+  /** Absolute. */
+  readonly dir: string
 }

@@ -32,6 +32,7 @@ export function resolveConfig(values: ConfigFile, file: string | undefined, plac
     priority: values.priority,
     wantMassQuery: values.wantMassQuery,
     store: toStore(values.store),
+    stores: values.stores.map(({ type, dir }) => ({ type, dir: toAbsolute(dir) })),
     compression: compression === 'zstd' ? { type: 'zstd', level: 3 } : compression === 'none' ? { type: 'none' } : compression,
     larder:
       larder === false

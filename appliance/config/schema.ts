@@ -201,6 +201,15 @@ export const configSchema = z
     priority: z.int().min(0).max(1_000_000).default(30).describe('Clients ask caches with a lower number first; cache.nixos.org has 40.'),
     wantMassQuery: z.boolean().default(true).describe('Whether clients should ask here for everything they build.'),
     store: store.prefault({}),
+    stores: z
+      .array(
+        z.strictObject({
+          type: z.literal('directory').describe('A binary cache folder, as "nix copy --to file:///srv/cache" makes it.'),
+          dir: path().describe('The folder; it has a "nix-cache-info".'),
+        }),
+      )
+      .default([])
+      .describe('Further stores that are served, read-only. They are asked in this order for paths that the Nix store does not have.'),
     compression: compression.default('zstd'),
     larder: z
       .union([z.literal(false), larder])

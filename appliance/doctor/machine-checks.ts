@@ -19,11 +19,11 @@ export async function* checkStore({ store, leases }: Config): Findings {
     return
   }
   await using opened = await openLocalStore({ ...store, storeDir: store.dir, realStoreDir: store.realDir, leases, log: silentLog })
-  const { database } = opened.health()
-  if (database.access === 'none') {
+  const { isReadable, mode, problem } = opened.health()
+  if (!isReadable) {
     const remedy = "let this user read Nix's database and its directory, or start the Nix daemon, which keeps it readable"
-    yield fail('store', database.problem ?? `cannot read the store database "${store.database}"`, remedy)
-  } else yield ok('store', `${store.dir}: the database is readable (${database.access})`)
+    yield fail('store', problem ?? `cannot read the store database "${store.database}"`, remedy)
+  } else yield ok('store', `${store.dir}: the database is readable (${mode})`)
   yield* checkDaemon(store.daemonSocket)
 }
 

@@ -9,21 +9,22 @@ import { formatNarInfo, type NarInfo } from '../nix/nar-info.ts'
 import type { PathInfo } from '../nix/path-info.ts'
 import type { SecretKey } from '../nix/secret-key.ts'
 import { isSignature } from '../nix/signature.ts'
-import type { Store } from '../store/store.ts'
-import { formatNarUrl } from './target.ts'
+import { hashPartOf } from '../nix/store-path.ts'
+import type { Awaitable, NarForm, StoreObject, Stores } from '../store/store.ts'
+import { fileRecipe, formatNarUrl } from './target.ts'
 
 export interface CatalogueEntry {
-  readonly info: PathInfo
+  readonly object: StoreObject
   readonly narInfo: NarInfo
   /** The narinfo as sent. */
   readonly text: string
 }
 
 export interface Catalogue {
-  /** @throws {Fault} store-unavailable */
-  find(hashPart: string): CatalogueEntry | undefined
-  /** As `find`, for those who do not need the narinfo. @throws {Fault} store-unavailable */
-  findInfo(hashPart: string): PathInfo | undefined
+  /** A promise only where a store needs one. @throws {Fault} store-unavailable; a promise rejects with it */
+  find(hashPart: string): Awaitable<CatalogueEntry | undefined>
+  /** As `find`, where the narinfo is not needed: the first object that fits. */
+  findObject(hashPart: string, fits?: (object: StoreObject) => boolean): Awaitable<StoreObject | undefined>
   /** Signs with other keys from now on. */
   replaceKeys(keys: readonly SecretKey[]): void
 }
@@ -35,53 +36,71 @@ interface Remembered extends CatalogueEntry {
   generation: number
 }
 
-export function createCatalogue(store: Store, larder: Larder | undefined, initialKeys: readonly SecretKey[]): Catalogue {
+export function createCatalogue(stores: Stores, larder: Larder | undefined, initialKeys: readonly SecretKey[]): Catalogue {
   const remembered = new Map<string, Remembered>()
   let keys = initialKeys
 
-  function render(info: PathInfo, generation: number): Remembered {
-    const compressed = larder?.find(info.narHash)
-    const fingerprint = formatFingerprint(info)
+  function render(object: StoreObject, generation: number): Remembered {
+    const { info, trust } = object
+    const ownSignatures = trust === 'ours' && keys.length > 0 ? signAll(keys, formatFingerprint(info)) : []
     const narInfo: NarInfo = {
       ...info,
-      url: formatNarUrl(hashPartOf(info, store.storeDir), info.narHash, larder?.recipe),
-      compression: larder === undefined ? 'none' : 'zstd',
-      fileHash: larder === undefined ? info.narHash : compressed?.fileHash,
-      fileSize: larder === undefined ? info.narSize : compressed?.fileSize,
+      ...offerOf(object),
       system: systemOf(info),
       // One malformed line would make newer clients refuse the whole narinfo.
-      signatures: [...new Set([...info.signatures.filter(isSignature), ...keys.map((key) => key.sign(fingerprint))])],
+      signatures: [...new Set([...info.signatures.filter(isSignature), ...ownSignatures])],
     }
-    return { info, narInfo, text: formatNarInfo(narInfo), generation }
+    return { object, narInfo, text: formatNarInfo(narInfo), generation }
   }
 
-  const systemOf = ({ deriver }: PathInfo) => (deriver === undefined ? undefined : store.findSystem(deriver))
+  /** A tree goes out as the larder makes it; a NAR that is stored already goes out as it is. */
+  function offerOf({ info, form }: StoreObject): Pick<NarInfo, 'url' | 'compression' | 'fileHash' | 'fileSize'> {
+    const hashPart = hashPartOf(info.storePath)
+    if (form.kind === 'file') {
+      const { compression, fileHash, fileSize } = form
+      return { url: formatNarUrl(hashPart, info.narHash, compression === 'none' ? undefined : fileRecipe(fileHash)), compression, fileHash, fileSize }
+    }
+    const url = formatNarUrl(hashPart, info.narHash, larder?.recipe)
+    if (larder === undefined) return { url, compression: 'none', fileHash: info.narHash, fileSize: info.narSize }
+    const compressed = larder.find(info.narHash)
+    return { url, compression: 'zstd', fileHash: compressed?.fileHash, fileSize: compressed?.fileSize }
+  }
+
+  const systemOf = ({ deriver }: PathInfo) => (deriver === undefined ? undefined : stores.findSystem(deriver))
 
   /** The compressed size became known since the narinfo was rendered. */
   const isOutdated = ({ narInfo }: Remembered) => narInfo.fileHash === undefined && larder?.find(narInfo.narHash) !== undefined
 
+  function renderOrRecall(hashPart: string, object: StoreObject | undefined, generation: number): Remembered | undefined {
+    const known = remembered.get(hashPart)
+    if (object === undefined) {
+      remembered.delete(hashPart)
+      return undefined
+    }
+    if (known !== undefined && !isOutdated(known) && isSame(known.object, object) && known.narInfo.system === systemOf(object.info)) {
+      known.generation = generation
+      return known
+    }
+    if (remembered.size >= maxEntries) remembered.clear()
+    const entry = render(object, generation)
+    remembered.set(hashPart, entry)
+    return entry
+  }
+
   return {
     find(hashPart) {
-      const generation = store.generation()
+      const generation = stores.generation()
       const known = remembered.get(hashPart)
       if (known !== undefined && known.generation === generation && !isOutdated(known)) return known
-      const info = store.findPathInfo(hashPart)
-      if (info === undefined) {
-        remembered.delete(hashPart)
-        return undefined
-      }
-      if (known !== undefined && !isOutdated(known) && isSame(known.info, info) && known.narInfo.system === systemOf(info)) {
-        known.generation = generation
-        return known
-      }
-      if (remembered.size >= maxEntries) remembered.clear()
-      const entry = render(info, generation)
-      remembered.set(hashPart, entry)
-      return entry
+      const found = stores.find(hashPart)
+      // What came by a promise may be out of date as soon as it is here: it is looked up again each time. Only the signed text is used again.
+      if (found instanceof Promise) return found.then((object) => renderOrRecall(hashPart, object, Number.NaN))
+      return renderOrRecall(hashPart, found, generation)
     },
-    findInfo(hashPart) {
+    findObject(hashPart, fits) {
       const known = remembered.get(hashPart)
-      return known !== undefined && known.generation === store.generation() ? known.info : store.findPathInfo(hashPart)
+      const isCurrent = known !== undefined && known.generation === stores.generation()
+      return isCurrent && (fits === undefined || fits(known.object)) ? known.object : stores.find(hashPart, fits)
     },
     replaceKeys(replacement) {
       keys = replacement
@@ -90,11 +109,19 @@ export function createCatalogue(store: Store, larder: Larder | undefined, initia
   }
 }
 
-function hashPartOf({ storePath }: PathInfo, storeDir: string): string {
-  return storePath.slice(storeDir.length + 1, storeDir.length + 33)
+function signAll(keys: readonly SecretKey[], fingerprint: string): string[] {
+  return keys.map((key) => key.sign(fingerprint))
 }
 
-function isSame(left: PathInfo, right: PathInfo): boolean {
+function isSame(left: StoreObject, right: StoreObject): boolean {
+  return left.store === right.store && left.trust === right.trust && isSameForm(left.form, right.form) && isSameInfo(left.info, right.info)
+}
+
+function isSameForm(left: NarForm, right: NarForm): boolean {
+  return left.kind === 'file' ? right.kind === 'file' && left.fileHash === right.fileHash && left.compression === right.compression : right.kind === 'tree'
+}
+
+function isSameInfo(left: PathInfo, right: PathInfo): boolean {
   return (
     left.storePath === right.storePath &&
     left.narHash === right.narHash &&

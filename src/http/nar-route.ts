@@ -1,46 +1,47 @@
 /**
  * `/nar/…`: the NARs our narinfos name, uncompressed by seeking in the store, compressed from the larder; whole or in ranges.
  */
-import type { ChunkReader } from '../chunks.ts'
+import type { ByteRange, ChunkReader } from '../chunks.ts'
 import { Fault } from '../faults.ts'
-import type { ByteRange } from '../nar/packer.ts'
-import type { PathInfo } from '../nix/path-info.ts'
+import type { Awaitable, StoreObject } from '../store/store.ts'
 import { pumpChunks } from './chunk-pump.ts'
 import { mayHonourRange, statusByConditions } from './conditions.ts'
-import { answerPackingError, type Origin } from './origin.ts'
+import { answerReadError, type Origin } from './origin.ts'
 import { parseRange } from './range.ts'
 import type { Reply } from './reply.ts'
-import { etagOf, type Representation, representationOf } from './representation.ts'
+import { etagOf, fitsTarget, type Representation, representationOf } from './representation.ts'
 import type { NarTarget } from './target.ts'
 import { takeTurn, withinPatience } from './turn.ts'
 import type { Turnstile } from './turnstile.ts'
 
 /** A NAR in a form, as a route asks for it. Each part is asked for anew when time has passed. */
 export interface Wanted {
-  /** @throws {Fault} store-unavailable */
-  find(): PathInfo | undefined
-  formOf(info: PathInfo): Representation
+  /** @throws {Fault} store-unavailable; a promise rejects with it */
+  find(): Awaitable<StoreObject | undefined>
+  formOf(object: StoreObject): Representation
   /** Where a transfer takes its turn. */
   readonly turnstile: Turnstile
 }
 
 export async function serveNar(origin: Origin, reply: Reply, target: NarTarget): Promise<void> {
   if (reply.route === 'other') reply.route = target.recipe === undefined ? 'nar' : 'nar-compressed'
-  const info = findNar(origin, target)
-  if (info === undefined) return reply.refuse(404)
+  const found = findNar(origin, target)
+  const object = found instanceof Promise ? await found : found
+  if (object === undefined) return reply.refuse(404)
 
-  const small = target.recipe !== undefined && target.recipe === origin.larder?.recipe ? origin.larder.peek(info.narHash) : undefined
+  const isFromLarder = object.form.kind === 'tree' && target.recipe !== undefined && target.recipe === origin.larder?.recipe
+  const small = isFromLarder ? origin.larder!.peek(object.info.narHash) : undefined
   if (small !== undefined && isPlainGet(reply)) {
     return reply.sendPrepared(small, 'immutable', () => commonHeaders(etagOf(target), true), small)
   }
-  const wanted = { find: () => findNar(origin, target), formOf: (of: PathInfo) => representationOf(origin, target, of), turnstile: origin.transfers }
-  await serveForm(origin, reply, wanted, info)
+  const wanted = { find: () => findNar(origin, target), formOf: (of: StoreObject) => representationOf(origin, target, of), turnstile: origin.transfers }
+  await serveForm(origin, reply, wanted, object)
 }
 
 /** What needs no bytes of the NAR needs no place either. Rejects only where the store cannot be asked. */
-export async function serveForm(origin: Origin, reply: Reply, wanted: Wanted, info: PathInfo): Promise<void> {
+export async function serveForm(origin: Origin, reply: Reply, wanted: Wanted, object: StoreObject): Promise<void> {
   const { headers } = reply.request
-  const form = wanted.formOf(info)
+  const form = wanted.formOf(object)
   const conditional = statusByConditions(headers, form.etag)
   if (conditional !== undefined) return answerCondition(reply, conditional, form.etag)
   if (reply.isHead) return answerHead(reply, commonHeaders(form.etag, form.isResumable), form.size)
@@ -51,24 +52,24 @@ export async function serveForm(origin: Origin, reply: Reply, wanted: Wanted, in
 
 /** In its turn, for which it may have waited: the path may be gone, and the size known. Every fault becomes a reply. */
 async function send(origin: Origin, reply: Reply, wanted: Wanted): Promise<void> {
-  const info = wanted.find()
-  if (info === undefined) return reply.refuse(404)
+  const object = await wanted.find()
+  if (object === undefined) return reply.refuse(404)
   try {
-    const form = wanted.formOf(info)
+    const form = wanted.formOf(object)
     const size = form.size ?? (mayRange(reply, form) ? await withinPatience(origin, reply, form.settle()) : undefined)
     const range = size === undefined ? undefined : rangeOf(reply, form, size)
     if (range === 'unsatisfiable') return refuseRange(reply, size!)
 
-    const letGo = await origin.store.leases.hold(info.storePath)
+    const letGo = await object.store.leases.hold(object.info.storePath)
     try {
       // Between the look-up and the lease the path may have been collected.
-      if (wanted.find() === undefined) return reply.refuse(404)
+      if ((await wanted.find()) === undefined) return reply.refuse(404)
       await sendForm(origin, reply, form, range, size)
     } finally {
       letGo()
     }
   } catch (error) {
-    answerPackingError(origin, reply, info, error)
+    await answerReadError(origin, reply, object, error)
   }
 }
 
@@ -132,10 +133,15 @@ function refuseRange(reply: Reply, size: number): void {
   reply.refuse(416, ['Content-Range', `bytes */${size}`, 'Accept-Ranges', 'bytes'])
 }
 
-/** A NAR request is answered only for the NAR it names: the path may have been rebuilt with other contents since. */
-function findNar({ catalogue }: Origin, { hashPart, narHash }: NarTarget): PathInfo | undefined {
-  const info = catalogue.findInfo(hashPart)
-  return info?.narHash === `sha256:${narHash}` ? info : undefined
+/**
+ * A NAR request is answered only for the NAR it names: the path may have been rebuilt with other contents since.
+ * The store whose bytes are those of the URL comes first; another one with the same NAR will do.
+ */
+function findNar({ catalogue }: Origin, target: NarTarget): Awaitable<StoreObject | undefined> {
+  const narHash = `sha256:${target.narHash}`
+  const fitting = catalogue.findObject(target.hashPart, (object) => fitsTarget(object, target))
+  const orOther = (object: StoreObject | undefined) => object ?? catalogue.findObject(target.hashPart, ({ info }) => info.narHash === narHash)
+  return fitting instanceof Promise ? fitting.then(orOther) : orOther(fitting)
 }
 
 function commonHeaders(etag: string, isResumable: boolean): string[] {

@@ -6,33 +6,44 @@ import type { CatalogueEntry } from './catalogue.ts'
 import { answerError, type Origin } from './origin.ts'
 import type { Reply } from './reply.ts'
 
-/** Never rejects. Synchronous as long as the path is leased already, so that the hot case costs no promise. */
+/** Never rejects. Synchronous as long as the path is at hand and leased already, so that the hot case costs no promise. */
 export function serveNarInfo(origin: Origin, reply: Reply, hashPart: string, form: 'text' | 'json' = 'text'): Promise<void> | undefined {
   reply.route = 'narinfo'
-  const entry = findOrAnswer(origin, reply, hashPart)
-  if (entry === undefined) return undefined
-  const { leases } = origin.store
-  if (!leases.covers(entry.info.storePath)) return leaseAndSend(origin, reply, hashPart, entry, form)
+  try {
+    const found = origin.catalogue.find(hashPart)
+    if (found instanceof Promise) {
+      return found.then(
+        (entry) => leaseAndSend(origin, reply, hashPart, entry, form),
+        (error: unknown) => answerError(origin.log, reply, error),
+      )
+    }
+    return leaseAndSend(origin, reply, hashPart, found, form)
+  } catch (error) {
+    answerError(origin.log, reply, error)
+    return undefined
+  }
+}
+
+function leaseAndSend(origin: Origin, reply: Reply, hashPart: string, entry: CatalogueEntry | undefined, form: 'text' | 'json'): Promise<void> | undefined {
+  if (entry === undefined) {
+    reply.refuse(404)
+    return undefined
+  }
+  const { info, store } = entry.object
+  if (!store.leases.covers(info.storePath)) return takeLeaseAndSend(origin, reply, hashPart, entry, form)
   send(reply, entry, form)
   return undefined
 }
 
 /** The client will ask for the NAR next: it must outlive a garbage collection until then. The lease may have come too late: look again. */
-async function leaseAndSend(origin: Origin, reply: Reply, hashPart: string, { info }: CatalogueEntry, form: 'text' | 'json'): Promise<void> {
-  await origin.store.leases.take(info.storePath)
-  const entry = findOrAnswer(origin, reply, hashPart)
-  if (entry !== undefined) send(reply, entry, form)
-}
-
-/** Undefined when there was nothing to find, and the request was answered so. */
-function findOrAnswer(origin: Origin, reply: Reply, hashPart: string): CatalogueEntry | undefined {
+async function takeLeaseAndSend(origin: Origin, reply: Reply, hashPart: string, { object }: CatalogueEntry, form: 'text' | 'json'): Promise<void> {
+  await object.store.leases.take(object.info.storePath)
   try {
-    const entry = origin.catalogue.find(hashPart)
+    const entry = await origin.catalogue.find(hashPart)
     if (entry === undefined) reply.refuse(404)
-    return entry
+    else send(reply, entry, form)
   } catch (error) {
     answerError(origin.log, reply, error)
-    return undefined
   }
 }
 

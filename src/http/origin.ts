@@ -1,15 +1,12 @@
 /**
  * What every route has at hand: where store objects come from, how they are packed and kept, and the few rules all replies share.
  */
-import type { Duplex } from 'node:stream'
-
 import { condemnsStoreObject, Fault, type FaultCode } from '../faults.ts'
 import type { Larder } from '../larder/larder.ts'
 import type { Log } from '../log.ts'
 import type { Packer } from '../nar/packer.ts'
-import type { PathInfo } from '../nix/path-info.ts'
 import { hashPartOf } from '../nix/store-path.ts'
-import type { Store } from '../store/store.ts'
+import type { StoreObject, Stores } from '../store/store.ts'
 import type { Catalogue } from './catalogue.ts'
 import type { Reply } from './reply.ts'
 import type { Turnstile } from './turnstile.ts'
@@ -44,9 +41,6 @@ export const defaultLimits: Limits = {
   firstByteSeconds: 75,
 }
 
-/** Programs that compress in the two forms which only old narinfos name. Each call starts one; destroying the stream ends it. */
-export type Filters = Readonly<Partial<Record<'xz' | 'bz2', () => Duplex>>>
-
 /** The page at `/`. */
 export interface IndexPage {
   readonly contentType: string
@@ -54,14 +48,13 @@ export interface IndexPage {
 }
 
 export interface Origin {
-  readonly store: Store
+  readonly stores: Stores
   readonly packer: Packer
   /** Undefined where NARs are served uncompressed. */
   readonly larder: Larder | undefined
   readonly catalogue: Catalogue
   /** The places of NARs on their way. */
   readonly transfers: Turnstile
-  readonly filters: Filters
   readonly limits: Limits
   readonly log: Log
   /** Calls back after so many milliseconds, unless the result is called before. */
@@ -69,20 +62,20 @@ export interface Origin {
 }
 
 /**
- * Takes a path out of service whose files contradict its record, unless it was merely collected meanwhile: Nix deletes the record before the files.
- * The record is looked up afresh: the one that was served may have been registered anew since. Any other error leaves the path alone.
- * @throws {Fault} store-unavailable
+ * Takes an object out of service whose bytes contradict its record, unless it was merely collected meanwhile: Nix deletes the record before the files.
+ * It is looked up again: it may have been registered anew since. Any other error leaves it alone.
+ * Rejects with the fault store-unavailable.
  */
-export function withdrawIfCondemned({ store }: Origin, info: PathInfo, error: unknown): void {
+export async function withdrawIfCondemned({ info, store }: StoreObject, error: unknown): Promise<void> {
   if (!condemnsStoreObject(error)) return
-  const current = store.findPathInfo(hashPartOf(info.storePath))
-  if (current?.narHash === info.narHash) store.withdraw(current, error)
+  const current = await store.find(hashPartOf(info.storePath))
+  if (current?.info.narHash === info.narHash) store.withdraw(current, error)
 }
 
 /** Answers a fault met while a store object was read. */
-export function answerPackingError(origin: Origin, reply: Reply, info: PathInfo, error: unknown): void {
+export async function answerReadError(origin: Origin, reply: Reply, object: StoreObject, error: unknown): Promise<void> {
   try {
-    withdrawIfCondemned(origin, info, error)
+    await withdrawIfCondemned(object, error)
   } catch (unavailable) {
     return answerError(origin.log, reply, unavailable)
   }
@@ -95,6 +88,7 @@ const statusByFault: Readonly<Record<FaultCode, 404 | 503>> = {
   'nar-changed': 404,
   'nar-unreadable': 404,
   'store-unavailable': 503,
+  absent: 404,
   busy: 503,
   abandoned: 503,
   'larder-unwritable': 503,

@@ -1,14 +1,15 @@
 /**
- * The forms of a NAR as HTTP sees them: uncompressed from the store, compressed from the larder, compressed as in other times. Each has an entity tag, perhaps a
- * known size, and a way to be opened.
+ * The forms of a NAR as HTTP sees them: packed from a tree, compressed from the larder, as it is stored. Each has an entity tag, perhaps a known size, and a way to be
+ * opened.
  */
-import type { ChunkReader } from '../chunks.ts'
+import type { ByteRange, ChunkReader } from '../chunks.ts'
 import { Fault } from '../faults.ts'
 import type { Larder } from '../larder/larder.ts'
-import type { ByteRange, CompressedNar, NarRequest, Packer } from '../nar/packer.ts'
+import type { CompressedNar, NarRequest, Packer } from '../nar/packer.ts'
 import type { PathInfo } from '../nix/path-info.ts'
+import type { FileForm, StoreObject } from '../store/store.ts'
 import { type Origin, withdrawIfCondemned } from './origin.ts'
-import type { NarTarget } from './target.ts'
+import { fileRecipe, isFileRecipe, type NarTarget } from './target.ts'
 
 export interface Representation {
   readonly etag: string
@@ -20,15 +21,58 @@ export interface Representation {
   open(range: ByteRange | undefined): Promise<{ readonly size: number | undefined; readonly chunks: ChunkReader }>
 }
 
-export function representationOf(origin: Origin, target: NarTarget, info: PathInfo): Representation {
-  const { store, packer, larder } = origin
-  const nar: NarRequest = { realPath: store.realPathOf(info.storePath), narHash: info.narHash, narSize: info.narSize }
+export function representationOf(origin: Origin, target: NarTarget, object: StoreObject): Representation {
+  const { form, info } = object
   const etag = etagOf(target)
+  if (form.kind === 'file') return servesAsStored(object, target) ? asStored(form, etag) : convertedFor(form, info, target)
+  const { packer, larder } = origin
+  const nar: NarRequest = { realPath: form.realPath, narHash: info.narHash, narSize: info.narSize }
   if (target.recipe === undefined) return uncompressed(packer, nar, etag)
-  if (larder !== undefined && target.recipe === larder.recipe) return fromLarder(origin, larder, nar, info, etag)
+  if (larder !== undefined && target.recipe === larder.recipe) return fromLarder(larder, nar, object, etag)
   const kept = larder?.findKept(nar.narHash, target.recipe)
   if (larder !== undefined && kept !== undefined) return ofOtherTimes(larder, nar.narHash, target.recipe, kept.fileSize, etag)
   return foreign(packer, nar, target.recipe)
+}
+
+/** True when the object's own form has the very bytes that the target names, so that a client may resume. */
+export function fitsTarget(object: StoreObject, target: NarTarget): boolean {
+  return object.info.narHash === `sha256:${target.narHash}` && (object.form.kind === 'tree' ? !isFileRecipe(target.recipe) : servesAsStored(object, target))
+}
+
+function servesAsStored({ form }: StoreObject, { recipe }: NarTarget): boolean {
+  if (form.kind !== 'file') return false
+  return form.compression === 'none' ? recipe === undefined : recipe === fileRecipe(form.fileHash)
+}
+
+/** The adapter verifies what it hands out. */
+function asStored(form: FileForm, etag: string): Representation {
+  return {
+    etag,
+    size: form.fileSize,
+    isResumable: true,
+    settle: async () => form.fileSize,
+    open: async (range) => ({ size: form.fileSize, chunks: await form.open(range) }),
+  }
+}
+
+/**
+ * A client remembers the narinfo that another store gave for the same NAR. It gets what its narinfo says, made for it alone and not to be resumed:
+ * the NAR itself, or a file of the same compression.
+ */
+function convertedFor(form: FileForm, { narHash, narSize }: PathInfo, { recipe }: NarTarget): Representation {
+  const isNar = recipe === undefined
+  const size = isNar ? narSize : form.fileSize
+  return {
+    etag: `"${narHash.slice('sha256:'.length)}.${recipe ?? 'nar'}.once"`,
+    size,
+    isResumable: false,
+    settle: async () => size,
+    async open() {
+      if (isNar) return { size, chunks: await form.openNar() }
+      if (form.compression === 'zstd' && !isFileRecipe(recipe)) return { size, chunks: await form.open() }
+      throw new Fault('absent', `Only a NAR compressed with ${form.compression} is here, not "${recipe}"`)
+    },
+  }
 }
 
 function uncompressed(packer: Packer, nar: NarRequest, etag: string): Representation {
@@ -41,16 +85,16 @@ function uncompressed(packer: Packer, nar: NarRequest, etag: string): Representa
   }
 }
 
-function fromLarder(origin: Origin, larder: Larder, nar: NarRequest, info: PathInfo, etag: string): Representation {
+function fromLarder(larder: Larder, nar: NarRequest, object: StoreObject, etag: string): Representation {
   return {
     etag,
     size: larder.find(nar.narHash)?.fileSize,
     isResumable: true,
-    settle: async () => (await settleLeased(origin, larder, nar, info)).fileSize,
+    settle: async () => (await settleLeased(larder, nar, object)).fileSize,
     async open(range) {
       if (range !== undefined) return { size: undefined, chunks: await larder.openRange(nar, range) }
       const opened = await larder.open(nar)
-      if (opened.size === undefined) settleLeased(origin, larder, nar, info).catch(() => {})
+      if (opened.size === undefined) settleLeased(larder, nar, object).catch(() => {})
       return opened
     },
   }
@@ -87,14 +131,14 @@ function foreign(packer: Packer, nar: NarRequest, recipe: string): Representatio
 }
 
 /** A compression goes on when its first client leaves, and so must the lease, and so must what follows if the files turn out wrong. */
-async function settleLeased(origin: Origin, larder: Larder, nar: NarRequest, info: PathInfo): Promise<CompressedNar> {
+async function settleLeased(larder: Larder, nar: NarRequest, object: StoreObject): Promise<CompressedNar> {
   const settling = larder.settle(nar)
   settling.catch(() => {})
-  const letGo = await origin.store.leases.hold(info.storePath)
+  const letGo = await object.store.leases.hold(object.info.storePath)
   try {
     return await settling
   } catch (error) {
-    withdrawIfCondemned(origin, info, error)
+    await withdrawIfCondemned(object, error)
     throw error
   } finally {
     letGo()

@@ -3,7 +3,7 @@
  *
  *     /<hash part>.narinfo
  *     /nar/<hash part>-<NAR hash>.nar                 the NAR as it is
- *     /nar/<hash part>-<NAR hash>.<recipe>.nar        compressed; recipe = zstd-<level>-<zstd version>
+ *     /nar/<hash part>-<NAR hash>.<recipe>.nar        compressed; recipe = zstd-<level>-<zstd version>, made here, or file-<file hash>, as it is stored
  *
  * A URL names everything its bytes depend on, since a client that resumes splices what it gets to what it has. It ends in `.nar`
  * because the edge caches `.zst`, `.gz` and `.bz2` by extension, and has no query because clients re-encode those.
@@ -23,7 +23,7 @@ export type HotTarget =
 export type NarTarget = Extract<HotTarget, { route: 'nar' }>
 
 const narInfoPath = /^\/([0-9a-df-np-sv-z]{32})\.narinfo$/
-const narPath = /^\/nar\/([0-9a-df-np-sv-z]{32})-([01][0-9a-df-np-sv-z]{51})(?:\.(zstd-[0-9a-z.-]{1,30}))?\.nar$/
+const narPath = /^\/nar\/([0-9a-df-np-sv-z]{32})-([01][0-9a-df-np-sv-z]{51})(?:\.(zstd-[0-9a-z.-]{1,30}|file-[01][0-9a-df-np-sv-z]{51}))?\.nar$/
 
 /** Of a path already percent-decoded, or a raw target without query; undefined for any other route. */
 export function parseHotTarget(path: string): HotTarget | undefined {
@@ -37,4 +37,13 @@ export function parseHotTarget(path: string): HotTarget | undefined {
 /** The `URL` field of a narinfo: relative to the cache's own URL. `narHash` with its `sha256:`. */
 export function formatNarUrl(hashPart: string, narHash: string, recipe: string | undefined): string {
   return `nar/${hashPart}-${narHash.slice('sha256:'.length)}${recipe === undefined ? '' : `.${recipe}`}.nar`
+}
+
+export function isFileRecipe(recipe: string | undefined): boolean {
+  return recipe?.startsWith('file-') === true
+}
+
+/** The recipe of a NAR that is served as it is stored: its own file hash (`sha256:…`) says all. */
+export function fileRecipe(fileHash: string): string {
+  return `file-${fileHash.slice('sha256:'.length)}`
 }

@@ -5,9 +5,8 @@
  */
 import { createHash, type Hash } from 'node:crypto'
 
-import type { Chunk, ChunkReader } from '../chunks.ts'
+import type { ByteRange, Chunk, ChunkReader } from '../chunks.ts'
 import { Fault } from '../faults.ts'
-import type { ByteRange } from '../nar/packer.ts'
 import { encodeNix32 } from '../nix/nix32.ts'
 import type { ChunkBuffers } from './chunk-buffers.ts'
 import type { Source } from './source.ts'

@@ -8,8 +8,8 @@
  * is confirmed: a whole one by its hash, a part by a reading of all of the file (both are spared for ten minutes after the last one) and by the times of the file.
  * A file that turns out bad is dropped and its readers are broken off; one that does so before its first byte is made again for the same reader.
  */
-import type { ChunkReader } from '../chunks.ts'
-import type { ByteRange, CompressedNar, NarRequest } from '../nar/packer.ts'
+import type { ByteRange, ChunkReader } from '../chunks.ts'
+import type { CompressedNar, NarRequest } from '../nar/packer.ts'
 
 export interface Larder extends AsyncDisposable {
   /**

@@ -3,10 +3,10 @@
  */
 import { randomBytes } from 'node:crypto'
 
-import type { ChunkReader } from '../chunks.ts'
+import type { ByteRange, ChunkReader } from '../chunks.ts'
 import { Fault } from '../faults.ts'
 import type { Log } from '../log.ts'
-import type { ByteRange, CompressedNar, NarRequest, Packer } from '../nar/packer.ts'
+import type { CompressedNar, NarRequest, Packer } from '../nar/packer.ts'
 import { Alone } from './alone.ts'
 import { ChunkBuffers } from './chunk-buffers.ts'
 import { Directory } from './directory.ts'

@@ -38,7 +38,8 @@ function closingsOf(layout: Layout, entry: number): number {
   return 2 * (layout.depths[entry]! - nextDepth + 1) - (layout.kinds[entry] === EntryKind.directory ? 0 : 1)
 }
 
-function quote(bytes: Buffer): string {
+/** A name or target as JSON text. */
+export function quote(bytes: Buffer): string {
   if (isAscii(bytes)) return JSON.stringify(bytes.toString('latin1'))
   return JSON.stringify(isUtf8(bytes) ? bytes.toString() : escapeSurrogates(bytes))
 }

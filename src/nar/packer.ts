@@ -3,7 +3,7 @@
  * This file is the contract and the facade; `packer-worker.ts` is the other side.
  */
 import { availableParallelism } from 'node:os'
-import type { ChunkReader } from '../chunks.ts'
+import type { ByteRange, ChunkReader } from '../chunks.ts'
 import { Fault } from '../faults.ts'
 import { type Log, silentLog } from '../log.ts'
 import { FillTask } from './fill-task.ts'
@@ -20,12 +20,6 @@ export interface NarRequest {
   readonly narHash: string
   /** Bytes. */
   readonly narSize: number
-}
-
-/** Half-open byte range `[start, end)`. */
-export interface ByteRange {
-  readonly start: number
-  readonly end: number
 }
 
 /** What a finished compression produced: the `FileHash` and `FileSize` of a narinfo. */

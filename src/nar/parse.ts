@@ -10,8 +10,8 @@ export interface NarSink {
   /** A directory begins; its entries follow, then `leaveDirectory`. */
   directory(name: Uint8Array): void
   leaveDirectory(): void
-  /** A file begins; `size` bytes follow in calls of `content` (none if it is empty), then `leaveRegular`. */
-  regular(name: Uint8Array, size: number, isExecutable: boolean): void
+  /** A file begins; `size` bytes follow in calls of `content` (none if it is empty), then `leaveRegular`. `narOffset`: where they begin in the NAR. */
+  regular(name: Uint8Array, size: number, isExecutable: boolean, narOffset: number): void
   content(bytes: Uint8Array): void
   leaveRegular(): void
   symlink(name: Uint8Array, target: Uint8Array): void
@@ -116,7 +116,7 @@ export class NarParser {
     this.#left = length
     this.#length = length
     this.#tokenLength = 0
-    if (this.#state === 'content') this.#sink.regular(this.#name, length, this.#isExecutable)
+    if (this.#state === 'content') this.#sink.regular(this.#name, length, this.#isExecutable, this.#offset)
   }
 
   #maxTokenBytes(): number {

@@ -10,7 +10,7 @@ import { type Clock, systemClock } from './clock.ts'
 import { DaemonDialer } from './daemon-dialer.ts'
 import type { RootHolder } from './root-holder.ts'
 import { RootHolders } from './root-holders.ts'
-import type { Leases } from './store.ts'
+import type { Leases, LeasesHealth } from './store.ts'
 
 export interface LeasesOptions {
   /** None: leases cannot be had. */
@@ -23,16 +23,6 @@ export interface LeasesOptions {
   readonly clock?: Clock
   /** 0 (inclusive) to 1. */
   readonly random?: () => number
-}
-
-export interface LeasesHealth {
-  /** False without a daemon: paths are served, but a garbage collection may come between. */
-  readonly active: boolean
-  readonly connections: number
-  /** Temporary roots, those about to run out included. */
-  readonly roots: number
-  /** Paths of transfers under way. */
-  readonly held: number
 }
 
 interface Lease {

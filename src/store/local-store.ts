@@ -11,17 +11,16 @@ import type { Readable } from 'node:stream'
 
 import type { Fault } from '../faults.ts'
 import type { Log } from '../log.ts'
-import type { PathInfo } from '../nix/path-info.ts'
 import { hashPartOf } from '../nix/store-path.ts'
 import { BuildLogs } from './build-logs.ts'
 import { type Clock, systemClock } from './clock.ts'
 import { openDaemonConnection } from './daemon-connection.ts'
-import { type DatabaseHealth, StoreDatabase } from './database.ts'
+import { StoreDatabase } from './database.ts'
 import { type StoreRecord, type StoreRow, toStoreRecord } from './database-row.ts'
 import { DerivationSystems } from './derivation-systems.ts'
-import { DaemonLeases, type LeasesHealth } from './leases.ts'
+import { DaemonLeases } from './leases.ts'
 import { findRealisation } from './realisations.ts'
-import type { Leases, Realisation, Store } from './store.ts'
+import type { Leases, Realisation, Store, StoreHealth, StoreObject } from './store.ts'
 import { Withdrawals } from './withdrawals.ts'
 
 export interface LocalStoreOptions {
@@ -48,15 +47,10 @@ export interface LocalStoreOptions {
   readonly random?: () => number
 }
 
-export interface LocalStoreHealth {
-  readonly database: DatabaseHealth
-  readonly leases: LeasesHealth
-  /** Paths out of service, and how many were taken out since the start. */
-  readonly withdrawn: { readonly now: number; readonly total: number }
-}
-
+/** Looks everything up at once, without promises. */
 export interface LocalStore extends Store, AsyncDisposable {
-  health(): LocalStoreHealth
+  find(hashPart: string, fits?: (object: StoreObject) => boolean): StoreObject | undefined
+  findRealisation(id: string): Realisation | undefined
 }
 
 /** Never rejects for a store that is absent or unreadable; `health` and the log tell. */
@@ -71,6 +65,7 @@ const daemonTimeoutMs = 2000
 const maxReported = 1000
 
 class NixStore implements LocalStore {
+  readonly name = 'nix'
   readonly storeDir: string
   readonly leases: Leases
   readonly #realStoreDir: string
@@ -103,7 +98,7 @@ class NixStore implements LocalStore {
     this.#withdrawals = new Withdrawals({
       log,
       now: clock.now,
-      realPathOf: (storePath) => this.realPathOf(storePath),
+      realPathOf: (storePath) => this.#realPathOf(storePath),
       findRecord: (storePath) => this.#findRecord(storePath),
     })
     this.#logs = new BuildLogs(logDir, clock)
@@ -120,23 +115,20 @@ class NixStore implements LocalStore {
     return generation + this.#withdrawals.changes
   }
 
-  findPathInfo(hashPart: string): PathInfo | undefined {
+  find(hashPart: string, fits?: (object: StoreObject) => boolean): StoreObject | undefined {
     this.#database.generation()
     const record = this.#findRecordByHashPart(hashPart)
-    return record && !this.#withdrawals.covers(record) ? record.info : undefined
+    if (record === undefined || this.#withdrawals.covers(record)) return undefined
+    const object: StoreObject = { info: record.info, form: { kind: 'tree', realPath: this.#realPathOf(record.info.storePath) }, store: this, trust: 'ours' }
+    return fits === undefined || fits(object) ? object : undefined
   }
 
   findSystem(deriver: string): string | undefined {
     const record = this.#findRecord(deriver)
-    return record && !this.#withdrawals.covers(record) ? this.#systems.find(deriver, this.realPathOf(deriver)) : undefined
+    return record && !this.#withdrawals.covers(record) ? this.#systems.find(deriver, this.#realPathOf(deriver)) : undefined
   }
 
-  realPathOf(storePath: string): string {
-    if (!storePath.startsWith(`${this.storeDir}/`)) throw new Error(`Cannot locate "${storePath}": it is not in "${this.storeDir}"`)
-    return this.#realStoreDir + storePath.slice(this.storeDir.length)
-  }
-
-  withdraw(info: PathInfo, fault: Fault): void {
+  withdraw({ info }: StoreObject, fault: Fault): void {
     this.#withdrawals.withdraw(info, fault)
   }
 
@@ -149,17 +141,27 @@ class NixStore implements LocalStore {
     return this.#database.use((connection) => findRealisation(connection, id, this.storeDir))
   }
 
-  health(): LocalStoreHealth {
+  health(): StoreHealth {
+    const { access, problem } = this.#database.health()
     return {
-      database: this.#database.health(),
-      leases: this.#leases.health(),
+      name: this.name,
+      type: 'nix',
+      location: this.#realStoreDir,
+      isReadable: access !== 'none',
+      mode: access,
+      problem,
       withdrawn: { now: this.#withdrawals.count, total: this.#withdrawals.total },
+      leases: this.#leases.health(),
     }
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
     this.#leases[Symbol.dispose]()
     this.#database[Symbol.dispose]()
+  }
+
+  #realPathOf(storePath: string): string {
+    return this.#realStoreDir + storePath.slice(this.storeDir.length)
   }
 
   #findRecord(storePath: string): StoreRecord | undefined {

@@ -24,11 +24,18 @@ beforeAll(async () => {
     transfersWaiting: 2,
     failedLogins: 1,
     larder: undefined,
-    store: {
-      database: { access: 'live', problem: undefined },
-      leases: { active: true, connections: 1, roots: 3, held: 0 },
-      withdrawn: { now: 1, total: 2 },
-    },
+    stores: [
+      {
+        name: 'nix',
+        type: 'nix',
+        location: '/nix/store',
+        isReadable: true,
+        mode: 'live',
+        problem: undefined,
+        leases: { active: true, connections: 1, roots: 3, held: 0 },
+        withdrawn: { now: 1, total: 2 },
+      },
+    ],
     tunnel: undefined,
   }))
   listener = await openListener(
@@ -103,8 +110,8 @@ describe('the operator listener', () => {
       'burrow_requests_total{route="nar",status="200",complete="true"} 1',
       'burrow_sent_bytes_total{route="nar"} 5000000',
       'burrow_transfers 7',
-      'burrow_store_withdrawn_paths 1',
-      'burrow_lease_roots 3',
+      'burrow_store_withdrawn_paths{store="nix"} 1',
+      'burrow_lease_roots{store="nix"} 3',
     ]) {
       expect(body).toContain(line)
     }

@@ -29,13 +29,19 @@ export const sampleReport: StatusReport = {
   },
   publicUrl: 'https://cache.example.org',
   origin: { url: 'http://127.0.0.1:8080', requestsUnderWay: 3, isDraining: false, impediment: null },
-  store: {
-    dir: '/nix/store',
-    realDir: '/nix/store',
-    database: { access: 'live', problem: undefined },
-    leases: { active: true, connections: 1, roots: 12, held: 1 },
-    withdrawn: { now: 0, total: 0 },
-  },
+  storeDir: '/nix/store',
+  stores: [
+    {
+      name: 'nix',
+      type: 'nix',
+      location: '/nix/store',
+      isReadable: true,
+      mode: 'live',
+      problem: undefined,
+      leases: { active: true, connections: 1, roots: 12, held: 1 },
+      withdrawn: { now: 0, total: 0 },
+    },
+  ],
   larder: {
     dir: '/var/cache/burrow/larder',
     files: 1234,

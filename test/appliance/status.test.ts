@@ -146,7 +146,8 @@ tunnel    failed for 1 h (token, cloudflared 2026.8.2)
       publicKeys: [hostile],
       origin: { ...sampleReport.origin, url: hostile, impediment: hostile },
       tunnel: { ...sampleReport.tunnel, state: 'failed', reason: hostile, remedy: hostile, lastError: `${hostile}!`, mode: hostile as 'token' },
-      store: { ...sampleReport.store, dir: hostile, database: { access: 'none', problem: hostile } },
+      storeDir: hostile,
+      stores: sampleReport.stores.map((store) => ({ ...store, location: hostile, isReadable: false, problem: hostile })),
       larder: { ...sampleReport.larder!, unwritable: hostile },
       users: [{ name: hostile, access: [hostile], expires: hostile, isExpired: true }],
     }

@@ -17,7 +17,7 @@ import { createCacheHeaders } from '../../src/http/cache-headers.ts'
 import { createFailedLogins } from '../../src/http/failed-logins.ts'
 import { createFastPath } from '../../src/http/fast-path.ts'
 import type { Exchange } from '../../src/http/observer.ts'
-import { defaultLimits, type Filters, type Limits, type Origin } from '../../src/http/origin.ts'
+import { defaultLimits, type Limits, type Origin } from '../../src/http/origin.ts'
 import { Reply } from '../../src/http/reply.ts'
 import { keepReply } from '../../src/http/reply-of.ts'
 import { createPublicServer } from '../../src/http/server.ts'
@@ -27,7 +27,8 @@ import type { Larder } from '../../src/larder/larder.ts'
 import { silentLog } from '../../src/log.ts'
 import type { Packer } from '../../src/nar/packer.ts'
 import type { PathInfo } from '../../src/nix/path-info.ts'
-import type { Leases, Store } from '../../src/store/store.ts'
+import type { Leases, Store, StoreObject } from '../../src/store/store.ts'
+import { combineStores } from '../../src/store/stores.ts'
 import { type Answer, ben, benAuthorization, get } from '../fixtures/cache.ts'
 
 export const hashPart = '6f90lrmaxn2bybp9ffarwvdipidnqf78'
@@ -101,7 +102,6 @@ export interface HandFed extends AsyncDisposable {
 export interface HandFedOptions {
   readonly limits?: Partial<Limits>
   readonly users?: readonly string[] | undefined
-  readonly filters?: Filters
   readonly larder?: Larder
   readonly listJson?: () => Promise<Uint8Array>
   readonly openLog?: () => Promise<Readable | undefined>
@@ -124,19 +124,18 @@ export async function openHandFed(options: HandFedOptions = {}): Promise<HandFed
     return body
   }
   const limits = { ...defaultLimits, ...options.limits }
-  const store = standInStore(options)
+  const stores = combineStores([standInStore(options)])
   const packer = {
     openNar: openBody,
     openCompressedNar: openBody,
     listJson: options.listJson,
   } as unknown as Packer
   const origin: Origin = {
-    store,
+    stores,
     packer,
     larder: options.larder,
-    catalogue: { find: () => undefined, findInfo: store.findPathInfo, replaceKeys() {} },
+    catalogue: { find: () => undefined, findObject: stores.find, replaceKeys() {} },
     transfers: createFairTurnstile(limits.concurrentNars, limits.waitingNars),
-    filters: options.filters ?? {},
     limits,
     log: silentLog,
     after(ms, callback) {
@@ -204,17 +203,22 @@ function standInStore({ leases, openLog }: HandFedOptions): Store {
     registrationTime: 0,
     ultimate: true,
   }
-  return {
+  const store: Store = {
+    name: 'stand-in',
     storeDir: '/nix/store',
     generation: () => 1,
-    findPathInfo: (asked) => (asked === hashPart ? info : undefined),
+    find: (asked, fits) => (asked === hashPart && fits?.(object) !== false ? object : undefined),
     findSystem: () => undefined,
-    realPathOf: (storePath) => storePath,
     withdraw() {},
     leases: { covers: () => true, take: async () => {}, hold: async () => () => {}, ...leases },
     openLog: openLog ?? (async () => undefined),
     findRealisation: () => undefined,
+    health: () => {
+      throw new Error('not asked here')
+    },
   }
+  const object: StoreObject = { info, form: { kind: 'tree', realPath: info.storePath }, store, trust: 'ours' }
+  return store
 }
 
 export { benAuthorization }

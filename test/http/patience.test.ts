@@ -3,7 +3,6 @@ import { PassThrough, Readable } from 'node:stream'
 
 import { describe, expect, test } from '@jest/globals'
 
-import { Fault } from '../../src/index.ts'
 import type { Larder } from '../../src/larder/larder.ts'
 import type { Answer } from '../fixtures/cache.ts'
 import { compressedUrl, foreignUrl, type HandFed, type HandFedOptions, hashPart, narUrl, openHandFed, recipe, turnOfTheLoop } from './hand-fed.ts'
@@ -34,7 +33,6 @@ function expectToComeAgain({ status, headers, isComplete }: Answer): void {
   expect(isComplete).toBe(true)
 }
 
-const swallow = () => new PassThrough({ transform: (_chunk, _encoding, done) => done() })
 const legacyUrl = `/nar/${hashPart}.nar`
 
 describe('asks the client to come again when the time is over', () => {
@@ -42,7 +40,6 @@ describe('asks the client to come again when the time is over', () => {
     ['a NAR whose first chunk does not come', narUrl, {}],
     ['a NAR of another recipe whose first chunk does not come', foreignUrl, {}],
     ['a NAR of an old URL', legacyUrl, {}],
-    ['a NAR of an old form of which no chunk comes', `${legacyUrl}.xz`, { filters: { xz: () => new PassThrough() } }],
     ['a compressed NAR that the larder does not open', compressedUrl, { larder: standInLarder({ open: () => never }) }],
     ['a range of a NAR whose compression does not end', compressedUrl, { larder: standInLarder({}) }, { range: 'bytes=5-' }],
     ['a listing that does not come to its end', `/${hashPart}.ls`, { listJson: () => never }],
@@ -53,16 +50,6 @@ describe('asks the client to come again when the time is over', () => {
     const asked = origin.get(path, { headers })
     expectToComeAgain(await expire(origin, asked))
     while (origin.origin.transfers.underWay > 0) await turnOfTheLoop()
-  })
-
-  test('a NAR of an old form whose program gives nothing', async () => {
-    const filter = swallow()
-    await using origin = await openHandFed({ filters: { bz2: () => filter } })
-    const asked = origin.get(`${legacyUrl}.bz2`)
-    const body = await origin.nextBody()
-    body.feed('bytes')
-    expectToComeAgain(await expire(origin, asked))
-    expect([body.isClosed, filter.destroyed]).toEqual([true, true])
   })
 
   test('at the time that is left after waiting for a place and a lease', async () => {
@@ -127,62 +114,9 @@ describe('begins at once', () => {
       expect(headers['transfer-encoding']).toBeUndefined()
     }
   })
-
-  test('HEAD of an old form, of which no program is started', async () => {
-    await using origin = await openHandFed({
-      filters: {
-        xz: () => {
-          throw new Error('started')
-        },
-      },
-    })
-    expect((await origin.get(`${legacyUrl}.xz`, { method: 'HEAD' })).status).toBe(200)
-  })
-
-  test('an old form, with what its program gives first, while the NAR is still being read', async () => {
-    await using origin = await openHandFed({ filters: { xz: () => new PassThrough() } })
-    const begun = new Promise<void>((resolve) => {
-      void origin.nextBody().then((body) => {
-        body.feed('first ')
-        void resolve()
-        origin.server.once('test', () => {
-          body.feed('last')
-          body.end()
-        })
-      })
-    })
-    const asked = origin.get(`${legacyUrl}.xz`)
-    await begun
-    while (origin.timers.size > 0) await turnOfTheLoop()
-    origin.server.emit('test')
-    const { status, body, isComplete } = await asked
-    expect([status, body.toString(), isComplete]).toEqual([200, 'first last', true])
-  })
 })
 
 describe('an honest end', () => {
-  test('an old form of a NAR that proves wrong before its first byte is a 404', async () => {
-    await using origin = await openHandFed({ filters: { xz: swallow } })
-    const asked = origin.get(`${legacyUrl}.xz`)
-    const body = await origin.nextBody()
-    body.feed('wrong')
-    body.fail(new Fault('nar-mismatch', 'wrong'))
-    expect((await asked).status).toBe(404)
-  })
-
-  test('an old form whose program cannot be run is a 503', async () => {
-    const broken = () => {
-      const filter = new PassThrough()
-      process.nextTick(() => filter.destroy(new Error('ENOENT')))
-      return filter
-    }
-    await using origin = await openHandFed({ filters: { xz: broken } })
-    const asked = origin.get(`${legacyUrl}.xz`)
-    const body = await origin.nextBody()
-    expectToComeAgain(await asked)
-    expect(body.isClosed).toBe(true)
-  })
-
   test('a log that breaks in the middle is broken off, one that is damaged from the start is absent', async () => {
     const long = Buffer.alloc(100_000, 'line\n')
     const breaking = () => {

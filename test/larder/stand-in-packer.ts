@@ -5,9 +5,9 @@
 import { createHash } from 'node:crypto'
 import { closeSync, fsyncSync, openSync, writeSync } from 'node:fs'
 
-import type { Chunk, ChunkReader } from '../../src/chunks.ts'
+import type { ByteRange, Chunk, ChunkReader } from '../../src/chunks.ts'
 import { Fault } from '../../src/faults.ts'
-import type { ByteRange, CompressedNar, Fill, FilledNar, NarRequest, Packer } from '../../src/nar/packer.ts'
+import type { CompressedNar, Fill, FilledNar, NarRequest, Packer } from '../../src/nar/packer.ts'
 import { encodeNix32 } from '../../src/nix/nix32.ts'
 
 export interface MadeUpNar extends NarRequest, CompressedNar {

@@ -1,9 +1,9 @@
 import { appendFileSync, existsSync, mkdirSync, renameSync, rmSync, truncateSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals'
-import type { ChunkReader } from '../../src/chunks.ts'
+import type { ByteRange, ChunkReader } from '../../src/chunks.ts'
 import type { Log } from '../../src/log.ts'
-import { type ByteRange, type NarRequest, openPacker, type Packer } from '../../src/nar/packer.ts'
+import { type NarRequest, openPacker, type Packer } from '../../src/nar/packer.ts'
 import { directory, dumpWithNix, file, link, openFilesBelow, requestFor, TempDir } from './trees.ts'
 
 async function readAll(reader: ChunkReader): Promise<Buffer> {

@@ -51,8 +51,8 @@ function makeDatabase({ file = database, journal = 'wal', paths = [path], tables
   made.close()
 }
 
-const find = (storePath = path) => store!.findPathInfo(hashPartOf(storePath))?.storePath
-const problem = () => store!.health().database.problem
+const find = (storePath = path) => store!.find(hashPartOf(storePath))?.info.storePath
+const problem = () => store!.health().problem
 const nextTurn = () => new Promise(setImmediate)
 
 describe('on a machine without a store', () => {
@@ -190,7 +190,7 @@ describe('while it runs', () => {
   test('a database without a log is read while nobody writes, and every commit is seen in the next call', async () => {
     makeDatabase({ journal: 'truncate' })
     const opened = await open()
-    expect(opened.health().database.access).toBe('still')
+    expect(opened.health().mode).toBe('still')
     const seen = new Set([opened.generation()])
     const writer = new DatabaseSync(database)
     for (let count = 0; count < 10; count++) {
@@ -254,7 +254,7 @@ describe('while it runs', () => {
     const before = opened.generation()
     execFileSync('sqlite3', [database, 'update ValidPaths set narSize = 200'])
     expect(opened.generation()).toBe(before)
-    expect(opened.findPathInfo(hashPartOf(path))?.narSize).toBe(200)
+    expect(opened.find(hashPartOf(path))?.info.narSize).toBe(200)
     await nextTurn()
     expect(opened.generation()).toBe(before + 1)
   })
@@ -273,7 +273,7 @@ describe('with real Nix', () => {
   test('root leaves the logs of an idle store in place and sees each change in the next call', async () => {
     database = real.database
     const opened = await open()
-    expect(opened.health().database.access).toBe('live')
+    expect(opened.health().mode).toBe('live')
     for (let round = 0; round < 8; round++) {
       const generation = opened.generation()
       const added = await real.addFile(`f${round}`, `${round}`)

@@ -1,6 +1,6 @@
 /** The local store as the cache uses it: records, withdrawals, leases and realisations of a real Nix store, and rows Nix would not write. */
 
-import { chmodSync, cpSync, existsSync, readFileSync, renameSync, writeFileSync } from 'node:fs'
+import { chmodSync, cpSync, readFileSync, renameSync, writeFileSync } from 'node:fs'
 import { basename } from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from '@jest/globals'
@@ -23,7 +23,8 @@ let log: RecordedLog
 const leases = { narInfoSeconds: 600, maxPaths: 100 }
 const mismatch = new Fault('nar-mismatch', 'it does not hash to what the record says')
 const nextTurn = () => new Promise(setImmediate)
-const find = (storePath: string) => store.findPathInfo(hashPartOf(storePath))
+const findObject = (storePath: string) => store.find(hashPartOf(storePath))
+const find = (storePath: string) => findObject(storePath)?.info
 
 async function open(of: ScratchStore, daemonSocket?: string): Promise<LocalStore> {
   const { storeDir, realStoreDir, database } = of
@@ -50,8 +51,8 @@ beforeEach(async () => {
 })
 afterEach(async () => store[Symbol.asyncDispose]())
 
-describe('findPathInfo', () => {
-  test('findPathInfo tells what nix path-info tells', async () => {
+describe('find', () => {
+  test('find tells what nix path-info tells', async () => {
     const key = await nix.generateKey('local-1')
     await scratch.sign(key.secretFile, [closure.app])
     for (const storePath of [...closure.appClosure, closure.appDev]) {
@@ -73,9 +74,9 @@ describe('findPathInfo', () => {
     expect(find(closure.text)!.contentAddress).toMatch(/^text:sha256:/)
   })
 
-  test('findPathInfo finds nothing for hash parts before, between and behind those of the store', () => {
+  test('find finds nothing for hash parts before, between and behind those of the store', () => {
     for (const hashPart of ['0'.repeat(32), 'z'.repeat(32), `${hashPartOf(closure.app).slice(0, 31)}${hashPartOf(closure.app).endsWith('0') ? '1' : '0'}`])
-      expect(store.findPathInfo(hashPart)).toBeUndefined()
+      expect(store.find(hashPart)).toBeUndefined()
   })
 
   test('a lease holds a path from the narinfo to the NAR, and a collection after its end takes it', async () => {
@@ -86,10 +87,10 @@ describe('findPathInfo', () => {
     await scratch.addRoot(closure.app)
     await scratch.addRoot(closure.appDev)
     await scratch.collectGarbage()
-    expect(leasing.findPathInfo(hashPartOf(storePath))?.storePath).toBe(storePath)
+    expect(leasing.find(hashPartOf(storePath))?.info.storePath).toBe(storePath)
     clock.advance(600_000)
     await scratch.collectGarbage()
-    expect(leasing.findPathInfo(hashPartOf(storePath))).toBeUndefined()
+    expect(leasing.find(hashPartOf(storePath))).toBeUndefined()
     await daemon[Symbol.asyncDispose]()
   })
 })
@@ -136,10 +137,9 @@ describe('rows that Nix would not write', () => {
   })
 })
 
-describe('realPathOf', () => {
-  test('realPathOf leads from the logical path to the files', () => {
-    expect(existsSync(store.realPathOf(closure.app))).toBe(true)
-    expect(() => store.realPathOf('/etc/passwd')).toThrow('it is not in "/nix/store"')
+describe('form', () => {
+  test('form leads from the logical path to the files', () => {
+    expect(findObject(closure.app)).toMatchObject({ form: { kind: 'tree', realPath: store.health().location + closure.app.slice('/nix/store'.length) } })
   })
 })
 
@@ -164,7 +164,7 @@ describe('withdraw', () => {
 
   test('a withdrawn path is absent in the next call, logged, counted, and generation moves', () => {
     const before = store.generation()
-    store.withdraw(find(storePath)!, mismatch)
+    store.withdraw(findObject(storePath)!, mismatch)
     expect(find(storePath)).toBeUndefined()
     expect(store.generation()).not.toBe(before)
     expect(store.health().withdrawn).toEqual({ now: 1, total: 1 })
@@ -173,7 +173,7 @@ describe('withdraw', () => {
   })
 
   test('it stays withdrawn while others are added and removed', async () => {
-    store.withdraw(find(storePath)!, mismatch)
+    store.withdraw(findObject(storePath)!, mismatch)
     await scratch.deletePath(await scratch.addFile('something-else', 'y'))
     clock.advance(5000)
     await nextTurn()
@@ -182,7 +182,7 @@ describe('withdraw', () => {
   })
 
   test('it is back when it was deleted and added again', async () => {
-    store.withdraw(find(storePath)!, mismatch)
+    store.withdraw(findObject(storePath)!, mismatch)
     await scratch.deletePath(storePath)
     await scratch.addFile('withdrawn', 'x')
     expect(find(storePath)?.storePath).toBe(storePath)
@@ -191,9 +191,9 @@ describe('withdraw', () => {
   })
 
   test('it is back when its files were replaced, and whoever compares generations hears of it', async () => {
-    store.withdraw(find(storePath)!, mismatch)
+    store.withdraw(findObject(storePath)!, mismatch)
     const before = store.generation()
-    const real = store.realPathOf(storePath)
+    const real = scratch.realPathOf(storePath)
     cpSync(real, `${real}.tmp`)
     renameSync(`${real}.tmp`, real)
     clock.advance(1000)
@@ -207,10 +207,10 @@ describe('withdraw', () => {
     const key = await nix.generateKey('repair-1')
     await scratch.sign(key.secretFile, [storePath])
     await nix.run('nix', ['copy', '--from', scratch.root, '--to', `file://${remote}`, storePath])
-    const real = store.realPathOf(storePath)
+    const real = scratch.realPathOf(storePath)
     chmodSync(real, 0o644)
     writeFileSync(real, 'spoilt')
-    store.withdraw(find(storePath)!, mismatch)
+    store.withdraw(findObject(storePath)!, mismatch)
     expect(find(storePath)).toBeUndefined()
     const repair = ['--repair-path', storePath, '--option', 'substituters', `file://${remote}`, '--option', 'trusted-public-keys', key.publicKey]
     await scratch.runInside('nix-store', repair)
@@ -219,8 +219,8 @@ describe('withdraw', () => {
   })
 
   test('a withdrawal of a record that has changed meanwhile does nothing', async () => {
-    const old = find(storePath)!
-    store.withdraw({ ...old, registrationTime: old.registrationTime - 1 }, mismatch)
+    const old = findObject(storePath)!
+    store.withdraw({ ...old, info: { ...old.info, registrationTime: old.info.registrationTime - 1 } }, mismatch)
     expect(find(storePath)).toBeDefined()
     await scratch.deletePath(storePath)
     store.withdraw(old, mismatch)
@@ -228,11 +228,11 @@ describe('withdraw', () => {
   })
 
   test('a withdrawal while the database is away counts when it is back', async () => {
-    const info = find(storePath)!
+    const object = findObject(storePath)!
     renameSync(scratch.database, `${scratch.database}.away`)
     await nextTurn()
     expect(() => find(storePath)).toThrow()
-    store.withdraw(info, mismatch)
+    store.withdraw(object, mismatch)
     renameSync(`${scratch.database}.away`, scratch.database)
     clock.advance(1000)
     expect(find(storePath)).toBeUndefined()
@@ -240,7 +240,7 @@ describe('withdraw', () => {
   })
 
   test('withdrawals of paths that are collected are forgotten', async () => {
-    store.withdraw(find(storePath)!, mismatch)
+    store.withdraw(findObject(storePath)!, mismatch)
     await scratch.deletePath(storePath)
     clock.advance(1000)
     await nextTurn()

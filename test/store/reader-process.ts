@@ -35,7 +35,7 @@ async function answer(request: ReaderRequest): Promise<unknown> {
       return store.health()
     }
     case 'find':
-      return store?.findPathInfo(request.hashPart)?.storePath
+      return store?.find(request.hashPart)?.info.storePath
     case 'generation':
       return store?.generation()
     case 'health':

@@ -10,7 +10,7 @@ import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } fr
 import { hashPartOf } from '../../src/nix/store-path.ts'
 import { systemClock } from '../../src/store/clock.ts'
 import { openDaemonConnection } from '../../src/store/daemon-connection.ts'
-import type { LocalStoreHealth } from '../../src/store/local-store.ts'
+import type { StoreHealth } from '../../src/store/store.ts'
 import { type NixFixture, openNixFixture, type ScratchStore } from '../fixtures/nix.ts'
 import type { ReaderRequest } from './reader-process.ts'
 
@@ -32,18 +32,18 @@ class Reader {
     }
   }
 
-  async open(store: ScratchStore, daemonSocket?: string): Promise<LocalStoreHealth> {
+  async open(store: ScratchStore, daemonSocket?: string): Promise<StoreHealth> {
     const { storeDir, realStoreDir, database } = store
     const options = { uid: nobody, storeDir, realStoreDir, database, ...(daemonSocket !== undefined && { daemonSocket }) }
-    return (await this.ask({ ask: 'open', options })) as LocalStoreHealth
+    return (await this.ask({ ask: 'open', options })) as StoreHealth
   }
 
   find(storePath: string): Promise<unknown> {
     return this.ask({ ask: 'find', hashPart: hashPartOf(storePath) })
   }
 
-  async access(): Promise<string> {
-    return ((await this.ask({ ask: 'health' })) as LocalStoreHealth).database.access
+  async access(): Promise<string | undefined> {
+    return ((await this.ask({ ask: 'health' })) as StoreHealth).mode
   }
 
   async log(): Promise<string[]> {
@@ -91,7 +91,7 @@ describeAsRoot('an unprivileged reader', () => {
 
   test('reads an idle store without a daemon as it lies, and every change in the next call', async () => {
     expect(hasLogs()).toEqual([false, false])
-    expect((await reader.open(store)).database).toEqual({ access: 'still', problem: undefined })
+    expect(await reader.open(store)).toMatchObject({ isReadable: true, mode: 'still' })
     expect(await reader.find(path)).toBe(path)
     await expectCoherence()
   })
@@ -110,7 +110,7 @@ describeAsRoot('an unprivileged reader', () => {
   test('reads an idle store through the log when the daemon helps, and keeps it when the daemon has gone', async () => {
     const daemon = await store.startDaemon()
     expect(hasLogs()).toEqual([false, false])
-    expect((await reader.open(store, daemon.socket)).database.access).toBe('live')
+    expect((await reader.open(store, daemon.socket)).mode).toBe('live')
     await daemon[Symbol.asyncDispose]()
     expect(hasLogs()).toEqual([true, true])
     expect(await reader.find(path)).toBe(path)
@@ -122,7 +122,7 @@ describeAsRoot('an unprivileged reader', () => {
     await using daemon = await store.startDaemon()
     using _busy = await openDaemonConnection({ socketPath: daemon.socket, clock: systemClock, timeoutMs: 20_000 })
     await _busy.isValidPath(path, 20_000)
-    expect((await reader.open(store)).database.access).toBe('live')
+    expect((await reader.open(store)).mode).toBe('live')
     const added = await store.addFile('second', 'y')
     expect(statSync(`${store.database}-wal`).size).toBeGreaterThan(0)
     expect(await reader.find(added)).toBe(added)
@@ -132,23 +132,23 @@ describeAsRoot('an unprivileged reader', () => {
   test('reads logs that a reader left behind, as newer versions of Nix do', async () => {
     new DatabaseSync(store.database, { readOnly: true }).exec('select * from ValidPaths')
     expect(hasLogs()).toEqual([true, true])
-    expect((await reader.open(store)).database.access).toBe('live')
+    expect((await reader.open(store)).mode).toBe('live')
     expect(await reader.find(path)).toBe(path)
     await expectCoherence()
   })
 
   test('reads the log of a process that was killed before it wrote to the database itself', async () => {
     const added = await killedWriter()
-    expect((await reader.open(store)).database.access).toBe('live')
+    expect((await reader.open(store)).mode).toBe('live')
     expect(await reader.find(added)).toBe(added)
   })
 
   test('is unavailable while a log cannot be recovered, says so once, and comes back by itself', async () => {
     const added = await killedWriter()
     rmSync(`${store.database}-shm`)
-    const { database } = await reader.open(store)
-    expect(database.access).toBe('none')
-    expect(database.problem).toMatch(/db\.sqlite-shm" is missing or stale and user "nobody" \(uid 65534\) may not make it .* let nix-daemon run/)
+    const health = await reader.open(store)
+    expect(health.mode).toBe('none')
+    expect(health.problem).toMatch(/db\.sqlite-shm" is missing or stale and user "nobody" \(uid 65534\) may not make it .* let nix-daemon run/)
     await expect(reader.find(added)).rejects.toMatchObject({ code: 'store-unavailable' })
     await reader.ask({ ask: 'advance', byMs: 1000 })
     await expect(reader.find(added)).rejects.toMatchObject({ code: 'store-unavailable' })
@@ -160,8 +160,8 @@ describeAsRoot('an unprivileged reader', () => {
 
   test('names the user, the file and the remedy when it may not read the database or enter its directory', async () => {
     chmodSync(store.database, 0o600)
-    const { database } = await reader.open(store)
-    expect(database.problem).toContain(
+    const health = await reader.open(store)
+    expect(health.problem).toContain(
       `user "nobody" (uid 65534) may not read it (owner uid 0, mode 0600); grant it, for example with "chmod o+r ${store.database}"`,
     )
     chmodSync(store.database, 0o644)

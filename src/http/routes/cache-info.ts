@@ -7,11 +7,11 @@ import type { Origin } from '../origin.ts'
 import { replyOf } from '../reply-of.ts'
 import { createRouter } from '../router.ts'
 
-export function cacheInfoRoute({ store }: Origin, particulars: () => Particulars): Router {
+export function cacheInfoRoute({ stores }: Origin, particulars: () => Particulars): Router {
   return createRouter().get('/nix-cache-info', (request) => {
     const reply = replyOf(request)
     reply.route = 'cache-info'
     const { priority, wantMassQuery } = particulars()
-    reply.send(200, 'found', ['Content-Type', 'text/x-nix-cache-info'], formatCacheInfo({ storeDir: store.storeDir, priority, wantMassQuery }))
+    reply.send(200, 'found', ['Content-Type', 'text/x-nix-cache-info'], formatCacheInfo({ storeDir: stores.storeDir, priority, wantMassQuery }))
   })
 }

@@ -17,13 +17,13 @@ const pageHeaders = [
   'no-referrer',
 ]
 
-export function indexRoute({ store }: Origin, particulars: () => Particulars): Router {
+export function indexRoute({ stores }: Origin, particulars: () => Particulars): Router {
   return createRouter().get('/', (request) => {
     const reply = replyOf(request)
     reply.route = 'index'
     const { indexPage, publicKeys, isPublic } = particulars()
     if (indexPage === false) return reply.refuse(404)
-    const page = indexPage ?? builtInPage({ storeDir: store.storeDir, publicKeys, isPublic, here: publicOriginOf(request) })
+    const page = indexPage ?? builtInPage({ storeDir: stores.storeDir, publicKeys, isPublic, here: publicOriginOf(request) })
     reply.send(200, 'found', ['Content-Type', page.contentType, ...pageHeaders], page.body)
   })
 }

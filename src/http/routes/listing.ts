@@ -2,7 +2,7 @@
 import type { Router } from 'express'
 
 import { parseHashPart } from '../../nix/store-path.ts'
-import { answerPackingError, type Origin } from '../origin.ts'
+import { answerReadError, type Origin } from '../origin.ts'
 import type { Reply } from '../reply.ts'
 import { replyOf } from '../reply-of.ts'
 import { createRouter } from '../router.ts'
@@ -19,23 +19,23 @@ export function listingRoute(origin: Origin): Router {
     if (hashPart === undefined) return next()
     const reply = replyOf(request)
     reply.route = 'listing'
-    if (origin.store.findPathInfo(hashPart) === undefined) return reply.refuse(404)
+    if ((await origin.stores.find(hashPart)) === undefined) return reply.refuse(404)
     await takeTurn(origin, reply, turnstile, () => sendListing(origin, reply, hashPart))
   })
 }
 
 async function sendListing(origin: Origin, reply: Reply, hashPart: string): Promise<void> {
-  const { store, packer } = origin
-  const info = store.findPathInfo(hashPart)
-  if (info === undefined) return reply.refuse(404)
-  const letGo = await store.leases.hold(info.storePath)
+  const { stores, packer } = origin
+  const object = await stores.find(hashPart)
+  if (object === undefined) return reply.refuse(404)
+  const letGo = await object.store.leases.hold(object.info.storePath)
   try {
     // Between the look-up and the lease the path may have been collected.
-    if (store.findPathInfo(hashPart) === undefined) return reply.refuse(404)
-    const listing = packer.listJson(store.realPathOf(info.storePath))
+    if ((await stores.find(hashPart)) === undefined) return reply.refuse(404)
+    const listing = object.form.kind === 'tree' ? packer.listJson(object.form.realPath) : object.form.list()
     await withinPatience(origin, reply, listing).then(
       (json) => reply.send(200, 'found', ['Content-Type', 'application/json'], json),
-      (error: unknown) => answerPackingError(origin, reply, info, error),
+      (error: unknown) => answerReadError(origin, reply, object, error),
     )
     // A client that was told to come again leaves the work behind, and its place and its lease are taken until that is done.
     await listing.catch(() => {})

@@ -5,12 +5,12 @@ import type { Router } from 'express'
 
 import type { ChunkReader } from '../../chunks.ts'
 import { Fault } from '../../faults.ts'
+import { streamReader } from '../../stream-reader.ts'
 import { pumpChunks } from '../chunk-pump.ts'
 import { answerError, type Origin } from '../origin.ts'
 import type { Reply } from '../reply.ts'
 import { replyOf } from '../reply-of.ts'
 import { createRouter } from '../router.ts'
-import { streamReader } from '../stream-reader.ts'
 import { createFairTurnstile, takeTurn, withinPatience } from '../turn.ts'
 
 /** As many as the store decodes at once. */
@@ -43,7 +43,7 @@ export function logRoute(origin: Origin): Router {
 }
 
 async function openLog(origin: Origin, reply: Reply, drv: string): Promise<Readable | undefined> {
-  const opening = origin.store.openLog(drv)
+  const opening = origin.stores.openLog(drv)
   try {
     return await withinPatience(origin, reply, opening)
   } catch (error) {

@@ -1,9 +1,9 @@
-/** A Node stream as a body to be pulled, as it is or through a program. */
+/** A Node stream as a body to be pulled, and a body pulled through a decompressor. */
 import type { Duplex, Readable } from 'node:stream'
 import { pipeline } from 'node:stream/promises'
 
-import type { ChunkReader } from '../chunks.ts'
-import { Fault } from '../faults.ts'
+import type { ChunkReader } from './chunks.ts'
+import { Fault } from './faults.ts'
 
 /** Rejections are the stream's own errors, and ERR_STREAM_PREMATURE_CLOSE when it was closed. */
 export function streamReader(stream: Readable): ChunkReader {
@@ -17,7 +17,7 @@ export function streamReader(stream: Readable): ChunkReader {
   }
 }
 
-/** A fault of the source ends the filter and is what `next` rejects with; a failure of the program is `busy`. Closing ends both. */
+/** A fault of the source ends the filter and is what `next` rejects with; bytes that cannot be decompressed are nar-mismatch. Closing ends both. */
 export function filteredReader(source: ChunkReader, filter: Duplex): ChunkReader {
   const output = streamReader(filter)
   // What goes wrong on the way in destroys the filter, and so is met on the way out.
@@ -43,10 +43,10 @@ async function* bytesOf(source: ChunkReader): AsyncGenerator<Buffer> {
   }
 }
 
-/** A client that left, or a program that failed, is no bug of this one. */
+/** A reader that was closed is no fault of the bytes. */
 function toFault(error: unknown): Fault {
   if (error instanceof Fault) return error
   const { code } = error as NodeJS.ErrnoException
-  if (code === 'ERR_STREAM_PREMATURE_CLOSE' || code === 'ABORT_ERR') return new Fault('abandoned', 'The client closed the connection', { cause: error })
-  return new Fault('busy', 'Cannot compress a NAR in an old form: the program for it failed', { cause: error })
+  if (code === 'ERR_STREAM_PREMATURE_CLOSE' || code === 'ABORT_ERR') return new Fault('abandoned', 'The reader was closed', { cause: error })
+  return new Fault('nar-mismatch', `Cannot decompress a stored NAR: ${(error as Error).message}`, { cause: error })
 }

@@ -1,22 +1,24 @@
 /**
- * NARs in the two old compressed forms, `xz` and `bzip2`, by the programs of those names: their formats have no encoder in Node.
- * Only clients that remember an old narinfo ask for them.
+ * Decompression of stored NARs by the programs `xz` and `bzip2`: their formats have no decoder in Node.
  */
 import { type ChildProcessWithoutNullStreams, spawn } from 'node:child_process'
 import { accessSync, constants, statSync } from 'node:fs'
 import { delimiter, isAbsolute, join } from 'node:path'
 import { Duplex } from 'node:stream'
 
-import type { Filters } from '../src/index.ts'
+import type { Decompressors } from '../src/index.ts'
 
-/** `-1`: the client waits, and gains little from more. One thread, so that the processor is left for others. */
-const commands = { xz: ['xz', '--stdout', '-1', '--threads=1'], bz2: ['bzip2', '--stdout', '-1'] } as const
+/** xz gets a limit on memory: a dictionary may be up to 4 GiB, and no NAR that Nix writes needs more than 64 MiB. */
+const commands = {
+  xz: ['xz', '--decompress', '--stdout', '--threads=1', '--memlimit-decompress=256MiB'],
+  bzip2: ['bzip2', '--decompress', '--stdout'],
+} as const
 
 /** Those of the programs that are there. */
-export function findFilters(searchPath: string | undefined): Filters {
-  const entries = Object.entries(commands).flatMap(([form, [name, ...args]]) => {
+export function findDecompressors(searchPath: string | undefined): Decompressors {
+  const entries = Object.entries(commands).flatMap(([compression, [name, ...args]]) => {
     const program = findProgram(name, searchPath)
-    return program === undefined ? [] : [[form, () => startFilter(program, args)] as const]
+    return program === undefined ? [] : [[compression, () => startFilter(program, args)] as const]
   })
   return Object.fromEntries(entries)
 }
