@@ -8,7 +8,8 @@ import passport from 'passport'
 import { BasicStrategy } from 'passport-http'
 
 import { admit, admitIdentity, realm } from './admission.ts'
-import { answerError, type IndexPage, type Origin } from './origin.ts'
+import { answerError, type Origin } from './origin.ts'
+import type { Particulars } from './particulars.ts'
 import { replyOf } from './reply-of.ts'
 import { cacheInfoRoute } from './routes/cache-info.ts'
 import { hotRoutes } from './routes/hot.ts'
@@ -21,19 +22,6 @@ import { realisationRoute } from './routes/realisation.ts'
 import { versionRoute } from './routes/version.ts'
 import type { Access, Identity } from './user.ts'
 import type { Verdict, Verifier } from './verifier.ts'
-
-/** What the small routes tell; read anew for each request, since a reload changes it. */
-export interface Particulars {
-  readonly version: string
-  readonly priority: number
-  readonly wantMassQuery: boolean
-  /** `name:base64`, one for each secret key. */
-  readonly publicKeys: readonly string[]
-  /** Undefined: the built-in page; false: none. */
-  readonly indexPage: IndexPage | false | undefined
-  /** Nobody is asked for a password. */
-  readonly isPublic: boolean
-}
 
 /** Who a browser's request comes from, where something in front of us has asked; `undefined` when nobody is vouched for. Never rejects. */
 export type Visitors = (headers: IncomingHttpHeaders) => Promise<{ readonly name: string } | undefined>

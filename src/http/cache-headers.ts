@@ -3,11 +3,8 @@
  * the edge from compressing anew, which would lose Content-Length. Of a public cache the operator may allow it.
  * Names: RFC 9111, RFC 9213 (CDN-Cache-Control), Cloudflare's own `Cloudflare-CDN-Cache-Control`, which overrides both there.
  */
-
 import type { PreparedReply } from './prepared-reply.ts'
-
-/** Flat name, value, name, value …: the form `writeHead` takes without copying. */
-export type RawHeaders = readonly string[]
+import type { RawHeaders } from './raw-headers.ts'
 
 export type Kind = 'immutable' | 'found' | 'missed'
 

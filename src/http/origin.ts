@@ -4,7 +4,7 @@
 import { condemnsStoreObject, Fault, type FaultCode } from '../faults.ts'
 import type { Larder } from '../larder/larder.ts'
 import type { Log } from '../log.ts'
-import type { Packer } from '../nar/packer.ts'
+import type { Packer } from '../nar/contract.ts'
 import { hashPartOf } from '../nix/store-path.ts'
 import type { StoreObject, Stores } from '../store/store.ts'
 import type { Catalogue } from './catalogue.ts'

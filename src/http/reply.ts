@@ -4,10 +4,11 @@
  */
 import { type IncomingMessage, type ServerResponse, STATUS_CODES } from 'node:http'
 
-import type { CacheHeaders, Kind, RawHeaders } from './cache-headers.ts'
+import type { CacheHeaders, Kind } from './cache-headers.ts'
 import { clientAddressOf, rayOf } from './client-address.ts'
 import type { Exchange, Observer, RouteName } from './observer.ts'
 import { endWithPrepared, prepareReply } from './prepared-reply.ts'
+import type { RawHeaders } from './raw-headers.ts'
 import type { Identity } from './user.ts'
 
 /** When its reply has ended it is the exchange to be reported: what costs is worked out only if it is asked for. */
@@ -84,9 +85,12 @@ export class Reply implements Exchange {
       reply = prepareReply(headers(), this.#cacheHeaders[kind], body)
       prepared.set(origin, reply)
     }
-    this.bytes = reply.bodyBytes
-    endWithPrepared(response, reply)
-    this.#report(true)
+    const { bodyBytes } = reply
+    endWithPrepared(response, reply, () => {
+      const isSent = !response.destroyed
+      if (isSent) this.bytes = bodyBytes
+      this.#report(isSent)
+    })
   }
 
   /** A whole body at hand. HEAD gets the headers alone. */

@@ -5,7 +5,7 @@
 import type { ByteRange, ChunkReader } from '../chunks.ts'
 import { Fault } from '../faults.ts'
 import type { Larder } from '../larder/larder.ts'
-import type { CompressedNar, NarRequest, Packer } from '../nar/packer.ts'
+import type { CompressedNar, NarRequest, Packer } from '../nar/contract.ts'
 import type { PathInfo } from '../nix/path-info.ts'
 import type { FileForm, StoreObject } from '../store/store.ts'
 import { type Origin, withdrawIfCondemned } from './origin.ts'

@@ -3,7 +3,7 @@
  * Whole ones are measured, so that hash and size are known to the next client, and small ones go to memory.
  */
 import type { ChunkReader } from '../chunks.ts'
-import type { CompressedNar, NarRequest, Packer } from '../nar/packer.ts'
+import type { CompressedNar, NarRequest, Packer } from '../nar/contract.ts'
 import { toBareHash } from './file-name.ts'
 import type { KnownSizes } from './known-sizes.ts'
 import { MeasuringReader } from './single-readers.ts'

@@ -6,7 +6,7 @@
  *                                     ↘ unkept (no room, disk full): readers go on alone      ↘ fault
  */
 import { Fault } from '../faults.ts'
-import type { CompressedNar, Fill, FilledNar, NarRequest, Packer } from '../nar/packer.ts'
+import type { CompressedNar, Fill, FilledNar, NarRequest, Packer } from '../nar/contract.ts'
 import type { Directory } from './directory.ts'
 import { formatKeptName, type KeptName, toBareHash } from './file-name.ts'
 import { neverRead } from './file-stamp.ts'

@@ -2,7 +2,7 @@
  * Hash and size of compressed NARs that are not kept: measured when there was no room for them, or evicted since. The bytes can be made again and are always the same,
  * so a narinfo keeps its FileHash and FileSize and a range can still be asked for. Bounded; the oldest are forgotten first.
  */
-import type { CompressedNar } from '../nar/packer.ts'
+import type { CompressedNar } from '../nar/contract.ts'
 
 /** At some 250 bytes an entry, 4 MB at the most. */
 const maxEntries = 16_384

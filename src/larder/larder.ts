@@ -9,7 +9,7 @@
  * A file that turns out bad is dropped and its readers are broken off; one that does so before its first byte is made again for the same reader.
  */
 import type { ByteRange, ChunkReader } from '../chunks.ts'
-import type { CompressedNar, NarRequest } from '../nar/packer.ts'
+import type { CompressedNar, NarRequest } from '../nar/contract.ts'
 
 export interface Larder extends AsyncDisposable {
   /**

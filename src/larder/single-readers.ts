@@ -6,7 +6,7 @@ import { createHash, type Hash } from 'node:crypto'
 
 import type { Chunk, ChunkReader } from '../chunks.ts'
 import { Fault } from '../faults.ts'
-import type { CompressedNar } from '../nar/packer.ts'
+import type { CompressedNar } from '../nar/contract.ts'
 import { encodeNix32 } from '../nix/nix32.ts'
 import { maxSmallBytes } from './small-nars.ts'
 

@@ -2,7 +2,7 @@
  * A file as its readers see it: how far it can be read, and whether all of it was found right. It may still be growing (a compression under way),
  * or be complete and not yet checked (kept by an earlier run).
  */
-import type { CompressedNar } from '../nar/packer.ts'
+import type { CompressedNar } from '../nar/contract.ts'
 import type { OpenFile } from './open-files.ts'
 
 export type Outcome =

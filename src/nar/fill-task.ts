@@ -1,7 +1,7 @@
 /** A compression into a file, seen from the answering thread. */
 import { unlink } from 'node:fs'
 import { Fault } from '../faults.ts'
-import type { Fill, FilledNar, NarRequest } from './packer.ts'
+import type { Fill, FilledNar, NarRequest } from './contract.ts'
 import type { PackerEvent } from './packer-messages.ts'
 import { faultOfEvent, type JobHandle, type PackerThread, type Task } from './packer-thread.ts'
 

@@ -5,9 +5,9 @@
 import { createHash, type Hash } from 'node:crypto'
 import { condemnsStoreObject, Fault } from '../faults.ts'
 import { encodeNix32 } from '../nix/nix32.ts'
+import type { NarRequest } from './contract.ts'
 import type { LayoutClaim, LayoutMemory } from './layout-memory.ts'
 import { NarReader } from './nar-reader.ts'
-import type { NarRequest } from './packer.ts'
 
 export class NarSource {
   readonly #layouts: LayoutMemory

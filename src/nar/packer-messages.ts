@@ -3,7 +3,7 @@
  * up in one turn. The bytes of NARs lie in slots of one memory both can see; `at` names a slot by where it begins there.
  */
 import type { FaultCode } from '../faults.ts'
-import type { FilledNar, NarRequest } from './packer.ts'
+import type { FilledNar, NarRequest } from './contract.ts'
 
 export type PackerRequest =
   | { readonly kind: 'raw'; readonly job: number; readonly nar: NarRequest; readonly start: number; readonly end: number }

@@ -7,7 +7,7 @@ import { zstdDecompressSync } from 'node:zlib'
 
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals'
 
-import type { NarRequest, Packer } from '../../src/nar/packer.ts'
+import type { NarRequest, Packer } from '../../src/nar/contract.ts'
 import { openPacker } from '../../src/nar/packer.ts'
 import { encodeNix32 } from '../../src/nix/nix32.ts'
 import { run } from '../fixtures/run.ts'

@@ -7,7 +7,7 @@ import { closeSync, fsyncSync, openSync, writeSync } from 'node:fs'
 
 import type { ByteRange, Chunk, ChunkReader } from '../../src/chunks.ts'
 import { Fault } from '../../src/faults.ts'
-import type { CompressedNar, Fill, FilledNar, NarRequest, Packer } from '../../src/nar/packer.ts'
+import type { CompressedNar, Fill, FilledNar, NarRequest, Packer } from '../../src/nar/contract.ts'
 import { encodeNix32 } from '../../src/nix/nix32.ts'
 
 export interface MadeUpNar extends NarRequest, CompressedNar {

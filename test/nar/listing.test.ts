@@ -1,8 +1,9 @@
 import { readdir, readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { afterAll, beforeAll, expect, test } from '@jest/globals'
+import type { Packer } from '../../src/nar/contract.ts'
 import type { NarListing } from '../../src/nar/listing.ts'
-import { openPacker, type Packer } from '../../src/nar/packer.ts'
+import { openPacker } from '../../src/nar/packer.ts'
 import { type NixFixture, openNixFixture } from '../fixtures/nix.ts'
 import { directory, file, link, sorted, TempDir } from './trees.ts'
 

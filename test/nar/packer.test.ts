@@ -3,7 +3,8 @@ import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals'
 import type { ByteRange, ChunkReader } from '../../src/chunks.ts'
 import type { Log } from '../../src/log.ts'
-import { type NarRequest, openPacker, type Packer } from '../../src/nar/packer.ts'
+import type { NarRequest, Packer } from '../../src/nar/contract.ts'
+import { openPacker } from '../../src/nar/packer.ts'
 import { directory, dumpWithNix, file, link, openFilesBelow, requestFor, TempDir } from './trees.ts'
 
 async function readAll(reader: ChunkReader): Promise<Buffer> {

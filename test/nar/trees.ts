@@ -7,7 +7,7 @@ import { mkdirSync, mkdtempSync, readdirSync, readlinkSync, rmSync, symlinkSync,
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import fc from 'fast-check'
-import type { NarRequest } from '../../src/nar/packer.ts'
+import type { NarRequest } from '../../src/nar/contract.ts'
 import { NarParser, type NarSink } from '../../src/nar/parse.ts'
 import { encodeNix32 } from '../../src/nix/nix32.ts'
 import { run } from '../fixtures/run.ts'

@@ -2,8 +2,8 @@
 import type { Router } from 'express'
 
 import { formatCacheInfo } from '../../nix/cache-info.ts'
-import type { Particulars } from '../app.ts'
 import type { Origin } from '../origin.ts'
+import type { Particulars } from '../particulars.ts'
 import { replyOf } from '../reply-of.ts'
 import { createRouter } from '../router.ts'
 

@@ -1,9 +1,8 @@
 /** `/`: the page the operator chose, or a plain one that says what this is and how to use it. */
 import type { Router } from 'express'
-
-import type { Particulars } from '../app.ts'
 import { publicOriginOf } from '../client-address.ts'
 import type { IndexPage, Origin } from '../origin.ts'
+import type { Particulars } from '../particulars.ts'
 import { replyOf } from '../reply-of.ts'
 import { createRouter } from '../router.ts'
 

@@ -1,7 +1,7 @@
 /** `/v1/public-key`: the keys to trust, `name:base64`, one a line. */
 import type { Router } from 'express'
 
-import type { Particulars } from '../app.ts'
+import type { Particulars } from '../particulars.ts'
 import { replyOf } from '../reply-of.ts'
 import { createRouter } from '../router.ts'
 
