@@ -1,9 +1,9 @@
 /**
  * A file with known contents, opened for readers who must get exactly those: `size` bytes with the SHA-256 `hash`.
  *
- * The first reader after a start, or after the file's identity changed (inode, size, times), waits until the whole file was read and found right.
+ * The first reader after a start, or after the file's stamp changed (inode, size, times), waits until the whole file was read and found right.
  * A reader of the whole file hashes what it sends once more and gets its last chunk only when the hash is right, so contents that rot without a trace
- * in the times are never sent to the end. A range is sent from a file whose identity is still the one that was checked, before and after.
+ * in the times are never sent to the end. A range is sent from a file whose stamp is still the one that was checked, before and after.
  */
 import { createHash, type Hash } from 'node:crypto'
 import { constants } from 'node:fs'
@@ -12,6 +12,7 @@ import { type FileHandle, open } from 'node:fs/promises'
 import type { ByteRange, Chunk, ChunkReader } from '../chunks.ts'
 import { Fault } from '../faults.ts'
 import { formatHash } from '../nix/hash.ts'
+import { type FileStamp, isSameStamp, isSettled, toFileStamp } from './file-stamp.ts'
 
 export interface StoredFile {
   /** Absolute. */
@@ -28,17 +29,18 @@ const chunkBytes = 512 * 1024
 const maxRemembered = 100_000
 
 export class StoredFiles {
-  /** Path to the identity under which it was found right. */
-  readonly #checked = new Map<string, string>()
+  /** Path to the stamp under which it was found right. */
+  readonly #checked = new Map<string, FileStamp>()
   readonly #checks = new Map<string, Promise<void>>()
 
   /** Rejects with nar-mismatch (wrong contents), nar-changed (gone, or replaced meanwhile) or nar-unreadable. */
   async open(file: StoredFile, range?: ByteRange): Promise<ChunkReader> {
     const handle = await openHandle(file)
     try {
-      const identity = await identityOf(handle, file)
-      if (this.#checked.get(file.path) !== identity) await this.#checkOnce(file, identity)
-      return range === undefined ? new WholeReader(handle, file, () => this.forget(file.path)) : new RangeReader(handle, file, range, identity)
+      const stamp = await stampOf(handle, file)
+      const checked = this.#checked.get(file.path)
+      if (checked === undefined || !isSameStamp(checked, stamp)) await this.#checkOnce(file, stamp)
+      return range === undefined ? new WholeReader(handle, file, () => this.forget(file.path)) : new RangeReader(handle, file, range, stamp)
     } catch (error) {
       await handle.close()
       throw error
@@ -50,22 +52,23 @@ export class StoredFiles {
     this.#checked.delete(path)
   }
 
-  #checkOnce(file: StoredFile, identity: string): Promise<void> {
-    const key = `${identity} ${file.path}`
+  #checkOnce(file: StoredFile, stamp: FileStamp): Promise<void> {
+    const key = JSON.stringify([file.path, stamp])
     let check = this.#checks.get(key)
     if (check === undefined) {
-      check = this.#check(file, identity).finally(() => this.#checks.delete(key))
+      check = this.#check(file, stamp).finally(() => this.#checks.delete(key))
       this.#checks.set(key, check)
     }
     return check
   }
 
-  async #check(file: StoredFile, identity: string): Promise<void> {
+  async #check(file: StoredFile, stamp: FileStamp): Promise<void> {
     const reader = new WholeReader(await openHandle(file), file, () => {})
     if (file.examine === undefined) await drain(reader)
     else await file.examine(reader)
     if (this.#checked.size >= maxRemembered) this.#checked.clear()
-    this.#checked.set(file.path, identity)
+    // What was written a moment ago may be written again without another time: it is checked again.
+    if (isSettled(stamp)) this.#checked.set(file.path, stamp)
   }
 }
 
@@ -82,10 +85,10 @@ function faultOf(path: string, cause: unknown): Fault {
   return new Fault(isGone ? 'nar-changed' : 'nar-unreadable', `Cannot read the stored NAR "${path}": ${(cause as Error).message}`, { cause })
 }
 
-async function identityOf(handle: FileHandle, { path, size }: StoredFile): Promise<string> {
-  const stat = await handle.stat({ bigint: true })
-  if (!stat.isFile() || stat.size !== BigInt(size)) throw new Fault('nar-mismatch', `The stored NAR "${path}" has ${stat.size} bytes instead of ${size}`)
-  return `${stat.dev} ${stat.ino} ${stat.size} ${stat.mtimeNs} ${stat.ctimeNs}`
+async function stampOf(handle: FileHandle, { path, size }: StoredFile): Promise<FileStamp> {
+  const stat = await handle.stat()
+  if (!stat.isFile() || stat.size !== size) throw new Fault('nar-mismatch', `The stored NAR "${path}" has ${stat.size} bytes instead of ${size}`)
+  return toFileStamp(stat)
 }
 
 async function drain(reader: ChunkReader): Promise<void> {
@@ -176,15 +179,15 @@ class WholeReader extends StoredReader {
 }
 
 class RangeReader extends StoredReader {
-  readonly #identity: string
+  readonly #stamp: FileStamp
 
-  constructor(handle: FileHandle, file: StoredFile, range: ByteRange, identity: string) {
+  constructor(handle: FileHandle, file: StoredFile, range: ByteRange, stamp: FileStamp) {
     super(handle, file, range)
-    this.#identity = identity
+    this.#stamp = stamp
   }
 
   protected async accept(_bytes: Buffer, isLast: boolean): Promise<void> {
-    if (!isLast || (await identityOf(this.handle, this.file)) === this.#identity) return
+    if (!isLast || isSameStamp(await stampOf(this.handle, this.file), this.#stamp)) return
     throw new Fault('nar-changed', `The stored NAR "${this.file.path}" was changed while it was read`)
   }
 }

@@ -3,34 +3,18 @@
  * The shortest files go first, so that nobody waits behind one of gigabytes.
  */
 import { createHash } from 'node:crypto'
-
+import type { Outcome } from '../disk/file-source.ts'
+import { isSameStamp, isSettled, neverRead } from '../disk/file-stamp.ts'
+import type { OpenFile } from '../disk/open-files.ts'
 import { Fault } from '../faults.ts'
 import { encodeNix32 } from '../nix/nix32.ts'
-import { isSameStamp, isSettled, neverRead } from './file-stamp.ts'
-import type { OpenFile } from './open-files.ts'
+import { Check } from './check.ts'
 import type { KeptFile } from './shelf.ts'
-import { Changes, type Outcome } from './source.ts'
 
 /** One to read while the other's hash is computed. */
 const maxRunning = 2
 /** A turn of hashing this much takes less than a millisecond even without instructions for it, so that other requests are not held up. */
 const stepBytes = 256 * 1024
-
-export class Check {
-  readonly changes = new Changes()
-  outcome: Outcome | undefined
-  readonly #ended = Promise.withResolvers<Outcome>()
-
-  get ended(): Promise<Outcome> {
-    return this.#ended.promise
-  }
-
-  end(outcome: Outcome): void {
-    this.outcome ??= outcome
-    this.#ended.resolve(this.outcome)
-    this.changes.announce()
-  }
-}
 
 interface Task {
   readonly kept: KeptFile

@@ -5,26 +5,27 @@
  *   waiting for its turn and for room → growing → whole → published
  *                                     ↘ unkept (no room, disk full): readers go on alone      ↘ fault
  */
+
+import { Changes, type Outcome, type Source } from '../disk/file-source.ts'
+import { neverRead } from '../disk/file-stamp.ts'
+import type { OpenFile, OpenFiles } from '../disk/open-files.ts'
 import { Fault } from '../faults.ts'
 import type { CompressedNar, Fill, FilledNar, NarRequest, Packer } from '../nar/contract.ts'
+import type { CompressionQueue } from './compression-queue.ts'
 import type { Directory } from './directory.ts'
 import { formatKeptName, type KeptName, toBareHash } from './file-name.ts'
-import { neverRead } from './file-stamp.ts'
 import type { KnownSizes } from './known-sizes.ts'
-import type { OpenFile, OpenFiles } from './open-files.ts'
 import type { Proofs } from './proofs.ts'
 import type { Room } from './room.ts'
 import type { KeptFile, Shelf } from './shelf.ts'
 import type { SmallNars } from './small-nars.ts'
-import { Changes, type Outcome, type Source } from './source.ts'
-import type { Turns } from './turns.ts'
 import type { Writability } from './writability.ts'
 
 /** Readers get whole pieces of the growing file, and never its last byte before the end. */
 const pieceBytes = 64 * 1024
 
 /** What a compression needs around it. */
-export interface Kitchen {
+export interface FillContext {
   readonly packer: Packer
   readonly level: number
   readonly recipe: string
@@ -35,7 +36,7 @@ export interface Kitchen {
   readonly proofs: Proofs
   readonly small: SmallNars
   readonly known: KnownSizes
-  readonly turns: Turns
+  readonly queue: CompressionQueue
   readonly now: () => number
   readonly writability: Writability
   /** Called in the same turn as the last moment in which readers can join. */
@@ -50,7 +51,7 @@ export class Filling implements Source {
   readonly wantsHash = true
   /** Resolves when the file is published; to undefined when it cannot be kept and nobody knows its size. Rejects with the Fault. */
   readonly settled: Promise<CompressedNar | undefined>
-  readonly #at: Kitchen
+  readonly #at: FillContext
   readonly #narHash: string
   readonly #changes = new Changes()
   #fill: Fill | undefined
@@ -64,7 +65,7 @@ export class Filling implements Source {
   /** What a reader found wrong with the file before it was kept. */
   #flaw: Error | undefined
 
-  constructor(nar: NarRequest, at: Kitchen) {
+  constructor(nar: NarRequest, at: FillContext) {
     this.nar = nar
     this.#at = at
     this.#narHash = toBareHash(nar.narHash)
@@ -120,20 +121,20 @@ export class Filling implements Source {
   abandon(): void {
     this.#isAbandoned = true
     this.#fill?.abandon()
-    this.#at.turns.skip(this)
+    this.#at.queue.skip(this)
   }
 
   async #run(): Promise<CompressedNar | undefined> {
-    const { turns, room, onOver } = this.#at
+    const { queue, room, onOver } = this.#at
     try {
-      await turns.begin(this)
+      await queue.begin(this)
       return (await this.#hasRoom()) ? await this.#compress() : this.#endUnkept(undefined)
     } catch (fault) {
       this.#end({ kind: 'fault', fault })
       throw fault
     } finally {
       room.giveBack(this)
-      turns.end(this)
+      queue.end(this)
       onOver(this)
       this.#isOver = true
       this.#releaseFile()

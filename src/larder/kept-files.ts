@@ -4,14 +4,13 @@
  */
 import { type Stats, stat } from 'node:fs'
 import { utimes } from 'node:fs/promises'
-
+import { neverRead } from '../disk/file-stamp.ts'
+import type { OpenFile, OpenFiles } from '../disk/open-files.ts'
 import { Fault } from '../faults.ts'
 import type { Log } from '../log.ts'
 import type { Directory } from './directory.ts'
 import { type KeptName, parseKeptName } from './file-name.ts'
-import { neverRead } from './file-stamp.ts'
 import { KeptSource } from './kept-source.ts'
-import type { OpenFile, OpenFiles } from './open-files.ts'
 import { Proofs } from './proofs.ts'
 import type { KeptFile, Shelf } from './shelf.ts'
 import { maxSmallBytes, SmallNars } from './small-nars.ts'

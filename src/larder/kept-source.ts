@@ -2,10 +2,11 @@
  * A kept file as one reader's source. It was found right before the first byte is read; what is left is that it rots or is changed under the reader.
  * How that is met depends on how long ago all of it was read: see `Trust`.
  */
-import type { Check } from './checks.ts'
-import type { OpenFile } from './open-files.ts'
+
+import type { Outcome, Source } from '../disk/file-source.ts'
+import type { OpenFile } from '../disk/open-files.ts'
+import type { Check } from './check.ts'
 import type { KeptFile, Shelf } from './shelf.ts'
-import type { Outcome, Source } from './source.ts'
 
 /** What a source asks of those who look after all kept files. */
 export interface Keeper {

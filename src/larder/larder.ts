@@ -64,5 +64,3 @@ export interface LarderStats {
   /** Why nothing can be kept at the moment, if so. */
   readonly unwritable: string | undefined
 }
-
-export { type LarderOptions, openLarder } from './open-larder.ts'

@@ -4,26 +4,26 @@
 import { randomBytes } from 'node:crypto'
 
 import type { ByteRange, ChunkReader } from '../chunks.ts'
+import { ChunkBuffers } from '../disk/chunk-buffers.ts'
+import { FileReader, type OpenRest } from '../disk/file-reader.ts'
+import type { Source } from '../disk/file-source.ts'
+import { OpenFiles } from '../disk/open-files.ts'
 import { Fault } from '../faults.ts'
 import type { Log } from '../log.ts'
 import type { CompressedNar, NarRequest, Packer } from '../nar/contract.ts'
-import { Alone } from './alone.ts'
-import { ChunkBuffers } from './chunk-buffers.ts'
+import { CompressionQueue } from './compression-queue.ts'
+import { DirectCompressor } from './direct-compressor.ts'
 import { Directory } from './directory.ts'
 import { formatRecipe, toBareHash } from './file-name.ts'
-import { FileReader, type OpenRest } from './file-reader.ts'
-import { Filling, type Kitchen } from './filling.ts'
+import { type FillContext, Filling } from './filling.ts'
 import { KeptFiles } from './kept-files.ts'
 import { KnownSizes } from './known-sizes.ts'
 import type { Larder, LarderStats } from './larder.ts'
 import { LiveReaders } from './live-readers.ts'
-import { OpenFiles } from './open-files.ts'
 import { Room } from './room.ts'
 import { type KeptFile, Shelf } from './shelf.ts'
 import { BytesReader } from './single-readers.ts'
 import { SmallNars } from './small-nars.ts'
-import type { Source } from './source.ts'
-import { Turns } from './turns.ts'
 import { Writability } from './writability.ts'
 
 export interface LarderOptions {
@@ -70,14 +70,14 @@ class DiskLarder implements Larder {
   readonly #buffers = new ChunkBuffers()
   readonly #small: SmallNars
   readonly #known = new KnownSizes()
-  readonly #turns = new Turns(maxCompressions)
+  readonly #queue = new CompressionQueue(maxCompressions)
   readonly #kept: KeptFiles
   readonly #writability: Writability
-  readonly #kitchen: Kitchen
+  readonly #fillContext: FillContext
   /** By bare NAR hash. */
   readonly #fillings = new Map<string, Filling>()
   readonly #readers = new LiveReaders()
-  readonly #alone: Alone
+  readonly #direct: DirectCompressor
   #arranged: Promise<void> = Promise.resolve()
   #hits = 0
   #fills = 0
@@ -93,10 +93,10 @@ class DiskLarder implements Larder {
     this.#directory = new Directory(dir, log, now, random)
     this.#room = new Room(maxBytes, this.#shelf, this.#directory, log, (file) => this.#onEvicted(file))
     this.#small = new SmallNars(memoryBytes)
-    this.#alone = new Alone(packer, level, this.#known, this.#small)
+    this.#direct = new DirectCompressor(packer, level, this.#known, this.#small)
     this.#kept = new KeptFiles(this.#shelf, this.#files, this.#directory, this.#small, log, now, steadyNow)
     this.#writability = new Writability(this.#directory, this.#room, log, steadyNow, (names) => this.#kept.adopt(names))
-    this.#kitchen = {
+    this.#fillContext = {
       packer,
       level,
       recipe,
@@ -107,7 +107,7 @@ class DiskLarder implements Larder {
       proofs: this.#kept.proofs,
       small: this.#small,
       known: this.#known,
-      turns: this.#turns,
+      queue: this.#queue,
       now,
       writability: this.#writability,
       onOver: ({ nar }) => void this.#fillings.delete(toBareHash(nar.narHash)),
@@ -161,14 +161,14 @@ class DiskLarder implements Larder {
     if (opened !== undefined) return opened
     const size = this.#known.find(toBareHash(nar.narHash))?.fileSize
     const filling = this.#join(nar)
-    return { size, chunks: filling === undefined ? this.#readers.watch(this.#alone.open(nar)) : this.#read(filling.enter(), undefined, nar) }
+    return { size, chunks: filling === undefined ? this.#readers.watch(this.#direct.open(nar)) : this.#read(filling.enter(), undefined, nar) }
   }
 
   async openRange(nar: NarRequest, range: ByteRange): Promise<ChunkReader> {
     const opened = await this.#openWhatIsThere(nar, range)
     if (opened !== undefined) return opened.chunks
     const filling = this.#join(nar)
-    return filling === undefined ? this.#readers.watch(this.#alone.open(nar, range.start, range.end)) : this.#read(filling.enter(), range, nar)
+    return filling === undefined ? this.#readers.watch(this.#direct.open(nar, range.start, range.end)) : this.#read(filling.enter(), range, nar)
   }
 
   async openKept(narHash: string, recipe: string, range?: ByteRange): Promise<{ readonly size: number; readonly chunks: ChunkReader } | undefined> {
@@ -183,7 +183,7 @@ class DiskLarder implements Larder {
     if (known !== undefined && underWay === undefined) return known
     this.#refuseClosed()
     const filled = await (underWay ?? this.#join(nar))?.settled
-    return filled ?? this.find(nar.narHash) ?? (await this.#alone.measure(nar, (reader) => this.#readers.watch(reader)))
+    return filled ?? this.find(nar.narHash) ?? (await this.#direct.measure(nar, (reader) => this.#readers.watch(reader)))
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -192,7 +192,7 @@ class DiskLarder implements Larder {
     const fillings = [...this.#fillings.values()]
     for (const filling of fillings) filling.abandon()
     await Promise.allSettled(fillings.map(({ settled }) => settled))
-    await this.#alone.settle()
+    await this.#direct.settle()
     await this.#kept[Symbol.asyncDispose]()
     await this.#arranged
     await this.#room.settle()
@@ -252,7 +252,7 @@ class DiskLarder implements Larder {
     if (present !== undefined) return present
     if (this.#room.maxBytes === 0 || !this.#writability.mayTry) return undefined
     this.#fills++
-    const filling = new Filling(nar, this.#kitchen)
+    const filling = new Filling(nar, this.#fillContext)
     this.#fillings.set(bare, filling)
     return filling
   }
@@ -260,7 +260,7 @@ class DiskLarder implements Larder {
   #read(source: Source, range: ByteRange | undefined, nar: NarRequest | undefined): ChunkReader {
     const openRest: OpenRest = (start, end) => {
       if (nar === undefined) throw new Fault('larder-damaged', 'Cannot make a NAR of an older recipe again')
-      return this.#alone.open(nar, start, end)
+      return this.#direct.open(nar, start, end)
     }
     return this.#readers.watch(new FileReader(source, range, this.#buffers, openRest))
   }

@@ -3,13 +3,15 @@
  * then it is read again first. What rots without a trace in the stamp is found by whole reads, which are hashed on the way, and by parts, for which
  * all of the file is read in the background, both whenever the last reading was longer ago than `trustMs`.
  */
+
+import type { Outcome } from '../disk/file-source.ts'
+import { isSameStamp, isSettled, neverRead } from '../disk/file-stamp.ts'
+import type { OpenFile } from '../disk/open-files.ts'
 import { Fault } from '../faults.ts'
-import { type Check, Checks } from './checks.ts'
-import { isSameStamp, isSettled, neverRead } from './file-stamp.ts'
+import type { Check } from './check.ts'
+import { Checks } from './checks.ts'
 import type { Keeper, Trust } from './kept-source.ts'
-import type { OpenFile } from './open-files.ts'
 import type { KeptFile } from './shelf.ts'
-import type { Outcome } from './source.ts'
 
 /** Disks rot in months, and a hash for every download of a hot file would take a third of its speed. */
 const trustMs = 10 * 60_000

@@ -2,10 +2,11 @@
  * The index of kept files, in memory: what is there, in which order it was used, and how much disk it takes.
  * Files of the current recipe are found by NAR hash; those of other recipes are only there for clients that remember them, and are the first to go.
  */
+
+import type { Proof } from '../disk/file-stamp.ts'
 import type { CompressedNar } from '../nar/contract.ts'
-import type { Check } from './checks.ts'
+import type { Check } from './check.ts'
 import { parseKeptName, toDiskBytes } from './file-name.ts'
-import type { Proof } from './file-stamp.ts'
 
 /** Hashes bare. Small on purpose: there may be a million of them. */
 export class KeptFile {

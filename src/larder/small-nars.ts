@@ -3,9 +3,8 @@
  * and the way through the disk costs each of them several trips to another thread.
  */
 import { createHash } from 'node:crypto'
-
+import type { OpenFile } from '../disk/open-files.ts'
 import { encodeNix32 } from '../nix/nix32.ts'
-import type { OpenFile } from './open-files.ts'
 
 /** Larger ones are better read from the disk's cache in pieces. */
 export const maxSmallBytes = 64 * 1024

@@ -2,8 +2,8 @@
 import type { ZstdCompress } from 'node:zlib'
 import { type CompressionUse, type Compressors, createCompressor, inputBytes } from './compressor.ts'
 import type { NarSource } from './nar-source.ts'
-import type { Permits } from './permits.ts'
-import type { Job, TurnResult, Turns } from './turns.ts'
+import type { Job, Scheduler, StepResult } from './scheduler.ts'
+import type { Semaphore } from './semaphore.ts'
 
 /** Where compressed bytes go. */
 export interface CompressedSink {
@@ -20,7 +20,7 @@ export interface CompressedSink {
 }
 
 export interface CompressJobParts {
-  readonly turns: Turns
+  readonly scheduler: Scheduler
   readonly compressors: Compressors
   readonly source: NarSource
   readonly use: CompressionUse
@@ -56,7 +56,7 @@ export class CompressJob implements Job {
     this.#over = over
   }
 
-  turn(deadline: number): TurnResult {
+  turn(deadline: number): StepResult {
     if (this.#isOver) return 'over'
     try {
       const isEnough = this.#sink.drain()
@@ -77,12 +77,12 @@ export class CompressJob implements Job {
     this.#fail(undefined)
   }
 
-  get #contexts(): Permits {
+  get #contexts(): Semaphore {
     const { compressors, use, narSize, level } = this.#parts
     return compressors.contexts(use, narSize, level)
   }
 
-  #requestContext(): TurnResult {
+  #requestContext(): StepResult {
     if (this.#context === 'none') {
       this.#context = 'waiting'
       this.#contexts.request(this.#begin)
@@ -91,23 +91,23 @@ export class CompressJob implements Job {
   }
 
   readonly #begin = (): void => {
-    const { compressors, narSize, level, turns } = this.#parts
+    const { compressors, narSize, level, scheduler } = this.#parts
     this.#context = 'had'
     this.#buffers.push(compressors.takeBuffer(narSize))
     if (narSize > inputBytes) this.#buffers.push(compressors.takeBuffer(narSize))
     this.#zstd = createCompressor(narSize, level)
     this.#zstd.on('data', (bytes: Buffer) => this.#sink.write(bytes))
     this.#zstd.on('error', (error) => this.#fail(error))
-    turns.wake(this)
+    scheduler.wake(this)
   }
 
-  #read(deadline: number): TurnResult {
-    const { source, turns, compressors } = this.#parts
+  #read(deadline: number): StepResult {
+    const { source, scheduler, compressors } = this.#parts
     if (source.remaining === 0 || this.#sink.isFull) return 'wait'
     this.#filling ??= this.#buffers.pop()
     if (!this.#filling) return 'wait'
     const count = source.read(this.#filling.subarray(this.#filled), deadline)
-    turns.charge(count)
+    scheduler.charge(count)
     this.#filled += count
     if (this.#filled === this.#filling.length || source.remaining === 0) {
       this.#ready.push({ buffer: this.#filling, length: this.#filled })
@@ -129,7 +129,7 @@ export class CompressJob implements Job {
   }
 
   #stepped(buffer: Buffer): void {
-    const { source, turns, compressors } = this.#parts
+    const { source, scheduler, compressors } = this.#parts
     this.#isStepping = false
     this.#buffers.push(buffer)
     compressors.steps.release()
@@ -139,7 +139,7 @@ export class CompressJob implements Job {
     }
     if (this.#ready.length > 0) compressors.steps.request(this.#step)
     else if (source.remaining === 0) this.#end()
-    turns.wake(this)
+    scheduler.wake(this)
   }
 
   #end(): void {

@@ -9,7 +9,7 @@
  * ZSTD_c_nbWorkers stays 0: node:zlib's stream fails otherwise.
  */
 import { constants, createZstdCompress, type ZstdCompress } from 'node:zlib'
-import { Permits } from './permits.ts'
+import { Semaphore } from './semaphore.ts'
 
 export const inputBytes = 512 * 1024
 const smallNarBytes = 1024 * 1024
@@ -30,25 +30,25 @@ const utmostMegabytes = 800
 export type CompressionUse = 'file' | 'reader'
 
 export class Compressors {
-  readonly steps: Permits
-  readonly #contexts = new Map<string, Permits>()
+  readonly steps: Semaphore
+  readonly #contexts = new Map<string, Semaphore>()
   readonly #buffers: Buffer[] = []
 
   /** @param count steps at once */
   constructor(count: number) {
-    this.steps = new Permits(count)
+    this.steps = new Semaphore(count)
   }
 
-  contexts(use: CompressionUse, narSize: number, level: number): Permits {
+  contexts(use: CompressionUse, narSize: number, level: number): Semaphore {
     const isSmall = narSize <= smallNarBytes
     const count = isSmall ? smallContexts : largeContexts(level)
     const key = `${use} ${isSmall ? 'small' : count}`
-    let permits = this.#contexts.get(key)
-    if (!permits) {
-      permits = new Permits(count)
-      this.#contexts.set(key, permits)
+    let semaphore = this.#contexts.get(key)
+    if (!semaphore) {
+      semaphore = new Semaphore(count)
+      this.#contexts.set(key, semaphore)
     }
-    return permits
+    return semaphore
   }
 
   takeBuffer(narSize: number): Buffer {

@@ -9,7 +9,7 @@ import { encodeNix32 } from '../nix/nix32.ts'
 import type { CompressedSink } from './compress-job.ts'
 import { errnoOf } from './file-faults.ts'
 import type { Outbox } from './outbox.ts'
-import { Permits } from './permits.ts'
+import { Semaphore } from './semaphore.ts'
 
 /** Bytes that wait for the disk; more of them stop the compression. */
 const queueBytes = 1024 * 1024
@@ -23,12 +23,12 @@ const smallBytes = 64 * 1024
  * files that were compressed long ago.
  */
 export interface Disk {
-  readonly writes: Permits
-  readonly syncs: Permits
+  readonly writes: Semaphore
+  readonly syncs: Semaphore
 }
 
 export function createDisk(): Disk {
-  return { writes: new Permits(1), syncs: new Permits(1) }
+  return { writes: new Semaphore(1), syncs: new Semaphore(1) }
 }
 
 export class FileSink implements CompressedSink {

@@ -2,7 +2,7 @@
 import type { LayoutClaim, LayoutMemory } from './layout-memory.ts'
 import { encodeListing } from './listing.ts'
 import type { Outbox } from './outbox.ts'
-import type { Job, TurnResult } from './turns.ts'
+import type { Job, StepResult } from './scheduler.ts'
 
 const piecesBetweenLooks = 64
 
@@ -26,7 +26,7 @@ export class ListJob implements Job {
     this.#over = over
   }
 
-  turn(deadline: number): TurnResult {
+  turn(deadline: number): StepResult {
     if (this.#isOver) return 'over'
     const { layouts, outbox, job, realPath } = this.#parts
     try {

@@ -3,8 +3,9 @@
  * not take its chunks stops its job and nothing else. The more readers there are, the smaller their share, so that memory stays bounded;
  * when even that is exhausted each reader gets one small private copy at a time, so that a thousand stuck readers never lock out the next.
  */
+
+import { largestSlot, type Slots, smallestSlot } from '../disk/slots.ts'
 import type { Outbox } from './outbox.ts'
-import { largestSlot, type Slots, smallestSlot } from './slots.ts'
 
 /** Slot size and number of slots for one reader when there are up to so many. Two are the least at which packing and sending overlap. */
 const shares = [

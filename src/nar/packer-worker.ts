@@ -2,6 +2,7 @@
  * The packing thread: takes requests, gives turns to the jobs, sends what comes of them. Started by `packer-thread.ts`.
  */
 import { parentPort, workerData } from 'node:worker_threads'
+import { Slots } from '../disk/slots.ts'
 import { CompressJob, type CompressJobParts } from './compress-job.ts'
 import { type CompressionUse, Compressors } from './compressor.ts'
 import type { NarRequest } from './contract.ts'
@@ -14,8 +15,7 @@ import { Outlet, Outlets } from './outlet.ts'
 import { OutletSink } from './outlet-sink.ts'
 import type { PackerRequest, PackerThreadData } from './packer-messages.ts'
 import { RawJob } from './raw-job.ts'
-import { Slots } from './slots.ts'
-import { type Job, Turns } from './turns.ts'
+import { type Job, Scheduler } from './scheduler.ts'
 
 if (!parentPort) throw new Error('Cannot run packer-worker as a program: it is the thread that packer-thread starts')
 const port = parentPort
@@ -26,7 +26,7 @@ const outlets = new Outlets(memory, new Slots(memory.byteLength), outbox)
 const layouts = new LayoutMemory()
 const compressors = new Compressors(compressorCount)
 const disk = createDisk()
-const turns = new Turns()
+const scheduler = new Scheduler()
 const jobs = new Map<number, Job>()
 
 function accept(request: PackerRequest): void {
@@ -34,18 +34,18 @@ function accept(request: PackerRequest): void {
     case 'raw': {
       const { job, nar, start, end } = request
       const source = new NarSource(layouts, nar, start, end)
-      return begin(job, (over) => new RawJob({ turns, outlets, compressors, job, source }, over))
+      return begin(job, (over) => new RawJob({ scheduler, outlets, compressors, job, source }, over))
     }
     case 'compressed':
       return begin(request.job, (over) => {
-        const wake = () => turns.wake(job)
+        const wake = () => scheduler.wake(job)
         const sink = new OutletSink(new Outlet(outlets, request.job, wake), outbox, request.start, request.end, wake)
         const job = new CompressJob(partsOf('reader', request.nar, request.level), sink, over)
         return job
       })
     case 'fill':
       return begin(request.job, (over) => {
-        const sink = new FileSink(request.job, request.tempFile, outbox, disk, () => turns.wake(job))
+        const sink = new FileSink(request.job, request.tempFile, outbox, disk, () => scheduler.wake(job))
         const job = new CompressJob(partsOf('file', request.nar, request.level), sink, over)
         return job
       })
@@ -66,11 +66,11 @@ function accept(request: PackerRequest): void {
 function begin(id: number, create: (over: () => void) => Job): void {
   const job = create(() => jobs.delete(id))
   jobs.set(id, job)
-  turns.begin(job)
+  scheduler.begin(job)
 }
 
 function partsOf(use: CompressionUse, nar: NarRequest, level: number): CompressJobParts {
-  return { turns, compressors, source: new NarSource(layouts, nar), use, narSize: nar.narSize, level }
+  return { scheduler, compressors, source: new NarSource(layouts, nar), use, narSize: nar.narSize, level }
 }
 
 port.on('message', (requests: readonly PackerRequest[]) => {

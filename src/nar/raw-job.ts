@@ -7,10 +7,10 @@ import type { Fault } from '../faults.ts'
 import type { Compressors } from './compressor.ts'
 import type { NarSource } from './nar-source.ts'
 import { Outlet, type Outlets } from './outlet.ts'
-import { type Job, type TurnResult, type Turns, turnBytes } from './turns.ts'
+import { type Job, type Scheduler, type StepResult, turnBytes } from './scheduler.ts'
 
 export interface RawJobParts {
-  readonly turns: Turns
+  readonly scheduler: Scheduler
   readonly outlets: Outlets
   readonly compressors: Compressors
   readonly job: number
@@ -32,13 +32,13 @@ export class RawJob implements Job {
 
   /** @param over called once, when nothing more will come from it */
   constructor(parts: RawJobParts, over: () => void) {
-    const { turns, outlets, job } = parts
+    const { scheduler, outlets, job } = parts
     this.#parts = parts
-    this.#outlet = new Outlet(outlets, job, () => turns.wake(this))
+    this.#outlet = new Outlet(outlets, job, () => scheduler.wake(this))
     this.#over = over
   }
 
-  turn(deadline: number): TurnResult {
+  turn(deadline: number): StepResult {
     if (this.#isOver) return 'over'
     const { source, outlets, job } = this.#parts
     try {
@@ -55,13 +55,13 @@ export class RawJob implements Job {
     this.#close(undefined)
   }
 
-  #pack(deadline: number): TurnResult {
-    const { source, turns } = this.#parts
+  #pack(deadline: number): StepResult {
+    const { source, scheduler } = this.#parts
     for (let done = 0; done < turnBytes; ) {
       const room = this.#outlet.room(source.remaining)
       if (!room) return 'wait'
       const count = source.read(room, deadline)
-      turns.charge(count)
+      scheduler.charge(count)
       done += count
       const isLast = source.remaining === 0
       this.#outlet.filled(count, isLast)
@@ -77,26 +77,26 @@ export class RawJob implements Job {
 
   /** Begins to read into the next slot, if there is one. */
   #readAhead(): boolean {
-    const { source, compressors, turns } = this.#parts
+    const { source, compressors, scheduler } = this.#parts
     const room = compressors.steps.granted === 0 ? this.#outlet.room(source.remaining) : undefined
     if (!room) return false
     const ahead: Ahead = { room, result: undefined }
     const isBegun = source.readAhead(room, (result) => {
       ahead.result = result
       if (this.#isOver) this.#free(undefined)
-      else turns.wake(this)
+      else scheduler.wake(this)
     })
     if (isBegun) this.#ahead = ahead
     return isBegun
   }
 
   /** What was read ahead is sent, and hashed while the next is read. */
-  #takeAhead({ room, result }: Ahead): TurnResult {
-    const { source, turns } = this.#parts
+  #takeAhead({ room, result }: Ahead): StepResult {
+    const { source, scheduler } = this.#parts
     if (result === undefined) return 'wait'
     this.#ahead = undefined
     if (typeof result !== 'number') throw result
-    turns.charge(result)
+    scheduler.charge(result)
     // Not the last bytes: those are never read ahead. The slot stays as it is during this turn, even if the reader frees it at once.
     this.#outlet.filled(result, false)
     const isReading = this.#readAhead()

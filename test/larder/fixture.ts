@@ -4,7 +4,8 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 
 import type { ChunkReader } from '../../src/chunks.ts'
-import { type Larder, type LarderOptions, openLarder } from '../../src/larder/larder.ts'
+import type { Larder } from '../../src/larder/larder.ts'
+import { type LarderOptions, openLarder } from '../../src/larder/open-larder.ts'
 import type { Log } from '../../src/log.ts'
 import { StandInPacker } from './stand-in-packer.ts'
 

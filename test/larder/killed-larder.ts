@@ -1,5 +1,5 @@
 /** Run as a process of its own, to be killed: keeps one NAR, writes half of another, says so and waits. */
-import { openLarder } from '../../src/larder/larder.ts'
+import { openLarder } from '../../src/larder/open-larder.ts'
 import { silentLog } from '../../src/log.ts'
 import { StandInPacker } from './stand-in-packer.ts'
 

@@ -5,8 +5,8 @@ import { join } from 'node:path'
 
 import { afterEach, describe, expect, jest, test } from '@jest/globals'
 
-import type { FileStamp } from '../../src/larder/file-stamp.ts'
-import { OpenFile } from '../../src/larder/open-files.ts'
+import type { FileStamp } from '../../src/disk/file-stamp.ts'
+import { OpenFile } from '../../src/disk/open-files.ts'
 import { readAll, readChunk, TestLarder } from './fixture.ts'
 import type { MadeUpNar } from './stand-in-packer.ts'
 

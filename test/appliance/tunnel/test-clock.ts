@@ -1,5 +1,5 @@
 /** The clock of a tunnel under test: turned by hand, and waited for where a timer is the sign that something has happened. */
-import { ManualClock } from '../../store/manual-clock.ts'
+import { ManualClock } from '../../manual-clock.ts'
 
 export class TestClock extends ManualClock {
   readonly #counts = new Map<number, number>()

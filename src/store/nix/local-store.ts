@@ -1,0 +1,199 @@
+/**
+ * This machine's Nix store: records from its SQLite database, files from the real store directory, leases from its daemon.
+ *
+ *   storeDir /nix/store · realStoreDir /mnt/scratch/nix/store · database …/nix/var/nix/db/db.sqlite · daemonSocket …/nix/var/nix/daemon-socket/socket
+ *
+ * Opens on a machine without a store as well: then each look-up is a fault until one appears.
+ * Records that Nix would not write (foreign paths, no hash, no size, as rows of very old versions have) count as absent.
+ */
+import { dirname, join } from 'node:path'
+import type { Readable } from 'node:stream'
+import { type Clock, systemClock } from '../../clock.ts'
+import { openDaemonConnection } from '../../daemon/daemon-connection.ts'
+import type { Fault } from '../../faults.ts'
+import type { Log } from '../../log.ts'
+import { hashPartOf } from '../../nix/store-path.ts'
+import type { Leases, Realisation, Store, StoreHealth, StoreObject } from '../store.ts'
+import { BuildLogs } from './build-logs.ts'
+import { StoreDatabase } from './database.ts'
+import { type StoreRecord, type StoreRow, toStoreRecord } from './database-row.ts'
+import { DerivationSystems } from './derivation-systems.ts'
+import { DaemonLeases } from './leases.ts'
+import { findRealisation } from './realisations.ts'
+import { Withdrawals } from './withdrawals.ts'
+
+export interface LocalStoreOptions {
+  /** Logical, without a trailing slash. */
+  readonly storeDir: string
+  /** Where the files lie. */
+  readonly realStoreDir: string
+  /** `<stateDir>/db/db.sqlite` */
+  readonly database: string
+  /** By default that of the database. */
+  readonly stateDir?: string
+  /** By default `log/nix` beside the state directory (`/nix/var/nix` -> `/nix/var/log/nix`). */
+  readonly logDir?: string
+  /** By default `<stateDir>/daemon-socket/socket`; `undefined` given: no daemon, no leases. */
+  readonly daemonSocket?: string | undefined
+  readonly leases: {
+    /** How long a path stays protected after its narinfo was served; 0 for never. */
+    readonly narInfoSeconds: number
+    readonly maxPaths: number
+  }
+  readonly log: Log
+  readonly clock?: Clock
+  /** 0 (inclusive) to 1. */
+  readonly random?: () => number
+}
+
+/** Looks everything up at once, without promises. */
+export interface LocalStore extends Store, AsyncDisposable {
+  find(hashPart: string, fits?: (object: StoreObject) => boolean): StoreObject | undefined
+  findRealisation(id: string): Realisation | undefined
+}
+
+/** Never rejects for a store that is absent or unreadable; `health` and the log tell. */
+export async function openLocalStore(options: LocalStoreOptions): Promise<LocalStore> {
+  const store = new NixStore(options)
+  await store.open()
+  return store
+}
+
+const daemonTimeoutMs = 2000
+/** Unservable records that were reported, so that the log does not repeat them with every request. */
+const maxReported = 1000
+
+class NixStore implements LocalStore {
+  readonly name = 'nix'
+  readonly storeDir: string
+  readonly leases: Leases
+  readonly #realStoreDir: string
+  readonly #log: Log
+  readonly #database: StoreDatabase
+  readonly #leases: DaemonLeases
+  readonly #withdrawals: Withdrawals
+  readonly #logs: BuildLogs
+  readonly #systems = new DerivationSystems()
+  readonly #reported = new Set<string>()
+
+  constructor(options: LocalStoreOptions) {
+    const { storeDir, realStoreDir, database, leases, log, clock = systemClock, random = Math.random } = options
+    const { stateDir = dirname(dirname(database)) } = options
+    const { logDir = join(dirname(stateDir), 'log/nix') } = options
+    const socketPath = 'daemonSocket' in options ? options.daemonSocket : join(stateDir, 'daemon-socket/socket')
+    this.storeDir = storeDir
+    this.#realStoreDir = realStoreDir
+    this.#log = log
+    this.#database = new StoreDatabase({
+      file: database,
+      log,
+      now: clock.now,
+      ...(socketPath !== undefined && {
+        holdDaemonConnection: () => openDaemonConnection({ socketPath, clock, timeoutMs: daemonTimeoutMs }).catch(() => undefined),
+      }),
+    })
+    this.#leases = new DaemonLeases({ socketPath, ...leases, log, clock, random })
+    this.leases = this.#leases
+    this.#withdrawals = new Withdrawals({
+      log,
+      now: clock.now,
+      realPathOf: (storePath) => this.#realPathOf(storePath),
+      findRecord: (storePath) => this.#findRecord(storePath),
+    })
+    this.#logs = new BuildLogs(logDir, clock)
+  }
+
+  open(): Promise<void> {
+    return this.#database.open()
+  }
+
+  generation(): number {
+    const generation = this.#database.generation()
+    this.#withdrawals.review()
+    // Both only ever grow.
+    return generation + this.#withdrawals.changes
+  }
+
+  find(hashPart: string, fits?: (object: StoreObject) => boolean): StoreObject | undefined {
+    this.#database.generation()
+    const record = this.#findRecordByHashPart(hashPart)
+    if (record === undefined || this.#withdrawals.covers(record)) return undefined
+    const object: StoreObject = { info: record.info, form: { kind: 'tree', realPath: this.#realPathOf(record.info.storePath) }, store: this, trust: 'ours' }
+    return fits === undefined || fits(object) ? object : undefined
+  }
+
+  findSystem(deriver: string): string | undefined {
+    const record = this.#findRecord(deriver)
+    return record && !this.#withdrawals.covers(record) ? this.#systems.find(deriver, this.#realPathOf(deriver)) : undefined
+  }
+
+  withdraw({ info }: StoreObject, fault: Fault): void {
+    this.#withdrawals.withdraw(info, fault)
+  }
+
+  openLog(drvBaseName: string): Promise<Readable | undefined> {
+    return this.#logs.openLog(drvBaseName)
+  }
+
+  findRealisation(id: string): Realisation | undefined {
+    this.#database.generation()
+    return this.#database.use((connection) => findRealisation(connection, id, this.storeDir))
+  }
+
+  health(): StoreHealth {
+    const { access, problem } = this.#database.health()
+    return {
+      name: this.name,
+      type: 'nix',
+      location: this.#realStoreDir,
+      isReadable: access !== 'none',
+      mode: access,
+      problem,
+      withdrawn: { now: this.#withdrawals.count, total: this.#withdrawals.total },
+      leases: this.#leases.health(),
+    }
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#leases[Symbol.dispose]()
+    this.#database[Symbol.dispose]()
+  }
+
+  #realPathOf(storePath: string): string {
+    return this.#realStoreDir + storePath.slice(this.storeDir.length)
+  }
+
+  #findRecord(storePath: string): StoreRecord | undefined {
+    const record = this.#findRecordByHashPart(hashPartOf(storePath))
+    return record?.info.storePath === storePath ? record : undefined
+  }
+
+  #findRecordByHashPart(hashPart: string): StoreRecord | undefined {
+    // "." follows "-" in ASCII: between the bounds lies what begins with the hash part and a dash.
+    const start = `${this.storeDir}/${hashPart}`
+    const row = this.#readRow(`${start}-`, `${start}.`)
+    if (!row) return undefined
+    const record = toStoreRecord(row, this.storeDir)
+    if (typeof record === 'object') return record
+    this.#report(start, record)
+    return undefined
+  }
+
+  #readRow(from: string, below: string): StoreRow | undefined {
+    try {
+      return this.#database.use((connection) => connection.pathInfoRow(from, below)) as StoreRow | undefined
+    } catch (error) {
+      // An integer that no JavaScript number can hold.
+      if ((error as NodeJS.ErrnoException).code !== 'ERR_OUT_OF_RANGE') throw error
+      this.#report(from, 'a number is out of range')
+      return undefined
+    }
+  }
+
+  #report(start: string, reason: string): void {
+    if (this.#reported.has(start)) return
+    if (this.#reported.size >= maxReported) this.#reported.clear()
+    this.#reported.add(start)
+    this.#log.warn({ record: start, reason }, 'A record of the store database cannot be served: it counts as absent')
+  }
+}
