@@ -8,7 +8,12 @@ import { formatRuleDescription, formatRuleExpression, hasRuleMark } from './mark
 import type { Progress, Step, StepOptions } from './step.ts'
 import type { Survey } from './survey.ts'
 
-export function toRuleStep({ ruleset, hostname, zone, made }: Survey, { api }: StepOptions): Step {
+/** `edgeCache` in the config decides whether there is one. */
+export function toRuleStep(found: Survey, options: StepOptions): Step {
+  return found.mayEdgeCache ? toAbsentRule(found, options) : toPresentRule(found, options)
+}
+
+function toPresentRule({ ruleset, hostname, zone, made }: Survey, { api }: StepOptions): Step {
   const own = findOwnRule(ruleset, hostname, made?.rule)
   const what = `no edge cache for ${hostname}`
   const remember = (progress: Progress, rulesetId: string, id: string, isMade: boolean) => {
@@ -48,6 +53,30 @@ export function toRuleStep({ ruleset, hostname, zone, made }: Survey, { api }: S
   }
 }
 
+function toAbsentRule({ ruleset, hostname, zone, made }: Survey, { api }: StepOptions): Step {
+  const allowed = '"edgeCache" in the config is "allow"'
+  const own = findOwnRule(ruleset, hostname, made?.rule)
+  if (ruleset === undefined || own === undefined) return { part: 'rule', verb: 'keep', what: `none, since ${allowed}` }
+  const drift = `a cache rule keeps the edge from storing anything of ${hostname}, and ${allowed}`
+  if (!hasRuleMark(own.description) && !(made?.rule?.isMade === true && made.rule.id === own.id)) {
+    const remedy = 'remove that rule (Caching > Cache Rules), or set "edgeCache": "deny"'
+    return { part: 'rule', verb: 'leave', what: `"${printable(own.description, 80)}", which Burrow did not make, although ${allowed}`, drift, remedy }
+  }
+  return {
+    part: 'rule',
+    verb: 'delete',
+    what: `no edge cache for ${hostname}, since ${allowed}`,
+    drift,
+    async apply(progress) {
+      await api.deleteCacheRule(zone.id, ruleset.id, own.id)
+      const { rule } = progress.record
+      if (rule?.isRulesetMade === true && rule.rulesetId === ruleset.id && ruleset.rules.length === 1) await api.deleteCacheRuleset(zone.id, ruleset.id)
+      delete progress.record.rule
+      await progress.save()
+    },
+  }
+}
+
 /** Ours by id or by description; else one of somebody that does just the same. */
 function findOwnRule(ruleset: CacheRuleset | undefined, hostname: string, made: { id: string; isMade: boolean } | undefined): CacheRule | undefined {
   const rules = ruleset?.rules ?? []
@@ -66,7 +95,11 @@ function describeDrift({ isEnabled, isBypass, expression }: CacheRule, hostname:
 }
 
 /** Of two rules that match, the later one wins. What an expression matches is the edge's to say: those that plainly name other hosts are left out. */
-export function listRuleNotes({ ruleset, hostname, made }: Survey): string[] {
+export function listRuleNotes({ ruleset, hostname, made, mayEdgeCache }: Survey): string[] {
+  if (mayEdgeCache) {
+    const why = 'Without a cache rule of its own the edge stores no ".nar" and no ".narinfo", whatever the replies allow'
+    return [`${why}: make one (Caching > Cache Rules, "Eligible for cache") if you want that, and read Cloudflare's terms on large files first`]
+  }
   const own = findOwnRule(ruleset, hostname, made?.rule)
   const rules = ruleset?.rules ?? []
   const later = own === undefined ? [] : rules.slice(rules.indexOf(own) + 1)

@@ -26,6 +26,8 @@ export interface Survey {
   readonly configuration: VersionedConfiguration | undefined
   readonly records: readonly DnsRecord[]
   readonly ruleset: CacheRuleset | undefined
+  /** As `edgeCache` in the config says. */
+  readonly mayEdgeCache: boolean
   /** At Cloudflare; `undefined` when there is no tunnel. */
   readonly token: string | undefined
   readonly tokenFile: string
@@ -64,6 +66,7 @@ export async function survey(api: CloudflareApi, { hostname, tunnelName, zone, m
     token: readable && (await api.readTunnelToken(accountId, readable.id)),
     records: await api.listRecords(zone.id, hostname),
     ruleset: await api.findCacheRules(zone.id),
+    mayEdgeCache: config.edgeCache === 'allow',
     tokenFile,
     isForService: place.isForService,
     storedToken: await readStored(tokenFile),

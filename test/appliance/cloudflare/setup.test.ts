@@ -169,6 +169,40 @@ describe('burrow tunnel setup', () => {
     expect(account.rulesets[0]!.rules).toEqual([before, expect.objectContaining({ action_parameters: { cache: false } })])
   })
 
+  test('setup makes no cache rule where "edgeCache" is "allow", and takes its own away when that is set later', async () => {
+    const isPublic = { users: undefined, public: true }
+    await using api = await startCloudflareApi()
+    await using dir = await createBurrowDir(isPublic)
+    await setUp({ dir, api })
+    expect(api.account.rulesets[0]!.rules).toHaveLength(1)
+    const setEdgeCache = async (edgeCache: string) =>
+      writeFile(dir.file('burrow.json'), JSON.stringify({ ...(await parse(dir.file('burrow.json'))), edgeCache }), { mode: 0o600 })
+    await setEdgeCache('allow')
+    expect((await runTunnel(['status'], { dir, api })).stdout).toMatch(/DIFFERS +rule .*keeps the edge from storing/)
+    const { code, stdout } = await setUp({ dir, api })
+    expect([code, stdout]).toEqual([0, expect.stringMatching(/delete +rule .*"edgeCache" in the config is "allow"[\s\S]*Note: .*terms on large files/)])
+    expect(api.account.rulesets).toEqual([])
+    expect(await parse(dir.file('state/cloudflare.json'))).not.toHaveProperty('rule')
+    expect((await setUp({ dir, api })).stdout).toMatch(/keep +rule +none.*[\s\S]*nothing was changed/)
+    expect(await runTunnel(['status'], { dir, api })).toMatchObject({ code: 0 })
+    await setEdgeCache('deny')
+    expect(await setUp({ dir, api })).toMatchObject({ code: 0, stdout: expect.stringMatching(/create +rule/) })
+    expect(api.account.rulesets[0]!.rules).toHaveLength(1)
+  })
+
+  test('setup leaves a rule of somebody else that bypasses the cache although "edgeCache" is "allow", and status names it', async () => {
+    const account = createAccount()
+    const bypass = { expression: `(http.host eq "${hostname}")`, action: 'set_cache_settings', action_parameters: { cache: false } }
+    const theirs = createRule({ ...bypass, description: 'mine' })
+    account.rulesets.push({ id: 'f'.repeat(32), zoneId: account.zones[0]!.id, rules: [theirs] })
+    await using api = await startCloudflareApi(account)
+    await using dir = await createBurrowDir({ users: undefined, public: true, edgeCache: 'allow' })
+    expect((await setUp({ dir, api })).stdout).toMatch(/leave +rule +"mine", which Burrow did not make/)
+    expect(account.rulesets[0]!.rules).toEqual([theirs])
+    const { code, stdout } = await runTunnel(['status'], { dir, api })
+    expect([code, stdout]).toEqual([1, expect.stringMatching(/DIFFERS +rule [\s\S]*-> remove that rule .*"edgeCache": "deny"/)])
+  })
+
   test.each([
     ['A', '192.0.2.1'],
     ['AAAA', '2001:db8::1'],
