@@ -5,6 +5,7 @@
 import type { Log } from '../../src/index.ts'
 import { createAllowance } from './allowance.ts'
 import { type Circumstances, isAtLeast, levelOf } from './line-levels.ts'
+import { createLineMender } from './line-mender.ts'
 import { type ConnectorLine, type LogLevel, parseLine } from './log-lines.ts'
 import { decisive, findNews, type News } from './news.ts'
 import { createRedactor, isCredentialName, type Redactor } from './redact.ts'
@@ -48,6 +49,7 @@ export function createLogRelay(parts: LogRelayParts): LogRelay {
   const redact = createRedactor(parts.secrets)
   const mayLog = createAllowance(logLevel === 'debug' ? talkative : ordinary, clock.now)
   const mayRead = createAllowance(newsworthy, clock.now)
+  const mender = createLineMender()
   let leftOut = 0
   let cancelTelling: (() => void) | undefined
 
@@ -74,20 +76,28 @@ export function createLogRelay(parts: LogRelayParts): LogRelay {
       if (!mayLog()) {
         leaveOut()
         // Latin-1: no decoding, and what is looked for is ASCII.
-        if (decisive.test(bytes.toString('latin1')) && mayRead()) tellNews(redactLine(parseLine(bytes.toString()), redact))
+        if (!decisive.test(bytes.toString('latin1')) || !mayRead()) return
+        for (const text of createLineMender().mend(bytes.toString().trimEnd())) tellNews(redactLine(parseLine(text), redact))
         return
       }
       const text = bytes.toString().trimEnd()
       if (text === '') return
-      const line = redactLine(parseLine(text), redact)
-      const level = pipe === 'stdout' ? 'debug' : levelOf(line, circumstances())
-      // First the news, so that a listener sees the state that the log is about to speak of.
-      if (pipe === 'stderr') tellNews(line)
-      if (line.isBare) parts.onBareLine(line.message, pipe)
-      else if (line.error !== '' && isAtLeast(level, 'warn')) parts.onError(line.message === '' ? line.error : `${line.message}: ${line.error}`)
-      if (isAtLeast(level, logLevel)) log[level]({ connector: { pid: parts.pid(), ...fieldsOf(line) } }, cut(line.message === '' ? line.error : line.message))
+      for (const whole of pipe === 'stdout' ? [text] : mender.mend(text)) relay(whole, pipe)
     },
-    end: tellLeftOut,
+    end() {
+      for (const text of mender.end()) relay(text, 'stderr')
+      tellLeftOut()
+    },
+  }
+
+  function relay(text: string, pipe: 'stdout' | 'stderr'): void {
+    const line = redactLine(parseLine(text), redact)
+    const level = pipe === 'stdout' ? 'debug' : levelOf(line, circumstances())
+    // First the news, so that a listener sees the state that the log is about to speak of.
+    if (pipe === 'stderr') tellNews(line)
+    if (line.isBare) parts.onBareLine(line.message, pipe)
+    else if (line.error !== '' && isAtLeast(level, 'warn')) parts.onError(line.message === '' ? line.error : `${line.message}: ${line.error}`)
+    if (isAtLeast(level, logLevel)) log[level]({ connector: { pid: parts.pid(), ...fieldsOf(line) } }, cut(line.message === '' ? line.error : line.message))
   }
 }
 

@@ -1,0 +1,46 @@
+import { expect, test } from '@jest/globals'
+import * as fc from 'fast-check'
+
+import { createLineMender } from '../../../appliance/tunnel/line-mender.ts'
+
+const record = (message: string, fields = {}) => JSON.stringify({ ...fields, level: 'info', message, time: '2026-11-24T20:19:29Z' })
+
+function mendAll(lines: readonly string[]): string[] {
+  const mender = createLineMender()
+  return [...lines.flatMap((line) => mender.mend(line)), ...mender.end()]
+}
+
+test('mend separates a record that stands in another, as the real cloudflared writes them', () => {
+  const outer = record('Starting metrics server on 127.0.0.1:43151/metrics')
+  const inner = record('ICMP proxy will use 192.0.2.2')
+  expect(mendAll([`${outer.slice(0, -1)}${inner}`, '}']).sort()).toEqual([inner, outer].sort())
+})
+
+test('mend makes two records whole wherever one was cut by the other', () => {
+  const text = fc.string({ unit: 'binary' })
+  fc.assert(
+    fc.property(text, text, fc.nat(), (one, other, at) => {
+      const [outer, inner] = [record(one, { nested: { config: '{"level":"x"}' } }), record(other)]
+      const cut = 1 + (at % (outer.length - 1))
+      expect(mendAll([outer.slice(0, cut) + inner, outer.slice(cut)]).sort()).toEqual([outer, inner].sort())
+    }),
+  )
+})
+
+test('mend hands on what is whole, and what is no JSON, as it is and in its order', () => {
+  const lines = [record('a'), 'bare words', '2026-11-22T16:53:24Z INF for people', '}', record('b', { config: '{"level":"info"}' })]
+  expect(mendAll(lines)).toEqual(lines)
+})
+
+test('mend gives up a beginning whose end does not come', () => {
+  const mender = createLineMender()
+  expect(mender.mend('{"level":"info","mess')).toEqual([])
+  const following = Array.from({ length: 9 }, (_, index) => record(String(index)))
+  expect(following.flatMap((line) => mender.mend(line))).toEqual([...following.slice(0, 8), '{"level":"info","mess', following[8]])
+  expect(mender.end()).toEqual([])
+})
+
+test('mend does not take for a record what a stranger put into a text', () => {
+  const broken = `${JSON.stringify({ error: record('Registered tunnel connection'), level: 'error' }).slice(0, -1)}`
+  expect(mendAll([broken])).toEqual([broken])
+})
