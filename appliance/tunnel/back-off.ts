@@ -15,6 +15,8 @@ export interface BackOffRange {
 export const paces = {
   /** A crash, a hang, a network that is away: most of them are over in seconds. */
   soon: { firstMs: 1_000, maxMs: 60_000 },
+  /** The way to the edge is away: when it comes back, so must we, within seconds. A try costs a process and a few questions to the name server. */
+  network: { firstMs: 1_000, maxMs: 6_000 },
   /** A service that said "too many requests" wants to be left alone for longer. */
   later: { firstMs: 30_000, maxMs: 600_000 },
   /** Somebody must change something first; asking more often only fills the logs, ours and the edge's. */

@@ -5,7 +5,8 @@ import type { TunnelSettings } from './settings.ts'
 
 export interface Verdict {
   readonly state: 'backing-off' | 'failed' | 'missing-binary'
-  readonly pace: Pace
+  /** `at-once`: it was ended because a new one is sooner there. */
+  readonly pace: Pace | 'at-once'
   readonly reason: string
   readonly remedy: string | undefined
 }
@@ -23,12 +24,24 @@ export function explainComplaint({ kind, cause }: Complaint, { mode, protocol }:
         'if this goes on: see whether the tunnel still exists at Cloudflare, and https://www.cloudflarestatus.com',
       )
     case 'unreachable':
-      return soon(
+      return network(
         `the edge cannot be reached: ${cause}`,
         `let this machine reach the Internet on port 7844, outbound, ${portsOf(protocol)} (region1.v2.argotunnel.com and region2.v2.argotunnel.com)`,
       )
+    case 'intercepted':
+      return network(
+        `something on the way opens TLS and answers in the edge's place: ${cause}`,
+        "exempt the edge from TLS inspection (region1.v2.argotunnel.com and region2.v2.argotunnel.com, port 7844): it accepts no other certificate than Cloudflare's",
+      )
+    case 'wrong-clock':
+      return network(`the edge's certificate is of another time: ${cause}`, 'see that the clock of this machine is right (timedatectl)')
+    case 'closed':
+      return network(
+        `the edge closed the connection: ${cause}`,
+        'if this goes on: see whether a firewall or proxy on the way cuts connections on port 7844, and https://www.cloudflarestatus.com',
+      )
     case 'dns':
-      return soon(
+      return network(
         `the edge's addresses cannot be looked up: ${cause}`,
         'see that this machine resolves names: it needs the SRV records of _v2-origintunneld._tcp.argotunnel.com',
       )
@@ -64,4 +77,9 @@ export function brokenHere(reason: string, remedy: string | undefined): Verdict 
 
 export function soon(reason: string, remedy: string | undefined): Verdict {
   return { state: 'backing-off', pace: 'soon', reason, remedy }
+}
+
+/** The way to the edge: when it comes back, so must we. */
+function network(reason: string, remedy: string | undefined): Verdict {
+  return { state: 'backing-off', pace: 'network', reason, remedy }
 }

@@ -66,8 +66,12 @@ function judgeUnconnected({ best, misses, complaint, complaints }: Facts, wanted
   return {
     state,
     reason: best > 0 ? `${doing}: ${reason}` : reason,
-    remedy: complaints >= complaintsOfNote || complaint.kind !== 'unreachable' ? remedy : undefined,
+    remedy: complaints >= complaintsOfNote || !isPassing(complaint) ? remedy : undefined,
   }
+}
+
+function isPassing({ kind }: Complaint): boolean {
+  return kind === 'unreachable' || kind === 'closed'
 }
 
 /** The wanted hostname, when the edge has rules for this tunnel and none is for it. */

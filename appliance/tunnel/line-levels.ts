@@ -23,6 +23,10 @@ const startUpTalk = new RegExp(
     .map((words) => `^${words}`)
     .join('|'),
 )
+/** Told again by another line, with its connection or its origin. */
+const echo = /^(?:failed to serve incoming request|Error shutting down control stream)/
+/** Go's own log, of HTTP/2: `2026/11/22 16:37:03 http2: received GOAWAY [FrameHeader GOAWAY len=8], starting graceful shutdown`. */
+const goodbye = /^\d{4}\/\d\d\/\d\d [\d:.]+ http2: received GOAWAY/
 /** An eyeball went away: nobody's fault. */
 const abandoned = /context canceled/
 
@@ -34,9 +38,11 @@ export interface Circumstances {
 
 export function levelOf({ level, message, error, isBare, fields }: ConnectorLine, { isStopping, connections }: Circumstances): LogLevel {
   if (startUpTalk.test(message) || abandoned.test(error)) return 'debug'
+  if (isBare && goodbye.test(message)) return 'debug'
   if (isBare) return isStopping ? 'debug' : 'warn'
   // An origin that does not answer is told during a stop as well: requests under way are still carried.
   if (isStopping && fields.originService === undefined) return level === 'error' || level === 'warn' ? 'debug' : level
+  if (connections > 0 && fields.connIndex === undefined && echo.test(message)) return 'debug'
   if (level === 'error' && connections > 0 && isOfConnection(message, fields)) return 'warn'
   return level
 }

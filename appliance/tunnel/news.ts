@@ -14,6 +14,12 @@ export interface Complaint {
     | 'refused'
     /** No connection to the edge comes about. */
     | 'unreachable'
+    /** Somebody else answers in the edge's place: TLS is opened on the way. */
+    | 'intercepted'
+    /** By its certificate the edge is of another time. */
+    | 'wrong-clock'
+    /** It was there, and closed the connection before it was registered, or later. */
+    | 'closed'
     | 'dns'
     /** The service that hands out quick tunnels refuses or is away. */
     | 'quick-refused'
@@ -44,6 +50,10 @@ export const decisive =
 
 const unreachable = /^(?:Unable to establish connection with Cloudflare edge|Failed to dial a quic connection)/
 const dialFault = /^(?:DialContext error|TLS handshake with edge error|failed to dial to edge)/
+/** Go's crypto/x509. */
+const interception =
+  /x509: (?:certificate signed by unknown authority|certificate is (?:not )?valid for|cannot validate certificate|certificate is not trusted)/
+const wrongTime = /x509: certificate has expired or is not yet valid/
 const dnsFault = /Could not lookup srv records|edge discovery: error looking up|DNS query failed/
 const quickFault =
   /failed to request quick Tunnel|failed to read quick-tunnel response|failed to unmarshal quick Tunnel|Error unmarshaling QuickTunnel response/
@@ -68,11 +78,17 @@ function findComplaint({ message, error, isBare, fields }: ConnectorLine): Compl
   // At its beginning: a path that a stranger asks for stands further back in a line.
   if (/^Unauthorized: /.test(told)) return { kind: 'unauthorized', cause: toPlainText(told) }
   if (message.startsWith('Register tunnel error from server side')) return { kind: 'refused', cause: toPlainText(error) }
-  if (unreachable.test(message) || dialFault.test(error)) return { kind: 'unreachable', cause: toPlainText(error === '' ? message : error) }
+  if (told === 'connection with edge closed') return message === 'Connection terminated' ? undefined : { kind: 'closed', cause: told }
+  if (unreachable.test(message) || dialFault.test(error)) return explainDial(toPlainText(error === '' ? message : error))
   if (quickFault.test(message)) {
     const status = typeof fields.status_code === 'string' ? ` (${fields.status_code})` : ''
     return { kind: 'quick-refused', cause: toPlainText(`${message}${status}`) }
   }
   if (dnsFault.test(message) || dnsFault.test(error)) return { kind: 'dns', cause: toPlainText(dnsFault.test(error) ? error : message) }
   return undefined
+}
+
+/** Why a dial failed; `cause` in the connector's words. */
+export function explainDial(cause: string): Complaint {
+  return { kind: interception.test(cause) ? 'intercepted' : wrongTime.test(cause) ? 'wrong-clock' : 'unreachable', cause }
 }

@@ -49,7 +49,12 @@ export class Supervisor implements Tunnel {
     this.#findLauncher = createLauncherFinder(clock, log)
     this.#facts = createFactsKeeper(memory, clock, log)
     const random = () => clock.random()
-    this.#backOffs = { soon: createBackOff(paces.soon, random), later: createBackOff(paces.later, random), rarely: createBackOff(paces.rarely, random) }
+    this.#backOffs = {
+      soon: createBackOff(paces.soon, random),
+      network: createBackOff(paces.network, random),
+      later: createBackOff(paces.later, random),
+      rarely: createBackOff(paces.rarely, random),
+    }
     this.#life = this.#live()
   }
 
@@ -110,7 +115,11 @@ export class Supervisor implements Tunnel {
     this.#connector = undefined
     if (verdict === undefined || this.#isStopping) return
     this.#facts.keep({ lastConnected: this.status.lastConnected?.toISOString() })
-    if (!this.#isRetryWanted) return await this.#rest(verdict)
+    if (verdict.pace === 'at-once') {
+      this.#parts.log.info({ reason: verdict.reason }, 'cloudflared is replaced by a fresh one')
+      return this.#board.set({ ...nothingRuns, reason: verdict.reason, remedy: undefined })
+    }
+    if (!this.#isRetryWanted) return await this.#rest(verdict, verdict.pace)
     this.#parts.log.warn({ reason: verdict.reason }, 'cloudflared ended; since the config was read again meanwhile, it is started anew at once')
     this.#board.set({ ...nothingRuns, lastError: verdict.reason })
   }
@@ -169,7 +178,7 @@ export class Supervisor implements Tunnel {
     this.#facts.keep({ tunnelId, hostname, connectorId: observation.connectorId, lastConnected: when })
   }
 
-  async #rest({ state, pace, reason, remedy }: Verdict): Promise<void> {
+  async #rest({ state, reason, remedy }: Verdict, pace: Pace): Promise<void> {
     const { settings, clock } = this.#parts
     if (state === 'missing-binary' && settings.isOptional) {
       this.#board.set({

@@ -2,7 +2,7 @@
 import type { ChildEnd } from './child.ts'
 import { brokenHere, explainComplaint, failed, soon, type Verdict, type Wanted } from './complaints.ts'
 import type { Unexecutable } from './executable.ts'
-import type { Complaint } from './news.ts'
+import { type Complaint, explainDial } from './news.ts'
 import { toPlainText } from './plain-text.ts'
 
 /** What is known of an end besides how the process ended; texts redacted. */
@@ -89,7 +89,7 @@ function explainSilentEnd(stdout: string, { extraArgs }: Wanted): Verdict {
   const flag = /flag provided but not defined: (-[\w-]+)/.exec(stdout)?.[1]
   if (flag === undefined && !/Incorrect Usage|USAGE:|NAME:/.test(stdout))
     return soon('cloudflared ended by itself, without a word about why (exit code 0)', undefined)
-  const complaint = /Incorrect Usage: ([^\n]{1,200})/.exec(stdout)?.[1]
+  const complaint = /Incorrect Usage[:.] ([^\n]{1,200})/.exec(stdout)?.[1]
   const reason =
     flag === undefined
       ? `cloudflared does not understand its arguments${complaint === undefined ? '' : `: ${toPlainText(complaint)}`}`
@@ -117,7 +117,9 @@ function explainFault(said: string, code: number | null, complaint: Complaint | 
   if (/failed to bind to address|Error opening metrics server listener/.test(said)) {
     return soon(`cloudflared cannot open its metrics listener: ${said}`, 'if this goes on: take "--metrics" out of "extraArgs", so that a free port is chosen')
   }
-  const own = complaint ?? complaintIn(said)
+  // Its last words come first: a complaint may be of something that it got over. Of the same kind it says more.
+  const last = complaintIn(said)
+  const own = last === undefined || last.kind === complaint?.kind ? (complaint ?? last) : last
   if (own !== undefined) return explainComplaint(own, wanted)
   if (/credentials? file|Tunnel credentials|Invalid JSON when parsing tunnel credentials/i.test(said)) {
     return failed(
@@ -135,7 +137,21 @@ function complaintIn(said: string): Complaint | undefined {
   if (/^Unauthorized: /.test(said)) return { kind: 'unauthorized', cause: said }
   if (/Could not lookup srv records|edge discovery|DNS query failed/.test(said)) return { kind: 'dns', cause: said }
   if (/quick[ -]tunnel/i.test(said)) return { kind: 'quick-refused', cause: said }
-  return /^(?:DialContext error|TLS handshake with edge error|failed to dial to edge)/.test(said) ? { kind: 'unreachable', cause: said } : undefined
+  return /^(?:DialContext error|TLS handshake with edge error|failed to dial to edge)/.test(said)
+    ? explainDial(said)
+    : said === 'connection with edge closed'
+      ? { kind: 'closed', cause: said }
+      : undefined
+}
+
+/** It would dial at some time; a new one dials now. */
+export function explainSleep(): Verdict {
+  return {
+    state: 'backing-off',
+    pace: 'at-once',
+    reason: 'all connections to the edge are lost, and cloudflared waits before it dials again',
+    remedy: undefined,
+  }
 }
 
 export function explainHang(hasAnswered: boolean, silentMs: number, complaint: Complaint | undefined, wanted: Wanted): Verdict {

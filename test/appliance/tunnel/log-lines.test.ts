@@ -2,7 +2,7 @@ import { describe, expect, test } from '@jest/globals'
 
 import { levelOf } from '../../../appliance/tunnel/line-levels.ts'
 import { parseLine } from '../../../appliance/tunnel/log-lines.ts'
-import { decisive, findNews } from '../../../appliance/tunnel/news.ts'
+import { decisive, findNews, type News } from '../../../appliance/tunnel/news.ts'
 
 const json = (fields: object) => JSON.stringify({ level: 'info', time: '2026-11-22T16:53:24Z', ...fields })
 const up = { isStopping: false, connections: 2 }
@@ -58,7 +58,24 @@ describe('findNews', () => {
       { kind: 'tunnel-id', tunnelId: 'aaaaaaaa-bbbb-4ccc-8ddd-eeeeeeeeeeee' },
     ],
     [{ message: 'Starting tunnel', tunnelID: 'no id' }, undefined],
-    [{ message: 'Serve tunnel error', error: 'connection with edge closed' }, { kind: 'moved' }],
+    [
+      { message: 'Serve tunnel error', error: 'connection with edge closed' },
+      { kind: 'closed', cause: 'connection with edge closed' },
+    ],
+    [{ message: 'Connection terminated', error: 'connection with edge closed' }, { kind: 'moved' }],
+    ...(
+      [
+        ['tls: failed to verify certificate: x509: certificate signed by unknown authority', 'intercepted'],
+        ['tls: failed to verify certificate: x509: certificate is valid for proxy.example.com, not h2.cftunnel.com', 'intercepted'],
+        ['tls: failed to verify certificate: x509: certificate has expired or is not yet valid: current time 2020-01-01T00:00:00Z is before x', 'wrong-clock'],
+      ] as const
+    ).map(([error, kind]): [object, News] => {
+      const cause = `TLS handshake with edge error: ${error}`
+      return [
+        { message: 'Unable to establish connection with Cloudflare edge', error: cause },
+        { kind, cause },
+      ]
+    }),
     [{ message: 'Lost connection with the edge', connIndex: 1 }, { kind: 'moved' }],
     [
       { message: 'failed to serve incoming request', error: 'Unauthorized: Tunnel not found' },
@@ -126,6 +143,9 @@ describe('levelOf', () => {
       { level: 'error', message: 'failed to serve incoming request', error: 'Failed to proxy HTTP: Incoming request ended abruptly: context canceled' },
       up,
     ],
+    ['debug', { level: 'error', message: 'failed to serve incoming request', error: 'Failed to proxy HTTP: unexpected EOF' }, up],
+    ['debug', { level: 'error', message: 'Error shutting down control stream', error: 'x' }, up],
+    ['error', { level: 'error', message: 'failed to serve incoming request', error: 'context deadline exceeded' }, down],
     ['error', { level: 'error', message: 'Serve tunnel error', error: 'connection with edge closed', connIndex: 0 }, down],
     ['warn', { level: 'error', message: 'Serve tunnel error', error: 'connection with edge closed', connIndex: 0 }, up],
     ['error', { level: 'error', error: 'Unable to reach the origin service.', originService: 'unix:/x', connIndex: 0 }, up],
@@ -140,5 +160,7 @@ describe('levelOf', () => {
 
   test('is warn for a bare line', () => {
     expect(levelOf(parseLine('goroutine 1 [running]:'), up)).toBe('warn')
+    const goodbye = '2026/11/24 20:19:31 http2: received GOAWAY [FrameHeader GOAWAY len=8], starting graceful shutdown'
+    expect(levelOf(parseLine(goodbye), up)).toBe('debug')
   })
 })
