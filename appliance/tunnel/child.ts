@@ -31,6 +31,8 @@ export interface Child {
   readonly ended: Promise<ChildEnd>
   /** SIGTERM now, SIGKILL when that time is over. Only the first call does anything. */
   terminate(graceMs: number): void
+  /** SIGKILL to all of its group, now: it carries nothing. */
+  kill(): void
 }
 
 export interface ChildParts {
@@ -52,7 +54,7 @@ export function startChild(parts: ChildParts): Child {
     return follow(spawn(command, args, { env: { ...launch.env }, stdio: ['ignore', 'pipe', 'pipe'], detached: true }), parts)
   } catch (error) {
     // What spawn does not even try: an argument with a NUL in it.
-    return { pid: undefined, ended: Promise.resolve({ code: null, signal: null, spawnFault: toSpawnFault(error) }), terminate() {} }
+    return { pid: undefined, ended: Promise.resolve({ code: null, signal: null, spawnFault: toSpawnFault(error) }), terminate() {}, kill() {} }
   }
 }
 
@@ -87,6 +89,9 @@ function follow(child: ChildProcessByStdio<null, Readable, Readable>, { clock, e
         endProcess(-pid, 'SIGKILL')
       })
       child.kill('SIGTERM')
+    },
+    kill() {
+      if (child.pid !== undefined && !hasEnded()) endProcess(-child.pid, 'SIGKILL')
     },
   }
 }

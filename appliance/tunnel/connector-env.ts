@@ -13,10 +13,12 @@ export interface ConnectorEnvOptions {
   readonly env: Environment
   readonly settings: TunnelSettings
   readonly origin: string
+  /** `host:port`; chosen by us, so that the port need not be read from a line of its log. */
+  readonly metrics: string
   readonly token: { readonly TUNNEL_TOKEN: string } | { readonly TUNNEL_TOKEN_FILE: string } | undefined
 }
 
-export function createConnectorEnv({ env, settings, origin, token }: ConnectorEnvOptions): Record<string, string> {
+export function createConnectorEnv({ env, settings, origin, metrics, token }: ConnectorEnvOptions): Record<string, string> {
   const { protocol, region, edgeIpVersion, graceMs, logLevel, mode } = settings
   const own: Record<string, string> = {
     // A home directory may hold a config or a certificate of somebody else's tunnel.
@@ -25,10 +27,12 @@ export function createConnectorEnv({ env, settings, origin, token }: ConnectorEn
     TUNNEL_NO_PRECHECKS: 'true',
     TUNNEL_TRANSPORT_PROTOCOL: protocol,
     TUNNEL_EDGE_IP_VERSION: edgeIpVersion,
-    TUNNEL_METRICS: '127.0.0.1:0',
+    TUNNEL_METRICS: metrics,
+    // It caps the exponent of the waits, not their number: with the default of 5 it may sleep for minutes after a few losses, with the edge there.
+    TUNNEL_RETRIES: '1',
     TUNNEL_GRACE_PERIOD: `${Math.round(graceMs)}ms`,
     TUNNEL_LOG_OUTPUT: 'json',
-    // The line that tells the metrics port is of level info; what is quieter is left out by us.
+    // What it says of its connections is of level info; what is quieter is left out by us.
     TUNNEL_LOGLEVEL: logLevel === 'debug' ? 'debug' : 'info',
     // Nobody with access to the account needs to read this machine's logs and profiles from afar.
     TUNNEL_MANAGEMENT_DIAGNOSTICS: 'false',

@@ -4,25 +4,31 @@
  */
 
 import { explainComplaint, type Verdict } from './complaints.ts'
+import { watchDrain } from './drain.ts'
 import { type Facts, hostnameOf, type Judgement, judge } from './judgement.ts'
 import { createMetricsClient, type MetricsClient } from './metrics-client.ts'
 import type { Complaint, News } from './news.ts'
 import { createPolling, type Polling } from './polling.ts'
-import { parseIngress, parseLoopbackAddress, parseQuickTunnel, parseReadiness } from './readiness.ts'
+import { type LoopbackAddress, metricsBytes, parseIngress, parseLinks, parseLoopbackAddress, parseQuickTunnel, parseReadiness } from './readiness.ts'
 import type { TunnelSettings } from './settings.ts'
 import type { TunnelClock } from './tunnel-clock.ts'
-import { explainHang } from './verdict.ts'
+import { explainHang, explainSleep } from './verdict.ts'
 
 /** While something is about to change, and while nothing is. */
 const eagerMs = 1_000
 const calmMs = 5_000
 /** cloudflared logs a connection before it counts it: after news the next few questions come soon. */
 const eagerQuestions = 3
-/** A lost connection is dialled again within 20 s. */
+/** One of several that was lost is dialled again within 20 s. */
 const shortMs = 30_000
 /** With name servers that never answer, cloudflared opens its metrics listener after 30 s and gives up after 40. */
 const firstAnswerMs = 90_000
 const silenceMs = 30_000
+/**
+ * With all connections lost, cloudflared sleeps a random time, up to 20 s, before it dials; a fresh one is there in 1 to 3. While it dials it is left alone:
+ * it knows the edge's addresses, and a fresh one would have to look them up.
+ */
+const sleepMs = 2_000
 /** Connected for so long, it counts as recovered. */
 const stableMs = 60_000
 const readyBytes = 4_096
@@ -39,6 +45,8 @@ export interface Observation extends Judgement {
 export interface WatchParts {
   readonly settings: TunnelSettings
   readonly clock: TunnelClock
+  /** Where it will answer, if that is known beforehand; else a line of its log tells. */
+  readonly metrics: LoopbackAddress | undefined
   onObservation(observation: Observation): void
   /** It has read its secret: it has come as far as listening. */
   onAlive(): void
@@ -55,16 +63,22 @@ export class ConnectorWatch {
   #ids: Pick<Observation, 'connectorId' | 'tunnelId' | 'hostname'> = { connectorId: undefined, tunnelId: undefined, hostname: undefined }
   /** A refused login of which it is not known yet whether connections are left that live without it. */
   #undecided: Complaint | undefined
+  #isListening = false
   #hasAnswered = false
+  /** By a line of its log, and not yet by an answer. */
+  #hasRegistered = false
   #eager = 0
   #wantsHostname = true
   #isOver = false
-  readonly #timers: { silence?: () => void; short?: () => void; stable?: () => void } = {}
+  readonly #timers: { silence?: () => void; short?: () => void; stable?: () => void; sleep?: () => void; drain?: () => void } = {}
 
   constructor(parts: WatchParts) {
     this.#parts = parts
     this.#polling = createPolling(parts.clock, () => this.#ask())
     this.#waitForAnswer(firstAnswerMs)
+    if (parts.metrics === undefined) return
+    this.#metrics = this.#connectTo(parts.metrics)
+    this.#polling.soon()
   }
 
   get connections(): number {
@@ -78,13 +92,26 @@ export class ConnectorWatch {
 
   hear(news: News): void {
     if (this.#isOver) return
-    if (news.kind === 'metrics') this.#listenTo(news.address)
+    if (news.kind === 'metrics') this.#learnAddress(news.address)
     else if (news.kind === 'tunnel-id') this.#ids = { ...this.#ids, tunnelId: news.tunnelId }
-    else if (news.kind === 'registered') this.#learn({ complaint: undefined, complaints: 0, refusedLogin: undefined })
-    else if (news.kind === 'new-config') this.#wantsHostname = true
+    else if (news.kind === 'registered') {
+      this.#hasRegistered = true
+      this.#turn('sleep', false, () => () => {})
+      this.#learn({ complaint: undefined, complaints: 0, refusedLogin: undefined })
+    } else if (news.kind === 'new-config') this.#wantsHostname = true
     else if (news.kind !== 'moved' && news.kind !== 'updated' && news.kind !== 'signalled') this.#takeComplaint(news)
     this.#eager = eagerQuestions
     if (this.#metrics !== undefined) this.#polling.soon()
+  }
+
+  /** It was told to end: no more observations, only a look whether it still carries anything. */
+  drain(onEmpty: () => void): void {
+    const wasGivenUp = this.#isOver
+    this.#isOver = true
+    this.#polling.stop()
+    for (const cancel of Object.values(this.#timers)) cancel()
+    const isIdle = this.#facts.connections === 0 && !this.#hasRegistered
+    if (!wasGivenUp) this.#timers.drain = watchDrain({ clock: this.#parts.clock, client: this.#metrics?.client, isIdle, onEmpty })
   }
 
   /** No more questions, no more timers, no more observations. */
@@ -99,17 +126,25 @@ export class ConnectorWatch {
     if (complaint.kind === 'unauthorized') this.#undecided = complaint
     const known = this.#facts.complaint
     // Of one refusal the first line holds the service's answer, the second only what cloudflared made of it.
-    const isEcho = complaint.kind === 'quick-refused' && known?.kind === complaint.kind
+    const isEcho =
+      (complaint.kind === 'quick-refused' && known?.kind === complaint.kind) ||
+      // After a refusal the edge closes: that is no further cause.
+      (complaint.kind === 'closed' && (known?.kind === 'refused' || known?.kind === 'unauthorized'))
     this.#learn({ complaint: isEcho ? known : complaint, complaints: this.#facts.complaints + 1 })
   }
 
-  #listenTo(text: string): void {
+  #learnAddress(text: string): void {
     const address = parseLoopbackAddress(text)
-    if (this.#metrics !== undefined || address === undefined) return
-    const url = `http://${address.host === '::1' ? '[::1]' : address.host}:${address.port}`
-    this.#metrics = { client: createMetricsClient(address, this.#parts.clock), url }
+    if (this.#isListening || address === undefined) return
+    this.#metrics ??= this.#connectTo(address)
+    this.#isListening = true
     this.#parts.onAlive()
     this.#tell()
+  }
+
+  #connectTo(address: LoopbackAddress) {
+    const url = `http://${address.host === '::1' ? '[::1]' : address.host}:${address.port}`
+    return { client: createMetricsClient(address, this.#parts.clock), url }
   }
 
   /** @returns when to ask again */
@@ -118,11 +153,14 @@ export class ConnectorWatch {
     const readiness = parseReadiness((await client?.read('/ready', readyBytes)) ?? '')
     // Before anybody hears of the connection, so that whoever is told "connected" is told the name with it.
     if (client !== undefined && readiness !== undefined && readiness.connections > 0 && this.#wantsHostname) await this.#askForHostname(client)
+    const isAway = client !== undefined && readiness?.connections === 0 && this.#facts.best > 0
+    const links = isAway ? parseLinks((await client.read('/metrics', metricsBytes)) ?? '') : undefined
     if (this.#isOver) return calmMs
-    if (readiness === undefined) this.#learn({ misses: this.#facts.misses + 1 })
+    // Before its first answer it has not yet come as far as listening.
+    if (readiness === undefined) this.#learn({ misses: this.#hasAnswered ? this.#facts.misses + 1 : 0 })
     else {
       this.#ids = { ...this.#ids, connectorId: readiness.connectorId ?? this.#ids.connectorId }
-      this.#takeAnswer(readiness.connections)
+      this.#takeAnswer(readiness.connections, links)
     }
     this.#eager = Math.max(0, this.#eager - 1)
     const { connections, best, misses } = this.#facts
@@ -146,10 +184,13 @@ export class ConnectorWatch {
     }
   }
 
-  #takeAnswer(connections: number): void {
+  /** @param links that serve or are dialled; asked for when all connections are lost */
+  #takeAnswer(connections: number, links: number | undefined): void {
     const { onHopeless, onStable, onAlive, settings, clock } = this.#parts
     if (!this.#hasAnswered) onAlive()
     this.#hasAnswered = true
+    this.#isListening = true
+    this.#hasRegistered = false
     this.#waitForAnswer(silenceMs)
     const undecided = this.#undecided
     this.#undecided = undefined
@@ -161,12 +202,14 @@ export class ConnectorWatch {
     if (connections === 0) this.#wantsHostname = true
     this.#turn('stable', connections > 0, () => clock.after(stableMs, onStable))
     this.#turn('short', isFewer, () => clock.after(shortMs, () => this.#learn({ isShort: true })))
+    // Another start of a quick tunnel would be given another name.
+    this.#turn('sleep', links === 0 && settings.mode !== 'quick', () => clock.after(sleepMs, () => this.#giveUp(() => onHopeless(explainSleep()))))
     const refusal = undecided === undefined ? {} : { refusedLogin: undecided }
     this.#learn({ connections, best, misses: 0, isShort: this.#facts.isShort && isFewer, ...refusal })
   }
 
   /** A timer that runs as long as something is so. */
-  #turn(name: 'stable' | 'short', isSo: boolean, start: () => () => void): void {
+  #turn(name: 'stable' | 'short' | 'sleep', isSo: boolean, start: () => () => void): void {
     if (isSo) this.#timers[name] ??= start()
     else {
       this.#timers[name]?.()
@@ -195,6 +238,11 @@ export class ConnectorWatch {
   #tell(): void {
     if (this.#isOver) return
     const { settings, onObservation } = this.#parts
-    onObservation({ ...judge(this.#facts, settings), ...this.#ids, connections: this.#facts.connections, metricsUrl: this.#metrics?.url })
+    onObservation({
+      ...judge(this.#facts, settings),
+      ...this.#ids,
+      connections: this.#facts.connections,
+      metricsUrl: this.#isListening ? this.#metrics?.url : undefined,
+    })
   }
 }

@@ -59,10 +59,12 @@ export function startConnector(parts: ConnectorParts): Connector {
 
   const watch = new ConnectorWatch({
     ...parts,
+    metrics: launch.metrics,
     onAlive: () => void launch.forgetSecret(),
     onHopeless(reason) {
       verdict = reason
-      child.terminate(hopelessGraceMs)
+      if (reason.pace === 'at-once') child.kill()
+      else child.terminate(hopelessGraceMs)
     },
   })
   const relay = createLogRelay({
@@ -99,7 +101,7 @@ export function startConnector(parts: ConnectorParts): Connector {
     }),
     stop() {
       isStopping = true
-      watch.stop()
+      watch.drain(() => child.kill())
       child.terminate(settings.graceMs + marginMs)
     },
   }

@@ -1,6 +1,7 @@
 /**
  * One start of a connector: program, arguments, environment, the files it reads.
  */
+import type { LoopbackAddress } from './readiness.ts'
 
 export interface Launch {
   /** The executable, absolute. */
@@ -11,6 +12,8 @@ export interface Launch {
   /** The connector's own config, by which the process can be told from others. */
   readonly configFile: string
   readonly tunnelId: string | undefined
+  /** Where it will answer; `undefined` when only a line of its log can tell. */
+  readonly metrics: LoopbackAddress | undefined
   /** Texts that must not appear in any log. */
   readonly secrets: readonly string[]
   /** The connector has read its secret (or ended): removes the file that held it. Idempotent; never rejects. */

@@ -7,8 +7,10 @@ import { reasonOf } from '../complaint.ts'
 import { replacePrivateFile } from '../private-files.ts'
 import { formatConnectorConfig } from './connector-config.ts'
 import { createConnectorEnv, type Environment } from './connector-env.ts'
+import { findFreePort } from './free-port.ts'
 import { type Binary, type Launch, LaunchFault } from './launch.ts'
 import { type DirOwner, makeConnectorDir } from './leftovers.ts'
+import { type LoopbackAddress, parseLoopbackAddress } from './readiness.ts'
 import { type LoadedSecret, loadTunnelSecret } from './secret.ts'
 import type { TunnelSettings } from './settings.ts'
 import { isOlder } from './version.ts'
@@ -69,11 +71,15 @@ async function prepare({ settings, origin, env }: LauncherOptions, binary: Binar
   const byFile = secret.kind === 'token' && !(binary.version !== undefined && isOlder(binary.version, tokenFileSince))
   if (byFile) await replacePrivateFile(tokenFile, secret.token)
   const token = secret.kind !== 'token' ? undefined : byFile ? { TUNNEL_TOKEN_FILE: tokenFile } : { TUNNEL_TOKEN: secret.token }
+  const given = metricsFlagOf(settings.extraArgs)
+  const own = { host: '127.0.0.1', port: await findFreePort('127.0.0.1') } as const
+  const metrics: LoopbackAddress | undefined = given === undefined ? own : parseLoopbackAddress(given)
   return {
     command: binary.path,
     args: argsOf(settings, configFile, credentials?.tunnelId),
-    env: createConnectorEnv({ env, settings, origin, token }),
+    env: createConnectorEnv({ env, settings, origin, metrics: `${own.host}:${own.port}`, token }),
     configFile,
+    metrics,
     tunnelId: secret.kind === 'none' ? undefined : secret.identity.tunnelId,
     secrets: secretsOf(secret),
     async forgetSecret() {
@@ -87,6 +93,14 @@ function argsOf({ mode, extraArgs }: TunnelSettings, configFile: string, tunnelI
   const args = ['tunnel', '--config', configFile, ...extraArgs]
   if (mode === 'quick') return args
   return [...args, 'run', ...(tunnelId === undefined ? [] : [tunnelId])]
+}
+
+/** A flag wins over the variable that we set. */
+function metricsFlagOf(extraArgs: readonly string[]): string | undefined {
+  const at = extraArgs.findLastIndex((arg) => /^--?metrics(?:=|$)/.test(arg))
+  if (at === -1) return undefined
+  const [, inline] = /^--?metrics=(.*)$/.exec(extraArgs[at]!) ?? []
+  return inline ?? extraArgs[at + 1] ?? ''
 }
 
 function secretsOf(secret: LoadedSecret): string[] {

@@ -2,6 +2,7 @@
  * What a connector tells on its metrics listener (cloudflared's metrics/), checked: any local process might be behind the port.
  *   /ready        {"status":200,"readyConnections":4,"connectorId":"<uuid>"}; status 503 with none
  *   /quicktunnel  {"hostname":"words.trycloudflare.com"}, empty when it is no quick tunnel
+ *   /metrics      Prometheus' text; of interest is the number of links to the edge that serve, are dialled or wait a moment for the next dial: cloudflared_tunnel_ha_connections 4
  *   /config       {"version":-1,"config":{"ingress":[{"hostname":"cache.example.com","service":"http://127.0.0.1:8080"},{"service":"http_status:404"}]}}; -1: its own, else pushed by the edge
  */
 import { isUuid } from './news.ts'
@@ -27,6 +28,8 @@ export interface LoopbackAddress {
 /** cloudflared has four connections, and can be told to have more; a thousand is nobody's number. */
 const maxConnections = 1000
 const maxRules = 1000
+/** It writes some 40 kB. */
+export const metricsBytes = 1_048_576
 
 /** `127.0.0.1:43151`, `[::1]:43151`, `localhost:43151`; `undefined` for anything that is not loopback. */
 export function parseLoopbackAddress(text: string): LoopbackAddress | undefined {
@@ -40,6 +43,12 @@ export function parseReadiness(text: string): Readiness | undefined {
   const { readyConnections, connectorId } = parseObject(text)
   if (typeof readyConnections !== 'number' || !Number.isInteger(readyConnections) || readyConnections < 0 || readyConnections > maxConnections) return undefined
   return { connections: readyConnections, connectorId: isUuid(connectorId) ? connectorId : undefined }
+}
+
+/** 0: nothing is carried, and nothing is being dialled. */
+export function parseLinks(text: string): number | undefined {
+  const digits = /^cloudflared_tunnel_ha_connections (\d{1,4})$/m.exec(text)?.[1]
+  return digits === undefined ? undefined : Number(digits)
 }
 
 export function parseQuickTunnel(text: string): string | undefined {

@@ -10,7 +10,7 @@ const socket = 'unix:/run/burrow/burrow.sock'
 const byFile = { TUNNEL_TOKEN_FILE: '/run/burrow/token' }
 
 const envOf = (settings: Partial<TunnelSettings>, origin = tcp, env = {}, token: typeof byFile | undefined = undefined) =>
-  createConnectorEnv({ env, settings: { ...plain, ...settings }, origin, token })
+  createConnectorEnv({ env, settings: { ...plain, ...settings }, origin, metrics: '127.0.0.1:20300', token })
 
 const always = {
   HOME: '/nonexistent',
@@ -18,7 +18,8 @@ const always = {
   TUNNEL_NO_PRECHECKS: 'true',
   TUNNEL_TRANSPORT_PROTOCOL: 'http2',
   TUNNEL_EDGE_IP_VERSION: 'auto',
-  TUNNEL_METRICS: '127.0.0.1:0',
+  TUNNEL_METRICS: '127.0.0.1:20300',
+  TUNNEL_RETRIES: '1',
   TUNNEL_GRACE_PERIOD: '10000ms',
   TUNNEL_LOG_OUTPUT: 'json',
   TUNNEL_LOGLEVEL: 'info',

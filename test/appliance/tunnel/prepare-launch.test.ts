@@ -1,5 +1,7 @@
 /** Real files in a scratch runtime directory. */
+import { once } from 'node:events'
 import { mkdir, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises'
+import { createServer } from 'node:net'
 import { dirname } from 'node:path'
 import { describe, expect, test } from '@jest/globals'
 
@@ -48,6 +50,31 @@ describe('prepareLaunch', () => {
     ])
     expect(JSON.stringify([launch.args, launch.env])).not.toContain(token)
     expect(JSON.stringify(launch.env)).not.toContain('secret')
+  })
+
+  test('the metrics port is ours to choose, another at each start, and told to it', async () => {
+    await using dir = await createScratchDir()
+    await using launcher = launcherIn(dir)
+    const launches = [await launcher.prepareLaunch(binary), await launcher.prepareLaunch(binary)]
+    for (const { metrics, env } of launches) {
+      expect(metrics).toEqual({ host: '127.0.0.1', port: expect.any(Number) })
+      expect(env.TUNNEL_METRICS).toBe(`127.0.0.1:${metrics!.port}`)
+      // Nothing listens there.
+      const server = createServer().listen(metrics!.port, '127.0.0.1')
+      await once(server, 'listening')
+      server.close()
+    }
+  })
+
+  test.each([
+    [['--metrics', 'localhost:20300'], { host: '127.0.0.1', port: 20_300 }],
+    [['--metrics=[::1]:20300', '--edge', 'x:1'], { host: '::1', port: 20_300 }],
+    [['--metrics', '127.0.0.1:0'], undefined],
+    [['--metrics'], undefined],
+  ] as const)('extraArgs %j choose the metrics port instead', async (extraArgs, metrics) => {
+    await using dir = await createScratchDir()
+    await using launcher = launcherIn(dir, { extraArgs })
+    expect((await launcher.prepareLaunch(binary)).metrics).toEqual(metrics)
   })
 
   test.each([

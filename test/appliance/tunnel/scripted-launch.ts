@@ -28,6 +28,7 @@ export function createLaunch(behaviour: string, lifelinePort: number): Launch {
     args: ['tunnel', '--config', '/nowhere/burrow-test/config.yml', 'run'],
     env: { PATH: `${dirname(process.execPath)}:/usr/bin:/bin`, BURROW_TEST_LIFELINE: String(lifelinePort) },
     configFile: '/nowhere/burrow-test/config.yml',
+    metrics: undefined,
     tunnelId: undefined,
     secrets: [],
     async forgetSecret() {},

@@ -98,7 +98,7 @@ test('stop while a launch is being prepared takes its secret away and starts not
     const forgetSecret = async () => {
       forgotten += 1
     }
-    return { command: '/nowhere', args: [], env: {}, configFile: '/nowhere', tunnelId: undefined, secrets: [], forgetSecret }
+    return { command: '/nowhere', args: [], env: {}, configFile: '/nowhere', metrics: undefined, tunnelId: undefined, secrets: [], forgetSecret }
   }
   await using scripted = await startScripted('connects', { parts: { prepareLaunch } })
   await called.promise

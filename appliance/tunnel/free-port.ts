@@ -1,0 +1,12 @@
+/** A port of loopback on which nothing listens: asked for, and given back at once. Somebody may take it before it is used; whoever uses it tries again with another. */
+import { once } from 'node:events'
+import { type AddressInfo, createServer } from 'node:net'
+
+export async function findFreePort(host: string): Promise<number> {
+  const server = createServer()
+  server.listen({ port: 0, host, exclusive: true })
+  await once(server, 'listening')
+  const { port } = server.address() as AddressInfo
+  await new Promise((resolve) => server.close(resolve))
+  return port
+}
