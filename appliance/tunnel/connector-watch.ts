@@ -67,6 +67,8 @@ export class ConnectorWatch {
   #hasAnswered = false
   /** By a line of its log, and not yet by an answer. */
   #hasRegistered = false
+  /** By either; the connection may have been lost again before it was asked. */
+  #wasConnected = false
   #eager = 0
   #wantsHostname = true
   #isOver = false
@@ -96,6 +98,7 @@ export class ConnectorWatch {
     else if (news.kind === 'tunnel-id') this.#ids = { ...this.#ids, tunnelId: news.tunnelId }
     else if (news.kind === 'registered') {
       this.#hasRegistered = true
+      this.#wasConnected = true
       this.#turn('sleep', false, () => () => {})
       this.#learn({ complaint: undefined, complaints: 0, refusedLogin: undefined })
     } else if (news.kind === 'new-config') this.#wantsHostname = true
@@ -153,7 +156,7 @@ export class ConnectorWatch {
     const readiness = parseReadiness((await client?.read('/ready', readyBytes)) ?? '')
     // Before anybody hears of the connection, so that whoever is told "connected" is told the name with it.
     if (client !== undefined && readiness !== undefined && readiness.connections > 0 && this.#wantsHostname) await this.#askForHostname(client)
-    const isAway = client !== undefined && readiness?.connections === 0 && this.#facts.best > 0
+    const isAway = client !== undefined && readiness?.connections === 0 && this.#wasConnected
     const links = isAway ? parseLinks((await client.read('/metrics', metricsBytes)) ?? '') : undefined
     if (this.#isOver) return calmMs
     // Before its first answer it has not yet come as far as listening.
@@ -191,6 +194,7 @@ export class ConnectorWatch {
     this.#hasAnswered = true
     this.#isListening = true
     this.#hasRegistered = false
+    this.#wasConnected ||= connections > 0
     this.#waitForAnswer(silenceMs)
     const undecided = this.#undecided
     this.#undecided = undefined

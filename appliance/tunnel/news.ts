@@ -53,6 +53,8 @@ const dialFault = /^(?:DialContext error|TLS handshake with edge error|failed to
 /** Go's crypto/x509. */
 const interception =
   /x509: (?:certificate signed by unknown authority|certificate is (?:not )?valid for|cannot validate certificate|certificate is not trusted)/
+/** What the RPC of a registration says when the connection goes under it, or nothing comes in its time: no answer of the edge's. */
+const unanswered = /^(?:rpc: connection closed|context deadline exceeded|EOF)/
 const wrongTime = /x509: certificate has expired or is not yet valid/
 const dnsFault = /Could not lookup srv records|edge discovery: error looking up|DNS query failed/
 const quickFault =
@@ -77,7 +79,7 @@ function findComplaint({ message, error, isBare, fields }: ConnectorLine): Compl
   const told = isBare ? message : error
   // At its beginning: a path that a stranger asks for stands further back in a line.
   if (/^Unauthorized: /.test(told)) return { kind: 'unauthorized', cause: toPlainText(told) }
-  if (message.startsWith('Register tunnel error from server side')) return { kind: 'refused', cause: toPlainText(error) }
+  if (message.startsWith('Register tunnel error from server side')) return { kind: unanswered.test(error) ? 'closed' : 'refused', cause: toPlainText(error) }
   if (told === 'connection with edge closed') return message === 'Connection terminated' ? undefined : { kind: 'closed', cause: told }
   if (unreachable.test(message) || dialFault.test(error)) return explainDial(toPlainText(error === '' ? message : error))
   if (quickFault.test(message)) {

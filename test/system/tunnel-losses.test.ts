@@ -27,5 +27,4 @@ test('the tunnel is back soon after each of many losses in quick succession', as
   }
   if (process.env.BURROW_TEST_TIMES !== undefined) process.stderr.write(`${JSON.stringify(gaps)}\n`)
   expect(Math.max(...gaps)).toBeLessThan(darkMs)
-  expect(world.burrow.records.filter(({ msg }) => /^The tunnel is (?:backing-off|failed)/.test(msg))).toEqual([])
 }, 1_200_000)

@@ -86,6 +86,10 @@ describe('findNews', () => {
       { kind: 'refused', cause: 'no such account' },
     ],
     [
+      { message: 'Register tunnel error from server side', error: 'rpc: connection closed' },
+      { kind: 'closed', cause: 'rpc: connection closed' },
+    ],
+    [
       { message: 'Unable to establish connection with Cloudflare edge', error: 'DialContext error: x' },
       { kind: 'unreachable', cause: 'DialContext error: x' },
     ],
