@@ -148,6 +148,8 @@ describe('levelOf', () => {
       up,
     ],
     ['debug', { level: 'error', message: 'failed to serve incoming request', error: 'Failed to proxy HTTP: unexpected EOF' }, up],
+    ['debug', { level: 'error', message: 'Please try the following things to diagnose this issue:' }, down],
+    ['debug', { level: 'error', message: '  1. ensure that argotunnel.com is returning "origintunneld" service records.' }, down],
     ['debug', { level: 'error', message: 'Error shutting down control stream', error: 'x' }, up],
     ['error', { level: 'error', message: 'failed to serve incoming request', error: 'context deadline exceeded' }, down],
     ['error', { level: 'error', message: 'Serve tunnel error', error: 'connection with edge closed', connIndex: 0 }, down],
