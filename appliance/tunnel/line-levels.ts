@@ -27,6 +27,8 @@ const startUpTalk = new RegExp(
 const echo = /^(?:failed to serve incoming request|Error shutting down control stream)/
 /** Go's own log, of HTTP/2: `2026/11/22 16:37:03 http2: received GOAWAY [FrameHeader GOAWAY len=8], starting graceful shutdown`. */
 const goodbye = /^\d{4}\/\d\d\/\d\d [\d:.]+ http2: received GOAWAY/
+/** What follows a line about DNS, one line each; our own remedy is told with the state. */
+const hint = /^(?:Please try the following things to diagnose| {2,}\S)/
 /** An eyeball went away: nobody's fault. */
 const abandoned = /context canceled/
 
@@ -37,7 +39,7 @@ export interface Circumstances {
 }
 
 export function levelOf({ level, message, error, isBare, fields }: ConnectorLine, { isStopping, connections }: Circumstances): LogLevel {
-  if (startUpTalk.test(message) || abandoned.test(error)) return 'debug'
+  if (startUpTalk.test(message) || hint.test(message) || abandoned.test(error)) return 'debug'
   if (isBare && goodbye.test(message)) return 'debug'
   if (isBare) return isStopping ? 'debug' : 'warn'
   // An origin that does not answer is told during a stop as well: requests under way are still carried.
