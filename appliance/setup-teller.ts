@@ -1,6 +1,6 @@
 /**
- * Prints what clients need, ready to paste, on standard output: with the public address once the tunnel is connected (and again when a quick tunnel has
- * got another), else with the listener's.
+ * Prints what clients need, ready to paste, on standard output: as soon as Burrow serves, with what is known then, and again when the tunnel is connected
+ * under an address that was not printed yet.
  */
 import type { Appliance } from './appliance.ts'
 import { formatClientSetup, type Login } from './client-setup.ts'
@@ -19,6 +19,8 @@ const quickHint = `# A quick tunnel is for trying out: its name changes with eve
 # For a lasting name: burrow tunnel setup --hostname cache.example.org
 `
 
+const waitingHint = '# On this machine only, so far: the public address is printed when the tunnel is connected.\n'
+
 export function createSetupTeller(machine: Machine, config: Config): SetupTeller {
   let appliance: Appliance | undefined
   let told: string | undefined
@@ -32,8 +34,8 @@ export function createSetupTeller(machine: Machine, config: Config): SetupTeller
 
   function tell(status: TunnelStatus): void {
     const url = publicUrlOf(status)
-    // In other states the address is known at best, and nobody answers there.
-    if (appliance === undefined || url === undefined || status.state !== 'connected' || url === told) return
+    // In other states the address is known at best, and nothing answers there.
+    if (appliance === undefined || url === undefined || !isThrough(status) || url === told) return
     told = url
     print(url, status.mode === 'quick' ? quickHint : '')
   }
@@ -42,12 +44,19 @@ export function createSetupTeller(machine: Machine, config: Config): SetupTeller
     begin(started) {
       appliance = started
       const { status } = started.tunnel
-      if (status.state === 'off' || status.state === 'missing-binary') print(urlOf(started.listener.address), '')
-      tell(status)
+      if (isThrough(status) && publicUrlOf(status) !== undefined) return tell(status)
+      const name = publicUrlOf(status)
+      if (status.mode === 'quick' || name === undefined) return print(urlOf(started.listener.address), isOnTheWay(status) ? waitingHint : '')
+      // A name of one's own stays the same: what is pasted now is right later.
+      told = name
+      print(name, '# The tunnel is not connected yet: see "burrow status".\n')
     },
     tell,
   }
 }
+
+const isThrough = ({ state }: TunnelStatus) => state === 'connected' || state === 'degraded'
+const isOnTheWay = ({ state }: TunnelStatus) => state !== 'off' && state !== 'missing-binary' && state !== 'failed'
 
 /** The password of the user that Burrow made is shown, since nobody could know it, but not to a journal, which keeps it and shows it to others. */
 function toLogin(

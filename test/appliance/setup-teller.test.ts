@@ -27,18 +27,24 @@ function startTelling(first: TunnelState, hostname?: string) {
   }
 }
 
-test('the public address is printed when somebody answers there, once, and again when it is another', () => {
-  const { tell, take } = startTelling('starting', 'cache.example.org')
-  for (const state of ['starting', 'backing-off', 'failed', 'reconnecting'] as const) tell(state)
-  expect(take()).toEqual([])
-  tell('connected')
+test('the set-up is printed as soon as Burrow serves, with the name the tunnel was given, also while it cannot connect, and again for another name', () => {
+  const { tell, take } = startTelling('backing-off', 'cache.example.org')
   expect(take()).toEqual(['https://cache.example.org'])
-  for (const state of ['degraded', 'reconnecting', 'connected'] as const) tell(state)
+  for (const state of ['starting', 'failed', 'connected', 'degraded', 'reconnecting', 'connected'] as const) tell(state)
   expect(take()).toEqual([])
-  tell('connected', 'words.trycloudflare.com')
+  tell('degraded', 'other.example.org')
+  expect(take()).toEqual(['https://other.example.org'])
+})
+
+test("a tunnel whose name is not known yet: first the listener's own address, then the public one, also with a connection too few", () => {
+  const { tell, take } = startTelling('starting')
+  expect(take()).toEqual(['http://127.0.0.1:8080'])
+  tell('backing-off')
+  expect(take()).toEqual([])
+  tell('degraded', 'words.trycloudflare.com')
   expect(take()).toEqual(['https://words.trycloudflare.com'])
 })
 
-test.each(['off', 'missing-binary'] as const)("without a way out (%s) the listener's own address is printed", (state) => {
+test.each(['off', 'missing-binary', 'failed'] as const)("without a way out (%s) the listener's own address is printed", (state) => {
   expect(startTelling(state).take()).toEqual(['http://127.0.0.1:8080'])
 })
