@@ -19,6 +19,18 @@ export interface Login {
   readonly password: string | undefined
 }
 
+/**
+ * Without "fallback" Nix fails a build when a narinfo is answered with 5xx, which is what the edge does (530) while the tunnel is down. The attempts span
+ * about 20 s, in which a tunnel that was lost is back; the longest silence is longer than "firstByteSeconds", since Nix counts the wait for the first byte too.
+ */
+const whenItIsAway: readonly string[] = [
+  '# While the cache cannot be reached, Nix builds without it. Nix 2.8 has a bug: it aborts instead ("SubstituterDisabled"). Then build with: --option substituters https://cache.nixos.org',
+  'fallback = true',
+  'connect-timeout = 5',
+  'download-attempts = 7',
+  'stalled-download-timeout = 120',
+]
+
 const unknownUrl = 'https://CACHE.EXAMPLE.ORG'
 
 /** Ready to paste, with a comment line above each part saying where it goes. Ends with a line break. */
@@ -29,6 +41,7 @@ export function formatClientSetup({ url = unknownUrl, storeDir, publicKeys, logi
       ? `extra-trusted-public-keys = ${publicKeys.join(' ')}`
       : '# This cache signs nothing itself: clients must trust the keys its paths were signed with before.',
   )
+  lines.push(...whenItIsAway)
   if (storeDir !== '/nix/store') lines.push(`# This cache serves ${storeDir}: only clients whose store has that name can use it.`)
   if (login !== undefined) lines.push('', ...netrcLines(url, login))
   return `${lines.join('\n')}\n`

@@ -22,6 +22,12 @@ describe('formatClientSetup', () => {
     expect(linesOf({ url, login: { name: 'ben', password } })).toContain(wanted)
   })
 
+  test('formatClientSetup lets builds go on without the cache, and says what Nix 2.8 does then', () => {
+    const lines = linesOf({})
+    for (const line of ['fallback = true', 'connect-timeout = 5', 'download-attempts = 7', 'stalled-download-timeout = 120']) expect(lines).toContain(line)
+    expect(lines.join('\n')).toMatch(/^# .*2\.8.*SubstituterDisabled.*--option substituters/m)
+  })
+
   test('formatClientSetup of a public, unsigned cache needs no netrc and no key', () => {
     const text = formatClientSetup({ ...setup, publicKeys: [], login: undefined })
     expect(text).not.toMatch(/machine|trusted-public-keys =/)
