@@ -4,6 +4,7 @@ import { Command } from 'commander'
 import { silentLog, type User } from '../../src/index.ts'
 import { formatClientSetup, type Login, parseCacheUrl } from '../client-setup.ts'
 import { Complaint } from '../complaint.ts'
+import type { Config } from '../config/config.ts'
 import { type LoadedConfig, loadConfig } from '../config/load-config.ts'
 import { urlOf } from '../listener.ts'
 import type { Machine } from '../machine.ts'
@@ -20,7 +21,7 @@ export function clientConfigCommand(machine: Machine): Command {
   return new Command('client-config')
     .description('print what a client needs: lines for nix.conf and a netrc entry')
     .option('--user <name>', 'whose netrc entry; needed when there are several users')
-    .option('--url <url>', 'how clients reach the cache (default: its listener)')
+    .option('--url <url>', 'how clients reach the cache (default: tunnel.hostname, else its listener)')
     .addHelpText(
       'after',
       '\nThe netrc entry shows the password, unless only its hash is known.\n\n  burrow client-config --user ben --url https://cache.example.org',
@@ -39,7 +40,12 @@ async function clientConfig(machine: Machine, options: ClientConfigOptions): Pro
   const publicKeys = (named.signing ?? [await requireStateKey(loaded, state)]).map((key) => key.publicKey)
   const users = config.access.kind === 'generated' ? await generatedUsers(state) : named.users
   const login = users === undefined ? undefined : toLogin(chooseUser(users, options.user))
-  machine.stdout.write(formatClientSetup({ url: url ?? urlOf(config.listen), storeDir: config.store.dir, publicKeys, login }))
+  machine.stdout.write(formatClientSetup({ url: url ?? findPublicUrl(config) ?? urlOf(config.listen), storeDir: config.store.dir, publicKeys, login }))
+}
+
+/** The name that was given to the tunnel; a quick tunnel's is known to the Burrow that runs it. */
+function findPublicUrl({ tunnel }: Config): string | undefined {
+  return tunnel?.hostname === undefined ? undefined : `https://${tunnel.hostname}`
 }
 
 async function requireStateKey({ config }: LoadedConfig, state: State | undefined) {

@@ -180,6 +180,21 @@ describe('burrow init', () => {
 })
 
 describe('burrow client-config', () => {
+  test('client-config names the host name of the tunnel, unless --url names another', async () => {
+    await using dir = await createScratchDir()
+    await writeFile(
+      dir.file('burrow.json'),
+      JSON.stringify({ state: { dir: 'state' }, public: true, tunnel: { mode: 'token', token: 'x', hostname: 'cache.example.org' } }),
+    )
+    await runBurrow(['keygen', 'a-1', '--out', 'state-key'], { cwd: dir.path })
+    const config = JSON.parse(await readFile(dir.file('burrow.json'), 'utf8'))
+    await writeFile(dir.file('burrow.json'), JSON.stringify({ ...config, signing: { keyFiles: ['state-key'] } }))
+    const named = await runBurrow(['client-config'], { cwd: dir.path })
+    expect(named.stdout).toContain('extra-substituters = https://cache.example.org\n')
+    const other = await runBurrow(['client-config', '--url', 'http://127.0.0.1:1'], { cwd: dir.path })
+    expect(other.stdout).toContain('extra-substituters = http://127.0.0.1:1\n')
+  })
+
   const users = [
     { name: 'ana', password: 'pa "ss\\' },
     { name: 'ben', passwordHash: '$argon2id$v=19$m=65536,t=2,p=1$mnOtjV1I0RbCnSEXP/yfmw$vBHm9xzJz9hltlSmgB1Y+M8hB6kJAiOiQjnRqRoG6dE' },
@@ -195,6 +210,10 @@ describe('burrow client-config', () => {
     expect(stdout.split('\n').filter((line) => !line.startsWith('#'))).toEqual([
       'extra-substituters = https://cache.example.org:8443',
       `extra-trusted-public-keys = ${publicLine.trim().slice('public key: '.length)}`,
+      'fallback = true',
+      'connect-timeout = 5',
+      'download-attempts = 7',
+      'stalled-download-timeout = 120',
       '',
       'machine cache.example.org login ana password "pa \\"ss\\\\"',
       '',
