@@ -15,25 +15,27 @@ import { findObstacle, findProgram } from '../systemd/unit-text.ts'
 export const bootMark = '/run/systemd/system'
 
 interface InstallOptions {
-  readonly user: string
+  readonly user?: string
   readonly listen: string
   readonly socket?: boolean
   readonly dryRun?: boolean
   readonly root?: string
   readonly program?: string
   readonly force?: boolean
+  readonly check: boolean
 }
 
 export function installServiceCommand(machine: Machine, mark = bootMark): Command {
   return new Command('install-service')
     .description('install Burrow as a systemd service: unit, config, key and first user; keeps what is there')
-    .option('--user <name>', 'name of the first user', 'burrow')
+    .option('--user <name>', 'name of the first user, made with the config (default: "burrow")')
     .option('--listen <address>', 'where to listen', '127.0.0.1:8080')
     .option('--socket', 'let systemd listen, so that no connection is refused while Burrow restarts')
     .option('--dry-run', 'tell what would be done, and do nothing')
     .option('--root <dir>', 'install below this directory, as packages are built, and tell systemd nothing')
     .option('--program <file>', 'the burrow command that the service starts (default: the program that runs now)')
     .option('--force', "replace units of that name that are not Burrow's own")
+    .option('--no-check', 'do not check a config that is there first: it names variables that only the service has')
     .addHelpText(
       'after',
       `
@@ -65,6 +67,7 @@ async function install(machine: Machine, options: InstallOptions, mark: string):
     hostName: machine.hostName,
     wantsSocket: options.socket === true,
     isForced: options.force === true,
+    isChecked: options.check,
     isBooted: root === undefined && existsSync(mark),
     env: machine.env,
   })

@@ -3,6 +3,8 @@ import { existsSync } from 'node:fs'
 import { resolve } from 'node:path'
 import { Command } from 'commander'
 
+import { confirm } from '../cloudflare/confirm.ts'
+import { Complaint } from '../complaint.ts'
 import type { Machine } from '../machine.ts'
 import { take } from '../systemd/steps.ts'
 import { planUninstall } from '../systemd/uninstall.ts'
@@ -11,6 +13,7 @@ import { bootMark, requireRoot } from './install-service.ts'
 interface UninstallOptions {
   readonly purge?: boolean
   readonly dryRun?: boolean
+  readonly yes?: boolean
   readonly root?: string
 }
 
@@ -18,6 +21,7 @@ export function uninstallServiceCommand(machine: Machine, mark = bootMark): Comm
   return new Command('uninstall-service')
     .description('stop and remove the systemd service; keeps config, keys, passwords and state')
     .option('--purge', 'remove those too: clients must then trust another key')
+    .option('--yes', 'with --purge: do not ask')
     .option('--dry-run', 'tell what would be done, and do nothing')
     .option('--root <dir>', 'look below this directory, and tell systemd nothing')
     .addHelpText('after', '\n  burrow uninstall-service --dry-run')
@@ -30,6 +34,11 @@ export function uninstallServiceCommand(machine: Machine, mark = bootMark): Comm
         isBooted: root === undefined && existsSync(mark),
         env: machine.env,
       })
+      if (purge && !dryRun && options.yes !== true && steps.length > 0) {
+        await take(steps, true, (line) => void machine.stderr.write(`${line}\n`))
+        const question = '\nDo this? Signing keys, passwords and the note of what "burrow tunnel setup" made at Cloudflare cannot be had back.'
+        if (!(await confirm(machine, question))) throw new Complaint('refused', 'Nothing was changed')
+      }
       await take(steps, dryRun, (line) => void machine.stderr.write(`${line}\n`))
       if (steps.length === 0) machine.stderr.write('There is nothing of the service here.\n')
     })

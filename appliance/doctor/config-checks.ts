@@ -52,7 +52,7 @@ export async function* checkStateDir({ state: { dir } }: Config, userId: number 
       yield warn(
         'state',
         `"${dir}" belongs to user ${uid}, and this is user ${userId}: keys and passwords in it are not looked at`,
-        'run this as the user that runs Burrow',
+        userId === 0 ? 'nothing, if that is the user that runs Burrow' : 'run this as root, or as the user that runs Burrow',
       )
       return undefined
     }

@@ -114,7 +114,7 @@ function toRefusal({ status }: HttpAnswer, login: Login | undefined): Trouble {
     return { fault: 'wrong-content', what: `/nix-cache-info is answered with ${status}`, remedy: 'see what else answers there' }
   const what = status === 401 ? `the password of ${who} is refused` : `${who} may not pull`
   const remedy =
-    'if users have changed, let Burrow read them again (SIGHUP); else another Burrow with other users answers there (a second connector of the same tunnel)'
+    'if users have changed, reload Burrow (systemctl reload burrow), or restart it if a password file has changed; else another Burrow with other users answers there (a second connector of the same tunnel)'
   return { fault: 'password-refused', what, remedy }
 }
 

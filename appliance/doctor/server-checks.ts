@@ -96,7 +96,11 @@ async function* checkLogin({ store }: Config, place: string, ask: Ask, login: Lo
   const reply = await ask('/nix-cache-info', { login })
   if (reply.kind === 'failure') yield fail('origin', `"${place}" does not answer (${reply.code}: ${reply.message})`, 'look at the log')
   else if (reply.status === 401)
-    yield fail('origin', `"${place}" refuses the password of "${login.name}"`, 'if users have changed, let Burrow read them again (SIGHUP)')
+    yield fail(
+      'origin',
+      `"${place}" refuses the password of "${login.name}"`,
+      'if users have changed, reload Burrow (systemctl reload burrow); if a password file has changed, restart it (systemctl restart burrow): a service has a copy of it',
+    )
   else if (reply.status !== 200)
     yield fail('origin', `"${place}" answers ${reply.status} (${textOf(reply).trim().slice(0, 60)})`, 'look at "burrow status" and the log')
   else if (findStoreDir(reply) !== store.dir)

@@ -10,6 +10,7 @@ import { type ListenAddress, parseListenAddress } from '../config/listen-address
 import type { Environment } from '../machine.ts'
 import { findListen, planFirstConfig } from './first-config.ts'
 import { configFile, type Places, placesBelow } from './places.ts'
+import { checkPresentConfig, isNewerThanService, requireKnownUser } from './present-config.ts'
 import { isChange, makeDir, readText, remove, run, type Step, writeText } from './steps.ts'
 import { formatCredentials, formatService, formatSocket, isOurs, type Program } from './unit-text.ts'
 
@@ -18,10 +19,13 @@ export interface InstallWish {
   readonly root: string
   readonly program: Program
   readonly listen: string
-  readonly userName: string
+  /** `undefined`: "burrow", and a config that is there need not know it. */
+  readonly userName: string | undefined
   readonly hostName: string
   readonly wantsSocket: boolean
   readonly isForced: boolean
+  /** Whether a config that is there is checked first. */
+  readonly isChecked?: boolean
   /** Whether systemd runs the machine, and may be told. */
   readonly isBooted: boolean
   readonly env: Environment
@@ -43,9 +47,13 @@ export async function planInstall(wish: InstallWish): Promise<InstallPlan> {
   const oldSocket = await readText(places.socket)
   const hasSocket = wish.wantsSocket || oldSocket !== undefined
   await refuseForeign(wish, places, oldSocket)
+  if (present !== undefined) {
+    if (wish.userName !== undefined) requireKnownUser(present, wish.userName)
+    if (wish.isChecked !== false) await checkPresentConfig(places)
+  }
 
   const dirs = [await makeDir(places.configDir, 0o755), await makeDir(places.credentialsDir, 0o700)]
-  const first = present === undefined ? await planFirstConfig({ ...wish, places, listen: listenText }) : undefined
+  const first = present === undefined ? await planFirstConfig({ ...wish, userName: wish.userName ?? 'burrow', places, listen: listenText }) : undefined
   const config: readonly Step[] = first?.steps ?? [{ verb: 'keep', what: `${places.configFile}; --user and --listen are for a new one` }]
   const names = await findCredentials(places, first?.credentials ?? [])
   const units = [
@@ -53,7 +61,7 @@ export async function planInstall(wish: InstallWish): Promise<InstallPlan> {
     ...(hasSocket ? [await writeText(places.socket, await formatSocket(toListenStream(listen)), 0o644)] : []),
     ...(await planDropIn(places, names)),
   ]
-  const isChanged = [...config, ...units].some(isChange)
+  const isChanged = [...config, ...units].some(isChange) || (await isNewerThanService(places, names))
   const told = wish.isBooted ? tellSystemd(wish.env, { hasSocket, isNewSocket: hasSocket && oldSocket === undefined, isChanged }) : [howToStart(hasSocket)]
   return { steps: [...dirs, ...config, ...units, ...told], listen, first }
 }

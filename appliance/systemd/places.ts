@@ -15,6 +15,10 @@ export function placesBelow(root: string) {
     configDir: at(configDir),
     configFile: at(configFile),
     credentialsDir: at(credentialsDir),
+    /** Variables for the config, which systemd reads. */
+    environment: at(`${configDir}/environment`),
+    /** The copies that systemd made for the service that runs. */
+    serviceCredentials: at('/run/credentials/burrow.service'),
     unit: at(`${unitDir}/burrow.service`),
     socket: at(`${unitDir}/burrow.socket`),
     dropInDir: at(`${unitDir}/burrow.service.d`),

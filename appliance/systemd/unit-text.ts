@@ -21,7 +21,9 @@ export async function findProgram(): Promise<Program> {
 
 export async function formatService({ command }: Program): Promise<string> {
   const unit = await readUnit('burrow.service')
-  return replaceLine(unit, 'ExecStart', [...command.map(quote), '--config', configFile, 'serve'].join(' '))
+  const line = (...subcommand: string[]) => [...command.map(quote), '--config', configFile, ...subcommand].join(' ')
+  // The first ExecReload= checks, the second sends the signal.
+  return replaceLine(replaceLine(unit, 'ExecStart', line('serve')), 'ExecReload', line('check-config', '--no-env'))
 }
 
 /** `address`: as systemd takes it, `127.0.0.1:8080` or `/run/burrow.sock`. */

@@ -1,4 +1,4 @@
-import { chmod, mkdir, readdir, readFile, stat, symlink, writeFile } from 'node:fs/promises'
+import { chmod, cp, mkdir, readdir, readFile, stat, symlink, utimes, writeFile } from 'node:fs/promises'
 import { describe, expect, test } from '@jest/globals'
 
 import { installServiceCommand } from '../../../appliance/commands/install-service.ts'
@@ -72,7 +72,7 @@ describe('burrow install-service', () => {
     await using dir = await createScratchDir()
     await install(dir)
     const before = await Promise.all((await list(dir)).map((file) => read(dir, file)))
-    const again = await install(dir, '--user', 'other', '--listen', '127.0.0.1:9999')
+    const again = await install(dir, '--user', 'burrow', '--listen', '127.0.0.1:9999')
     expect(await Promise.all((await list(dir)).map((file) => read(dir, file)))).toEqual(before)
     expect(again.stderr).not.toMatch(/^(make|write|remove|run) /m)
     expect([again.stdout, again.stderr]).toEqual(['', expect.stringContaining('What clients need: burrow --config /etc/burrow/burrow.json client-config')])
@@ -81,6 +81,29 @@ describe('burrow install-service', () => {
     await install(dir)
     const lines = (await read(dir, `${units}/burrow.service.d/credentials.conf`)).match(/(?<=^LoadCredential=)[^:]+/gm)
     expect(lines).toEqual(['password-burrow', 'signing-key', 'tunnel-token'])
+  })
+
+  test('install-service changes nothing when the config that is there is wrong, or names a file that is not there', async () => {
+    await using dir = await createScratchDir()
+    await install(dir)
+    await writeFile(at(dir, `${units}/burrow.service`), (await read(dir, `${units}/burrow.service`)).replace('WatchdogSec=60', 'WatchdogSec=1'))
+    const [right, before] = [await read(dir, '/etc/burrow/burrow.json'), await read(dir, `${units}/burrow.service`)]
+    await writeFile(at(dir, '/etc/burrow/burrow.json'), right.replace('"larder"', '"lader"'))
+    expect(await install(dir)).toMatchObject({ code: 78, stderr: expect.stringMatching(/\/lader.*did you mean "larder"/) })
+    await writeFile(at(dir, '/etc/burrow/burrow.json'), right.replaceAll('password-burrow', 'password-other'))
+    expect(await install(dir)).toMatchObject({ code: 78, stderr: expect.stringMatching(/password-other.*does not exist/) })
+    expect(await read(dir, `${units}/burrow.service`)).toBe(before)
+    expect((await install(dir, '--no-check')).code).toBe(0)
+  })
+
+  test('install-service --user with a second user is an error that says how one is added', async () => {
+    await using dir = await createScratchDir()
+    await install(dir, '--user', 'ana')
+    expect((await install(dir, '--user', 'ana')).code).toBe(0)
+    expect(await install(dir, '--user', 'ben')).toMatchObject({
+      code: 1,
+      stderr: expect.stringMatching(/Cannot add user "ben".*credentials\/password-ben.*"users".*burrow install-service/),
+    })
   })
 
   test('install-service uses what a broken-off installation left', async () => {
@@ -132,6 +155,30 @@ describe('burrow install-service', () => {
     expect(await install(dir)).toMatchObject({ code: 1, stderr: expect.stringMatching(/not Burrow's own; remove it, or use --force/) })
     await install(dir, '--force')
     expect(await read(dir, `${units}/burrow.service`)).toBe(own)
+  })
+
+  test('install-service restarts a service that has an older copy of a secret, or an older config', async () => {
+    await using dir = await createScratchDir()
+    const { planInstall } = await import('../../../appliance/systemd/install.ts')
+    await install(dir)
+    const wish = { root: dir.file('stage'), program: (await import('../../../appliance/systemd/unit-text.ts')).findProgram, listen: '127.0.0.1:8080' }
+    const program = await wish.program()
+    const findLast = async () =>
+      (await planInstall({ ...wish, program, userName: undefined, hostName: 'h', wantsSocket: false, isForced: false, isBooted: true, env: {} })).steps.at(-1)
+        ?.what
+    expect(await findLast()).toBe('systemctl start burrow.service')
+    const copies = at(dir, '/run/credentials/burrow.service')
+    await cp(at(dir, '/etc/burrow/credentials'), copies, { recursive: true })
+    const later = new Date(Date.now() + 60_000)
+    await utimes(copies, later, later)
+    expect(await findLast()).toBe('systemctl start burrow.service')
+    await writeFile(at(dir, '/etc/burrow/credentials/password-burrow'), 'corrected\n')
+    expect(await findLast()).toBe('systemctl restart burrow.service')
+    await writeFile(`${copies}/password-burrow`, 'corrected\n')
+    await utimes(copies, later, later)
+    expect(await findLast()).toBe('systemctl start burrow.service')
+    await utimes(at(dir, '/etc/burrow/burrow.json'), later, new Date(later.getTime() + 1000))
+    expect(await findLast()).toBe('systemctl restart burrow.service')
   })
 
   test('install-service tells systemd where it runs, restarts only for a change, and says which command failed', async () => {
@@ -194,7 +241,10 @@ describe('burrow uninstall-service', () => {
     expect(stderr).toContain(`keep ${at(dir, '/etc/burrow')}; --purge removes it`)
     await expect(stat(at(dir, `${units}/burrow.service.d`))).rejects.toThrow('ENOENT')
 
-    await uninstall(dir, '--purge')
+    const purge = await uninstall(dir, '--purge')
+    expect([purge.code, await list(dir)]).toEqual([2, kept])
+    expect(purge.stderr).toMatch(/would remove .*etc\/burrow[\s\S]*--yes/)
+    await uninstall(dir, '--purge', '--yes')
     expect(await list(dir)).toEqual([])
     expect((await uninstall(dir)).stderr).toBe('There is nothing of the service here.\n')
   })

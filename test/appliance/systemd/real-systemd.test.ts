@@ -34,11 +34,12 @@ say store; ask nix-cache-info; ask $hash.narinfo; ask $(curl -s -m 20 -u "ana:$p
 say process; grep -E '^(Uid|Seccomp|NoNewPrivs|CapEff|CapBnd):' /proc/$(show MainPID)/status
 say status; burrow --config /etc/burrow/burrow.json status | head -1
 say reloaded; systemctl reload burrow; echo $?; for try in $(seq 100); do [ $(show SubState) != reload ] || sleep 0.1; done; show SubState
+cp /etc/burrow/burrow.json /run/good; echo '{' > /etc/burrow/burrow.json; say badreload; systemctl reload burrow 2> /dev/null; echo $?; cat /run/good > /etc/burrow/burrow.json; for try in $(seq 100); do [ $(show SubState) != reload ] || sleep 0.1; done; ask nix-cache-info; echo; show SubState
 say restarted; (for i in $(seq 40); do ask nix-cache-info; done) > /run/share/codes & systemctl restart burrow; wait; cat /run/share/codes; echo
 kill -STOP $(show MainPID)
 say hung; curl -s -m 20 -o /dev/null -w '%{http_code}\\n' -u "ana:$password" http://127.0.0.1:8080/nix-cache-info; show NRestarts
 echo '{' > /etc/burrow/burrow.json; say misconfigured; systemctl restart burrow 2> /dev/null; show ExecMainStatus; show NRestarts; show ActiveState
-burrow uninstall-service --purge 2> /dev/null; say removed; ls -d /etc/burrow /var/lib/private/burrow /etc/systemd/system/burrow* 2> /dev/null | wc -l
+burrow uninstall-service --purge --yes 2> /dev/null; say removed; ls -d /etc/burrow /var/lib/private/burrow /etc/systemd/system/burrow* 2> /dev/null | wc -l
 `
 
 describeWhereItBoots('burrow.service under the real systemd', () => {
@@ -71,6 +72,11 @@ describeWhereItBoots('burrow.service under the real systemd', () => {
 
   test('a reload is told and over', () => {
     expect(answers.get('reloaded')).toEqual(['0', 'running'])
+  })
+
+  test('a reload with a wrong config fails, and the service goes on', () => {
+    const [code, answer, state] = answers.get('badreload') ?? []
+    expect([Number(code) > 0, answer?.trim(), state]).toEqual([true, '200', 'running'])
   })
 
   test('no connection is refused while it restarts', () => {

@@ -43,12 +43,12 @@ describe('burrow.service', () => {
   testWithAnalyze('systemd-analyze verify finds nothing wrong with it, nor with the socket', async () => {
     await using dir = await createScratchDir()
     // The program is installed by somebody else.
-    await writeFile(dir.file('burrow.service'), service.replace('/usr/bin/burrow ', `${process.execPath} `))
+    await writeFile(dir.file('burrow.service'), service.replaceAll('/usr/bin/burrow ', `${process.execPath} `))
     await writeFile(dir.file('burrow.socket'), socket)
     const { status, stderr, stdout } = verify(dir.path)
     expect([status, stderr + stdout]).toEqual([0, ''])
     await mkdir(dir.file('broken'))
-    await writeFile(dir.file('broken/burrow.service'), `${service}\nNoSuchSetting=1\n`.replace('/usr/bin/burrow ', `${process.execPath} `))
+    await writeFile(dir.file('broken/burrow.service'), `${service}\nNoSuchSetting=1\n`.replaceAll('/usr/bin/burrow ', `${process.execPath} `))
     await writeFile(dir.file('broken/burrow.socket'), socket)
     expect(verify(dir.file('broken')).stderr).toContain('NoSuchSetting')
   })

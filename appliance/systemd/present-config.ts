@@ -1,0 +1,49 @@
+/** The config that an installation finds: checked before anything is changed, since a service that is told to restart with a wrong one does not come back. */
+import { stat } from 'node:fs/promises'
+
+import { silentLog } from '../../src/index.ts'
+import { Complaint, systemCodeOf } from '../complaint.ts'
+import { checkConfigWithoutEnv, loadConfig } from '../config/load-config.ts'
+import { readNamedFiles } from '../secrets.ts'
+import { cacheDir, configFile, credentialsDir, type Places, stateDir } from './places.ts'
+import { exists, readText } from './steps.ts'
+
+/** With the directories that systemd names to the service. What variables hold is known to the service manager alone where there is a file of them. @throws {Complaint} config */
+export async function checkPresentConfig(places: Places): Promise<void> {
+  const env = { CREDENTIALS_DIRECTORY: places.credentialsDir, STATE_DIRECTORY: stateDir, CACHE_DIRECTORY: cacheDir, RUNTIME_DIRECTORY: '/run/burrow' }
+  const source = { machine: { env, workingDir: '/', homeDir: '/' }, file: places.configFile }
+  if (await exists(places.environment)) checkConfigWithoutEnv(source)
+  else await readNamedFiles(loadConfig(source), silentLog)
+}
+
+/** The first user is made with the config; further ones are added to it. @throws {Complaint} refused */
+export function requireKnownUser(text: string, name: string): void {
+  const { users }: { users?: unknown } = JSON.parse(text)
+  const names = Array.isArray(users) ? users.map((user: { name?: unknown } | null) => user?.name) : []
+  if (names.includes(name)) return
+  throw new Complaint(
+    'refused',
+    `Cannot add user "${name}": --user names the first user of a new config, and "${configFile}" is there already. Put a password into "${credentialsDir}/password-${name}", ` +
+      `add {"name": "${name}", "passwordFile": "\${CREDENTIALS_DIRECTORY:-${credentialsDir}}/password-${name}"} to its "users", and run "burrow install-service" without --user`,
+  )
+}
+
+/** Whether config or credentials differ from what the running service was started with: systemd keeps the copies it made. */
+export async function isNewerThanService(places: Places, credentials: readonly string[]): Promise<boolean> {
+  const started = await findTime(places.serviceCredentials)
+  if (started === undefined) return false
+  if (((await findTime(places.configFile)) ?? 0) > started) return true
+  const differ = credentials.map(
+    async (name) => (await readText(`${places.serviceCredentials}/${name}`)) !== (await readText(`${places.credentialsDir}/${name}`)),
+  )
+  return (await Promise.all(differ)).includes(true)
+}
+
+async function findTime(path: string): Promise<number | undefined> {
+  try {
+    return (await stat(path)).mtimeMs
+  } catch (error) {
+    if (systemCodeOf(error) === 'ENOENT') return undefined
+    throw error
+  }
+}
