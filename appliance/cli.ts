@@ -75,7 +75,8 @@ export async function runCommandLine(machine: Machine): Promise<number> {
     // Commander has said what there is to say.
     if (error instanceof CommanderError) return error.exitCode === 0 ? exitCodes.ok : exitCodes.usage
     if (!(error instanceof Complaint)) throw error
-    machine.stderr.write(`${error.message}\n`)
+    const message = machine.stderr.isJournal === true ? error.message.replaceAll(/^(?=.)/gm, '<3>') : error.message
+    machine.stderr.write(`${message}\n`)
     return exitCodeOf(error)
   }
 }

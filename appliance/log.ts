@@ -16,13 +16,31 @@ export function createLog({ level, format }: Pick<Config['log'], 'level' | 'form
   const redact = { paths: ['', '*.', '*.*.', '*.*.*.'].flatMap((prefix) => secretNames.map((name) => redactPath(prefix, name))), censor: '[secret]' }
   // Neither pid nor host name: the journal adds both.
   const options = { level, redact, base: null, timestamp: pino.stdTimeFunctions.isoTime, formatters: { level: (label: string) => ({ level: label }) } }
-  return pino(options, isPretty ? prettyStream(output) : output)
+  const toText = isPretty ? (line: string) => formatLogLine(line, { isColoured: output.isTTY === true }) : (line: string) => line
+  if (output.isJournal === true) return pino(options, journalStream(output, toText))
+  return pino(options, isPretty ? { write: (line: string) => void output.write(toText(line)) } : output)
 }
 
 function redactPath(prefix: string, name: string): string {
   return /^\w+$/.test(name) ? prefix + name : `${prefix.replace(/\.$/, '')}["${name}"]`
 }
 
-function prettyStream(output: Writable & { readonly isTTY?: boolean }): { write(line: string): void } {
-  return { write: (line) => void output.write(formatLogLine(line, { isColoured: output.isTTY === true })) }
+/** sd-daemon(3): of each line, so that `journalctl -p err` finds it. pino tells the level of a line by `lastLevel` to a stream that asks for it. */
+function journalStream(output: Writable, toText: (line: string) => string) {
+  return {
+    [Symbol.for('pino.metadata')]: true,
+    lastLevel: 30,
+    write(line: string) {
+      const priority = priorities.find(([level]) => this.lastLevel >= level)?.[1] ?? 7
+      output.write(toText(line).replaceAll(/^(?=.)/gm, `<${priority}>`))
+    },
+  }
 }
+
+/** From pino's levels to syslog's. */
+const priorities: readonly [number, number][] = [
+  [60, 2],
+  [50, 3],
+  [40, 4],
+  [30, 6],
+]

@@ -14,6 +14,8 @@ export interface TerminalInput extends Readable {
 
 export interface TerminalOutput extends Writable {
   readonly isTTY?: boolean
+  /** systemd's journal reads it, and takes `<3>` at the beginning of a line for its priority. */
+  readonly isJournal?: boolean
 }
 
 export interface Machine {

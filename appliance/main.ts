@@ -1,5 +1,6 @@
 #!/usr/bin/env -S node --disable-warning=ExperimentalWarning
 /** `burrow`: argv in, exit code out. The only place that knows the process. */
+import { fstatSync } from 'node:fs'
 import { homedir, hostname } from 'node:os'
 import process from 'node:process'
 
@@ -7,6 +8,16 @@ import type { Machine } from './machine.ts'
 
 // Whatever is created is the user's alone, unless somebody says otherwise.
 process.umask(0o077)
+
+/** systemd.exec(5), $JOURNAL_STREAM: device and inode of the stream; a child may inherit the variable and write elsewhere. */
+function isJournal(descriptor: number): boolean {
+  try {
+    const { dev, ino } = fstatSync(descriptor, { bigint: true })
+    return process.env.JOURNAL_STREAM === `${dev}:${ino}`
+  } catch {
+    return false
+  }
+}
 
 const machine: Machine = {
   args: process.argv.slice(2),
@@ -19,7 +30,7 @@ const machine: Machine = {
   userId: process.geteuid?.(),
   stdin: process.stdin,
   stdout: process.stdout,
-  stderr: process.stderr,
+  stderr: Object.assign(process.stderr, { isJournal: isJournal(2) }),
   onSignal(signal, listener) {
     process.on(signal, listener)
     return () => process.off(signal, listener)

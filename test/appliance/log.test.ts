@@ -1,4 +1,5 @@
 import { PassThrough } from 'node:stream'
+import { text } from 'node:stream/consumers'
 import { describe, expect, test } from '@jest/globals'
 
 import { createLog } from '../../appliance/log.ts'
@@ -78,4 +79,18 @@ describe('formatLogLine', () => {
     expect(formatLogLine('plain', { isColoured: true })).toBe('plain\n')
     expect(formatLogLine('3\n', { isColoured: true })).toBe('3\n')
   })
+})
+
+test.each(['json', 'pretty'] as const)('each line for the journal begins with the priority of its level (%s)', async (format) => {
+  const output = Object.assign(new PassThrough(), { isJournal: true })
+  const log = createLog({ level: 'debug', format }, output)
+  log.debug({}, 'a')
+  log.info({}, 'b')
+  log.warn({}, 'c')
+  log.error({ err: new Error('d') }, 'd')
+  log.fatal({}, 'e')
+  output.end()
+  const lines = (await text(output)).trimEnd().split('\n')
+  expect([...new Set(lines.map((line) => line.slice(0, 3)))]).toEqual(['<7>', '<6>', '<4>', '<3>', '<2>'])
+  if (format === 'json') expect(lines.map((line) => JSON.parse(line.slice(3)).msg)).toEqual(['a', 'b', 'c', 'd', 'e'])
 })
