@@ -158,7 +158,7 @@ function isAnswered(path: string): Promise<boolean> {
 }
 
 const remedies: Readonly<Record<string, string>> = {
-  EADDRINUSE: 'another process listens there; stop it, or choose another address',
+  EADDRINUSE: 'another process listens there; stop it, or choose another address with --listen or "listen" ("operator" for the operators\' listener)',
   EACCES: 'this user may not; ports below 1024 are reserved for root',
   EADDRNOTAVAIL: 'this machine does not have that address; choose another',
 }

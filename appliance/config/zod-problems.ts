@@ -26,6 +26,10 @@ function toUnionProblems(issue: core.$ZodIssueInvalidUnion, path: Path, document
   // Several objects: the one whose "type" is right.
   const discriminated = meant.filter((branch) => !branch.some(({ code, path: [key] }) => code === 'invalid_value' && key === 'type'))
   if (discriminated[0] !== undefined) return discriminated[0].flatMap((inner) => toProblem(inner, path, document))
+  const value = valueAt(document, path)
+  const words = issue.errors.flat().flatMap((inner) => (inner.code === 'invalid_value' && isAtTop(inner) ? inner.values.map(String) : []))
+  if (meant.length === 0 && typeof value === 'string' && nearestWord(value, words) !== undefined)
+    return [{ pointer: toPointer(path), ...toUnknownWord(value, words) }]
   const wanted = [...new Set(issue.errors.flat().filter(isAtTop).map(wantedBy))]
   const pointer = toPointer(path)
   if (meant.length > 0)
@@ -43,11 +47,8 @@ function describe(issue: Issue, value: unknown): Omit<Problem, 'pointer'> {
       return { message: `is ${kindOf(value)}`, remedy: `give ${wantedBy(issue)}` }
     case 'invalid_value': {
       if (value === undefined) return { message: 'is missing', remedy: `give ${wantedBy(issue)}` }
-      const nearest = typeof value === 'string' ? findNearest(value, issue.values.map(String)) : undefined
-      return {
-        message: `(${JSON.stringify(value)}) is none of the known values`,
-        remedy: nearest === undefined ? `give ${wantedBy(issue)}` : `did you mean "${nearest}"?`,
-      }
+      if (typeof value === 'string') return toUnknownWord(value, issue.values.map(String))
+      return { message: `(${JSON.stringify(value)}) is none of the known values`, remedy: `give ${wantedBy(issue)}` }
     }
     case 'too_small':
       if (issue.origin === 'array') return { message: 'is an empty list', remedy: 'give at least one value, or remove it' }
@@ -60,6 +61,31 @@ function describe(issue: Issue, value: unknown): Omit<Problem, 'pointer'> {
       return { message: issue.message, remedy: String(issue.params?.remedy) }
     default:
       return { message: 'is not valid', remedy: 'see its description in config.schema.json' }
+  }
+}
+
+/** What other programs call it. */
+const synonyms: Readonly<Record<string, string>> = {
+  read: 'pull',
+  download: 'pull',
+  write: 'push',
+  upload: 'push',
+  xz: 'zstd',
+  bzip2: 'zstd',
+  gzip: 'zstd',
+  zst: 'zstd',
+}
+
+function nearestWord(word: string, known: readonly string[]): string | undefined {
+  return [synonyms[word.toLowerCase()], findNearest(word, known)].find((candidate) => candidate !== undefined && known.includes(candidate))
+}
+
+function toUnknownWord(word: string, known: readonly string[]): Omit<Problem, 'pointer'> {
+  const nearest = nearestWord(word, known)
+  const all = known.map((value) => JSON.stringify(value)).join(' or ')
+  return {
+    message: `(${JSON.stringify(word)}) is none of the known values`,
+    remedy: nearest === undefined ? `give ${all}` : `did you mean "${nearest}"? Known: ${all}`,
   }
 }
 
@@ -90,6 +116,8 @@ function kindOf(value: unknown): string {
 /** Settings of Eris that have no namesake here, and where their meaning went. */
 const fromEris: Readonly<Record<string, string>> = {
   '/proxy': 'remove it: the client address the tunnel names is believed whenever the peer is on this machine',
+  '/port': 'use "listen": "127.0.0.1:8080"',
+  '/host': 'use "listen": "127.0.0.1:8080"',
   '/status': 'use "operator": a second loopback listener with /metrics, /healthz and /readyz',
   '/workers': 'remove it: one process answers all clients and packs in threads of its own',
   '/clients': 'use "limits": { "connections": … }',

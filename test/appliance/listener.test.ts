@@ -41,7 +41,9 @@ describe('openListener', () => {
 
   test('openListener says what is wrong with an address in use', async () => {
     await using first = await open()
-    expect(await complaintOf(open(answer, first.address))).toMatch(/^Cannot listen on "127\.0\.0\.1:\d+": another process listens there; stop it, or choose/)
+    expect(await complaintOf(open(answer, first.address))).toMatch(
+      /^Cannot listen on "127\.0\.0\.1:\d+": another process listens there; stop it, or choose another address with --listen/,
+    )
   })
 
   test('openListener opens a unix socket for its owner and group, and removes it at the end', async () => {
