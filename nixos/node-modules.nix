@@ -12,6 +12,7 @@
 }:
 let
   hashes = lib.importJSON ./dependencies.json;
+  lockSha256 = builtins.hashFile "sha256" ../package-lock.json;
   flags = lib.optional (kind == "production") "--omit=dev" ++ [
     "--omit=optional"
     "--ignore-scripts"
@@ -22,12 +23,17 @@ let
     "--no-update-notifier"
   ];
 in
+# Else the old packages would be taken in silence: a fixed output with a known hash is not made again.
+assert lib.assertMsg (hashes.lockSha256 == lockSha256)
+  "nixos/dependencies.json is older than package-lock.json: run `npm run nix-hashes` and commit both.";
 stdenvNoCC.mkDerivation {
   name = "burrow-node-modules-${kind}";
   nativeBuildInputs = [
     nodejs_24
     cacert
   ];
+  # A proxy or a mirror of the registry reaches the build of a fixed output by these names alone.
+  impureEnvVars = lib.fetchers.proxyImpureEnvVars ++ [ "NPM_CONFIG_REGISTRY" ];
   dontUnpack = true;
   buildPhase = ''
     cp ${../package.json} package.json
@@ -37,7 +43,11 @@ stdenvNoCC.mkDerivation {
     rm -f node_modules/.package-lock.json
     find node_modules -type d -empty -delete
   '';
-  installPhase = "mv node_modules $out";
+  # As a directory of that name: Node resolves a link to its real path, and looks for a package's own dependencies in parents called node_modules.
+  installPhase = ''
+    mkdir $out
+    mv node_modules $out/node_modules
+  '';
   dontFixup = true;
   outputHashMode = "recursive";
   outputHashAlgo = "sha256";

@@ -45,7 +45,7 @@ stdenvNoCC.mkDerivation {
   installPhase = ''
     mkdir -p $out/lib/burrow
     cp -r appliance src docs package.json config.schema.json config.example.json $out/lib/burrow/
-    ln -s ${node_modules} $out/lib/burrow/node_modules
+    ln -s ${node_modules}/node_modules $out/lib/burrow/node_modules
     # setpriv ends the connector with us, systemd-notify tells systemd that we are ready, xz and bzip2 serve the URLs of older caches.
     makeWrapper ${lib.getExe nodejs_24} $out/bin/burrow \
       --add-flags "--disable-warning=ExperimentalWarning $out/lib/burrow/appliance/main.ts" \
@@ -63,6 +63,12 @@ stdenvNoCC.mkDerivation {
     done
     substituteInPlace $out/lib/systemd/system/burrow.service --replace-fail /usr/bin/burrow $out/bin/burrow \
       --replace-fail 'ExecReload=kill ' 'ExecReload=${coreutils}/bin/kill '
+  '';
+
+  # It starts: with the packages that it finds, under the Node that it is given.
+  doInstallCheck = stdenvNoCC.buildPlatform.canExecute stdenvNoCC.hostPlatform;
+  installCheckPhase = ''
+    test "$($out/bin/burrow version)" = "burrow ${manifest.version}"
   '';
 
   passthru = { inherit node_modules; };

@@ -10,7 +10,7 @@ let
     mkdir -p $out/bin
     cp -r ${../test} $out/test
     cp ${../package.json} $out/package.json
-    ln -s ${pkgs.callPackage ./node-modules.nix { kind = "development"; }} $out/node_modules
+    ln -s ${pkgs.callPackage ./node-modules.nix { kind = "development"; }}/node_modules $out/node_modules
     for name in edge cloudflared; do
       case $name in
         edge) program=$out/test/edge/main.ts ;;

@@ -26,8 +26,12 @@ function hashOf(flags) {
     for (const name of ['package.json', 'package-lock.json', '.npmrc']) copyFileSync(join(root, name), join(dir, name))
     const options = { cwd: dir, env: { ...process.env, HOME: dir }, stdio: ['ignore', 'pipe', 'inherit'] }
     execFileSync('npm', [...common, ...flags], options)
-    execFileSync('sh', ['-c', 'rm -f node_modules/.package-lock.json && find node_modules -type d -empty -delete'], options)
-    return execFileSync('nix-hash', ['--type', 'sha256', '--base32', 'node_modules'], options).toString().trim()
+    execFileSync(
+      'sh',
+      ['-c', 'rm -f node_modules/.package-lock.json && find node_modules -type d -empty -delete && mkdir out && mv node_modules out/'],
+      options,
+    )
+    return execFileSync('nix-hash', ['--type', 'sha256', '--base32', 'out'], options).toString().trim()
   } finally {
     rmSync(dir, { recursive: true, force: true })
   }

@@ -205,6 +205,9 @@ let
     hiPrio = package: package;
     getExe = package: "${package}/bin/${package.meta.mainProgram or package.name}";
     importJSON = file: builtins.fromJSON (builtins.readFile file);
+    assertMsg = claim: message: claim || throw message;
+    fetchers.proxyImpureEnvVars = [ "http_proxy" "https_proxy" ];
+    sourceTypes = { fromSource = "source"; binaryNativeCode = "binary"; };
     licenses.mit = "MIT";
     platforms.linux = [ "x86_64-linux" "aarch64-linux" ];
     cleanSource = path: path;

@@ -1,0 +1,105 @@
+/** The package's tree, laid out by its own install phases from real files: what npm installs for production, and a Node that resolves links to real paths. */
+import { execFile, spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { cp, mkdir, readFile, realpath, writeFile } from 'node:fs/promises'
+import { dirname, join } from 'node:path'
+import { createInterface } from 'node:readline'
+import { fileURLToPath } from 'node:url'
+import { promisify } from 'node:util'
+import { expect, test } from '@jest/globals'
+
+import { createScratchDir, type ScratchDir } from '../appliance/scratch-dir.ts'
+
+const root = fileURLToPath(new URL('../..', import.meta.url))
+const run = promisify(execFile)
+
+// What nixpkgs' setup hooks do, as far as these phases ask for it.
+const hooks = `set -eu
+makeWrapper() { mkdir -p "$(dirname "$2")"; printf '#!/bin/sh\\nexec %s %s "$@"\\n' "$1" "$4" > "$2"; chmod +x "$2"; }
+installManPage() { for page; do install -Dm0644 "$page" "$out/share/man/$(basename "$page")"; done; }
+substituteInPlace() { file=$1; shift; while [ $# -gt 0 ]; do grep -qF "$2" "$file"; sed -i "s|$2|$3|" "$file"; shift 3; done; }
+`
+
+async function phases(dir: ScratchDir) {
+  const expression = `let p = import ./default.nix { pkgs = import ./test/nixos/stub-pkgs.nix; };
+    in { inherit (p) installPhase installCheckPhase; modules = p.node_modules.installPhase; modulesOut = p.node_modules.outPath; }`
+  const env = { PATH: process.env.PATH, HOME: dir.path, NIX_CONF_DIR: dir.path }
+  const { stdout } = await run('nix-instantiate', ['--store', 'dummy://', '--eval', '--strict', '--json', '-E', expression], { cwd: root, env })
+  return JSON.parse(stdout) as { installPhase: string; installCheckPhase: string; modules: string; modulesOut: string }
+}
+
+/** The packages that npm takes with --omit=dev --omit=optional, by the lock file, moved away from the checkout. */
+async function copyProduction(to: string): Promise<void> {
+  const lock = JSON.parse(await readFile(join(root, 'package-lock.json'), 'utf8')) as {
+    packages: Record<string, { dev?: true; optional?: true; devOptional?: true }>
+  }
+  for (const [path, entry] of Object.entries(lock.packages)) {
+    if (path === '' || entry.dev || entry.optional || entry.devOptional) continue
+    await mkdir(dirname(join(to, path)), { recursive: true })
+    // Nested packages have entries of their own.
+    const own = join(root, path)
+    await cp(own, join(to, path), { recursive: true, filter: (source) => !source.slice(own.length).startsWith('/node_modules') })
+  }
+}
+
+async function layOut(dir: ScratchDir): Promise<{ burrow: string; check: () => Promise<unknown> }> {
+  const { installPhase, installCheckPhase, modules, modulesOut } = await phases(dir)
+  const [out, modulesAt, work] = [dir.file('burrow-out'), dir.file('node-modules-out'), dir.file('work')]
+  await copyProduction(work)
+  await run('bash', ['-c', hooks + modules], { cwd: work, env: { PATH: process.env.PATH, out: modulesAt } })
+  for (const part of ['appliance', 'src', 'docs', 'man', 'package.json', 'config.schema.json', 'config.example.json'])
+    await cp(join(root, part), join(work, part), { recursive: true })
+  const node = await realpath(process.execPath)
+  const script = installPhase.replaceAll(modulesOut, modulesAt).replaceAll(/\/nix\/store\/[^/\s]*-nodejs[^/\s]*\/bin\/node/g, node)
+  await run('bash', ['-c', hooks + script], { cwd: work, env: { PATH: process.env.PATH, out } })
+  const check = () => run('bash', ['-c', `set -eu\n${installCheckPhase}`], { cwd: dir.path, env: { PATH: process.env.PATH, out } })
+  return { burrow: join(out, 'bin', 'burrow'), check }
+}
+
+test('the package starts from its own tree: version, check-config and serve', async () => {
+  await using dir = await createScratchDir()
+  const { burrow, check } = await layOut(dir)
+  const options = { cwd: dir.path, env: { PATH: process.env.PATH, HOME: dir.path } }
+  await check()
+
+  const config = dir.file('burrow.json')
+  await writeFile(config, JSON.stringify({ public: true, listen: '127.0.0.1:0', operator: null, larder: false, state: { dir: dir.file('state') } }), {
+    mode: 0o600,
+  })
+  await run(burrow, ['--config', config, 'check-config'], options)
+
+  const child = spawn(burrow, ['--config', config, 'serve'], { ...options, stdio: ['ignore', 'pipe', 'pipe'] })
+  const closed = once(child, 'close')
+  const lines: string[] = []
+  const ready = Promise.race([
+    closed.then(() => Promise.reject(new Error(`burrow serve ended:\n${lines.join('\n')}`))),
+    new Promise<string>((resolve) => {
+      for (const stream of [child.stdout, child.stderr])
+        createInterface(stream).on('line', (line) => {
+          lines.push(line)
+          const url = /http:\/\/127\.0\.0\.1:[1-9]\d*/.exec(line)?.[0]
+          if (url !== undefined) resolve(url)
+        })
+    }),
+  ])
+  try {
+    const response = await fetch(`${await ready}/v1/version`)
+    expect(response.status).toBe(200)
+  } finally {
+    child.kill('SIGTERM')
+    await closed
+  }
+}, 300_000)
+
+test('a lock file that is newer than the hashes fails the evaluation and says what to run', async () => {
+  await using dir = await createScratchDir()
+  for (const name of ['package.json', 'package-lock.json', 'nixos', 'test/nixos']) await cp(join(root, name), dir.file(name), { recursive: true })
+  const evaluate = () =>
+    run('nix-instantiate', ['--store', 'dummy://', '--eval', '-E', '((import ./test/nixos/stub-pkgs.nix).callPackage ./nixos/node-modules.nix { }).name'], {
+      cwd: dir.path,
+      env: { PATH: process.env.PATH, HOME: dir.path, NIX_CONF_DIR: dir.path },
+    })
+  await expect(evaluate()).resolves.toMatchObject({ stdout: '"burrow-node-modules-production"\n' })
+  await writeFile(dir.file('package-lock.json'), `${await readFile(dir.file('package-lock.json'), 'utf8')}\n`)
+  await expect(evaluate()).rejects.toMatchObject({ stderr: expect.stringContaining('run `npm run nix-hashes`') })
+}, 120_000)
