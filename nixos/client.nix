@@ -47,17 +47,18 @@ in
       }
     ];
 
+    # Defaults of ours: what the machine's own configuration says wins.
     nix.settings = {
       extra-substituters = [ cfg.url ];
       extra-trusted-public-keys = cfg.publicKeys;
       # A cache that is asleep or cut off breaks no build: what cannot be fetched is built.
-      fallback = true;
+      fallback = lib.mkDefault true;
       # A tunnel that is down answers at once (530); one that cannot be reached at all should not hold up every build for long.
-      connect-timeout = 5;
+      connect-timeout = lib.mkDefault 5;
       # Beyond the 100 s after which the edge gives up by itself.
-      stalled-download-timeout = 120;
+      stalled-download-timeout = lib.mkDefault 120;
       # A broken download goes on where it broke: more attempts cost little.
-      download-attempts = 7;
-    } // lib.optionalAttrs (cfg.netrcFile != null) { netrc-file = cfg.netrcFile; };
+      download-attempts = lib.mkDefault 7;
+    } // lib.optionalAttrs (cfg.netrcFile != null) { netrc-file = lib.mkDefault cfg.netrcFile; };
   };
 }

@@ -24,6 +24,8 @@ let
   # What a credential becomes for the program: the service manager puts a copy there that only the service can read.
   credential = name: "$CREDENTIALS_DIRECTORY/${name}";
   inStore = path: lib.hasPrefix "${builtins.storeDir}/" (toString path);
+  # A path without quotes would be copied into the store with the configuration.
+  isShown = value: builtins.isPath value || inStore value;
   isGiven = value: value != null;
 
   userModule =
@@ -37,7 +39,7 @@ let
           description = "An argon2id hash of the password, as `burrow hash-password` prints it. It may lie in the Nix store.";
         };
         passwordFile = mkOption {
-          type = types.nullOr types.str;
+          type = types.nullOr types.externalPath;
           default = null;
           example = "/var/keys/burrow-${name}";
           description = "A file outside the Nix store that holds the password; root alone needs to be able to read it.";
@@ -103,27 +105,63 @@ let
     }
     // lib.optionalAttrs (cfg.users != { }) { users = (cfg.settings.users or [ ]) ++ lib.mapAttrsToList toUser cfg.users; }
     // lib.optionalAttrs (cfg.tunnel.mode != "off") { tunnel = toTunnel cfg.tunnel; }
+  )
+  # The one null that says something: no operator's listener, instead of the default one.
+  // lib.optionalAttrs (cfg.settings.operator == null) { operator = null; };
+
+  # Secret files named in the settings, by the keys of config.schema.json that hold such names.
+  secretKeys = [
+    "keyFiles"
+    "passwordFile"
+    "tokenFile"
+    "credentialsFile"
+  ];
+  secretsIn =
+    key: value:
+    if lib.isAttrs value then
+      lib.concatLists (lib.mapAttrsToList secretsIn value)
+    else if lib.isList value then
+      lib.concatMap (secretsIn key) value
+    else
+      lib.optional (lib.elem key secretKeys && isGiven value) { inherit key value; };
+
+  # What a credential may be called: a file's name, without what means something to LoadCredential= (":", "%") or to the settings ("$").
+  isCredentialName = name: builtins.match "[A-Za-z0-9_@+][A-Za-z0-9._@+-]*" name != null;
+  reserved = lib.attrNames generated;
+
+  # Directories that the unit does not make itself are read-only for it unless they are named.
+  ownDirs = lib.filter (dir: lib.hasPrefix "/" dir && !(lib.hasPrefix "/var/lib/burrow" dir || lib.hasPrefix "/var/cache/burrow" dir)) (
+    lib.filter lib.isString [
+      (settings.state.dir or null)
+      (if lib.isAttrs (settings.larder or false) then settings.larder.dir or null else null)
+    ]
   );
+  canCheck = pkgs.stdenv.buildPlatform.canExecute pkgs.stdenv.hostPlatform;
 
   # A mistake fails the build and not the start: checked as far as it can be without the secrets.
   configFile =
     pkgs.runCommand "burrow.json"
       {
         unchecked = json.generate "burrow-unchecked.json" settings;
-        nativeBuildInputs = [ cfg.package ];
+        nativeBuildInputs = lib.optional canCheck cfg.package;
       }
       ''
-        burrow --config "$unchecked" check-config --no-env
+        ${
+          if canCheck then
+            ''burrow --config "$unchecked" check-config --no-env''
+          else
+            "# Built for another kind of machine, whose programs do not run here: the start checks it."
+        }
         cp "$unchecked" "$out"
       '';
 
-  credentials =
-    cfg.credentials
-    // lib.mapAttrs' (name: user: lib.nameValuePair (userCredential name) user.passwordFile) (
+  generated =
+    lib.mapAttrs' (name: user: lib.nameValuePair (userCredential name) user.passwordFile) (
       lib.filterAttrs (_: user: isGiven user.passwordFile) cfg.users
     )
     // lib.optionalAttrs (isGiven cfg.tunnel.tokenFile) { tunnel-token = cfg.tunnel.tokenFile; }
     // lib.optionalAttrs (isGiven cfg.tunnel.credentialsFile) { tunnel-credentials = cfg.tunnel.credentialsFile; };
+  credentials = cfg.credentials // generated;
 
   # For root at a shell: the same configuration, and the credentials that the service manager keeps for the running service.
   command = lib.hiPrio (
@@ -209,15 +247,21 @@ in
       description = "Who may use the cache, by the name in their netrc entry's `login`.";
     };
 
+    socketActivation = mkOption {
+      type = types.bool;
+      default = false;
+      description = "systemd listens for Burrow, by the package's burrow.socket, so that no request is refused during a restart.";
+    };
+
     environmentFile = mkOption {
-      type = types.nullOr types.str;
+      type = types.nullOr types.externalPath;
       default = null;
       example = "/var/keys/burrow.env";
       description = "A file of `NAME=value` lines for the variables in the settings; read by the service manager, so root alone needs to be able to read it.";
     };
 
     credentials = mkOption {
-      type = types.attrsOf types.str;
+      type = types.attrsOf types.externalPath;
       default = { };
       example = {
         signing-key = "/var/keys/cache.example.org-1.secret";
@@ -243,13 +287,13 @@ in
         description = "The public host name.";
       };
       tokenFile = mkOption {
-        type = types.nullOr types.str;
+        type = types.nullOr types.externalPath;
         default = null;
         example = "/var/keys/tunnel-token";
         description = "A file outside the Nix store that holds the tunnel's token.";
       };
       credentialsFile = mkOption {
-        type = types.nullOr types.str;
+        type = types.nullOr types.externalPath;
         default = null;
         example = "/var/keys/tunnel.json";
         description = "The JSON file that `cloudflared tunnel create` wrote, outside the Nix store.";
@@ -355,6 +399,7 @@ in
         assertion = isGiven user.passwordHash != isGiven user.passwordFile;
         message = "services.burrow.users.${name}: set exactly one of passwordHash and passwordFile.";
       }) cfg.users
+      # The options' type knows whole store paths only, not every name under the store.
       ++ lib.mapAttrsToList (name: path: {
         assertion = !(inStore path);
         message = "The secret \"${name}\" of services.burrow lies in the Nix store (${toString path}), which everybody on the machine can read: name a file elsewhere, as a string in quotes.";
@@ -362,7 +407,19 @@ in
       ++ lib.optional (isGiven cfg.environmentFile) {
         assertion = !(inStore cfg.environmentFile);
         message = "services.burrow.environmentFile lies in the Nix store, which everybody on the machine can read: name a file elsewhere, as a string in quotes.";
-      };
+      }
+      ++ lib.mapAttrsToList (name: user: {
+        assertion = user.passwordFile == null || isCredentialName name;
+        message = "services.burrow.users.\"${name}\": the name becomes that of a systemd credential, which takes letters, digits and \"._@+-\" only. Choose another name, or use passwordHash.";
+      }) cfg.users
+      ++ map (name: {
+        assertion = isCredentialName name && !(lib.elem name reserved);
+        message = "services.burrow.credentials.\"${name}\": choose a name of letters, digits and \"._@+-\" that no user or tunnel takes (password-NAME, tunnel-token, tunnel-credentials).";
+      }) (lib.attrNames cfg.credentials)
+      ++ map (secret: {
+        assertion = !(isShown secret.value);
+        message = "services.burrow.settings names a secret that lies in the Nix store, which everybody on the machine can read (${secret.key}, ${toString secret.value}): name a file elsewhere by services.burrow.credentials, and \"$CREDENTIALS_DIRECTORY/NAME\" here.";
+      }) (secretsIn "" cfg.settings);
 
     warnings =
       lib.optional (cfg.tunnel.mode == "quick") "services.burrow.tunnel.mode is \"quick\": the host name changes with every start, and nobody vouches for its being up."
@@ -380,7 +437,11 @@ in
     ];
     environment.etc."burrow/burrow.json".source = configFile;
 
+    # It asks the Nix daemon for leases, also where not everybody may.
+    nix.settings.extra-allowed-users = [ "burrow" ];
+
     systemd.packages = [ cfg.package ];
+    systemd.sockets = lib.mkIf cfg.socketActivation { burrow.wantedBy = [ "sockets.target" ]; };
     systemd.services.burrow = {
       wantedBy = [ "multi-user.target" ];
       # A change of users is read by a reload, which cuts no download; everything else takes a restart.
@@ -396,9 +457,10 @@ in
             ""
             "${lib.getExe cfg.package} --config /etc/burrow/burrow.json serve"
           ];
-          LoadCredential = lib.mapAttrsToList (name: path: "${name}:${path}") credentials;
+          LoadCredential = lib.mapAttrsToList (name: path: "${name}:${toString path}") credentials;
         }
-        // lib.optionalAttrs (isGiven cfg.environmentFile) { EnvironmentFile = cfg.environmentFile; }
+        // lib.optionalAttrs (isGiven cfg.environmentFile) { EnvironmentFile = toString cfg.environmentFile; }
+        // lib.optionalAttrs (ownDirs != [ ]) { ReadWritePaths = ownDirs; }
         # The unit's own is for the default of 30 s; this suffices for the longest, 3m.
         // lib.optionalAttrs (isGiven cfg.tunnel.gracePeriod) { TimeoutStopSec = 240; };
     };

@@ -1,4 +1,4 @@
-# Evaluates a configuration that uses the modules, as `nixos-rebuild` would, against the stubs.
+# Evaluates a configuration that uses the modules, as `nixos-rebuild` would, against the stubs (or nixpkgs' own library, see stub-pkgs.nix).
 #   nix-instantiate --eval --strict --json evaluate.nix --arg configuration '{ services.burrow.enable = true; … }'
 {
   configuration ? { },
@@ -13,19 +13,20 @@ let
   nixos.options = {
     assertions = option (lib.types.listOf lib.types.anything) [ ];
     warnings = option (lib.types.listOf lib.types.str) [ ];
-    systemd.packages = any [ ];
+    systemd.packages = option (lib.types.listOf lib.types.anything) [ ];
     systemd.services = any { };
-    environment.systemPackages = any [ ];
+    systemd.sockets = any { };
+    environment.systemPackages = option (lib.types.listOf lib.types.anything) [ ];
     environment.etc = any { };
     environment.variables = any { };
-    nix.settings = any { };
+    nix.settings = option (lib.types.attrsOf lib.types.anything) { };
     nix.gc = any { };
     networking = any { };
     services.openssh = any { };
     services.timesyncd = any { };
     services.chrony = any { };
     users.users = any { };
-    boot.kernelModules = any [ ];
+    boot.kernelModules = option (lib.types.listOf lib.types.anything) [ ];
     boot.kernel.sysctl = any { };
     system.stateVersion = any "";
   };
@@ -43,6 +44,7 @@ in
   check = config.environment.etc."burrow/burrow.json".source.script or null;
   service = config.systemd.services.burrow or null;
   packages = map (package: package.name) config.systemd.packages;
+  sockets = config.systemd.sockets;
   commands = builtins.concatMap (package: if package ? text then [ package.text ] else [ ]) config.environment.systemPackages;
   nixSettings = config.nix.settings;
   firewall = config.networking.firewall or null;

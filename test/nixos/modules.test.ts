@@ -26,6 +26,7 @@ interface Evaluation {
   }
   readonly commands: readonly string[]
   readonly packages: readonly string[]
+  readonly sockets: Record<string, unknown>
   readonly nixSettings: Record<string, unknown>
   readonly firewall: { readonly allowedTCPPorts: readonly number[] } | null
 }
@@ -33,7 +34,7 @@ interface Evaluation {
 async function nix(args: readonly string[]): Promise<string> {
   await using dir = await createScratchDir()
   // A store that holds nothing: evaluation alone is wanted, wherever and whoever runs this.
-  const env = { PATH: process.env.PATH, HOME: dir.path, NIX_CONF_DIR: dir.path }
+  const env = { PATH: process.env.PATH, HOME: dir.path, NIX_CONF_DIR: dir.path, BURROW_TEST_NIXPKGS_LIB: process.env.BURROW_TEST_NIXPKGS_LIB }
   const { stdout } = await run('nix-instantiate', ['--store', 'dummy://', ...args], { cwd: root, env, maxBuffer: 10_000_000 })
   return stdout
 }
@@ -106,6 +107,24 @@ describe('services.burrow', () => {
     expect(await checkConfig(settings)).toMatchObject({ code: 0 })
   })
 
+  test('no operator’s listener stays none', async () => {
+    const { settings } = await burrow('users.ben.passwordFile = "/keys/ben"; settings.operator = null;')
+    expect(settings).toHaveProperty('operator', null)
+    expect(await checkConfig(settings)).toMatchObject({ code: 0 })
+  })
+
+  test('directories of other places are made writable for the service, its own need no word', async () => {
+    const other = await burrow('users.ben.passwordFile = "/k"; settings = { state.dir = "/srv/state"; larder.dir = "/srv/larder"; };')
+    expect(other.service.serviceConfig.ReadWritePaths).toEqual(['/srv/state', '/srv/larder'])
+    expect((await burrow('users.ben.passwordFile = "/k";')).service.serviceConfig).not.toHaveProperty('ReadWritePaths')
+  })
+
+  test('the service may ask the Nix daemon where not everybody may, and systemd listens for it on request', async () => {
+    const { nixSettings, sockets } = await burrow('users.ben.passwordFile = "/k"; socketActivation = true;')
+    expect(nixSettings).toMatchObject({ 'extra-allowed-users': ['burrow'] })
+    expect(sockets).toEqual({ burrow: { wantedBy: ['sockets.target'] } })
+  })
+
   test('a setting that is none fails the check at build time', async () => {
     const { settings } = await burrow('users.ben.passwordFile = "/keys/ben"; settings.colour = "blue";')
     expect(await checkConfig(settings)).toMatchObject({ code: 78, stderr: expect.stringContaining('/colour') })
@@ -161,9 +180,21 @@ describe('services.burrow', () => {
     ['two tunnels', 'users.b.passwordFile = "/k"; tunnel = { mode = "quick"; }; settings.tunnel = "quick";', /both describe the tunnel/],
     ['a secret in the Nix store', 'users.b.passwordFile = "/nix/store/abc-k";', /"password-b" of services\.burrow lies in the Nix store/],
     ['an environment in the Nix store', 'users.b.passwordFile = "/k"; environmentFile = "/nix/store/abc-e";', /environmentFile lies in the Nix store/],
+    [
+      'a secret of the settings in the Nix store',
+      'users.b.passwordFile = "/k"; settings.tunnel = { mode = "token"; tokenFile = "/nix/store/abc-k"; };',
+      /settings names a secret that lies in the Nix store.*tokenFile/,
+    ],
+    [
+      'a password file of the settings that would be copied there',
+      'settings.users = [ { name = "a"; passwordFile = ./default.nix; } ];',
+      /settings names a secret that lies in the Nix store.*passwordFile/,
+    ],
+    ['a user whose name is no credential', 'users."a:b".passwordFile = "/k";', /users\."a:b": the name becomes that of a systemd credential/],
+    ['a credential whose name is a user’s', 'users.b.passwordFile = "/k"; credentials.password-b = "/x";', /credentials\."password-b": choose a name/],
     ['a listener for the world', 'users.b.passwordFile = "/k"; settings.listen = "0.0.0.0:80";', /services\.burrow\.settings\.listen' is not of type/],
     ['an option that is none', 'users.b.passwordFile = "/k"; openFirewall = true;', /option `services\.burrow\.openFirewall' does not exist/],
-    ['an access that is none', 'users.b = { passwordFile = "/k"; access = [ "write" ]; };', /users\.b\.access\.0' is not of type/],
+    ['an access that is none', 'users.b = { passwordFile = "/k"; access = [ "write" ]; };', /users\.b\.access\..*' is not of type/],
   ])('it refuses %s and names the option', async (_what, body, message) => {
     expect(await refusalOf(body)).toMatch(message)
   })
@@ -190,6 +221,13 @@ describe('services.burrow-client', () => {
       'netrc-file': '/etc/nix/netrc',
       fallback: true,
     })
+  })
+
+  test('what the machine’s own configuration says wins over the defaults', async () => {
+    const { nixSettings } = await evaluate(
+      '{ services.burrow-client = { enable = true; url = "https://a.b"; publicKeys = [ "x" ]; }; nix.settings = { fallback = false; connect-timeout = 30; netrc-file = "/run/netrc"; }; }',
+    )
+    expect(nixSettings).toMatchObject({ fallback: false, 'connect-timeout': 30, 'netrc-file': '/run/netrc', 'download-attempts': 7 })
   })
 
   test('a client without keys is refused, and so is a password in the URL', async () => {

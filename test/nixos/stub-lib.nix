@@ -87,6 +87,7 @@ let
   plain = name: check: { inherit name check; merge = only; };
   types = rec {
     str = plain "string" isString;
+    externalPath = plain "absolute path not in the Nix store" (value: (isString value || builtins.isPath value) && hasPrefix "/" (toString value) && match "${builtins.storeDir}/[0-9a-z]{32}-.*" (toString value) == null);
     bool = plain "boolean" isBool;
     package = plain "package" isAttrs;
     anything = {
@@ -198,6 +199,7 @@ let
       concatStringsSep
       ;
     any = builtins.any;
+    inherit (builtins) elem attrNames concatLists concatMap isList;
     makeBinPath = packages: concatStringsSep ":" (map (package: "${package}/bin") packages);
     optionals = condition: values: if condition then values else [ ];
     optionalString = condition: text: if condition then text else "";
