@@ -27,20 +27,20 @@
         default = burrow;
       };
 
-      # nixos-rebuild build-vm --flake .#demo
-      nixosConfigurations.demo = lib.nixosSystem {
+      # nix flake init --template github:OWNER/REPOSITORY (where you have Burrow from): a machine of your own, nixos/demo/flake.nix.
+      templates.default = {
+        path = ./nixos/demo;
+        description = "A machine that serves its Nix store through a tunnel";
+      };
+
+      # To try out, with a cache on loopback and a login as root, password "burrow":
+      #   nixos-rebuild build-vm --flake .#demo-vm
+      # No plain `demo`: a machine needs its own disks and boot loader, so it needs a configuration of its own, from the template.
+      nixosConfigurations.demo-vm = lib.nixosSystem {
         system = "x86_64-linux";
         modules = [
-          ./nixos/demo/configuration.nix
-          {
-            nixpkgs.overlays = [ self.overlays.default ];
-            # What a hardware file says on a real machine; `nix flake check` asks for it.
-            fileSystems."/" = lib.mkDefault {
-              device = "/dev/disk/by-label/nixos";
-              fsType = "ext4";
-            };
-            boot.loader.grub.device = lib.mkDefault "nodev";
-          }
+          ./nixos/demo-vm.nix
+          { nixpkgs.overlays = [ self.overlays.default ]; }
         ];
       };
 

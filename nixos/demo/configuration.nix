@@ -1,6 +1,6 @@
 # A whole machine that serves its Nix store through a tunnel: rented or at home, behind NAT or not. Nothing listens to the world but SSH.
 #
-#   1. Copy this folder to /etc/nixos (or use it from a flake), change what is marked CHANGE, put the secrets in place:
+#   1. `nix flake init --template` (see flake.nix) in an empty /etc/nixos; change what is marked CHANGE, put the secrets in place:
 #        install -d -m 0700 /var/keys
 #        umask 077
 #        nix-build default.nix                                            (in Burrow's folder: result/bin/burrow; later it is on PATH)
@@ -19,7 +19,8 @@
 }:
 {
   imports =
-    [ ../module.nix ]
+    # From the template's flake the module comes with Burrow; in Burrow's own folder it lies beside this one.
+    lib.optional (builtins.pathExists ../module.nix) ../module.nix
     # A provider's or the installer's hardware file, where there is one.
     ++ lib.optional (builtins.pathExists ./hardware-configuration.nix) ./hardware-configuration.nix
     ++ lib.optional (builtins.pathExists /etc/nixos/hardware-configuration.nix) /etc/nixos/hardware-configuration.nix

@@ -47,5 +47,6 @@ in
   sockets = config.systemd.sockets;
   commands = builtins.concatMap (package: if package ? text then [ package.text ] else [ ]) config.environment.systemPackages;
   nixSettings = config.nix.settings;
+  rootPassword = config.users.users.root.initialPassword or null;
   firewall = config.networking.firewall or null;
 }

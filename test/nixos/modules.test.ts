@@ -1,7 +1,7 @@
 /** The NixOS modules, evaluated by real Nix against stubs of nixpkgs: options, assertions, the generated config (which the real program checks) and the unit. */
 import { execFile } from 'node:child_process'
 import { createHash } from 'node:crypto'
-import { readdir, readFile, writeFile } from 'node:fs/promises'
+import { cp, readdir, readFile, writeFile } from 'node:fs/promises'
 import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
 import { describe, expect, test } from '@jest/globals'
@@ -247,6 +247,28 @@ describe('the rest of nixos/', () => {
     expect(await checkConfig(settings)).toMatchObject({ code: 0 })
   })
 
+  test('the machine to try out needs no tunnel and no secret, and one can log in to it', async () => {
+    const evaluation = JSON.parse(
+      await nix(['--eval', '--strict', '--json', 'test/nixos/evaluate.nix', '--arg', 'modules', '[ ./nixos/demo-vm.nix ]']),
+    ) as Evaluation & { rootPassword: string | null }
+    expect(evaluation).toMatchObject({ failures: [], rootPassword: 'burrow', service: { serviceConfig: { LoadCredential: [] } } })
+    expect(await checkConfig(evaluation.settings)).toMatchObject({ code: 0 })
+  })
+
+  test('the template, copied elsewhere, evaluates with the module that its flake gives it', async () => {
+    await using dir = await createScratchDir()
+    await cp(`${root}nixos/demo`, dir.file('machine'), { recursive: true })
+    const expression = `let
+      burrow = { nixosModules.default = ${root}nixos/module.nix; overlays.default = _: _: { }; };
+      nixpkgs.lib.nixosSystem = system: system;
+      machine = ((import ${dir.file('machine/flake.nix')}).outputs { inherit nixpkgs burrow; }).nixosConfigurations.burrow;
+      isOverlay = module: builtins.isAttrs module && module ? nixpkgs;
+    in import ./test/nixos/evaluate.nix { modules = builtins.filter (module: !(isOverlay module)) machine.modules; }`
+    const { failures, settings } = JSON.parse(await nix(['--eval', '--strict', '--json', '-E', expression])) as Evaluation
+    expect(failures).toEqual([])
+    expect(await checkConfig(settings)).toMatchObject({ code: 0 })
+  })
+
   test('the machines of the VM test evaluate: a config that the program takes, and no option of nixpkgs, which such tests may not set', async () => {
     const expression = `let
       pkgs = import ./test/nixos/stub-pkgs.nix;
@@ -280,7 +302,9 @@ describe('the rest of nixos/', () => {
       modules = builtins.attrNames outputs.nixosModules;
       shell = outputs.devShells.aarch64-linux.default.type;
       vm = builtins.attrNames outputs.checks.x86_64-linux.vm.nodes;
-      demo = builtins.length outputs.nixosConfigurations.demo.modules;
+      demo = map (name: builtins.length outputs.nixosConfigurations.\${name}.modules) (builtins.attrNames outputs.nixosConfigurations);
+      names = builtins.attrNames outputs.nixosConfigurations;
+      template = builtins.pathExists (outputs.templates.default.path + "/flake.nix");
     }`
     expect(JSON.parse(await nix(['--eval', '--strict', '--json', '-E', expression]))).toEqual({
       pname: 'burrow',
@@ -288,7 +312,10 @@ describe('the rest of nixos/', () => {
       modules: ['burrow', 'client', 'default'],
       shell: 'derivation',
       vm: ['cache', 'client'],
-      demo: 2,
+      demo: [2],
+      // No machine with guessed disks.
+      names: ['demo-vm'],
+      template: true,
     })
   })
 

@@ -1,0 +1,17 @@
+# A virtual machine to try Burrow in; it lives on the machine that builds it, and needs no disk, boot loader, tunnel or secret.
+{ lib, modulesPath, ... }:
+{
+  imports = [
+    ./module.nix
+    "${toString modulesPath}/virtualisation/qemu-vm.nix"
+  ];
+  networking.hostName = "burrow-demo";
+  services.burrow = {
+    enable = true;
+    settings.public = true;
+  };
+  # Known to everybody, so for a machine that no network reaches.
+  users.users.root.initialPassword = "burrow";
+  services.openssh.enable = lib.mkForce false;
+  system.stateVersion = "25.05";
+}
