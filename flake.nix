@@ -44,6 +44,8 @@
         ];
       };
 
+      formatter = forAll (pkgs: pkgs.nixfmt);
+
       devShells = forAll (pkgs: {
         default = pkgs.mkShell {
           packages = [

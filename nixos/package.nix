@@ -75,6 +75,11 @@ stdenvNoCC.mkDerivation {
   meta = {
     inherit (manifest) description;
     license = lib.licenses.mit;
+    # The packages of npm bring native code that was built elsewhere (sodium-native).
+    sourceProvenance = [
+      lib.sourceTypes.fromSource
+      lib.sourceTypes.binaryNativeCode
+    ];
     platforms = lib.platforms.linux;
     mainProgram = "burrow";
   };
