@@ -46,7 +46,7 @@ stdenvNoCC.mkDerivation {
   # As a directory of that name: Node resolves a link to its real path, and looks for a package's own dependencies in parents called node_modules.
   installPhase = ''
     mkdir $out
-    cp -r node_modules/. $out/
+    mv node_modules $out/node_modules
   '';
   dontFixup = true;
   outputHashMode = "recursive";

@@ -45,7 +45,7 @@ stdenvNoCC.mkDerivation {
   installPhase = ''
     mkdir -p $out/lib/burrow
     cp -r appliance src docs package.json config.schema.json config.example.json $out/lib/burrow/
-    ln -s ${node_modules} $out/lib/burrow/node_modules
+    ln -s ${node_modules}/node_modules $out/lib/burrow/node_modules
     # setpriv ends the connector with us, systemd-notify tells systemd that we are ready, xz and bzip2 serve the URLs of older caches.
     makeWrapper ${lib.getExe nodejs_24} $out/bin/burrow \
       --add-flags "--disable-warning=ExperimentalWarning $out/lib/burrow/appliance/main.ts" \

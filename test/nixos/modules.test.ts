@@ -179,6 +179,7 @@ describe('services.burrow', () => {
     ['a quick tunnel with a host', 'users.b.passwordFile = "/k"; tunnel = { mode = "quick"; hostname = "a.b"; };', /hostname cannot be chosen/],
     ['two tunnels', 'users.b.passwordFile = "/k"; tunnel = { mode = "quick"; }; settings.tunnel = "quick";', /both describe the tunnel/],
     ['a secret in the Nix store', 'users.b.passwordFile = "/nix/store/abc-k";', /"password-b" of services\.burrow lies in the Nix store/],
+    ['a secret that is a store path', 'users.b.passwordFile = "/nix/store/00000000000000000000000000000000-k";', /users\.b\.passwordFile' is not of type/],
     ['an environment in the Nix store', 'users.b.passwordFile = "/k"; environmentFile = "/nix/store/abc-e";', /environmentFile lies in the Nix store/],
     [
       'a secret of the settings in the Nix store',
