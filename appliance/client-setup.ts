@@ -29,6 +29,8 @@ const whenItIsAway: readonly string[] = [
   'connect-timeout = 5',
   'download-attempts = 7',
   'stalled-download-timeout = 120',
+  '# Nix remembers for an hour that a path is absent; after an outage, and after a push, it should ask again sooner.',
+  'narinfo-cache-negative-ttl = 300',
 ]
 
 const unknownUrl = 'https://CACHE.EXAMPLE.ORG'

@@ -30,6 +30,7 @@ type Readings = Readonly<Record<string, readonly [help: string, read: (stats: St
 const gauges: Readings = {
   burrow_transfers: ['NARs on their way', (stats) => stats.transfersUnderWay],
   burrow_transfers_waiting: ['Requests for NARs that wait for a place', (stats) => stats.transfersWaiting],
+  burrow_answers_absent: ['1 while all paths are answered as absent because the store cannot be read', (stats) => (stats.answersAbsent ? 1 : 0)],
   burrow_larder_files: ['Compressed NARs kept', (stats) => stats.larder?.files ?? 0],
   burrow_larder_bytes: ['Bytes of the compressed NARs kept', (stats) => stats.larder?.bytes ?? 0],
   burrow_larder_max_bytes: ['The most the larder may hold', (stats) => stats.larder?.maxBytes ?? 0],

@@ -79,7 +79,13 @@ const reportSchema = z.looseObject({
     lastError: nullableText,
   }),
   publicUrl: nullableText,
-  origin: z.looseObject({ url: z.string(), requestsUnderWay: count, isDraining: z.boolean(), impediment: nullableText }),
+  origin: z.looseObject({
+    url: z.string(),
+    requestsUnderWay: count,
+    isDraining: z.boolean(),
+    impediment: nullableText,
+    answersAbsent: z.boolean().default(false),
+  }),
   storeDir: z.string(),
   stores: z.array(
     z.looseObject({

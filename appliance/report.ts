@@ -25,7 +25,7 @@ export interface ReportSources {
 export function createReport(sources: ReportSources): StatusReport {
   const { version, pid, startedAt, config, stores, cache, listener, tunnel, inForce, totals, impediment } = sources
   const now = new Date()
-  const { larder, transfersUnderWay, failedLogins } = cache.stats
+  const { larder, transfersUnderWay, failedLogins, answersAbsent } = cache.stats
   return {
     version,
     pid,
@@ -35,7 +35,7 @@ export function createReport(sources: ReportSources): StatusReport {
     stateDir: config.state.dir,
     tunnel: toTunnelReport(tunnel),
     publicUrl: publicUrlOf(tunnel) ?? null,
-    origin: { url: listener.url, requestsUnderWay: listener.requestsUnderWay, isDraining: listener.isDraining, impediment: impediment ?? null },
+    origin: { url: listener.url, requestsUnderWay: listener.requestsUnderWay, isDraining: listener.isDraining, impediment: impediment ?? null, answersAbsent },
     storeDir: config.store.dir,
     stores,
     larder: larder === undefined || config.larder === undefined ? null : { ...larder, dir: config.larder.dir },

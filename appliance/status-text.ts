@@ -28,6 +28,7 @@ export function formatStatus(report: StatusReport): string {
     ['public', publicUrl === null ? 'not known' : printable(publicUrl)],
     ['origin', `${printable(origin.url)}, ${formatCount(origin.requestsUnderWay, 'request')} under way`],
     ...(origin.impediment === null ? [] : [['', printable(origin.impediment)] as const]),
+    ...(origin.answersAbsent ? [['', 'all paths are answered as absent (404) until the store can be read'] as const] : []),
     ...storeLines(report),
     ['larder', larderText(report)],
     ['users', usersText(report, now)],

@@ -24,6 +24,8 @@ export interface StatusReport {
     readonly isDraining: boolean
     /** null when it can serve, else why not. */
     readonly impediment: string | null
+    /** True while all paths are answered as absent because the store cannot be read. */
+    readonly answersAbsent: boolean
   }
   /** As clients know it. */
   readonly storeDir: string

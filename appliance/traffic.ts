@@ -32,6 +32,8 @@ interface Sum {
   /** Small NARs that did not come to their end. */
   cut: number
   refused: number
+  /** Names that refused logins claimed. */
+  readonly claimed: Set<string>
   postponed: number
 }
 
@@ -41,6 +43,8 @@ const largeBytes = 1024 * 1024
 const sumMs = 10_000
 /** Clients summed up at once: more are told early. */
 const maxSums = 1000
+/** Names in one line; a guesser may try thousands. */
+const maxClaimed = 5
 
 /** `after` calls back once after so many milliseconds, unless its result is called before. */
 export function createTraffic(
@@ -75,9 +79,9 @@ function createSums(log: Logger, after: (ms: number, callback: () => void) => ()
   function tell(): void {
     callOff?.()
     callOff = undefined
-    for (const { nars, bytes, cut, refused, postponed, ...who } of sums.values()) {
+    for (const { nars, bytes, cut, refused, claimed, postponed, ...who } of sums.values()) {
       if (nars + cut > 0) log.info({ ...who, nars, bytes, cut }, 'Sent small NARs')
-      if (refused > 0) log.info({ address: who.address, ray: who.ray, refused }, 'Refused logins')
+      if (refused > 0) log.info({ address: who.address, ray: who.ray, refused, claimed: [...claimed] }, 'Refused logins')
       if (postponed > 0) log.info({ ...who, postponed }, 'Asked a client to come again later')
     }
     sums.clear()
@@ -89,7 +93,7 @@ function createSums(log: Logger, after: (ms: number, callback: () => void) => ()
     if (known !== undefined) return known
     if (sums.size >= maxSums) tell()
     callOff ??= after(sumMs, tell)
-    const sum = { user, address, ray, nars: 0, bytes: 0, cut: 0, refused: 0, postponed: 0 }
+    const sum = { user, address, ray, nars: 0, bytes: 0, cut: 0, refused: 0, claimed: new Set<string>(), postponed: 0 }
     sums.set(key, sum)
     return sum
   }
@@ -99,8 +103,11 @@ function createSums(log: Logger, after: (ms: number, callback: () => void) => ()
     /** Narinfos and the other small things are nobody's traffic. */
     add(exchange: Exchange): void {
       const { route, method, status, bytes, isComplete } = exchange
-      if (status === 401 || status === 429) sumOf(exchange).refused++
-      else if (status === 503) sumOf(exchange).postponed++
+      if (status === 401 || status === 429) {
+        const sum = sumOf(exchange)
+        sum.refused++
+        if (exchange.claimedUser !== undefined && sum.claimed.size < maxClaimed) sum.claimed.add(exchange.claimedUser)
+      } else if (status === 503) sumOf(exchange).postponed++
       else if (isNar[route] === true && method === 'GET' && status < 300) {
         const sum = sumOf(exchange)
         if (isComplete) sum.nars++
@@ -117,7 +124,13 @@ function messageOf({ route, status, method, isComplete }: Exchange): string {
   return isNar[route] === true && status < 300 && method === 'GET' ? 'Sent a NAR' : 'Answered'
 }
 
-function fieldsOf({ route, method, target, status, user, address, ray, bytes, durationMs, isComplete }: Exchange): object {
+function fieldsOf({ route, method, target, status, user, claimedUser, storePath, servedFrom, address, ray, bytes, durationMs, isComplete }: Exchange): object {
   const mbPerSecond = isNar[route] === true && bytes > 0 ? { mbPerSecond: Number((bytes / 1000 / Math.max(durationMs, 0.001)).toPrecision(3)) } : {}
-  return { route, method, target, status, user, address, ray, bytes, ms: Math.round(durationMs), ...mbPerSecond, isComplete }
+  const name = storePath && nameOf(storePath)
+  return { route, name, method, target, status, user, claimedUser, address, ray, bytes, ms: Math.round(durationMs), ...mbPerSecond, servedFrom, isComplete }
+}
+
+/** What follows the hash part: `hello-2.12`. */
+function nameOf(storePath: string): string {
+  return storePath.slice(storePath.lastIndexOf('/') + 34)
 }

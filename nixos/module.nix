@@ -220,8 +220,8 @@ in
           };
           priority = mkOption {
             type = types.ints.unsigned;
-            default = 30;
-            description = "Clients ask caches with a lower number first; cache.nixos.org has 40.";
+            default = 50;
+            description = "Clients ask caches with a lower number first. cache.nixos.org has 40: what is public comes from there.";
           };
           log.level = mkOption {
             type = types.enum [

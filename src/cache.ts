@@ -5,19 +5,22 @@
 import type { Server } from 'node:http'
 
 import { Fault } from './faults.ts'
-import { createApp, type Visitors } from './http/app.ts'
+import { createApp } from './http/app.ts'
+import { createDoor } from './http/auth/door.ts'
+import { createLoginThrottle } from './http/auth/login-throttle.ts'
+import { createAuthenticator, type Visitors } from './http/auth/strategies.ts'
+import type { User } from './http/auth/user.ts'
+import { createVerifier } from './http/auth/verifier.ts'
 import { createCacheHeaders } from './http/cache-headers.ts'
-import { createCatalogue } from './http/catalogue.ts'
-import { createFailedLogins } from './http/failed-logins.ts'
-import { createFastPath } from './http/fast-path.ts'
+import { createHandler } from './http/hot-routes.ts'
+import { createIllness } from './http/illness.ts'
+import { createCatalogue } from './http/narinfo/catalogue.ts'
 import type { Observer } from './http/observer.ts'
 import type { IndexPage, Limits, Origin } from './http/origin.ts'
+import { createQueue } from './http/queue/enqueue.ts'
 import { Reply } from './http/reply.ts'
 import { keepReply } from './http/reply-of.ts'
 import { createPublicServer } from './http/server.ts'
-import { createFairTurnstile } from './http/turn.ts'
-import type { User } from './http/user.ts'
-import { createVerifier } from './http/verifier.ts'
 import type { LarderStats } from './larder/larder.ts'
 import { openLarder } from './larder/open-larder.ts'
 import type { Log } from './log.ts'
@@ -62,6 +65,8 @@ export interface CacheStats {
   /** Requests for NARs that wait for a place. */
   readonly transfersWaiting: number
   readonly failedLogins: number
+  /** True while all paths are answered as absent because the stores cannot be read. */
+  readonly answersAbsent: boolean
   readonly larder: LarderStats | undefined
 }
 
@@ -96,31 +101,28 @@ export async function openCache(options: CacheOptions): Promise<Cache> {
           }).catch(refuseLarder),
         )
 
-  const catalogue = createCatalogue(stores, larder, options.signing)
-  const failedLogins = createFailedLogins(sleep)
-  const verifier = createVerifier({ users: options.users, failedLogins, now: Date.now })
-  const transfers = createFairTurnstile(limits.concurrentNars, limits.waitingNars)
-  const origin: Origin = { stores, packer, larder, catalogue, transfers, limits, log, after }
+  const illness = createIllness(log, () => performance.now())
+  const catalogue = createCatalogue(stores, larder, options.signing, illness.end)
+  const throttle = createLoginThrottle(sleep)
+  const verifier = createVerifier({ users: options.users, throttle, now: Date.now })
+  const door = createDoor(verifier, createAuthenticator(verifier, options.visitors))
+  const transfers = createQueue(limits.concurrentNars, limits.waitingNars)
+  const origin: Origin = { stores, packer, larder, catalogue, transfers, limits, log, illness, after }
   let reloadable: Reloadable = options
   let cacheHeaders = createCacheHeaders(options.users === undefined, options.edgeCache)
 
   const { version, priority, wantMassQuery } = options
-  const app = createApp(
+  const app = createApp(origin, () => ({
+    version,
+    priority,
+    wantMassQuery,
+    publicKeys: reloadable.signing.map((key) => key.publicKey),
+    indexPage: reloadable.indexPage,
+    isPublic: reloadable.users === undefined,
+  }))
+  const handle = createHandler(
     origin,
-    verifier,
-    () => ({
-      version,
-      priority,
-      wantMassQuery,
-      publicKeys: reloadable.signing.map((key) => key.publicKey),
-      indexPage: reloadable.indexPage,
-      isPublic: reloadable.users === undefined,
-    }),
-    options.visitors,
-  )
-  const handle = createFastPath(
-    origin,
-    verifier,
+    door,
     (request, response) => new Reply(request, response, cacheHeaders, observer),
     (reply) => {
       keepReply(reply)
@@ -138,7 +140,13 @@ export async function openCache(options: CacheOptions): Promise<Cache> {
       cacheHeaders = createCacheHeaders(replacement.users === undefined, options.edgeCache)
     },
     get stats() {
-      return { transfersUnderWay: transfers.underWay, transfersWaiting: transfers.waiting, failedLogins: failedLogins.total, larder: larder?.stats }
+      return {
+        transfersUnderWay: transfers.underWay,
+        transfersWaiting: transfers.waiting,
+        failedLogins: throttle.failures,
+        answersAbsent: illness.isHidden,
+        larder: larder?.stats,
+      }
     },
     [Symbol.asyncDispose]: () => resources.disposeAsync(),
   }

@@ -1,10 +1,10 @@
 /** The only door to the cache: what a program that gives it a life may use. */
 export { type Cache, type CacheOptions, type CacheStats, openCache, type Reloadable } from './cache.ts'
 export { Fault, type FaultCode } from './faults.ts'
-export type { Visitors } from './http/app.ts'
+export type { Visitors } from './http/auth/strategies.ts'
+export type { Access, User } from './http/auth/user.ts'
 export type { Exchange, Observer, RouteName } from './http/observer.ts'
 export { defaultLimits, type IndexPage, type Limits } from './http/origin.ts'
-export type { Access, User } from './http/user.ts'
 export type { LarderStats } from './larder/larder.ts'
 export { type Log, silentLog } from './log.ts'
 export type { Decompressors } from './nar/decompress.ts'

@@ -198,7 +198,14 @@ export const configSchema = z
       .optional()
       .describe('Who may use the cache: objects, or "name:password".'),
     signing: signing.prefault({}),
-    priority: z.int().min(0).max(1_000_000).default(30).describe('Clients ask caches with a lower number first; cache.nixos.org has 40.'),
+    priority: z
+      .int()
+      .min(0)
+      .max(1_000_000)
+      .default(50)
+      .describe(
+        'Clients ask caches with a lower number first. cache.nixos.org has 40, so by default what is public comes from there and not over your uplink.',
+      ),
     wantMassQuery: z.boolean().default(true).describe('Whether clients should ask here for everything they build.'),
     store: store.prefault({}),
     stores: z

@@ -1,5 +1,5 @@
 /**
- * What happened, told to whoever keeps the access log and the metrics: one exchange a request, when its reply has ended or was cut.
+ * What happened, for the access log and the metrics: one exchange for each request, when its reply has ended or was cut.
  */
 
 export type RouteName =
@@ -16,6 +16,9 @@ export type RouteName =
   | 'index'
   | 'other'
 
+/** `fill`: compressed while it was sent, for all who ask. `tree`: packed or compressed for this client alone. `file`: as it is stored. */
+export type ServedFrom = 'memory' | 'larder' | 'fill' | 'tree' | 'file' | 'upstream'
+
 export interface Exchange {
   readonly route: RouteName
   readonly method: string
@@ -24,6 +27,12 @@ export interface Exchange {
   readonly status: number
   /** The verified user's name; undefined on a public cache and for refused requests. */
   readonly user: string | undefined
+  /** The name that a refused login claimed. Hostile text, of at most 64 characters. */
+  readonly claimedUser: string | undefined
+  /** The store object that was asked for and found. */
+  readonly storePath: string | undefined
+  /** Where its bytes came from; undefined when none were sent. */
+  readonly servedFrom: ServedFrom | undefined
   readonly address: string
   /** `CF-Ray`, when it came through the connector and looks like one. */
   readonly ray: string | undefined

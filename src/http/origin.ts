@@ -7,9 +7,10 @@ import type { Log } from '../log.ts'
 import type { Packer } from '../nar/contract.ts'
 import { hashPartOf } from '../nix/store-path.ts'
 import type { StoreObject, Stores } from '../store/store.ts'
-import type { Catalogue } from './catalogue.ts'
+import type { Illness } from './illness.ts'
+import type { Catalogue } from './narinfo/catalogue.ts'
+import type { FairQueue } from './queue/fair-queue.ts'
 import type { Reply } from './reply.ts'
-import type { Turnstile } from './turnstile.ts'
 
 export interface Limits {
   /** Connections to the public listener. */
@@ -54,9 +55,10 @@ export interface Origin {
   readonly larder: Larder | undefined
   readonly catalogue: Catalogue
   /** The places of NARs on their way. */
-  readonly transfers: Turnstile
+  readonly transfers: FairQueue
   readonly limits: Limits
   readonly log: Log
+  readonly illness: Illness
   /** Calls back after so many milliseconds, unless the result is called before. */
   after(ms: number, callback: () => void): () => void
 }
@@ -77,17 +79,16 @@ export async function answerReadError(origin: Origin, reply: Reply, object: Stor
   try {
     await withdrawIfCondemned(object, error)
   } catch (unavailable) {
-    return answerError(origin.log, reply, unavailable)
+    return answerError(origin, reply, unavailable)
   }
-  answerError(origin.log, reply, error)
+  answerError(origin, reply, error)
 }
 
 /** The one table from faults to statuses. What passes by itself is 503, since clients try again; a store object that is not to be served is absent. */
-const statusByFault: Readonly<Record<FaultCode, 404 | 503>> = {
+const statusByFault: Readonly<Record<Exclude<FaultCode, 'store-unavailable'>, 404 | 503>> = {
   'nar-mismatch': 404,
   'nar-changed': 404,
   'nar-unreadable': 404,
-  'store-unavailable': 503,
   absent: 404,
   busy: 503,
   abandoned: 503,
@@ -96,12 +97,12 @@ const statusByFault: Readonly<Record<FaultCode, 404 | 503>> = {
 }
 
 /** Answers a fault or a bug; after headers were sent the transfer is broken. The reply says nothing of the cause, the log everything. */
-export function answerError(log: Log, reply: Reply, error: unknown): void {
+export function answerError({ log, illness }: Pick<Origin, 'log' | 'illness'>, reply: Reply, error: unknown): void {
   if (!(error instanceof Fault)) {
     log.error({ err: error, route: reply.route, target: reply.target }, 'Answered 500: this is a bug in Burrow')
     return reply.refuse(500)
   }
-  const status = statusByFault[error.code]
+  const status = error.code === 'store-unavailable' ? illness.status() : statusByFault[error.code]
   // A client that went away is its own business; the store adapter reports its illness once, not with every request.
   log.debug({ err: error, code: error.code, route: reply.route, target: reply.target }, 'Could not answer a request')
   if (status === 404) reply.refuse(404)

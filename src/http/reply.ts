@@ -3,13 +3,12 @@
  * Replies that are not a success carry the status phrase and nothing else: no path, no cause.
  */
 import { type IncomingMessage, type ServerResponse, STATUS_CODES } from 'node:http'
-
+import { clientAddressOf, rayOf } from './auth/client-address.ts'
+import type { Identity } from './auth/user.ts'
 import type { CacheHeaders, Kind } from './cache-headers.ts'
-import { clientAddressOf, rayOf } from './client-address.ts'
-import type { Exchange, Observer, RouteName } from './observer.ts'
+import type { Exchange, Observer, RouteName, ServedFrom } from './observer.ts'
 import { endWithPrepared, prepareReply } from './prepared-reply.ts'
 import type { RawHeaders } from './raw-headers.ts'
-import type { Identity } from './user.ts'
 
 /** When its reply has ended it is the exchange to be reported: what costs is worked out only if it is asked for. */
 export class Reply implements Exchange {
@@ -17,6 +16,9 @@ export class Reply implements Exchange {
   readonly response: ServerResponse
   route: RouteName = 'other'
   identity: Identity | undefined
+  storePath: string | undefined
+  servedFrom: ServedFrom | undefined
+  #claimedUser: string | undefined
   /** Body bytes handed to the socket so far. */
   bytes = 0
   readonly #cacheHeaders: CacheHeaders
@@ -49,6 +51,14 @@ export class Reply implements Exchange {
 
   get user(): string | undefined {
     return this.identity?.name
+  }
+
+  get claimedUser(): string | undefined {
+    return this.#claimedUser
+  }
+
+  set claimedUser(name: string | undefined) {
+    this.#claimedUser = name?.slice(0, maxClaimedLength)
   }
 
   get address(): string {
@@ -115,7 +125,13 @@ export class Reply implements Exchange {
   /** A refusal or a miss, in plain text; after headers were sent it breaks the transfer instead. */
   refuse(status: number, headers: RawHeaders = []): void {
     if (this.response.headersSent) this.break()
-    else this.send(status, 'missed', [...headers, 'Content-Type', 'text/plain; charset=utf-8'], `${STATUS_CODES[status] ?? 'Error'}\n`)
+    else
+      this.send(
+        status,
+        'missed',
+        [...headers, ...this.#resumeHint(status), 'Content-Type', 'text/plain; charset=utf-8'],
+        `${STATUS_CODES[status] ?? 'Error'}\n`,
+      )
   }
 
   /** Something that passes: the client is told to try again. */
@@ -125,9 +141,15 @@ export class Reply implements Exchange {
 
   /** Ends the connection so that nobody can take what was sent for the whole. */
   break(): void {
-    const { socket } = this.response
-    if (socket !== null && 'resetAndDestroy' in socket) socket.resetAndDestroy()
+    // A reply that waits behind others on its connection has no socket yet.
+    const socket = this.response.socket ?? this.request.socket
+    if ('resetAndDestroy' in socket) socket.resetAndDestroy()
     else this.response.destroy()
+  }
+
+  /** Without it, Nix takes such a reply to a resumed request as a refusal of ranges and gives up, instead of asking again for the rest. */
+  #resumeHint(status: number): RawHeaders {
+    return (status === 503 || status === 429 || status === 416) && this.request.url?.startsWith('/nar/') ? ['Accept-Ranges', 'bytes'] : []
   }
 
   #report(isComplete: boolean): void {
@@ -138,6 +160,7 @@ export class Reply implements Exchange {
 }
 
 const maxTargetLength = 512
+const maxClaimedLength = 64
 
 /** Secrets come in queries (`?token=`) and before hosts (`http://user:password@`): neither means anything here, but for `?json`. Node's parser lets nothing but printable ASCII through. */
 function loggableTarget(url: string): string {

@@ -9,8 +9,8 @@ import type { Limits } from './origin.ts'
 
 /** cloudflared keeps idle connections for 90 s; whoever closes first must not be us, or a request meets a closing socket and becomes a 502. */
 const keepAliveMs = 120_000
-/** No route reads a body; this bounds how long one may trickle in behind a reply. */
-const requestMs = 60_000
+/** For a peer that neither reads nor closes after it was refused. */
+const lingerMs = 1_000
 const checkIntervalMs = 2_000
 
 export function createPublicServer(limits: Limits, handle: (request: IncomingMessage, response: ServerResponse) => void): Server {
@@ -18,7 +18,8 @@ export function createPublicServer(limits: Limits, handle: (request: IncomingMes
     {
       maxHeaderSize: limits.headerBytes,
       headersTimeout: limits.headersSeconds * 1000,
-      requestTimeout: Math.max(requestMs, limits.headersSeconds * 1000),
+      // An upload takes as long as it takes; a route that reads a body bounds how long it may stall, and all others end the connection with their reply.
+      requestTimeout: 0,
       keepAliveTimeout: keepAliveMs,
       connectionsCheckingInterval: checkIntervalMs,
       noDelay: true,
@@ -59,4 +60,6 @@ function refuseMalformed(error: NodeJS.ErrnoException, duplex: Duplex): void {
   socket.end(
     `HTTP/1.1 ${status} ${STATUS_CODES[status]}\r\nConnection: close\r\nCache-Control: no-store\r\nCDN-Cache-Control: no-store\r\nCloudflare-CDN-Cache-Control: no-store\r\nContent-Length: 0\r\n\r\n`,
   )
+  // `end` closes one direction only: a peer that never closes its own would keep the descriptor.
+  setTimeout(() => socket.destroy(), lingerMs).unref()
 }

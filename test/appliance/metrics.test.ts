@@ -18,7 +18,15 @@ const tunnel: TunnelStatus = {
   lastError: 'hostile "text"',
 }
 
-const stats: Stats = { transfersUnderWay: 7, transfersWaiting: 2, failedLogins: 9, larder: sampleReport.larder!, stores: sampleReport.stores, tunnel }
+const stats: Stats = {
+  transfersUnderWay: 7,
+  transfersWaiting: 2,
+  failedLogins: 9,
+  answersAbsent: false,
+  larder: sampleReport.larder!,
+  stores: sampleReport.stores,
+  tunnel,
+}
 
 async function scrape(current: Stats) {
   const metrics = createMetrics('1.2.3')

@@ -23,6 +23,7 @@ beforeAll(async () => {
     transfersUnderWay: 7,
     transfersWaiting: 2,
     failedLogins: 1,
+    answersAbsent: false,
     larder: undefined,
     stores: [
       {
@@ -62,6 +63,9 @@ const exchange: Exchange = {
   target: '/nar/x',
   status: 200,
   user: 'ben',
+  claimedUser: undefined,
+  storePath: '/nix/store/6f90lrmaxn2bybp9ffarwvdipidnqf78-thing-1.0',
+  servedFrom: 'larder',
   address: '::1',
   ray: undefined,
   bytes: 5_000_000,

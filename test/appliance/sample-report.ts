@@ -28,7 +28,7 @@ export const sampleReport: StatusReport = {
     lastError: null,
   },
   publicUrl: 'https://cache.example.org',
-  origin: { url: 'http://127.0.0.1:8080', requestsUnderWay: 3, isDraining: false, impediment: null },
+  origin: { url: 'http://127.0.0.1:8080', requestsUnderWay: 3, isDraining: false, impediment: null, answersAbsent: false },
   storeDir: '/nix/store',
   stores: [
     {

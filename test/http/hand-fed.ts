@@ -13,16 +13,19 @@ import type { Readable } from 'node:stream'
 import type { Chunk, ChunkReader } from '../../src/chunks.ts'
 import { Fault } from '../../src/faults.ts'
 import { createApp } from '../../src/http/app.ts'
+import { createDoor } from '../../src/http/auth/door.ts'
+import { createLoginThrottle } from '../../src/http/auth/login-throttle.ts'
+import { createAuthenticator } from '../../src/http/auth/strategies.ts'
+import { createVerifier } from '../../src/http/auth/verifier.ts'
 import { createCacheHeaders } from '../../src/http/cache-headers.ts'
-import { createFailedLogins } from '../../src/http/failed-logins.ts'
-import { createFastPath } from '../../src/http/fast-path.ts'
+import { createHandler } from '../../src/http/hot-routes.ts'
+import { createIllness } from '../../src/http/illness.ts'
 import type { Exchange } from '../../src/http/observer.ts'
 import { defaultLimits, type Limits, type Origin } from '../../src/http/origin.ts'
+import { createQueue } from '../../src/http/queue/enqueue.ts'
 import { Reply } from '../../src/http/reply.ts'
 import { keepReply } from '../../src/http/reply-of.ts'
 import { createPublicServer } from '../../src/http/server.ts'
-import { createFairTurnstile } from '../../src/http/turn.ts'
-import { createVerifier } from '../../src/http/verifier.ts'
 import type { Larder } from '../../src/larder/larder.ts'
 import { silentLog } from '../../src/log.ts'
 import type { Packer } from '../../src/nar/contract.ts'
@@ -135,9 +138,10 @@ export async function openHandFed(options: HandFedOptions = {}): Promise<HandFed
     packer,
     larder: options.larder,
     catalogue: { find: () => undefined, findObject: stores.find, replaceKeys() {} },
-    transfers: createFairTurnstile(limits.concurrentNars, limits.waitingNars),
+    transfers: createQueue(limits.concurrentNars, limits.waitingNars),
     limits,
     log: silentLog,
+    illness: createIllness(silentLog, () => 0),
     after(ms, callback) {
       const timer = {
         ms,
@@ -176,12 +180,12 @@ export async function openHandFed(options: HandFedOptions = {}): Promise<HandFed
 
 function serve(origin: Origin, users: readonly string[] | undefined, exchanges: Exchange[]): Server {
   const known = users?.map((name) => ({ ...ben, name }))
-  const verifier = createVerifier({ users: known ?? [ben], failedLogins: createFailedLogins(async () => {}), now: Date.now })
+  const verifier = createVerifier({ users: known ?? [ben], throttle: createLoginThrottle(async () => {}), now: Date.now })
   const cacheHeaders = createCacheHeaders(false, 'deny')
-  const app = createApp(origin, verifier, () => ({ version: '0', priority: 30, wantMassQuery: true, publicKeys: [], indexPage: undefined, isPublic: false }))
-  const handle = createFastPath(
+  const app = createApp(origin, () => ({ version: '0', priority: 30, wantMassQuery: true, publicKeys: [], indexPage: undefined, isPublic: false }))
+  const handle = createHandler(
     origin,
-    verifier,
+    createDoor(verifier, createAuthenticator(verifier, undefined)),
     (request, response) => new Reply(request, response, cacheHeaders, { exchanged: (exchange) => void exchanges.push(exchange) }),
     (reply) => {
       keepReply(reply)

@@ -61,6 +61,17 @@ test('nix-store --realise substitutes it, as a build would', async () => {
   await expectCopied(to, [key.publicKey])
 })
 
+test('with the default priority a path that a public cache has too comes from there, in whatever order they are named', async () => {
+  await using publicCache = await openTestCache(store, { signing: [key], priority: 40 })
+  await using ours = await openTestCache(store, { signing: [key], priority: 50 })
+  for (const from of [`${ours.url} ${publicCache.url}`, `${publicCache.url} ${ours.url}`]) {
+    const to = await nix.openStore()
+    await nix.realise({ from, to, paths: [closure.app], netrc, trustedPublicKeys: [key.publicKey] })
+    await expectCopied(to, [key.publicKey])
+  }
+  expect(ours.exchanges.filter(({ route }) => route.startsWith('nar-') || route === 'nar')).toEqual([])
+})
+
 test('a client that remembers a narinfo from before the compression still gets its NAR', async () => {
   await using from = await openTestCache(store, { signing: [key] })
   const clientCache = `${nix.dir}/remembering`

@@ -3,8 +3,8 @@
  */
 import type { Request, RequestHandler, Router } from 'express'
 
-import { serveTarget } from '../fast-path.ts'
-import { serveNarInfo } from '../narinfo-route.ts'
+import { serveTarget } from '../hot-routes.ts'
+import { serveNarInfo } from '../narinfo/narinfo-route.ts'
 import type { Origin } from '../origin.ts'
 import { replyOf } from '../reply-of.ts'
 import { createRouter } from '../router.ts'

@@ -1,6 +1,6 @@
 /** `/`: the page the operator chose, or a plain one that says what this is and how to use it. */
 import type { Router } from 'express'
-import { publicOriginOf } from '../client-address.ts'
+import { publicOriginOf } from '../auth/client-address.ts'
 import type { IndexPage, Origin } from '../origin.ts'
 import type { Particulars } from '../particulars.ts'
 import { replyOf } from '../reply-of.ts'

@@ -4,7 +4,7 @@
  */
 import type { Router } from 'express'
 
-import { serveNar } from '../nar-route.ts'
+import { serveNar } from '../nar/nar-route.ts'
 import type { Origin } from '../origin.ts'
 import { replyOf } from '../reply-of.ts'
 import { createRouter } from '../router.ts'

@@ -6,12 +6,12 @@ import type { Router } from 'express'
 import type { ChunkReader } from '../../chunks.ts'
 import { Fault } from '../../faults.ts'
 import { streamReader } from '../../stream-reader.ts'
-import { pumpChunks } from '../chunk-pump.ts'
+import { pumpChunks } from '../nar/chunk-pump.ts'
 import { answerError, type Origin } from '../origin.ts'
+import { createQueue, enqueue, withinDeadline } from '../queue/enqueue.ts'
 import type { Reply } from '../reply.ts'
 import { replyOf } from '../reply-of.ts'
 import { createRouter } from '../router.ts'
-import { createFairTurnstile, takeTurn, withinPatience } from '../turn.ts'
 
 /** As many as the store decodes at once. */
 const maxLogs = 8
@@ -22,18 +22,18 @@ const smallBytes = 64 * 1024
 const headers = ['Content-Type', 'text/plain; charset=utf-8', 'X-Content-Type-Options', 'nosniff']
 
 export function logRoute(origin: Origin): Router {
-  const turnstile = createFairTurnstile(maxLogs, maxWaiting)
+  const queue = createQueue(maxLogs, maxWaiting)
   return createRouter().get('/log/:drv', async (request) => {
     const reply = replyOf(request)
     reply.route = 'log'
     const { drv } = request.params
-    await takeTurn(origin, reply, turnstile, async () => {
+    await enqueue(origin, reply, queue, async () => {
       try {
         const text = await openLog(origin, reply, drv)
         if (text === undefined) reply.refuse(404)
         else await sendLog(origin, reply, streamReader(text))
       } catch (error) {
-        if (error instanceof Fault) return answerError(origin.log, reply, error)
+        if (error instanceof Fault) return answerError(origin, reply, error)
         // Found gone or damaged: there is no such log.
         origin.log.debug({ err: error, drv }, 'Could not send a build log to its end')
         reply.refuse(404)
@@ -45,7 +45,7 @@ export function logRoute(origin: Origin): Router {
 async function openLog(origin: Origin, reply: Reply, drv: string): Promise<Readable | undefined> {
   const opening = origin.stores.openLog(drv)
   try {
-    return await withinPatience(origin, reply, opening)
+    return await withinDeadline(origin, reply, opening)
   } catch (error) {
     opening.then(
       (text) => text?.destroy(),
@@ -57,7 +57,7 @@ async function openLog(origin: Origin, reply: Reply, drv: string): Promise<Reada
 
 async function sendLog(origin: Origin, reply: Reply, chunks: ChunkReader): Promise<void> {
   try {
-    const { bytes, isWhole } = await withinPatience(origin, reply, readBeginning(chunks))
+    const { bytes, isWhole } = await withinDeadline(origin, reply, readBeginning(chunks))
     if (isWhole) return reply.send(200, 'found', headers, bytes)
     reply.begin(200, 'found', headers)
     if (reply.isHead) reply.response.end()

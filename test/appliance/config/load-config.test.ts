@@ -37,7 +37,7 @@ describe('loadConfig', () => {
       operator: { address: { kind: 'unix', path: '/home/ana/.local/state/burrow/operator.sock' }, isDefault: true },
       tunnel: { mode: 'quick', isOptional: true, secret: { kind: 'none' }, protocol: 'http2', graceMs: 30_000 },
       access: { kind: 'generated' },
-      priority: 30,
+      priority: 50,
       wantMassQuery: true,
       store: {
         dir: '/nix/store',

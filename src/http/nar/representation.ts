@@ -2,14 +2,21 @@
  * The forms of a NAR as HTTP sees them: packed from a tree, compressed from the larder, as it is stored. Each has an entity tag, perhaps a known size, and a way to be
  * opened.
  */
-import type { ByteRange, ChunkReader } from '../chunks.ts'
-import { Fault } from '../faults.ts'
-import type { Larder } from '../larder/larder.ts'
-import type { CompressedNar, NarRequest, Packer } from '../nar/contract.ts'
-import type { PathInfo } from '../nix/path-info.ts'
-import type { FileForm, StoreObject } from '../store/store.ts'
-import { type Origin, withdrawIfCondemned } from './origin.ts'
-import { fileRecipe, isFileRecipe, type NarTarget } from './target.ts'
+import type { ByteRange, ChunkReader } from '../../chunks.ts'
+import { Fault } from '../../faults.ts'
+import type { Larder } from '../../larder/larder.ts'
+import type { CompressedNar, NarRequest, Packer } from '../../nar/contract.ts'
+import type { PathInfo } from '../../nix/path-info.ts'
+import type { FileForm, StoreObject } from '../../store/store.ts'
+import type { ServedFrom } from '../observer.ts'
+import { type Origin, withdrawIfCondemned } from '../origin.ts'
+import { fileRecipe, isFileRecipe, type NarTarget } from '../target.ts'
+
+export interface OpenedNar {
+  readonly size: number | undefined
+  readonly chunks: ChunkReader
+  readonly servedFrom: ServedFrom
+}
 
 export interface Representation {
   readonly etag: string
@@ -18,20 +25,20 @@ export interface Representation {
   readonly isResumable: boolean
   /** Waits until the size is known; only called while it is not. */
   settle(): Promise<number>
-  open(range: ByteRange | undefined): Promise<{ readonly size: number | undefined; readonly chunks: ChunkReader }>
+  open(range: ByteRange | undefined): Promise<OpenedNar>
 }
 
 export function representationOf(origin: Origin, target: NarTarget, object: StoreObject): Representation {
   const { form, info } = object
   const etag = etagOf(target)
-  if (form.kind === 'file') return servesAsStored(object, target) ? asStored(form, etag) : convertedFor(form, info, target)
+  if (form.kind === 'file') return servesAsStored(object, target) ? asStored(object, form, etag) : convertedFor(form, info, target)
   const { packer, larder } = origin
   const nar: NarRequest = { realPath: form.realPath, narHash: info.narHash, narSize: info.narSize }
   if (target.recipe === undefined) return uncompressed(packer, nar, etag)
   if (larder !== undefined && target.recipe === larder.recipe) return fromLarder(larder, nar, object, etag)
   const kept = larder?.findKept(nar.narHash, target.recipe)
-  if (larder !== undefined && kept !== undefined) return ofOtherTimes(larder, nar.narHash, target.recipe, kept.fileSize, etag)
-  return foreign(packer, nar, target.recipe)
+  if (larder !== undefined && kept !== undefined) return keptOfOtherRecipe(larder, nar.narHash, target.recipe, kept.fileSize, etag)
+  return compressedOnce(packer, nar, target.recipe)
 }
 
 /** True when the object's own form has the very bytes that the target names, so that a client may resume. */
@@ -45,13 +52,14 @@ function servesAsStored({ form }: StoreObject, { recipe }: NarTarget): boolean {
 }
 
 /** The adapter verifies what it hands out. */
-function asStored(form: FileForm, etag: string): Representation {
+function asStored({ trust }: StoreObject, form: FileForm, etag: string): Representation {
+  const servedFrom = trust === 'as-signed' ? 'upstream' : 'file'
   return {
     etag,
     size: form.fileSize,
     isResumable: true,
     settle: async () => form.fileSize,
-    open: async (range) => ({ size: form.fileSize, chunks: await form.open(range) }),
+    open: async (range) => ({ size: form.fileSize, chunks: await form.open(range), servedFrom }),
   }
 }
 
@@ -68,8 +76,8 @@ function convertedFor(form: FileForm, { narHash, narSize }: PathInfo, { recipe }
     isResumable: false,
     settle: async () => size,
     async open() {
-      if (isNar) return { size, chunks: await form.openNar() }
-      if (form.compression === 'zstd' && !isFileRecipe(recipe)) return { size, chunks: await form.open() }
+      if (isNar) return { size, chunks: await form.openNar(), servedFrom: 'file' }
+      if (form.compression === 'zstd' && !isFileRecipe(recipe)) return { size, chunks: await form.open(), servedFrom: 'file' }
       throw new Fault('absent', `Only a NAR compressed with ${form.compression} is here, not "${recipe}"`)
     },
   }
@@ -81,7 +89,7 @@ function uncompressed(packer: Packer, nar: NarRequest, etag: string): Representa
     size: nar.narSize,
     isResumable: true,
     settle: async () => nar.narSize,
-    open: async (range) => ({ size: nar.narSize, chunks: packer.openNar(nar, range) }),
+    open: async (range) => ({ size: nar.narSize, chunks: packer.openNar(nar, range), servedFrom: 'tree' }),
   }
 }
 
@@ -92,8 +100,9 @@ function fromLarder(larder: Larder, nar: NarRequest, object: StoreObject, etag: 
     isResumable: true,
     settle: async () => (await settleLeased(larder, nar, object)).fileSize,
     async open(range) {
-      if (range !== undefined) return { size: undefined, chunks: await larder.openRange(nar, range) }
-      const opened = await larder.open(nar)
+      const servedFrom = larder.find(nar.narHash) === undefined ? 'fill' : 'larder'
+      if (range !== undefined) return { size: undefined, chunks: await larder.openRange(nar, range), servedFrom }
+      const opened = { ...(await larder.open(nar)), servedFrom } as const
       if (opened.size === undefined) settleLeased(larder, nar, object).catch(() => {})
       return opened
     },
@@ -101,7 +110,7 @@ function fromLarder(larder: Larder, nar: NarRequest, object: StoreObject, etag: 
 }
 
 /** A client remembers a narinfo of other times, and the file it names is still kept. */
-function ofOtherTimes(larder: Larder, narHash: string, recipe: string, size: number, etag: string): Representation {
+function keptOfOtherRecipe(larder: Larder, narHash: string, recipe: string, size: number, etag: string): Representation {
   return {
     etag,
     size,
@@ -110,7 +119,7 @@ function ofOtherTimes(larder: Larder, narHash: string, recipe: string, size: num
     async open(range) {
       const opened = await larder.openKept(narHash, recipe, range)
       if (opened === undefined) throw new Fault('busy', 'The file of an older recipe was evicted as it was asked for')
-      return opened
+      return { ...opened, servedFrom: 'larder' }
     },
   }
 }
@@ -119,14 +128,14 @@ function ofOtherTimes(larder: Larder, narHash: string, recipe: string, size: num
  * A client remembers a narinfo of other times: another level, another zstd, or compression since switched off. It gets the NAR compressed as it expects, but made
  * for it alone and not to be resumed, since the bytes are not those it would splice them to.
  */
-function foreign(packer: Packer, nar: NarRequest, recipe: string): Representation {
+function compressedOnce(packer: Packer, nar: NarRequest, recipe: string): Representation {
   const level = Math.min(19, Math.max(1, Number(/^zstd-(\d{1,2})/.exec(recipe)?.[1] ?? 3)))
   return {
     etag: `"${nar.narHash.slice('sha256:'.length)}.${recipe}.once"`,
     size: undefined,
     isResumable: false,
     settle: () => Promise.reject(new Fault('busy', 'The size of a NAR compressed for one client is not known')),
-    open: async () => ({ size: undefined, chunks: packer.openCompressedNar(nar, level) }),
+    open: async () => ({ size: undefined, chunks: packer.openCompressedNar(nar, level), servedFrom: 'tree' }),
   }
 }
 

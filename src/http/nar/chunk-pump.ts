@@ -2,9 +2,9 @@
  * Moves a body from its producer to the socket. Two chunks are on their way at once, so that the kernel never runs dry while the next one is
  * fetched; a slow client holds back the producer and nothing else. A body that cannot be finished breaks the connection, never ends it.
  */
-import type { ChunkReader } from '../chunks.ts'
-import { Fault } from '../faults.ts'
-import type { Reply } from './reply.ts'
+import type { ChunkReader } from '../../chunks.ts'
+import { Fault } from '../../faults.ts'
+import type { Reply } from '../reply.ts'
 
 const chunksOnTheirWay = 2
 

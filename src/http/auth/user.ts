@@ -21,3 +21,8 @@ export interface Identity {
 }
 
 export const anyone: Identity = { name: undefined, access: new Set<Access>(['pull']) }
+
+/** An administrator may do everything. */
+export function mayDo({ access }: Identity, anyOf: readonly Access[]): boolean {
+  return access.has('admin') || anyOf.some((one) => access.has(one))
+}

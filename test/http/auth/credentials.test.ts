@@ -1,7 +1,7 @@
 import { describe, expect, test } from '@jest/globals'
 import fc from 'fast-check'
 
-import { parseBasicAuthorization } from '../../src/http/credentials.ts'
+import { parseBasicAuthorization } from '../../../src/http/auth/credentials.ts'
 
 const basic = (text: string) => `Basic ${Buffer.from(text).toString('base64')}`
 

@@ -1,6 +1,6 @@
 import { describe, expect, test } from '@jest/globals'
 
-import { mayHonourRange, statusByConditions } from '../../src/http/conditions.ts'
+import { mayHonourRange, statusByConditions } from '../../../src/http/nar/conditions.ts'
 
 const etag = '"abc"'
 

@@ -4,32 +4,34 @@
  */
 import type { IncomingMessage, ServerResponse } from 'node:http'
 
-import { admitIdentity, verifyAndAdmit } from './admission.ts'
-import { serveNar } from './nar-route.ts'
-import { serveNarInfo } from './narinfo-route.ts'
+import type { Door } from './auth/door.ts'
+import { serveNar } from './nar/nar-route.ts'
+import { serveNarInfo } from './narinfo/narinfo-route.ts'
 import { answerError, type Origin } from './origin.ts'
 import type { Reply } from './reply.ts'
 import { type HotTarget, parseHotTarget } from './target.ts'
-import type { Verifier } from './verifier.ts'
 
-export function createFastPath(
+/** Every request: authenticated, then answered here or handed to `otherwise`. */
+export function createHandler(
   origin: Origin,
-  verifier: Verifier,
+  door: Door,
   createReply: (request: IncomingMessage, response: ServerResponse) => Reply,
   otherwise: (reply: Reply) => void,
 ): (request: IncomingMessage, response: ServerResponse) => void {
+  const serve = (reply: Reply): Promise<void> | undefined => {
+    const { method, url } = reply.request
+    const target = method === 'GET' || method === 'HEAD' ? parseHotTarget(url!) : undefined
+    if (target !== undefined) return serveTarget(origin, reply, target)
+    otherwise(reply)
+    return undefined
+  }
   return (request, response) => {
     const reply = createReply(request, response)
-    const target = request.method === 'GET' || request.method === 'HEAD' ? parseHotTarget(request.url!) : undefined
-    if (target === undefined) return otherwise(reply)
     // Nothing below rejects but by a bug; that costs its own request and no more.
-    const answerBug = (error: unknown) => answerError(origin.log, reply, error)
-    const identity = verifier.recall(request.headers.authorization)
-    if (identity === undefined) {
-      verifyAndAdmit(verifier, reply)
-        .then((isAdmitted) => (isAdmitted ? serveTarget(origin, reply, target) : undefined))
-        .catch(answerBug)
-    } else if (admitIdentity(reply, identity)) serveTarget(origin, reply, target)?.catch(answerBug)
+    const answerBug = (error: unknown) => answerError(origin, reply, error)
+    const admission = door.admit(reply)
+    if (admission instanceof Promise) admission.then((isAdmitted) => (isAdmitted ? serve(reply) : undefined)).catch(answerBug)
+    else if (admission) serve(reply)?.catch(answerBug)
   }
 }
 

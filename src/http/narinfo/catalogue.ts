@@ -3,15 +3,15 @@
  * the store's generation stands still, and looked up afresh otherwise, so that a path which came or went is seen by the very next request.
  */
 
-import type { Larder } from '../larder/larder.ts'
-import { formatFingerprint } from '../nix/fingerprint.ts'
-import { formatNarInfo, type NarInfo } from '../nix/nar-info.ts'
-import type { PathInfo } from '../nix/path-info.ts'
-import type { SecretKey } from '../nix/secret-key.ts'
-import { isSignature } from '../nix/signature.ts'
-import { hashPartOf } from '../nix/store-path.ts'
-import type { Awaitable, NarForm, StoreObject, Stores } from '../store/store.ts'
-import { fileRecipe, formatNarUrl } from './target.ts'
+import type { Larder } from '../../larder/larder.ts'
+import { formatFingerprint } from '../../nix/fingerprint.ts'
+import { formatNarInfo, type NarInfo } from '../../nix/nar-info.ts'
+import type { PathInfo } from '../../nix/path-info.ts'
+import type { SecretKey } from '../../nix/secret-key.ts'
+import { isSignature } from '../../nix/signature.ts'
+import { hashPartOf } from '../../nix/store-path.ts'
+import type { Awaitable, NarForm, StoreObject, Stores } from '../../store/store.ts'
+import { fileRecipe, formatNarUrl } from '../target.ts'
 
 export interface CatalogueEntry {
   readonly object: StoreObject
@@ -36,7 +36,8 @@ interface Remembered extends CatalogueEntry {
   generation: number
 }
 
-export function createCatalogue(stores: Stores, larder: Larder | undefined, initialKeys: readonly SecretKey[]): Catalogue {
+/** `onReadable` is called when all stores could be read. */
+export function createCatalogue(stores: Stores, larder: Larder | undefined, initialKeys: readonly SecretKey[], onReadable: () => void): Catalogue {
   const remembered = new Map<string, Remembered>()
   let keys = initialKeys
 
@@ -90,6 +91,8 @@ export function createCatalogue(stores: Stores, larder: Larder | undefined, init
   return {
     find(hashPart) {
       const generation = stores.generation()
+      // While one of several stores is away it is no number.
+      if (!Number.isNaN(generation)) onReadable()
       const known = remembered.get(hashPart)
       if (known !== undefined && known.generation === generation && !isOutdated(known)) return known
       const found = stores.find(hashPart)

@@ -1,9 +1,9 @@
 import { describe, expect, test } from '@jest/globals'
 import sodium from 'sodium-native'
 
-import { createFailedLogins } from '../../src/http/failed-logins.ts'
-import type { Access, User } from '../../src/http/user.ts'
-import { createVerifier } from '../../src/http/verifier.ts'
+import { createLoginThrottle } from '../../../src/http/auth/login-throttle.ts'
+import type { Access, User } from '../../../src/http/auth/user.ts'
+import { createVerifier } from '../../../src/http/auth/verifier.ts'
 
 const basic = (name: string, password: string) => `Basic ${Buffer.from(`${name}:${password}`).toString('base64')}`
 const pull = new Set<Access>(['pull'])
@@ -18,9 +18,9 @@ function hashed(name: string, password: string): User {
 function open(users: User[] | undefined) {
   const clock = { ms: 1_000_000 }
   const slept: number[] = []
-  const failedLogins = createFailedLogins(async (ms) => void slept.push(ms))
-  const verifier = createVerifier({ users, failedLogins, now: () => clock.ms })
-  return { verifier, clock, slept, failedLogins }
+  const throttle = createLoginThrottle(async (ms) => void slept.push(ms))
+  const verifier = createVerifier({ users, throttle, now: () => clock.ms })
+  return { verifier, clock, slept }
 }
 
 const address = '198.51.100.7'
@@ -48,7 +48,7 @@ describe('a verifier', () => {
     ['another scheme', 'Bearer secret'],
   ])('refuses %s', async (_what, header) => {
     const { verifier } = open([plain('ben', 'secret'), hashed('ci', 'other')])
-    expect(await verifier.verify(header, address)).toEqual({ kind: 'unknown' })
+    expect(await verifier.verify(header, address)).toMatchObject({ kind: 'unknown' })
     expect(verifier.recall(header)).toBeUndefined()
   })
 
@@ -58,14 +58,14 @@ describe('a verifier', () => {
     await verifier.verify(header, address)
     verifier.replaceUsers([plain('ben', 'changed')])
     expect(verifier.recall(header)).toBeUndefined()
-    expect(await verifier.verify(header, address)).toEqual({ kind: 'unknown' })
+    expect(await verifier.verify(header, address)).toMatchObject({ kind: 'unknown' })
   })
 
   test('does not let in a user revoked while the password was being verified', async () => {
     const { verifier } = open([hashed('ci', 'secret')])
     const verdict = verifier.verify(basic('ci', 'secret'), address)
     verifier.replaceUsers([])
-    expect(await verdict).toEqual({ kind: 'unknown' })
+    expect(await verdict).toMatchObject({ kind: 'unknown' })
   })
 
   test('lets nobody in after expiry, remembered or not', async () => {
@@ -74,7 +74,7 @@ describe('a verifier', () => {
     expect(await verifier.verify(header, address)).toMatchObject({ kind: 'known' })
     clock.ms = 1_000_500
     expect(verifier.recall(header)).toBeUndefined()
-    expect(await verifier.verify(header, address)).toEqual({ kind: 'unknown' })
+    expect(await verifier.verify(header, address)).toMatchObject({ kind: 'unknown' })
   })
 
   test('lets everybody in when there are no users by intention, and nobody when the list is empty', async () => {
@@ -106,11 +106,28 @@ describe('a verifier', () => {
     expect(await verifier.verify(basic('ann', 'word'), '203.0.113.1')).toMatchObject({ kind: 'known' })
   })
 
-  test('lets a right password in however many networks guess, and tells further wrong ones at once to come later', async () => {
-    const { verifier } = openStuck([plain('ben', 'secret')])
+  test('keeps places for networks that have none: a first login gets in while many guess, and what finds no place is not checked', async () => {
+    const { verifier } = openStuck([plain('ben', 'secret'), plain('ann', 'word')])
     void Array.from({ length: 256 }, (_, guess) => verifier.verify(basic('ben', 'wrong'), `198.51.100.${guess >> 1}`))
+    // The guessers find no more places, not even for the right password.
+    expect(await verifier.verify(basic('ben', 'secret'), '198.51.100.5')).toMatchObject({ kind: 'slow-down' })
     expect(await verifier.verify(basic('ben', 'secret'), '203.0.113.1')).toMatchObject({ kind: 'known' })
-    expect(await verifier.verify(basic('ben', 'wrong'), '203.0.113.1')).toEqual({ kind: 'slow-down', retryAfterSeconds: 5 })
+    void Array.from({ length: 400 }, (_, guess) => verifier.verify(basic('ben', 'wrong'), `192.0.${guess >> 8}.${guess & 255}`))
+    expect(await verifier.verify(basic('ann', 'word'), '203.0.113.2')).toMatchObject({ kind: 'slow-down' })
+    // Whoever got in before still does.
+    expect(await verifier.verify(basic('ben', 'secret'), '198.51.100.5')).toMatchObject({ kind: 'known' })
+  })
+
+  test('keeps the place of a wrong guess for the whole of its delay', async () => {
+    const ended: (() => void)[] = []
+    const throttle = createLoginThrottle(() => new Promise((resolve) => ended.push(resolve)))
+    const verifier = createVerifier({ users: [plain('ben', 'secret')], throttle, now: () => 0 })
+    const guesses = Array.from({ length: 8 }, (_, guess) => verifier.verify(basic('ben', `${guess}`), address))
+    for (let more = 0; more < 100; more++) expect(await verifier.verify(basic('ben', 'secret'), address)).toMatchObject({ kind: 'slow-down' })
+    expect(throttle.failures).toBe(8)
+    ended[0]!()
+    await guesses[0]
+    expect(await verifier.verify(basic('ben', 'secret'), address)).toMatchObject({ kind: 'known' })
   })
 
   test('remembers through a reload those who stayed the same, with what they may do now', async () => {
@@ -133,5 +150,5 @@ describe('a verifier', () => {
 
 /** Delays never end. */
 function openStuck(users: User[]) {
-  return { verifier: createVerifier({ users, failedLogins: createFailedLogins(() => new Promise(() => {})), now: () => 0 }) }
+  return { verifier: createVerifier({ users, throttle: createLoginThrottle(() => new Promise(() => {})), now: () => 0 }) }
 }

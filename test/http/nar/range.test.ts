@@ -1,7 +1,7 @@
 import { describe, expect, test } from '@jest/globals'
 import fc from 'fast-check'
 
-import { parseRange } from '../../src/http/range.ts'
+import { parseRange } from '../../../src/http/nar/range.ts'
 
 describe('parseRange', () => {
   test.each([

@@ -1,8 +1,8 @@
 /** People with browsers whom somebody in front vouches for; Nix goes on by password. */
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals'
 
-import { openTestCache, type TestCache } from '../fixtures/cache.ts'
-import { type BuiltClosure, type NixFixture, openNixFixture } from '../fixtures/nix.ts'
+import { openTestCache, type TestCache } from '../../fixtures/cache.ts'
+import { type BuiltClosure, type NixFixture, openNixFixture } from '../../fixtures/nix.ts'
 
 let nix: NixFixture
 let cache: TestCache

@@ -1,18 +1,18 @@
 /**
  * `/nar/…`: the NARs our narinfos name, uncompressed by seeking in the store, compressed from the larder; whole or in ranges.
  */
-import type { ByteRange, ChunkReader } from '../chunks.ts'
-import { Fault } from '../faults.ts'
-import type { Awaitable, StoreObject } from '../store/store.ts'
+import type { ByteRange, ChunkReader } from '../../chunks.ts'
+import { Fault } from '../../faults.ts'
+import type { Awaitable, StoreObject } from '../../store/store.ts'
+import { answerReadError, type Origin } from '../origin.ts'
+import { enqueue, withinDeadline } from '../queue/enqueue.ts'
+import type { FairQueue } from '../queue/fair-queue.ts'
+import type { Reply } from '../reply.ts'
+import type { NarTarget } from '../target.ts'
 import { pumpChunks } from './chunk-pump.ts'
 import { mayHonourRange, statusByConditions } from './conditions.ts'
-import { answerReadError, type Origin } from './origin.ts'
 import { parseRange } from './range.ts'
-import type { Reply } from './reply.ts'
 import { etagOf, fitsTarget, type Representation, representationOf } from './representation.ts'
-import type { NarTarget } from './target.ts'
-import { takeTurn, withinPatience } from './turn.ts'
-import type { Turnstile } from './turnstile.ts'
 
 /** A NAR in a form, as a route asks for it. Each part is asked for anew when time has passed. */
 export interface Wanted {
@@ -20,7 +20,7 @@ export interface Wanted {
   find(): Awaitable<StoreObject | undefined>
   formOf(object: StoreObject): Representation
   /** Where a transfer takes its turn. */
-  readonly turnstile: Turnstile
+  readonly queue: FairQueue
 }
 
 export async function serveNar(origin: Origin, reply: Reply, target: NarTarget): Promise<void> {
@@ -29,12 +29,14 @@ export async function serveNar(origin: Origin, reply: Reply, target: NarTarget):
   const object = found instanceof Promise ? await found : found
   if (object === undefined) return reply.refuse(404)
 
+  reply.storePath = object.info.storePath
   const isFromLarder = object.form.kind === 'tree' && target.recipe !== undefined && target.recipe === origin.larder?.recipe
   const small = isFromLarder ? origin.larder!.peek(object.info.narHash) : undefined
   if (small !== undefined && isPlainGet(reply)) {
+    reply.servedFrom = 'memory'
     return reply.sendPrepared(small, 'immutable', () => commonHeaders(etagOf(target), true), small)
   }
-  const wanted = { find: () => findNar(origin, target), formOf: (of: StoreObject) => representationOf(origin, target, of), turnstile: origin.transfers }
+  const wanted = { find: () => findNar(origin, target), formOf: (of: StoreObject) => representationOf(origin, target, of), queue: origin.transfers }
   await serveForm(origin, reply, wanted, object)
 }
 
@@ -47,7 +49,7 @@ export async function serveForm(origin: Origin, reply: Reply, wanted: Wanted, ob
   if (reply.isHead) return answerHead(reply, commonHeaders(form.etag, form.isResumable), form.size)
   if (form.size !== undefined && rangeOf(reply, form, form.size) === 'unsatisfiable') return refuseRange(reply, form.size)
 
-  await takeTurn(origin, reply, wanted.turnstile, () => send(origin, reply, wanted))
+  await enqueue(origin, reply, wanted.queue, () => send(origin, reply, wanted))
 }
 
 /** In its turn, for which it may have waited: the path may be gone, and the size known. Every fault becomes a reply. */
@@ -56,7 +58,7 @@ async function send(origin: Origin, reply: Reply, wanted: Wanted): Promise<void>
   if (object === undefined) return reply.refuse(404)
   try {
     const form = wanted.formOf(object)
-    const size = form.size ?? (mayRange(reply, form) ? await withinPatience(origin, reply, form.settle()) : undefined)
+    const size = form.size ?? (mayRange(reply, form) ? await withinDeadline(origin, reply, form.settle()) : undefined)
     const range = size === undefined ? undefined : rangeOf(reply, form, size)
     if (range === 'unsatisfiable') return refuseRange(reply, size!)
 
@@ -75,6 +77,7 @@ async function send(origin: Origin, reply: Reply, wanted: Wanted): Promise<void>
 
 async function sendForm(origin: Origin, reply: Reply, form: Representation, range: ByteRange | undefined, size: number | undefined): Promise<void> {
   const { opened, first } = await openWithFirstChunk(origin, reply, form, range)
+  reply.servedFrom = opened.servedFrom
   const length = range === undefined ? opened.size : range.end - range.start
   reply.begin(range === undefined ? 200 : 206, 'immutable', [
     ...commonHeaders(form.etag, form.isResumable),
@@ -110,7 +113,7 @@ async function openWithFirstChunk(
 async function openInTime(origin: Origin, reply: Reply, form: Representation, range: ByteRange | undefined): ReturnType<Representation['open']> {
   const opening = form.open(range)
   try {
-    return await withinPatience(origin, reply, opening)
+    return await withinDeadline(origin, reply, opening)
   } catch (error) {
     opening.then(
       ({ chunks }) => chunks.close(),
@@ -130,7 +133,7 @@ function rangeOf(reply: Reply, form: Representation, size: number): ReturnType<t
 }
 
 function refuseRange(reply: Reply, size: number): void {
-  reply.refuse(416, ['Content-Range', `bytes */${size}`, 'Accept-Ranges', 'bytes'])
+  reply.refuse(416, ['Content-Range', `bytes */${size}`])
 }
 
 /**
@@ -165,7 +168,7 @@ function answerHead(reply: Reply, common: string[], size: number | undefined): v
 
 async function firstChunk(origin: Origin, reply: Reply, chunks: ChunkReader): Promise<First> {
   try {
-    return await withinPatience(origin, reply, chunks.next())
+    return await withinDeadline(origin, reply, chunks.next())
   } catch (error) {
     chunks.close()
     throw error

@@ -18,16 +18,16 @@ export interface Waiting {
   giveUp(): void
 }
 
-export interface Turnstile {
+export interface FairQueue {
   /** A place that can be had at once. */
   enter(key: string): Leave | undefined
   /** A place in the key's queue, for whoever could not enter at once; undefined when it is full. */
-  queue(key: string): Waiting | undefined
+  wait(key: string): Waiting | undefined
   readonly underWay: number
   readonly waiting: number
 }
 
-export interface TurnstileOptions {
+export interface FairQueueOptions {
   readonly places: number
   /** Of all keys together. */
   readonly maxWaiting?: number
@@ -40,7 +40,7 @@ interface Holder {
   readonly queue: Set<(leave: Leave | undefined) => void>
 }
 
-export function createTurnstile({ places, maxWaiting = Number.POSITIVE_INFINITY, share = Number.POSITIVE_INFINITY }: TurnstileOptions): Turnstile {
+export function createFairQueue({ places, maxWaiting = Number.POSITIVE_INFINITY, share = Number.POSITIVE_INFINITY }: FairQueueOptions): FairQueue {
   const holders = new Map<string, Holder>()
   /** Those with a queue, the next to be served first. */
   const round = new Map<string, Holder>()
@@ -105,7 +105,7 @@ export function createTurnstile({ places, maxWaiting = Number.POSITIVE_INFINITY,
       forgetIfIdle(key, holder)
       return undefined
     },
-    queue(key) {
+    wait(key) {
       const holder = holderOf(key)
       if (!mayQueue(holder)) {
         forgetIfIdle(key, holder)
@@ -126,8 +126,8 @@ export function createTurnstile({ places, maxWaiting = Number.POSITIVE_INFINITY,
 }
 
 /** Does the work when it is its turn, however long that takes; undefined when the queue is full. */
-export async function inTurn<T>(turnstile: Turnstile, key: string, work: () => Promise<T>): Promise<T | undefined> {
-  const leave = turnstile.enter(key) ?? (await turnstile.queue(key)?.admitted)
+export async function runQueued<T>(queue: FairQueue, key: string, work: () => Promise<T>): Promise<T | undefined> {
+  const leave = queue.enter(key) ?? (await queue.wait(key)?.admitted)
   if (leave === undefined) return undefined
   try {
     return await work()

@@ -1,10 +1,10 @@
 /**
  * `/<hash part>.narinfo`: text as Nix writes it, or JSON with `?json`.
  */
-import { formatNarInfoJson } from '../nix/nar-info.ts'
+import { formatNarInfoJson } from '../../nix/nar-info.ts'
+import { answerError, type Origin } from '../origin.ts'
+import type { Reply } from '../reply.ts'
 import type { CatalogueEntry } from './catalogue.ts'
-import { answerError, type Origin } from './origin.ts'
-import type { Reply } from './reply.ts'
 
 /** Never rejects. Synchronous as long as the path is at hand and leased already, so that the hot case costs no promise. */
 export function serveNarInfo(origin: Origin, reply: Reply, hashPart: string, form: 'text' | 'json' = 'text'): Promise<void> | undefined {
@@ -14,12 +14,12 @@ export function serveNarInfo(origin: Origin, reply: Reply, hashPart: string, for
     if (found instanceof Promise) {
       return found.then(
         (entry) => leaseAndSend(origin, reply, hashPart, entry, form),
-        (error: unknown) => answerError(origin.log, reply, error),
+        (error: unknown) => answerError(origin, reply, error),
       )
     }
     return leaseAndSend(origin, reply, hashPart, found, form)
   } catch (error) {
-    answerError(origin.log, reply, error)
+    answerError(origin, reply, error)
     return undefined
   }
 }
@@ -43,11 +43,12 @@ async function takeLeaseAndSend(origin: Origin, reply: Reply, hashPart: string, 
     if (entry === undefined) reply.refuse(404)
     else send(reply, entry, form)
   } catch (error) {
-    answerError(origin.log, reply, error)
+    answerError(origin, reply, error)
   }
 }
 
 function send(reply: Reply, entry: CatalogueEntry, form: 'text' | 'json'): void {
+  reply.storePath = entry.object.info.storePath
   const headers = (type: string) => ['Content-Type', type, 'Nix-Link', entry.narInfo.url]
   if (form === 'text') reply.sendPrepared(entry, 'found', () => headers('text/x-nix-narinfo'), entry.text)
   else reply.send(200, 'found', headers('application/json'), `${JSON.stringify(formatNarInfoJson(entry.narInfo))}\n`)

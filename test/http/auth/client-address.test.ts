@@ -3,7 +3,7 @@ import type { IncomingMessage } from 'node:http'
 import { describe, expect, test } from '@jest/globals'
 import fc from 'fast-check'
 
-import { clientAddressOf, networkOf, publicOriginOf, rayOf } from '../../src/http/client-address.ts'
+import { clientAddressOf, networkOf, publicOriginOf, rayOf } from '../../../src/http/auth/client-address.ts'
 
 const request = (remoteAddress: string | undefined, header?: string | string[]) =>
   ({ socket: { remoteAddress }, headers: header === undefined ? {} : { 'cf-connecting-ip': header } }) as unknown as IncomingMessage

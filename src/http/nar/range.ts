@@ -1,7 +1,7 @@
 /**
  * The `Range` request header, reduced to what clients of a cache send: one range, `bytes=a-b`, `bytes=a-` or `bytes=-n` (RFC 9110, section 14).
  */
-import type { ByteRange } from '../chunks.ts'
+import type { ByteRange } from '../../chunks.ts'
 
 /**
  * `undefined`: there is no range to honour (none, several, another unit, nonsense): answer with the whole.

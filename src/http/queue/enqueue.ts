@@ -1,24 +1,24 @@
 /**
- * A request's turn and its patience. Work that costs (NARs, listings, build logs) passes a turnstile, clients in turn: a client is a user, or without users a network.
+ * A request's turn and its patience. Work that costs (NARs, listings, build logs) passes a queue, clients in turn: a client is a user, or without users a network.
  * Whoever waits too long, or finds the queue full, is told to come again; nothing that a client waits for takes longer to begin than the edge's patience allows.
  */
-import { Fault } from '../faults.ts'
-import { networkOf } from './client-address.ts'
-import type { Origin } from './origin.ts'
-import type { Reply } from './reply.ts'
-import { createTurnstile, type Leave, type Turnstile } from './turnstile.ts'
+import { Fault } from '../../faults.ts'
+import { networkOf } from '../auth/client-address.ts'
+import type { Origin } from '../origin.ts'
+import type { Reply } from '../reply.ts'
+import { createFairQueue, type FairQueue, type Leave } from './fair-queue.ts'
 
-/** See turnstile.ts: one client gets three quarters of the places at the most, however slow his downloads are. */
+/** See queue.ts: one client gets three quarters of the places at the most, however slow his downloads are. */
 const share = 3
 
-export function createFairTurnstile(places: number, maxWaiting: number): Turnstile {
-  return createTurnstile({ places, maxWaiting, share })
+export function createQueue(places: number, maxWaiting: number): FairQueue {
+  return createFairQueue({ places, maxWaiting, share })
 }
 
 /** Does the work in its turn, or answers 503. The place is given back when the work has ended, however it ends. Rejects as the work does. */
-export async function takeTurn(origin: Origin, reply: Reply, turnstile: Turnstile, work: () => Promise<void>): Promise<void> {
+export async function enqueue(origin: Origin, reply: Reply, queue: FairQueue, work: () => Promise<void>): Promise<void> {
   const key = reply.user ?? networkOf(reply.address)
-  const leave = turnstile.enter(key) ?? (await waitForTurn(origin, reply, turnstile, key))
+  const leave = queue.enter(key) ?? (await waitForPlace(origin, reply, queue, key))
   if (leave === undefined) return reply.postpone(nextRetrySeconds())
   try {
     await work()
@@ -28,10 +28,10 @@ export async function takeTurn(origin: Origin, reply: Reply, turnstile: Turnstil
 }
 
 /** Undefined when there was no room to wait, when it took too long, or when the client went away. */
-async function waitForTurn({ limits, after }: Origin, reply: Reply, turnstile: Turnstile, key: string): Promise<Leave | undefined> {
+async function waitForPlace({ limits, after }: Origin, reply: Reply, queue: FairQueue, key: string): Promise<Leave | undefined> {
   const { response } = reply
   if (response.destroyed) return undefined
-  const waiting = turnstile.queue(key)
+  const waiting = queue.wait(key)
   if (waiting === undefined) return undefined
   // Half of the time is left for the work itself.
   const patienceMs = Math.min(limits.queueSeconds, limits.firstByteSeconds / 2) * 1000
@@ -59,7 +59,7 @@ function nextRetrySeconds(): number {
  * A reply must have begun well before the edge's limit of 100 s, counted from the request's arrival; the client comes again and finds more done.
  * Rejects as the work does, with `busy` when the time is over, or with `abandoned` when the client goes away: the work then goes on unless its owner ends it.
  */
-export async function withinPatience<T>({ limits, after }: Origin, reply: Reply, work: Promise<T>): Promise<T> {
+export async function withinDeadline<T>({ limits, after }: Origin, reply: Reply, work: Promise<T>): Promise<T> {
   work.catch(() => {})
   const { promise: givenUp, reject } = Promise.withResolvers<never>()
   const { response } = reply

@@ -6,29 +6,30 @@
  * and the time of a look-up tells nothing. A change of users forgets whoever is not the same as before; expiry is looked at with every request.
  */
 import sodium from 'sodium-native'
+import { createFairQueue, runQueued } from '../queue/fair-queue.ts'
 import { networkOf } from './client-address.ts'
 import { parseBasicAuthorization } from './credentials.ts'
-import type { FailedLogins } from './failed-logins.ts'
-import { createTurnstile, inTurn } from './turnstile.ts'
+import type { LoginThrottle } from './login-throttle.ts'
 import { anyone, type Identity, type User } from './user.ts'
 
-export type Verdict =
+export type LoginResult =
   | { readonly kind: 'known'; readonly identity: Identity }
-  | { readonly kind: 'unknown' }
+  /** `name`: the one that was claimed. Hostile text. */
+  | { readonly kind: 'unknown'; readonly name: string | undefined }
   | { readonly kind: 'slow-down'; readonly retryAfterSeconds: number }
 
 export interface Verifier {
   /** The identity of a header verified before (or of everybody, on a public cache). Synchronous: microseconds. */
   recall(authorization: string | undefined): Identity | undefined
-  /** Verifies a header. Wrong credentials take longer each time; see failed-logins.ts. Never rejects. */
-  verify(authorization: string | undefined, address: string): Promise<Verdict>
+  /** Verifies a header. Wrong credentials take longer each time; see login-throttle.ts. Never rejects. */
+  verify(authorization: string | undefined, address: string): Promise<LoginResult>
   /** Replaces all users at once; `undefined` makes the cache public. Acts on the next request. */
   replaceUsers(users: readonly User[] | undefined): void
 }
 
 export interface VerifierOptions {
   readonly users: readonly User[] | undefined
-  readonly failedLogins: FailedLogins
+  readonly throttle: LoginThrottle
   /** Milliseconds since 1970. */
   readonly now: () => number
 }
@@ -45,9 +46,9 @@ interface Remembered {
   readonly user: User
 }
 
-export function createVerifier({ users: initialUsers, failedLogins, now }: VerifierOptions): Verifier {
+export function createVerifier({ users: initialUsers, throttle, now }: VerifierOptions): Verifier {
   const digestOf = createKeyedHash()
-  const argon2 = createTurnstile({ places: maxArgon2, maxWaiting: maxWaitingArgon2, share: 3 })
+  const argon2 = createFairQueue({ places: maxArgon2, maxWaiting: maxWaitingArgon2, share: 3 })
   let users = toMap(initialUsers)
   let decoy = decoyFor(initialUsers)
   const remembered = new Map<string, Remembered>()
@@ -59,7 +60,7 @@ export function createVerifier({ users: initialUsers, failedLogins, now }: Verif
   async function matches(user: User | undefined, password: string, network: string): Promise<boolean | undefined> {
     const isPlainMatch = user?.secret.kind === 'plain' && sameText(digestOf, user.secret.password, password)
     const hash = user?.secret.kind === 'argon2id' ? user.secret.hash : decoy
-    const isHashMatch = hash !== undefined && (await inTurn(argon2, network, () => verifyArgon2id(hash, password)))
+    const isHashMatch = hash !== undefined && (await runQueued(argon2, network, () => verifyArgon2id(hash, password)))
     if (isHashMatch === undefined) return undefined
     return user?.secret.kind === 'argon2id' ? isHashMatch : isPlainMatch
   }
@@ -86,21 +87,22 @@ export function createVerifier({ users: initialUsers, failedLogins, now }: Verif
       const recalled = this.recall(authorization)
       if (recalled !== undefined) return { kind: 'known', identity: recalled }
       const credentials = authorization === undefined ? undefined : parseBasicAuthorization(authorization)
-      if (credentials === undefined) return { kind: 'unknown' }
-      const leave = failedLogins.enter(address)
-      if (leave === undefined) return slowDown
-      try {
-        const user = users?.get(credentials.name)
-        const isRight = await matches(user, credentials.password, networkOf(address))
-        if (isRight === undefined) return slowDown
-        // Users may have been replaced meanwhile.
-        if (isRight && user !== undefined && users?.get(user.name) === user && !isExpired(user, now())) {
-          return { kind: 'known', identity: remember(authorization!, user) }
-        }
-        return (await failedLogins.delay(address, credentials.name)) ? { kind: 'unknown' } : slowDown
-      } finally {
-        leave()
+      if (credentials === undefined) return { kind: 'unknown', name: undefined }
+      const attempt = throttle.begin(address)
+      if (attempt === undefined) return slowDown
+      const user = users?.get(credentials.name)
+      const isRight = await matches(user, credentials.password, networkOf(address))
+      if (isRight === undefined) {
+        attempt.release()
+        return slowDown
       }
+      // Users may have been replaced meanwhile.
+      if (isRight && user !== undefined && users?.get(user.name) === user && !isExpired(user, now())) {
+        attempt.release()
+        return { kind: 'known', identity: remember(authorization!, user) }
+      }
+      await attempt.fail(credentials.name)
+      return { kind: 'unknown', name: credentials.name }
     },
 
     replaceUsers(replacement) {
@@ -115,7 +117,7 @@ export function createVerifier({ users: initialUsers, failedLogins, now }: Verif
   }
 }
 
-const slowDown: Verdict = { kind: 'slow-down', retryAfterSeconds: 5 }
+const slowDown: LoginResult = { kind: 'slow-down', retryAfterSeconds: 5 }
 
 function isExpired({ expires }: User, nowMs: number): boolean {
   return expires !== undefined && nowMs >= expires.getTime()

@@ -1,0 +1,107 @@
+/**
+ * Who may do what: every request to the public listener passes here once, before anything looks at its path more closely. Strangers get the same 401 for what is here,
+ * what is not, and what cannot be.
+ */
+import type { IncomingMessage } from 'node:http'
+
+import type { Reply } from '../reply.ts'
+import type { Authentication, Authenticator } from './strategies.ts'
+import { type Access, type Identity, mayDo } from './user.ts'
+import type { Verifier } from './verifier.ts'
+
+interface Rule {
+  readonly methods: RegExp
+  readonly path: RegExp
+  /** One of these is enough; `admin` always is. */
+  readonly access: readonly Access[]
+  /** People that something in front vouches for get in without a password. */
+  readonly forVisitors?: true
+}
+
+const read = /^(?:GET|HEAD)$/
+const any = /./
+
+/** The first rule that fits decides. Paths are compared as they were sent: what is written in another way falls to the last rule, which asks for no less. */
+const rules: readonly Rule[] = [
+  // What people look at with a browser.
+  { methods: read, path: /^\/(?:\?.*)?$/, access: ['pull'], forVisitors: true },
+  { methods: read, path: /^\/[^/]*\.ls(?:\?.*)?$/, access: ['pull'], forVisitors: true },
+  { methods: read, path: /^\/log\//, access: ['pull'], forVisitors: true },
+  { methods: any, path: any, access: ['pull'] },
+]
+
+export interface Door {
+  /** True when the request may go on, at once or later; else it was answered. Rejects only by a bug. */
+  admit(reply: Reply): boolean | Promise<boolean>
+}
+
+/** Requests of one connection that wait for a login. No client of a cache sends a second before it has the first answer; a guesser sends thousands. */
+const maxWaitingPerConnection = 64
+
+export function createDoor(verifier: Verifier, authenticator: Authenticator): Door {
+  const lines = new WeakMap<object, { last: Promise<unknown>; length: number }>()
+
+  /** One login of a connection after another: what is sent in one go is checked no faster than what waits for its answers. */
+  async function authenticateInLine(reply: Reply, rule: Rule): Promise<boolean> {
+    const { request } = reply
+    const line = lines.get(request.socket) ?? { last: Promise.resolve(), length: 0 }
+    lines.set(request.socket, line)
+    if (line.length >= maxWaitingPerConnection) {
+      reply.break()
+      return false
+    }
+    line.length++
+    const before = line.last
+    const mine = before.then(() => authenticate(reply, rule))
+    line.last = mine.catch(() => {})
+    try {
+      return await mine
+    } finally {
+      line.length--
+    }
+  }
+
+  async function authenticate(reply: Reply, rule: Rule): Promise<boolean> {
+    const { request } = reply
+    if (request.socket.destroyed) return false
+    const identity = verifier.recall(request.headers.authorization)
+    if (identity !== undefined) return admitIdentity(reply, rule, identity)
+    return conclude(reply, rule, await authenticator.authenticate(request, rule.forVisitors === true))
+  }
+
+  return {
+    admit(reply) {
+      const { request } = reply
+      // Requests that were sent one behind the other on a connection that was ended meanwhile.
+      if (request.socket.destroyed) return false
+      const rule = ruleOf(request)
+      const identity = verifier.recall(request.headers.authorization)
+      return identity === undefined ? authenticateInLine(reply, rule) : admitIdentity(reply, rule, identity)
+    },
+  }
+}
+
+function ruleOf({ method = '', url = '' }: IncomingMessage): Rule {
+  return rules.find((rule) => rule.methods.test(method) && rule.path.test(url))!
+}
+
+function conclude(reply: Reply, rule: Rule, authentication: Authentication): boolean {
+  switch (authentication.kind) {
+    case 'known':
+      return admitIdentity(reply, rule, authentication.identity)
+    case 'slow-down':
+      reply.postpone(authentication.retryAfterSeconds, 429)
+      return false
+    case 'unknown':
+      reply.claimedUser = authentication.name
+      reply.refuse(401, ['WWW-Authenticate', authentication.challenge])
+      return false
+  }
+}
+
+function admitIdentity(reply: Reply, { access }: Rule, identity: Identity): boolean {
+  reply.identity = identity
+  if (mayDo(identity, access)) return true
+  reply.refuse(403)
+  return false
+}
