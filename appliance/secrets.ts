@@ -49,7 +49,7 @@ export async function readNamedFiles(
   const { signing, access, indexPage } = config
   const keys =
     signing.keyFiles && (await gatherAll(signing.keyFiles.map((file, index) => gather(`/signing/keyFiles/${index}`, readKey(file, signing.name, log)))))
-  const users = access.kind === 'users' ? await gatherAll(access.users.map((user) => gather(pointerOfFile(user), toUser(user)))) : undefined
+  const users = access.kind === 'users' ? await gatherAll(access.users.map((user) => gather(pointerOfFile(user), toUser(user, log)))) : undefined
   const page = typeof indexPage === 'object' ? await gather('/indexPage', readPage(indexPage.file)) : indexPage ? undefined : false
   if (keys !== undefined) problems.push(...findTwins(keys))
   if (problems.length > 0) throw complain(problems)
@@ -102,13 +102,14 @@ function pointerOfFile({ pointer, secret }: UserConfig): string {
   return secret.kind === 'file' ? `${pointer}/passwordFile` : pointer
 }
 
-async function toUser({ name, secret, access, expires }: UserConfig): Promise<User> {
-  return { name, secret: secret.kind === 'file' ? { kind: 'plain', password: await readPassword(secret.file) } : secret, access: new Set(access), expires }
+async function toUser({ name, secret, access, expires }: UserConfig, log: Log): Promise<User> {
+  return { name, secret: secret.kind === 'file' ? { kind: 'plain', password: await readPassword(secret.file, log) } : secret, access: new Set(access), expires }
 }
 
 /** A hash is as good as a password in a password file. */
-async function readPassword(file: string): Promise<string> {
+async function readPassword(file: string, log: Log): Promise<string> {
   const password = (await readNamed(file)).replace(/\r?\n$/, '')
+  if (((await stat(file)).mode & 0o007) !== 0) log.warn({ file }, `Everybody on this machine can read or change a password; run "chmod 600 ${file}"`)
   const fault = passwordFault(password)
   if (fault !== undefined) throw new NamedFileFault(`names "${file}", which ${fault[0].replace(/^is/, 'holds')}`, fault[1])
   return password

@@ -45,7 +45,7 @@ export function createAccessVerifier({ teamDomain, audience, jwksUrl, refetchMs 
     timeoutDuration: keysTimeoutMs,
     cooldownDuration: refetchMs,
     cacheMaxAge: keysMaxAgeMs,
-    [customFetch]: fetchBounded,
+    [customFetch]: pauseAfterFailure(fetchBounded, refetchMs, now),
   })
   return {
     async verify(assertion) {
@@ -89,6 +89,23 @@ function toRefusal(error: unknown): AccessRefusal {
   if (error instanceof errors.JOSEAlgNotAllowed) return 'forged'
   if (error instanceof errors.JWSInvalid || error instanceof errors.JWTInvalid || error instanceof errors.JOSENotSupported) return 'malformed'
   return 'unavailable'
+}
+
+/** The keys are asked for by requests of strangers: after a failure nothing is fetched for a while. */
+function pauseAfterFailure(fetchKeys: typeof fetchBounded, pauseMs: number, now: () => Date): typeof fetchBounded {
+  let failure: { readonly error: unknown; readonly untilMs: number } | undefined
+  return async (url, init) => {
+    if (failure !== undefined && now().getTime() < failure.untilMs) throw failure.error
+    try {
+      const response = await fetchKeys(url, init)
+      failure = undefined
+      if (!response.ok) throw new Error(`the keys were answered with HTTP ${response.status}`)
+      return response
+    } catch (error) {
+      failure = { error, untilMs: now().getTime() + pauseMs }
+      throw error
+    }
+  }
 }
 
 async function fetchBounded(url: string, init: RequestInit): Promise<Response> {

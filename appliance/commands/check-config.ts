@@ -27,7 +27,7 @@ export function checkConfigCommand(machine: Machine): Command {
       const warn = (fields: object, message: string) => void machine.stderr.write(`warning: ${message} ${JSON.stringify(fields)}\n`)
       await readNamedFiles(loaded, { debug() {}, info() {}, warn, error: warn })
       await checkTunnelSecret(loaded, warn)
-      for (const warning of loaded.warnings) machine.stderr.write(`warning: ${warning}\n`)
+      for (const warning of [...loaded.warnings, ...findExpired(loaded)]) machine.stderr.write(`warning: ${warning}\n`)
       machine.stdout.write(loaded.config.file === undefined ? 'There is no config: the defaults hold.\n' : 'The config is right.\n')
     })
 }
@@ -50,4 +50,14 @@ async function checkTunnelSecret({ config, complain }: LoadedConfig, warn: (fiel
     if (!(error instanceof LaunchFault)) throw error
     throw complain([{ pointer: pointers[secret.kind], message: `is not right: ${error.message}`, remedy: error.remedy }])
   }
+}
+
+function findExpired({ config: { access } }: LoadedConfig): string[] {
+  const users = access.kind === 'users' ? access.users : []
+  return users
+    .filter(({ expires }) => expires !== undefined && expires.getTime() <= Date.now())
+    .map(
+      ({ pointer, name, expires }) =>
+        `${pointer}/expires: user "${name}" has expired on ${expires!.toISOString()} and is refused; remove it, or change the date`,
+    )
 }

@@ -1,7 +1,7 @@
 /**
  * Environment variables inside the string values of a parsed config: `$NAME`, `${NAME}`, `${NAME:-default}` (unset or empty; the default may hold variables itself),
  * and `$$` for a dollar sign. What a variable holds is taken as it is: it is never expanded again and cannot add a key, a quote or a user.
- * A string that begins with `$argon2` is a password hash and stays as it is. Keys are not expanded.
+ * A string that has the form of a password hash (`$argon2id$…`, `$2b$…`, `$6$…`) stays as it is. Keys are not expanded.
  */
 import type { Environment } from '../machine.ts'
 import { isObject, type Problem, toPointer } from './problem.ts'
@@ -42,10 +42,13 @@ interface ExpandedString {
   readonly isUnknown: boolean
 }
 
+/** Modular crypt formats: a name or number of at most ten characters between two dollar signs, and no variable behind them. */
+const passwordHashForm = /^\$(?:argon2|(?:2[abxy]?|[156y]|gy|7|scrypt|pbkdf2[a-z0-9-]{0,10})\$)/
+
 const reference = /\$(?:(\$)|([A-Za-z_]\w*)|\{([A-Za-z_]\w*)(:-|\}))?/y
 
 export function expandString(source: string, env: Environment | 'unknown'): ExpandedString {
-  if (!source.includes('$') || source.startsWith('$argon2')) return { text: source, faults: [], isUnknown: false }
+  if (!source.includes('$') || passwordHashForm.test(source)) return { text: source, faults: [], isUnknown: false }
   const faults: Fault[] = []
   let isUnknown = false
   let at = 0

@@ -46,7 +46,8 @@ export function loadConfig(source: ConfigSource): LoadedConfig {
   ]
   if (!parsed.success || problems.length > 0) throw read.complain(problems)
   const place = { env, homeDir: source.machine.homeDir, baseDir: read.file === undefined ? source.machine.workingDir : dirname(read.file) }
-  return { config: freeze(resolveConfig(parsed.data, read.file, place)), warnings: findWarnings(read.file, read.document), complain: read.complain }
+  const config = freeze(resolveConfig(parsed.data, read.file, place))
+  return { config, warnings: findWarnings(read.file, read.document, config), complain: read.complain }
 }
 
 /**
@@ -146,13 +147,34 @@ function override(document: unknown, overrides: ConfigSource['overrides']): unkn
   return { ...document, ...Object.fromEntries(Object.entries(overrides).filter(([, value]) => value !== undefined)) }
 }
 
+/** Shorter ones are guessed within hours, however slow each guess is made. */
+const shortestPassword = 8
+const lowestFreePort = 1024
+
+function findWarnings(file: string | undefined, document: unknown, { access, listen }: Config): string[] {
+  const users = access.kind === 'users' ? access.users : []
+  return [
+    ...(file === undefined ? [] : exposureWarnings(file, document)),
+    ...users.flatMap(({ pointer, name, secret }) =>
+      secret.kind === 'plain' && secret.password.length < shortestPassword
+        ? [
+            `${pointer}: the password of user "${name}" has fewer than ${shortestPassword} characters; choose a longer one, or let "burrow hash-password" ask for one`,
+          ]
+        : [],
+    ),
+    ...(listen.kind === 'tcp' && listen.port > 0 && listen.port < lowestFreePort
+      ? [`/listen: ports below ${lowestFreePort} need a privilege that the systemd service does not have; use a higher port, since the tunnel can reach any`]
+      : []),
+  ]
+}
+
 /** Only what is written out counts: a password from the environment is not in the file. */
-function findWarnings(file: string | undefined, document: unknown): string[] {
-  if (file === undefined || (statSync(file).mode & 0o077) === 0) return []
+function exposureWarnings(file: string, document: unknown): string[] {
+  if ((statSync(file).mode & 0o077) === 0) return []
   const users = isObject(document) && Array.isArray(document.users) ? document.users : []
   const holdsPasswords = users.some((user) => {
     const text = typeof user === 'string' ? user : isObject(user) ? user.password : undefined
-    return typeof text === 'string' && !text.includes('$')
+    return typeof text === 'string' && expandEnv(text, 'unknown').unknownPointers.size === 0
   })
   return holdsPasswords
     ? [`Config "${file}" holds passwords and can be read by other users of this machine; run "chmod 600 ${file}", or use passwordHash or passwordFile`]

@@ -33,7 +33,15 @@ const userName = () =>
 
 const password = () => text(passwordFault)
 
+const hashForm = /^\$(?:argon2(?:id|i|d)|2[abxy]?|[156y]|gy|7|scrypt|pbkdf2[a-z0-9-]*)\$/
+
 export function passwordFault(value: string): readonly [message: string, remedy: string] | undefined {
+  if (value.startsWith('$argon2id$')) return ['holds an argon2id hash where a password belongs', 'give it as "passwordHash"']
+  if (hashForm.test(value))
+    return [
+      'holds a password hash of another kind, which Burrow cannot check',
+      'make an argon2id hash with "burrow hash-password" and give it as "passwordHash"',
+    ]
   if (value === '') return ['is an empty password', 'give one, or remove the user']
   if (controlCharacters.test(value)) return ['has a control character, which HTTP basic auth cannot carry', 'choose a password without one']
   return undefined
@@ -42,6 +50,7 @@ export function passwordFault(value: string): readonly [message: string, remedy:
 const passwordHash = () =>
   text((value) => {
     const memoryKib = /^\$argon2id\$v=19\$m=(\d{1,8}),t=\d{1,4},p=\d{1,2}\$[A-Za-z0-9+/]{11,}\$[A-Za-z0-9+/]{16,}$/.exec(value)?.[1]
+    if (/^\$2[abxy]?\$/.test(value)) return ['is a bcrypt hash; only argon2id is supported', 'make one with "burrow hash-password"']
     if (memoryKib === undefined || value.length > 127) return ['is not an argon2id hash', 'make one with "burrow hash-password"']
     if (Number(memoryKib) > 1024 * 1024) return ['takes more than 1 GiB of memory for every check', 'make one with "burrow hash-password"']
     return undefined

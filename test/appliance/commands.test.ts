@@ -1,6 +1,6 @@
 import { spawnSync } from 'node:child_process'
 import { existsSync } from 'node:fs'
-import { mkdir, readFile, stat, writeFile } from 'node:fs/promises'
+import { chmod, mkdir, readFile, stat, writeFile } from 'node:fs/promises'
 import { describe, expect, test } from '@jest/globals'
 import sodium from 'sodium-native'
 
@@ -71,6 +71,54 @@ describe('burrow check-config', () => {
     expect(stderr).toMatch(/4 problems/)
     for (const pointer of ['/users/0/passwordFile', '/users/1/passwordFile', '/signing/keyFiles/0', '/indexPage']) expect(stderr).toContain(pointer)
     expect(await runBurrow(['check-config', '--no-env'], { cwd: dir.path })).toMatchObject({ code: 0, stderr: '' })
+  })
+
+  test.each([
+    [
+      'a password file that everybody can change',
+      { name: 'ben', passwordFile: 'open' },
+      0,
+      /warning: Everybody on this machine can read or change a password; run "chmod 600 /,
+    ],
+    [
+      'an argon2id hash under "password"',
+      { name: 'ben', password: `$argon2id$v=19$m=65536,t=2,p=1$${'A'.repeat(22)}$${'B'.repeat(43)}` },
+      78,
+      /holds an argon2id hash where a password belongs; give it as "passwordHash"/,
+    ],
+    ['a bcrypt hash under "password"', { name: 'ben', password: `$2b$10$${'a'.repeat(53)}` }, 78, /holds a password hash of another kind/],
+    [
+      'a bcrypt hash under "passwordHash"',
+      { name: 'ben', passwordHash: `$2b$10$${'a'.repeat(53)}` },
+      78,
+      /is a bcrypt hash; only argon2id is supported; make one with/,
+    ],
+    ['a short password', { name: 'ben', password: 'x' }, 0, /the password of user "ben" has fewer than 8 characters/],
+    ['an expired user', { name: 'ben', password: 'long enough', expires: '2020-01-01T00:00:00Z' }, 0, /user "ben" has expired on 2020-01-01/],
+  ] as const)('check-config speaks of %s', async (_what, user, expected, pattern) => {
+    await using dir = await createScratchDir()
+    await writeFile(dir.file('open'), 'long enough')
+    await chmod(dir.file('open'), 0o666)
+    await writeFile(dir.file('burrow.json'), JSON.stringify({ users: [user] }), { mode: 0o600 })
+    const { code, stderr } = await runBurrow(['check-config'], { cwd: dir.path })
+    expect(code).toBe(expected)
+    expect(stderr).toMatch(pattern)
+    // One thing is wrong, and it is said once.
+    expect(
+      stderr
+        .trim()
+        .split('\n')
+        .filter((line) => /\/users\/0|warning/.test(line)).length,
+    ).toBe(1)
+  })
+
+  test('check-config speaks of a password with an escaped dollar sign in a file that others can read, and of a low port', async () => {
+    await using dir = await createScratchDir()
+    await writeFile(dir.file('burrow.json'), JSON.stringify({ listen: '127.0.0.1:80', users: [{ name: 'ben', password: 'long$$enough' }] }))
+    await chmod(dir.file('burrow.json'), 0o644)
+    const { stderr } = await runBurrow(['check-config'], { cwd: dir.path })
+    expect(stderr).toMatch(/holds passwords and can be read by other users/)
+    expect(stderr).toMatch(/\/listen: ports below 1024 need a privilege/)
   })
 
   test('check-config accepts what is right', async () => {
@@ -214,6 +262,7 @@ describe('burrow client-config', () => {
       'connect-timeout = 5',
       'download-attempts = 7',
       'stalled-download-timeout = 120',
+      'narinfo-cache-negative-ttl = 300',
       '',
       'machine cache.example.org login ana password "pa \\"ss\\\\"',
       '',

@@ -9,7 +9,7 @@ import { dirname, join } from 'node:path'
 import { DatabaseSync, type StatementSync } from 'node:sqlite'
 import { pathToFileURL } from 'node:url'
 
-import { type FileState, isQuiet, isSameFile, isSameState, readFileIdentity, readFileState } from './database-files.ts'
+import { type FileState, isQuiet, isSameFile, isSameState, type LiveFiles, readFileState, readLiveFiles } from './database-files.ts'
 import { pathInfoQuery } from './database-row.ts'
 
 /** The columns in the order of the query. */
@@ -47,6 +47,7 @@ export class DatabaseConnection implements Disposable {
   readonly #dataVersion: StatementSync
   readonly #pathInfo: StatementSync
   readonly #others = new Map<string, StatementSync>()
+  readonly #liveFiles: LiveFiles | undefined
 
   /** @throws {Disturbed | UnknownSchema} or SQLite's own error (`errcode`) */
   constructor(file: string, kind: ConnectionKind) {
@@ -67,11 +68,22 @@ export class DatabaseConnection implements Disposable {
       this.#dataVersion = this.#prepare('PRAGMA data_version')
       this.#pathInfo = this.#prepare(pathInfoQuery)
       if (kind === 'live' && firstColumn(this.#prepare('PRAGMA journal_mode').get()) !== 'wal') throw new Disturbed('it has no write-ahead log')
-      this.pulse()
+      if (kind === 'still') this.pulse()
+      else this.#liveFiles = this.#readUnreplaced(state)
     } catch (error) {
       this.#database.close()
       throw error
     }
+  }
+
+  /** Asked after the first query, with which SQLite makes the logs. */
+  #readUnreplaced(opened: FileState): LiveFiles {
+    this.dataVersion()
+    const files = readLiveFiles(this.#target)
+    const state = readFileState(this.#file)
+    if (!files || !state) throw new Disturbed(isGone)
+    if (!isSameFile(state, opened)) throw new Disturbed('it was replaced by another file')
+    return files
   }
 
   #checkSchema(): void {
@@ -102,10 +114,18 @@ export class DatabaseConnection implements Disposable {
       if (!isSameState(state, this.#state) || !isQuiet(this.#target)) throw new Disturbed('it is being written')
       return 0
     }
-    const identity = readFileIdentity(this.#file)
-    if (!identity) throw new Disturbed(isGone)
-    if (!isSameFile(identity, this.#state)) throw new Disturbed('it was replaced by another file')
-    return firstColumn(this.#dataVersion.get()) as number
+    // Through the link, if it is one: that may name another file by now.
+    const files = readLiveFiles(this.#file === this.#target ? this.#target : realPath(this.#file))
+    if (!files) throw new Disturbed(isGone)
+    if (files.logs !== this.#liveFiles?.logs) throw new Disturbed('its logs were replaced')
+    // A checkpoint, or a backup copied over it, which moves no version: what SQLite remembers of it may be stale.
+    if (files.main !== this.#liveFiles.main) throw new Disturbed('it was replaced, or written to')
+    return this.dataVersion()
+  }
+
+  /** As `pulse`, for a connection that was opened in this turn: its files are not looked at again. */
+  dataVersion(): number {
+    return this.kind === 'still' ? 0 : (firstColumn(this.#dataVersion.get()) as number)
   }
 
   /** The row of `pathInfoQuery` for the first path within the bounds. @throws {Disturbed} */
@@ -154,5 +174,13 @@ function tryToRead(file: string): string | undefined {
   } catch {
     // The columns will tell.
     return undefined
+  }
+}
+
+function realPath(file: string): string {
+  try {
+    return realpathSync(file)
+  } catch {
+    return file
   }
 }

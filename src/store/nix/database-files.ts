@@ -22,10 +22,26 @@ export function readFileState(file: string): FileState | undefined {
   return stat && { device: Number(stat.dev), inode: Number(stat.ino), bytes: stat.size, modifiedNs: stat.mtimeNs, changedNs: stat.ctimeNs }
 }
 
-/** As `readFileState`, at half the price: for every turn of the event loop. */
-export function readFileIdentity(file: string): FileIdentity | undefined {
+/** A database in use, main file and logs, in one line that changes when one of them is replaced, deleted, or (the main file) written to. */
+export interface LiveFiles {
+  readonly main: string
+  readonly logs: string
+}
+
+/** Undefined when there is no main file. At a few microseconds: for every turn of the event loop. @throws as `readFileState` */
+export function readLiveFiles(database: string): LiveFiles | undefined {
+  const stat = statSync(database, { throwIfNoEntry: false })
+  return (
+    stat && {
+      main: `${stat.dev} ${stat.ino} ${stat.size} ${stat.mtimeMs} ${stat.ctimeMs}`,
+      logs: `${inodeOf(`${database}-wal`)} ${inodeOf(`${database}-shm`)}`,
+    }
+  )
+}
+
+function inodeOf(file: string): string {
   const stat = statSync(file, { throwIfNoEntry: false })
-  return stat && { device: stat.dev, inode: stat.ino }
+  return stat === undefined ? 'absent' : `${stat.dev} ${stat.ino}`
 }
 
 export function isSameFile(a: FileIdentity, b: FileIdentity): boolean {

@@ -122,7 +122,7 @@ export class StoreDatabase implements Disposable {
   #adopt(connection: DatabaseConnection): DatabaseConnection {
     this.#connection = connection
     // A connection of its own counts versions of its own.
-    this.#dataVersion = connection.pulse()
+    this.#dataVersion = connection.dataVersion()
     this.#generation++
     const fields = { database: this.#options.file, access: connection.kind }
     if (this.#problem || this.#generation === 1) this.#options.log.info(fields, 'Store database is open')

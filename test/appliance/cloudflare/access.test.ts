@@ -133,6 +133,13 @@ describe('createAccessVerifier', () => {
     expect(await createVerifier().verify(await sign())).toEqual({ refusal: 'unavailable' })
   })
 
+  test('verify asks for keys that cannot be had no more often than it may, however many requests come', async () => {
+    Object.assign(served, { status: 500 })
+    const verifier = createVerifier()
+    for (let request = 0; request < 50; request++) expect(await verifier.verify(await sign())).toEqual({ refusal: 'unavailable' })
+    expect(served.asked).toBe(1)
+  })
+
   test.each(['example.org', 'https://example.cloudflareaccess.com.evil.org', 'a/b', ''])('createAccessVerifier refuses %j as a team', (teamDomain) => {
     expect(() => createAccessVerifier({ teamDomain, audience, now: () => now })).toThrow('team domain')
   })

@@ -134,9 +134,9 @@ describe('loadConfig', () => {
   test('loadConfig warns of a file with passwords that others can read', async () => {
     await using dir = await createScratchDir()
     const file = dir.file('burrow.json')
-    await writeFile(file, JSON.stringify({ users: ['a:b'] }))
+    await writeFile(file, JSON.stringify({ users: ['a:long enough'] }))
     await chmod(file, 0o644)
-    const warningsNow = () => loadConfig({ machine: { env: { PW: 'x' }, workingDir: dir.path, homeDir } }).warnings
+    const warningsNow = () => loadConfig({ machine: { env: { PW: 'long enough' }, workingDir: dir.path, homeDir } }).warnings
     expect(warningsNow()).toEqual([expect.stringContaining('chmod 600')])
     await writeFile(
       file,

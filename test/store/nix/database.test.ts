@@ -173,6 +173,54 @@ describe('while it runs', () => {
     expect([find(), find(other)]).toEqual([undefined, other])
   })
 
+  test('logs that are deleted, and made again by the next writer, leave no stale answer', async () => {
+    makeDatabase()
+    const opened = await open()
+    const other = '/nix/store/11111111111111111111111111111111-other'
+    expect([find(), find(other)]).toEqual([path, undefined])
+    const before = opened.generation()
+    for (const suffix of ['-wal', '-shm']) rmSync(`${database}${suffix}`, { force: true })
+    await nextTurn()
+    const writer = new DatabaseSync(database)
+    writer.exec(
+      `insert into ValidPaths(path, hash, registrationTime, narSize) values ('${other}', 'sha256:${'0'.repeat(64)}', 1, 120); delete from ValidPaths where path = '${path}'`,
+    )
+    await nextTurn()
+    expect([find(), find(other)]).toEqual([undefined, other])
+    expect(opened.generation()).not.toBe(before)
+    writer.close()
+  })
+
+  test('a backup that is copied over the database in place is read from the next call on', async () => {
+    makeDatabase()
+    const other = '/nix/store/11111111111111111111111111111111-other'
+    const backup = join(dir, 'backup.sqlite')
+    makeDatabase({ file: backup, paths: [other] })
+    const opened = await open()
+    expect([find(), find(other)]).toEqual([path, undefined])
+    const before = opened.generation()
+    copyFileSync(backup, database)
+    await nextTurn()
+    expect([find(), find(other)]).toEqual([undefined, other])
+    expect(opened.generation()).not.toBe(before)
+  })
+
+  test('100,000 paths are looked up as fast as a few, and seen to come and go', async () => {
+    makeDatabase({ paths: [] })
+    const writer = new DatabaseSync(database)
+    const name = (index: number) => `/nix/store/${String(index).padStart(32, '0')}-p`
+    writer.exec('begin')
+    const insert = writer.prepare('insert into ValidPaths(path, hash, registrationTime, narSize) values (?, ?, 1, 120)')
+    for (let index = 0; index < 100_000; index++) insert.run(name(index), `sha256:${'0'.repeat(64)}`)
+    writer.exec('commit')
+    await open()
+    for (let index = 0; index < 100_000; index += 997) expect(find(name(index))).toBe(name(index))
+    writer.exec(`delete from ValidPaths where path = '${name(5)}'`)
+    await nextTurn()
+    expect([find(name(5)), find(name(6))]).toEqual([undefined, name(6)])
+    writer.close()
+  })
+
   test('a database that is removed is missed, and found again when it is back', async () => {
     makeDatabase()
     const opened = await open()
