@@ -58,6 +58,7 @@ export class DatabaseConnection implements Disposable {
     this.#target = realpathSync(file)
     this.kind = kind
     this.#state = state
+    const main = readLiveFiles(this.#target)?.main
     if (kind === 'still' && !isQuiet(this.#target)) throw new Disturbed('it is being written')
     const url = pathToFileURL(this.#target)
     url.searchParams.set('immutable', '1')
@@ -69,21 +70,21 @@ export class DatabaseConnection implements Disposable {
       this.#pathInfo = this.#prepare(pathInfoQuery)
       if (kind === 'live' && firstColumn(this.#prepare('PRAGMA journal_mode').get()) !== 'wal') throw new Disturbed('it has no write-ahead log')
       if (kind === 'still') this.pulse()
-      else this.#liveFiles = this.#readUnreplaced(state)
+      else this.#liveFiles = this.#readUnreplaced(state, main)
     } catch (error) {
       this.#database.close()
       throw error
     }
   }
 
-  /** Asked after the first query, with which SQLite makes the logs. */
-  #readUnreplaced(opened: FileState): LiveFiles {
+  /** The main file as it was before it was opened; the logs after the first query, with which SQLite makes them. */
+  #readUnreplaced(opened: FileState, main: string | undefined): LiveFiles {
     this.dataVersion()
     const files = readLiveFiles(this.#target)
     const state = readFileState(this.#file)
     if (!files || !state) throw new Disturbed(isGone)
     if (!isSameFile(state, opened)) throw new Disturbed('it was replaced by another file')
-    return files
+    return { logs: files.logs, main: main ?? files.main }
   }
 
   #checkSchema(): void {

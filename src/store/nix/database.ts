@@ -69,7 +69,9 @@ export class StoreDatabase implements Disposable {
    */
   generation(): number {
     if (this.#isFresh) return this.#generation
-    const version = this.use((connection) => connection.pulse())
+    const known = this.#connection
+    // The files of one that is opened here are not looked at again: during a checkpoint that would disturb it over and over.
+    const version = this.use((connection) => (connection === known ? connection.pulse() : connection.dataVersion()))
     if (version !== this.#dataVersion) {
       this.#dataVersion = version
       this.#generation++

@@ -1,6 +1,7 @@
 /** The store's database over its life: absent, made, replaced, damaged, of another schema, locked. */
 
-import { execFileSync } from 'node:child_process'
+import { execFileSync, spawn } from 'node:child_process'
+import { once } from 'node:events'
 import { copyFileSync, cpSync, mkdirSync, mkdtempSync, renameSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
@@ -189,6 +190,34 @@ describe('while it runs', () => {
     expect([find(), find(other)]).toEqual([undefined, other])
     expect(opened.generation()).not.toBe(before)
     writer.close()
+  })
+
+  test('is readable in each turn while another process writes and moves its log into the database all the time', async () => {
+    makeDatabase()
+    const script = `
+      const database = new (require('node:sqlite').DatabaseSync)(${JSON.stringify(database)})
+      database.exec('pragma wal_autocheckpoint = 1; pragma synchronous = off')
+      for (let size = 1; ; size++) {
+        database.exec('update ValidPaths set narSize = ' + size)
+        if (size === 10) console.log('writing')
+      }`
+    const writer = spawn(process.execPath, ['--disable-warning=ExperimentalWarning', '-e', script], { stdio: ['ignore', 'pipe', 'inherit'] })
+    try {
+      await once(writer.stdout, 'data')
+      const opened = await open()
+      const generations = new Set<number>()
+      for (let turn = 0; turn < 3000; turn++) {
+        generations.add(opened.generation())
+        expect(find()).toBe(path)
+        await nextTurn()
+      }
+      expect(generations.size).toBeGreaterThan(10)
+      expect(log.loud()).toEqual(['info Store database is open'])
+    } finally {
+      const exited = once(writer, 'exit')
+      writer.kill('SIGKILL')
+      await exited
+    }
   })
 
   test('a backup that is copied over the database in place is read from the next call on', async () => {
