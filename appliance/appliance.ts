@@ -23,6 +23,7 @@ import { findRestartOnly } from './reload.ts'
 import { createReport } from './report.ts'
 import { loadReloadable } from './secrets.ts'
 import { openState, type State } from './state.ts'
+import { lockStateDir } from './state-lock.ts'
 import type { StatusReport } from './status.ts'
 import { findInheritedSocket } from './systemd/socket-activation.ts'
 import { createTraffic } from './traffic.ts'
@@ -58,6 +59,7 @@ export async function startAppliance(options: ApplianceOptions): Promise<Applian
   await using starting = new AsyncDisposableStack()
 
   const state = await openState({ dir: config.state.dir, userId: machine.userId, log })
+  starting.use(await lockStateDir(config.state.dir, machine.pid, log))
   const reloadable = await loadReloadable({ loaded, state, hostName: machine.hostName, log })
   tellWarnings(loaded, reloadable, log)
 
@@ -142,7 +144,7 @@ function complainOfLarder(error: unknown): never {
   throw error instanceof Fault ? new Complaint('refused', error.message, { cause: error }) : error
 }
 
-/** The one that is there by default may be missing: another Burrow on the same state has it, or the file system knows no sockets. */
+/** The one that is there by default may be missing: the file system knows no sockets. */
 async function openOperator({ operator }: Config, server: Server, log: Logger): Promise<Listener | undefined> {
   if (operator === undefined) return undefined
   try {

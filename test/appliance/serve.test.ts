@@ -56,14 +56,14 @@ describe('burrow serve without a config', () => {
     expect([await mode('state'), await mode('state/secret-key'), await mode('state/state.json')]).toEqual(['700', '600', '600'])
   })
 
-  test('two first starts at once agree on one key', async () => {
+  test('of two first starts at once one serves, and the other is refused', async () => {
     await using dir = await createScratchDir()
     await writeConfig(dir, { users: ['ben:secret'], larder: false })
-    const [one, two] = await Promise.all([serve(dir), serve(dir)])
-    const keyOf = async (served: Served) => /^extra-trusted-public-keys = .+$/m.exec(await served.printed(/^# For/m))![0]
-    await using _one = one
-    await using _two = two
-    expect(await keyOf(one)).toBe(await keyOf(two))
+    const starts = await Promise.allSettled([serve(dir), serve(dir)])
+    const served = starts.filter((start) => start.status === 'fulfilled')
+    await using _served = served[0]!.value
+    expect(served).toHaveLength(1)
+    expect(String(starts.find((start) => start.status === 'rejected')!.reason)).toContain('Burrow already runs')
   })
 
   test('serve keeps the password out of the journal', async () => {
@@ -78,6 +78,23 @@ describe('burrow serve without a config', () => {
 })
 
 describe('burrow serve refuses to start', () => {
+  test('serve ends with 1 when a Burrow with the same state directory runs, names its pid, and starts when that one was killed', async () => {
+    await using dir = await createScratchDir()
+    await writeConfig(dir, { users: ['ben:secret'], larder: false })
+    const first = await serve(dir)
+    const { code, stderr, stdout } = await runBurrow(['serve', '--no-tunnel'], { cwd: dir.path })
+    expect(stderr).toContain(`Burrow already runs, pid ${first.child.pid}: it uses state directory "${dir.file('.local/state/burrow')}"; stop it first`)
+    expect(stderr).not.toMatch(/\n +at /)
+    expect({ code, stdout }).toEqual({ code: 1, stdout: '' })
+    // The other one still serves, and can be asked.
+    expect(await statusOf(first, '/nix-cache-info')).toBe(200)
+    expect((await runBurrow(['status'], { cwd: dir.path })).stdout).toContain(String(first.child.pid))
+    first.kill('SIGKILL')
+    await first.exited
+    await using second = await serve(dir)
+    expect(await statusOf(second, '/nix-cache-info')).toBe(200)
+  })
+
   test('serve ends with 1 when the address is taken', async () => {
     await using dir = await createScratchDir()
     await writeConfig(dir, { users: ['ben:secret'] })
