@@ -136,6 +136,30 @@ describe('what cannot be read', () => {
     expect(find()).toBe(path)
   })
 
+  test('an exclusive lock of ten seconds costs a try in each second, and an answer at once to all others', async () => {
+    makeDatabase()
+    const locker = new DatabaseSync(database)
+    locker.exec('pragma locking_mode = exclusive; begin exclusive; update ValidPaths set narSize = 121')
+    const opened = await open()
+    for (let second = 0; second < 10; second++) {
+      clock.advance(1000)
+      const tries: number[] = []
+      for (let ask = 0; ask < 50; ask++) {
+        const startedMs = performance.now()
+        expect(() => opened.generation()).toThrow(expect.objectContaining({ code: 'store-unavailable' }))
+        // SQLite waits for a lock itself, with the thread.
+        if (performance.now() - startedMs >= 90) tries.push(ask)
+      }
+      expect(tries.filter((ask) => ask === 0)).toEqual([0])
+      expect(tries.length).toBeLessThan(25)
+    }
+    locker.exec('commit')
+    locker.close()
+    clock.advance(1000)
+    expect(find()).toBe(path)
+    expect(log.loud()).toEqual([expect.stringMatching(/keeps it locked/), 'info Store database is open'])
+  })
+
   test('it is tried once in a second, however many ask, and logged once', async () => {
     await open()
     const first = log.loud().length
