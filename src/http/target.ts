@@ -3,7 +3,7 @@
  *
  *     /<hash part>.narinfo
  *     /nar/<hash part>-<NAR hash>.nar                 the NAR as it is
- *     /nar/<hash part>-<NAR hash>.<recipe>.nar        compressed; recipe = zstd-<level>-<zstd version>, made here, or file-<file hash>, as it is stored
+ *     /nar/<hash part>-<NAR hash>.<recipe>.nar        compressed; recipe = zstd-<level>-<zstd version>, made here, or file-<file hash or another id>, as it is stored
  *
  * A URL names everything its bytes depend on, since a client that resumes splices what it gets to what it has. It ends in `.nar`
  * because the edge caches `.zst`, `.gz` and `.bz2` by extension, and has no query because clients re-encode those.
@@ -43,7 +43,7 @@ export function isFileRecipe(recipe: string | undefined): boolean {
   return recipe?.startsWith('file-') === true
 }
 
-/** The recipe of a NAR that is served as it is stored: its own file hash (`sha256:…`) says all. */
-export function fileRecipe(fileHash: string): string {
-  return `file-${fileHash.slice('sha256:'.length)}`
+/** The recipe of a NAR that is served as it is stored, from what names the stored bytes. */
+export function fileRecipe(id: string): string {
+  return `file-${id}`
 }

@@ -23,10 +23,14 @@ export interface TreeForm {
 export interface FileForm {
   readonly kind: 'file'
   readonly compression: Compression
-  /** `sha256:<52 Nix32>` of the stored bytes. */
-  readonly fileHash: string
-  /** Bytes as stored. */
-  readonly fileSize: number
+  /** Names the stored bytes: 52 Nix32 characters, the hash of the file where it is known. It is part of the NAR's URL. */
+  readonly id: string
+  /** `sha256:<52 Nix32>` of the stored bytes; undefined while it is not known. */
+  readonly fileHash: string | undefined
+  /** Bytes as stored; undefined while it is not known. */
+  readonly fileSize: number | undefined
+  /** Waits until the size is known; only called while it is not. Rejects as `open` does. */
+  settle(): Promise<number>
   /**
    * The stored bytes, or a range of them. The adapter answers for their being right: a reader of the whole hands out its last chunk only after the hash was found right,
    * and a range comes from a file that was found right. Rejects with the fault nar-mismatch, nar-changed, nar-unreadable, store-unavailable or busy.

@@ -48,7 +48,7 @@ export function fitsTarget(object: StoreObject, target: NarTarget): boolean {
 
 function servesAsStored({ form }: StoreObject, { recipe }: NarTarget): boolean {
   if (form.kind !== 'file') return false
-  return form.compression === 'none' ? recipe === undefined : recipe === fileRecipe(form.fileHash)
+  return form.compression === 'none' ? recipe === undefined : recipe === fileRecipe(form.id)
 }
 
 /** The adapter verifies what it hands out. */
@@ -58,7 +58,7 @@ function asStored({ trust }: StoreObject, form: FileForm, etag: string): Represe
     etag,
     size: form.fileSize,
     isResumable: true,
-    settle: async () => form.fileSize,
+    settle: form.settle,
     open: async (range) => ({ size: form.fileSize, chunks: await form.open(range), servedFrom }),
   }
 }
@@ -74,7 +74,7 @@ function convertedFor(form: FileForm, { narHash, narSize }: PathInfo, { recipe }
     etag: `"${narHash.slice('sha256:'.length)}.${recipe ?? 'nar'}.once"`,
     size,
     isResumable: false,
-    settle: async () => size,
+    settle: async () => size ?? (await form.settle()),
     async open() {
       if (isNar) return { size, chunks: await form.openNar(), servedFrom: 'file' }
       if (form.compression === 'zstd' && !isFileRecipe(recipe)) return { size, chunks: await form.open(), servedFrom: 'file' }

@@ -58,8 +58,8 @@ export function createCatalogue(stores: Stores, larder: Larder | undefined, init
   function offerOf({ info, form }: StoreObject): Pick<NarInfo, 'url' | 'compression' | 'fileHash' | 'fileSize'> {
     const hashPart = hashPartOf(info.storePath)
     if (form.kind === 'file') {
-      const { compression, fileHash, fileSize } = form
-      return { url: formatNarUrl(hashPart, info.narHash, compression === 'none' ? undefined : fileRecipe(fileHash)), compression, fileHash, fileSize }
+      const { compression, id, fileHash, fileSize } = form
+      return { url: formatNarUrl(hashPart, info.narHash, compression === 'none' ? undefined : fileRecipe(id)), compression, fileHash, fileSize }
     }
     const url = formatNarUrl(hashPart, info.narHash, larder?.recipe)
     if (larder === undefined) return { url, compression: 'none', fileHash: info.narHash, fileSize: info.narSize }
@@ -121,7 +121,9 @@ function isSame(left: StoreObject, right: StoreObject): boolean {
 }
 
 function isSameForm(left: NarForm, right: NarForm): boolean {
-  return left.kind === 'file' ? right.kind === 'file' && left.fileHash === right.fileHash && left.compression === right.compression : right.kind === 'tree'
+  return left.kind === 'file'
+    ? right.kind === 'file' && left.id === right.id && left.fileHash === right.fileHash && left.compression === right.compression
+    : right.kind === 'tree'
 }
 
 function isSameInfo(left: PathInfo, right: PathInfo): boolean {
