@@ -1,0 +1,81 @@
+/** Parts of a NAR, read from its file tree and compressed. Any part can be made again by itself, without reading what comes before it. */
+import { createHash } from 'node:crypto'
+import { promisify } from 'node:util'
+import { constants, zstdCompress } from 'node:zlib'
+
+import type { Layout } from '../nar/layout.ts'
+import { LayoutWalk } from '../nar/layout-walk.ts'
+import { NarReader } from '../nar/nar-reader.ts'
+import { encodeNix32 } from '../nix/nix32.ts'
+
+const compress = promisify(zstdCompress)
+
+/** The event loop gets its turn after this. */
+const turnMs = 8
+const turn = () => new Promise<void>((resolve) => setImmediate(resolve))
+
+/** One zstd frame that says how many bytes it holds. */
+export function compressFrame(bytes: Uint8Array, level: number): Promise<Buffer> {
+  return compress(bytes, { pledgedSrcSize: bytes.byteLength, params: { [constants.ZSTD_c_compressionLevel]: level, [constants.ZSTD_c_contentSizeFlag]: 1 } })
+}
+
+export class NarParts {
+  readonly partBytes: number
+  readonly #layout: Layout
+
+  private constructor(layout: Layout, partBytes: number) {
+    this.#layout = layout
+    this.partBytes = partBytes
+  }
+
+  /** Rejects with the faults nar-changed, nar-unreadable. */
+  static async open(realPath: string, partBytes: number): Promise<NarParts> {
+    const walk = new LayoutWalk(realPath)
+    for (;;) {
+      const layout = walk.step(performance.now() + turnMs)
+      if (layout !== undefined) return new NarParts(layout, partBytes)
+      await turn()
+    }
+  }
+
+  get narSize(): number {
+    return this.#layout.narSize
+  }
+
+  get count(): number {
+    return Math.ceil(this.narSize / this.partBytes)
+  }
+
+  /** Rejects with the faults nar-changed, nar-unreadable. */
+  async read(index: number): Promise<Buffer> {
+    const start = index * this.partBytes
+    const end = Math.min(start + this.partBytes, this.narSize)
+    const reader = new NarReader(this.#layout, start, end)
+    const part = Buffer.allocUnsafe(end - start)
+    for (let filled = 0; filled < part.length; ) {
+      filled += reader.read(part.subarray(filled, filled + 1024 * 1024), performance.now() + turnMs)
+      if (filled < part.length) await turn()
+    }
+    reader.close()
+    return part
+  }
+}
+
+/** Hashes the parts of a NAR as they come, in order. */
+export class PartsHash {
+  readonly #hash = createHash('sha256')
+
+  add(part: Uint8Array): void {
+    this.#hash.update(part)
+  }
+
+  /** `sha256:<52 Nix32>` */
+  digest(): string {
+    return `sha256:${encodeNix32(this.#hash.digest())}`
+  }
+}
+
+/** RFC 9530: `sha-256=:<base64>:` */
+export function contentDigest(body: Uint8Array): string {
+  return `sha-256=:${createHash('sha256').update(body).digest('base64')}:`
+}

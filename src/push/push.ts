@@ -1,0 +1,210 @@
+/**
+ * Pushes store paths to a cache: asks what is missing, sends that, has it made visible in one go.
+ *
+ *     plan ─┬─ present, elsewhere ──────────────────────────────────────┐
+ *           ├─ small NARs: batches ─┐                                   │
+ *           └─ large NARs: parts ───┴─ what got lost: plan again ─ commit
+ *
+ * Nothing is remembered between two runs: what the cache has of an unfinished push is in the next plan.
+ */
+import type { Store } from '../store/store.ts'
+import { findClosure, type LocalObject } from './closure.ts'
+import type { FarEnd } from './far-end.ts'
+import {
+  type CommitReply,
+  type CommittedPath,
+  type PlannedPath,
+  type PlanReply,
+  type PushedPath,
+  type PushInfo,
+  parseIndices,
+  protocolVersion,
+} from './protocol.ts'
+import { PushFault } from './push-fault.ts'
+import { Uploads } from './uploads.ts'
+
+export interface PushOptions {
+  readonly store: Store
+  readonly farEnd: FarEnd
+  /** Parts and batches on their way at once. */
+  readonly jobs: number
+  /** zstd's, 1 to 19; raised for what would only wait. */
+  readonly level: number
+  readonly withReferences: boolean
+  readonly isExcluded: (storePath: string) => boolean
+  readonly includeUpstream: boolean
+  /** Nothing is sent. */
+  readonly isDryRun: boolean
+  readonly pin?: { readonly name: string; readonly keepLast?: number } | undefined
+  readonly sleep: (ms: number) => Promise<void>
+  readonly report: (event: PushEvent) => void
+}
+
+export type PushEvent =
+  /** Bytes of NAR. */
+  | { readonly event: 'plan'; readonly paths: number; readonly missingPaths: number; readonly missingBytes: number; readonly freeBytes: number }
+  /** Sent and taken: bytes of NAR, and of what went over the line. */
+  | { readonly event: 'sent'; readonly narBytes: number; readonly wireBytes: number }
+  | { readonly event: 'path'; readonly storePath: string; readonly status: PathStatus; readonly reason?: string }
+
+export type PathStatus = 'pushed' | 'present' | 'elsewhere' | 'conflict' | 'refused' | 'would-push'
+
+export interface PushResult {
+  readonly paths: ReadonlyMap<string, { readonly status: PathStatus; readonly reason?: string }>
+  readonly narBytes: number
+  readonly wireBytes: number
+}
+
+const pollMs = 1000
+/** Plans that find something lost although it was sent: the cache gave parts up for room, or is not what it says. */
+const maxRounds = 5
+
+/** Rejects with a PushFault, or a Fault of a store path that cannot be read. Paths that the cache refused are in the result. */
+export async function pushPaths(storePaths: readonly string[], options: PushOptions): Promise<PushResult> {
+  const { store, farEnd } = options
+  const info = await readInfo(farEnd, store.storeDir)
+  const objects = await findClosure(store, storePaths, options)
+  await using held = await holdAll(store, objects)
+  void held
+  const run = new PushRun(info, options)
+  for (let at = 0; at < objects.length; at += info.planPaths) await run.push(objects.slice(at, at + info.planPaths), at + info.planPaths >= objects.length)
+  return run.result
+}
+
+async function readInfo(farEnd: FarEnd, storeDir: string): Promise<PushInfo> {
+  const info = await farEnd.ask<PushInfo>('GET', 'v1/push')
+  if (info.protocol !== protocolVersion) {
+    throw new PushFault(
+      'protocol',
+      `${farEnd.url} speaks push protocol ${info.protocol}, this program ${protocolVersion}: use the client it serves at ${farEnd.url}/v1/client.mjs`,
+    )
+  }
+  if (info.storeDir !== storeDir) throw new PushFault('refused', `${farEnd.url} is a cache for "${info.storeDir}", and this store is "${storeDir}"`)
+  return info
+}
+
+/** Nothing of it is collected while it is being pushed. What was collected before is noticed when it is read. */
+async function holdAll(store: Store, objects: readonly LocalObject[]): Promise<AsyncDisposable> {
+  const releases = await Promise.all(objects.map(({ info }) => store.leases.hold(info.storePath)))
+  return {
+    async [Symbol.asyncDispose]() {
+      for (const release of releases) release()
+    },
+  }
+}
+
+class PushRun {
+  readonly #options: PushOptions
+  readonly #uploads: Uploads
+  readonly #paths = new Map<string, { readonly status: PathStatus; readonly reason?: string }>()
+
+  constructor(info: PushInfo, options: PushOptions) {
+    this.#options = options
+    this.#uploads = new Uploads({ ...options, info })
+  }
+
+  get result(): PushResult {
+    const { narBytes, wireBytes } = this.#uploads
+    return { paths: this.#paths, narBytes, wireBytes }
+  }
+
+  /** One slice: what it refers to is in it or was pushed before. */
+  async push(objects: readonly LocalObject[], isLast: boolean): Promise<void> {
+    const byPath = new Map(objects.map((object) => [object.info.storePath, object]))
+    for (let round = 0, isFirst = true; round < maxRounds; isFirst = false) {
+      const plan = await this.#plan(objects, isFirst)
+      if (this.#options.isDryRun) return this.#tellDryRun(plan)
+      // Parts of another size are other parts: what is missing of them is asked again.
+      if ((await this.#uploads.send(this.#findMissing(plan, byPath))) === 'resized') continue
+      round++
+      const lost = await this.#commit(
+        objects.filter(({ info }) => !isOver(plan, info.storePath)),
+        isLast,
+      )
+      if (lost === 0) return
+    }
+    throw new PushFault(
+      'refused',
+      `${this.#options.farEnd.url} lost parts that it had taken, ${maxRounds} times: see its status for room and unfinished uploads`,
+    )
+  }
+
+  async #plan(objects: readonly LocalObject[], isFirst: boolean): Promise<Map<string, PlannedPath>> {
+    const { farEnd, includeUpstream, report } = this.#options
+    const reply = await farEnd.ask<PlanReply>('POST', 'v1/push/plan', {
+      partBytes: this.#uploads.partBytes,
+      paths: objects.map(toPushedPath),
+      ...(includeUpstream && { includeUpstream }),
+    })
+    const plan = new Map(reply.paths.map((path) => [path.storePath, path]))
+    const missing = objects.filter(({ info }) => plan.get(info.storePath)?.status === 'upload')
+    const missingBytes = missing.reduce((sum, { info }) => sum + info.narSize, 0)
+    if (isFirst) report({ event: 'plan', paths: objects.length, missingPaths: missing.length, missingBytes, freeBytes: reply.room.free })
+    for (const path of reply.paths) {
+      if (path.status === 'present' || path.status === 'elsewhere') this.#settle(path.storePath, path.status)
+      else if (path.status === 'conflict' || path.status === 'refused') this.#settle(path.storePath, path.status, path.reason)
+    }
+    return plan
+  }
+
+  #findMissing(plan: ReadonlyMap<string, PlannedPath>, byPath: ReadonlyMap<string, LocalObject>): { object: LocalObject; have: ReadonlySet<number> }[] {
+    return [...plan.values()].flatMap((path) => {
+      const object = byPath.get(path.storePath)
+      if (object === undefined || path.status !== 'upload') return []
+      return [{ object, have: parseIndices(path.parts.have, path.parts.count) ?? new Set<number>() }]
+    })
+  }
+
+  #tellDryRun(plan: ReadonlyMap<string, PlannedPath>): void {
+    for (const { storePath, status } of plan.values()) if (status === 'upload' || status === 'have-nar') this.#settle(storePath, 'would-push')
+  }
+
+  /** Returns how many paths lack parts. What others refer to goes with them: the whole slice is one transaction. */
+  async #commit(objects: readonly LocalObject[], isLast: boolean): Promise<number> {
+    const { farEnd, pin, includeUpstream, sleep } = this.#options
+    const paths = objects.map(toPushedPath)
+    if (paths.length === 0 && (!isLast || pin === undefined)) return 0
+    for (;;) {
+      const request = { paths, atomic: true, ...(isLast && pin && { pin }), ...(includeUpstream && { includeUpstream }) }
+      const reply = await farEnd.ask<CommitReply>('POST', 'v1/push/commit', request)
+      const lost = reply.paths.filter(({ status }) => status === 'incomplete').length
+      if (lost > 0) return lost
+      if (!reply.paths.some(({ status }) => status === 'pending')) {
+        for (const path of reply.paths) this.#settleCommitted(path)
+        return 0
+      }
+      await sleep(pollMs)
+    }
+  }
+
+  #settleCommitted(path: CommittedPath): void {
+    if (path.status === 'registered') this.#settle(path.storePath, 'pushed')
+    else if (path.status === 'present' || path.status === 'elsewhere') this.#settle(path.storePath, path.status)
+    else if (path.status === 'conflict' || path.status === 'refused') this.#settle(path.storePath, path.status, path.reason)
+  }
+
+  #settle(storePath: string, status: PathStatus, reason?: string): void {
+    if (this.#paths.has(storePath)) return
+    this.#paths.set(storePath, { status, ...(reason !== undefined && { reason }) })
+    this.#options.report({ event: 'path', storePath, status, ...(reason !== undefined && { reason }) })
+  }
+}
+
+/** Nothing is to be done for it in the commit. */
+function isOver(plan: ReadonlyMap<string, PlannedPath>, storePath: string): boolean {
+  const status = plan.get(storePath)?.status
+  return status === 'present' || status === 'conflict' || status === 'refused'
+}
+
+function toPushedPath({ info }: LocalObject): PushedPath {
+  const { storePath, narHash, narSize, references, deriver, signatures, contentAddress } = info
+  return {
+    storePath,
+    narHash,
+    narSize,
+    references,
+    signatures,
+    ...(deriver !== undefined && { deriver }),
+    ...(contentAddress !== undefined && { ca: contentAddress }),
+  }
+}
