@@ -8,6 +8,7 @@ import { hashPasswordCommand } from './commands/hash-password.ts'
 import { initCommand } from './commands/init.ts'
 import { installServiceCommand } from './commands/install-service.ts'
 import { keygenCommand } from './commands/keygen.ts'
+import { pushCommand } from './commands/push.ts'
 import { serveCommand } from './commands/serve.ts'
 import { statusCommand } from './commands/status.ts'
 import { tunnelCommand } from './commands/tunnel/tunnel.ts'
@@ -25,6 +26,7 @@ const commands = [
   initCommand,
   checkConfigCommand,
   clientConfigCommand,
+  pushCommand,
   hashPasswordCommand,
   keygenCommand,
   installServiceCommand,

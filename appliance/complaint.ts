@@ -14,8 +14,16 @@ export type ComplaintCode =
   | 'listen'
   /** The command cannot do what it was asked for. */
   | 'refused'
-  /** Ctrl-C at a prompt. */
+  /** The cache at the far end refuses what was pushed. */
+  | 'rejected'
+  /** The cache at the far end cannot be reached: worth running again. */
+  | 'unavailable'
+  /** The cache at the far end does not accept the login, or it has not the right. */
+  | 'unauthorized'
+  /** Ctrl-C. */
   | 'interrupted'
+  /** SIGTERM. */
+  | 'terminated'
 
 export class Complaint extends Error {
   override readonly name = 'Complaint'
@@ -27,8 +35,8 @@ export class Complaint extends Error {
   }
 }
 
-/** 78 is sysexits' EX_CONFIG: a supervisor need not start the program again before somebody has changed something. */
-export const exitCodes = { ok: 0, failure: 1, usage: 2, config: 78, interrupted: 130, terminated: 143 } as const
+/** 75, 77 and 78 are EX_TEMPFAIL, EX_NOPERM and EX_CONFIG of sysexits; after 78 a supervisor need not start the program again before somebody has changed something. */
+export const exitCodes = { ok: 0, failure: 1, usage: 2, rejected: 4, unavailable: 75, unauthorized: 77, config: 78, interrupted: 130, terminated: 143 } as const
 
 const exitCodeByComplaint = {
   usage: exitCodes.usage,
@@ -36,7 +44,11 @@ const exitCodeByComplaint = {
   state: exitCodes.config,
   listen: exitCodes.failure,
   refused: exitCodes.failure,
+  rejected: exitCodes.rejected,
+  unavailable: exitCodes.unavailable,
+  unauthorized: exitCodes.unauthorized,
   interrupted: exitCodes.interrupted,
+  terminated: exitCodes.terminated,
 } as const satisfies Record<ComplaintCode, number>
 
 export function exitCodeOf(error: unknown): number {

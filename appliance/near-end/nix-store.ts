@@ -1,0 +1,26 @@
+/** Where this machine's Nix keeps its store, by Nix's own variables. */
+import type { Environment } from '../machine.ts'
+
+export interface NixStorePlace {
+  /** Logical: `/nix/store`. */
+  readonly dir: string
+  readonly realDir: string
+  readonly stateDir: string
+  readonly database: string
+  readonly logDir: string
+  readonly daemonSocket: string
+}
+
+/** Source: Nix manual, "Common Environment Variables". */
+export function findNixStore({ NIX_STORE_DIR, NIX_STATE_DIR, NIX_LOG_DIR, NIX_DAEMON_SOCKET_PATH }: Environment): NixStorePlace {
+  const dir = NIX_STORE_DIR ?? '/nix/store'
+  const stateDir = NIX_STATE_DIR ?? '/nix/var/nix'
+  return {
+    dir,
+    realDir: dir,
+    stateDir,
+    database: `${stateDir}/db/db.sqlite`,
+    logDir: NIX_LOG_DIR ?? '/nix/var/log/nix',
+    daemonSocket: NIX_DAEMON_SOCKET_PATH ?? `${stateDir}/daemon-socket/socket`,
+  }
+}

@@ -1,0 +1,70 @@
+/** What every pushing command needs: this machine's store for reading, and the cache at the far end. */
+import { setTimeout as sleep } from 'node:timers/promises'
+
+import { FarEnd, type LocalStore, openLocalStore, PushFault, silentLog } from '../../src/index.ts'
+import { Complaint, type ComplaintCode } from '../complaint.ts'
+import type { Machine } from '../machine.ts'
+import { readVersion } from '../version.ts'
+import { type LocateOptions, locateFarEnd } from './credentials.ts'
+import { findNixStore, type NixStorePlace } from './nix-store.ts'
+
+export interface PushEnds extends AsyncDisposable {
+  readonly store: LocalStore
+  readonly place: NixStorePlace
+  readonly farEnd: FarEnd
+  /** As the login says; undefined for a public cache. */
+  readonly user: string | undefined
+}
+
+export interface OpenPushOptions extends LocateOptions {
+  readonly jobs: number
+  readonly patienceMs: number
+  readonly onRetry: (reason: string, waitMs: number) => void
+  readonly signal?: AbortSignal
+}
+
+/** Rejects with a Complaint. */
+export async function openPushEnds(machine: Machine, options: OpenPushOptions): Promise<PushEnds> {
+  await using opening = new AsyncDisposableStack()
+  const location = await locateFarEnd(machine, options)
+  const place = findNixStore(machine.env)
+  const store = opening.use(
+    await openLocalStore({ ...place, storeDir: place.dir, realStoreDir: place.realDir, leases: { narInfoSeconds: 600, maxPaths: 10_000_000 }, log: silentLog }),
+  )
+  const farEnd = opening.use(openFarEnd(location, options))
+  const opened = opening.move()
+  return { store, place, farEnd, user: location.user, [Symbol.asyncDispose]: () => opened.disposeAsync() }
+}
+
+export function openFarEnd(
+  { url, authorization }: Awaited<ReturnType<typeof locateFarEnd>>,
+  { jobs, patienceMs, onRetry, signal }: Omit<OpenPushOptions, keyof LocateOptions>,
+): FarEnd {
+  return new FarEnd({
+    url,
+    authorization,
+    version: readVersion(),
+    patienceMs,
+    connections: jobs + 2,
+    now: () => performance.now(),
+    sleep: (ms) => sleep(ms, undefined, { ...(signal && { signal }) }),
+    random: Math.random,
+    onRetry,
+    ...(signal && { signal }),
+  })
+}
+
+const complaintByFault: Readonly<Record<PushFault['code'], ComplaintCode>> = {
+  unreachable: 'unavailable',
+  unauthorized: 'unauthorized',
+  forbidden: 'unauthorized',
+  challenged: 'unauthorized',
+  refused: 'rejected',
+  unreadable: 'refused',
+  protocol: 'refused',
+}
+
+/** A fault of a push as the complaint that is printed; anything else as it is. */
+export function toComplaint(error: unknown): unknown {
+  return error instanceof PushFault ? new Complaint(complaintByFault[error.code], error.message, { cause: error }) : error
+}
