@@ -1,0 +1,62 @@
+/**
+ * Where finished files lie, behind a port that object storage can stand behind later: NARs and logs only. A key is a relative path:
+ *
+ *     nar/0n/<NAR hash>.<file hash>.<compression>        log/<2>/<rest of the derivation's base name>.zst
+ */
+import { dirname, join } from 'node:path'
+
+import { DirectorySync } from '../../disk/directory-sync.ts'
+import type { Disk } from '../../disk/disk.ts'
+
+export interface DepotFiles {
+  /** Takes over a finished, flushed local file. Once this has resolved it survives a power cut. */
+  put(key: string, localFile: string): Promise<void>
+  /** One that is gone already is fine. */
+  remove(key: string): Promise<void>
+  /** Its bytes; undefined when there is none. */
+  has(key: string): Promise<number | undefined>
+  list(prefix: string): Promise<string[]>
+}
+
+const digits = [...'0123456789abcdfghijklmnpqrsvwxyz']
+/** A SHA-256 in Nix32 begins with 0 or 1. */
+export const narFolders = ['0', '1'].flatMap((first) => digits.map((second) => `nar/${first}${second}`))
+
+export function narKey(nar: { readonly narHash: string; readonly fileHash: string; readonly compression: string }): string {
+  const bare = nar.narHash.slice(7)
+  return `nar/${bare.slice(0, 2)}/${bare}.${nar.fileHash.slice(7)}.${nar.compression}`
+}
+
+export function logKey(drvBaseName: string): string {
+  return `log/${drvBaseName.slice(0, 2)}/${drvBaseName.slice(2)}.zst`
+}
+
+export class LocalFiles implements DepotFiles {
+  readonly #dir: string
+  readonly #disk: Disk
+  readonly #sync: DirectorySync
+
+  constructor(dir: string, disk: Disk) {
+    this.#dir = dir
+    this.#disk = disk
+    this.#sync = new DirectorySync(disk)
+  }
+
+  async put(key: string, localFile: string): Promise<void> {
+    const path = join(this.#dir, key)
+    await this.#disk.rename(localFile, path)
+    await this.#sync.sync(dirname(path))
+  }
+
+  remove(key: string): Promise<void> {
+    return this.#disk.unlink(join(this.#dir, key))
+  }
+
+  has(key: string): Promise<number | undefined> {
+    return this.#disk.sizeOf(join(this.#dir, key))
+  }
+
+  async list(prefix: string): Promise<string[]> {
+    return (await this.#disk.list(join(this.#dir, prefix))).map((name) => `${prefix}/${name}`)
+  }
+}

@@ -1,0 +1,17 @@
+/** The names under which Nix puts NARs: `nar/<52 Nix32>.nar` and a suffix for the compression. Nothing else is ever looked for in the depot by a client's text. */
+import type { Compression } from '../../nix/nar-info.ts'
+
+const suffixes: Readonly<Record<string, Compression>> = { '': 'none', '.zst': 'zstd', '.xz': 'xz', '.br': 'br', '.bz2': 'bzip2', '.gz': 'gzip' }
+const pattern = /^nar\/([0-9a-df-np-sv-z]{52})\.nar(\.[a-z0-9]+)?$/
+
+export interface NarFileUrl {
+  /** `sha256:<52 Nix32>` */
+  readonly fileHash: string
+  readonly compression: Compression
+}
+
+export function parseNarFileUrl(url: string): NarFileUrl | undefined {
+  const parts = pattern.exec(url)
+  const compression = parts === null ? undefined : suffixes[parts[2] ?? '']
+  return compression && { fileHash: `sha256:${parts![1]}`, compression }
+}
