@@ -1,0 +1,26 @@
+/** The same pushes in every run, each acknowledged when the depot has answered. */
+import { directory, file } from '../../nar/trees.ts'
+import { ann, type Made, make, type TestDepot } from './fixture.ts'
+
+export function workload(): { readonly made: readonly Made[]; readonly run: (test: TestDepot, acknowledge: (storePath: string) => void) => Promise<void> } {
+  const lib = make('lib', { tree: directory({ lib: file('x'.repeat(3000)) }) })
+  const app = make('app', { references: [lib.path.storePath], compression: 'br' })
+  const [left, right] = [make('left', { references: [lib.path.storePath] }), make('right', { compression: 'gzip' })]
+  const made = [lib, app, left, right]
+  return {
+    made,
+    async run(test, acknowledge) {
+      const push = async (one: Made) => {
+        const verdict = await test.push(one)
+        if (verdict.status !== 'registered') throw new Error(JSON.stringify(verdict))
+        acknowledge(one.path.storePath)
+      }
+      await push(lib)
+      await push(app)
+      // At once, so that they share flushes and commits.
+      for (const one of [left, right]) await test.send(one)
+      await Promise.all([test.depot.register({ paths: [left.path, right.path], who: ann, isAtomic: true })])
+      for (const one of [left, right]) acknowledge(one.path.storePath)
+    },
+  }
+}
