@@ -150,6 +150,28 @@ export interface StoreHealth {
   readonly withdrawn: { readonly now: number; readonly total: number }
   /** Protection from garbage collection; undefined where the store needs none. */
   readonly leases: LeasesHealth | undefined
+  /** Of the depot alone. */
+  readonly depot?: DepotHealth | undefined
+}
+
+/** What was pushed, and what room there is for more. */
+export interface DepotHealth {
+  readonly objects: number
+  readonly nars: number
+  /** NARs whose file is missing or wrong: out of service until they are pushed again. */
+  readonly damaged: number
+  readonly pins: number
+  readonly unfinishedUploads: number
+  readonly unfinishedBytes: number
+  readonly usedBytes: number
+  readonly maxBytes: number
+  /** What the disk has left, down to `keepFree`. */
+  readonly freeBytes: number
+  readonly pushedToday: readonly { readonly user: string; readonly bytes: number }[]
+  /** Why the last push failed that failed for want of disk space. */
+  readonly shortage: string | undefined
+  /** What the start found after the run before. */
+  readonly recovered: { readonly sweptFiles: number; readonly lostNars: number }
 }
 
 export interface LeasesHealth {

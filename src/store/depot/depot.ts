@@ -23,14 +23,16 @@ import { mkdirSync, readdirSync, statfsSync } from 'node:fs'
 import { join } from 'node:path'
 import type { Readable } from 'node:stream'
 
+import { type Clock, systemClock } from '../../clock.ts'
 import { takeDirectoryLock } from '../../disk/lock.ts'
 import type { Fault } from '../../faults.ts'
 import type { Log } from '../../log.ts'
+import type { Decompressors } from '../../nar/decompress.ts'
 import type { Compression, NarInfo } from '../../nix/nar-info.ts'
 import { parseRealisationId } from '../../nix/realisation.ts'
 import { hashPartOf } from '../../nix/store-path.ts'
-import { type Clock, systemClock } from '../clock.ts'
-import type { Leases, Realisation } from '../store.ts'
+import { createFileForm } from '../file-form.ts'
+import type { FileForm, Leases, Realisation, Store, StoreHealth, StoreObject } from '../store.ts'
 import type { Commit } from './acceptance.ts'
 import type { ScribeHost } from './host.ts'
 import { KeptNars } from './kept-nars.ts'
@@ -43,7 +45,6 @@ import type { ScribeLink } from './scribe-messages.ts'
 import { startScribeThread } from './scribe-thread.ts'
 import { type ObjectRecord, Queries } from './sqlite/queries.ts'
 import { ReadingDatabase } from './sqlite/reading-database.ts'
-import type { DepotHealth, DepotStore, NarForm, StoreObject } from './store-port.ts'
 import {
   type DepotEvent,
   type DepotPolicy,
@@ -70,6 +71,8 @@ export interface DepotOptions {
   readonly policy?: Partial<DepotPolicy>
   /** Where `xz` and `bzip2` are looked for, as in PATH. */
   readonly searchPath: string
+  /** Programs for the compressions that node:zlib cannot read: for listings and for clients that want the NAR itself. */
+  readonly decompressors: Decompressors
   readonly log: Log
   readonly local?: LocalSource | undefined
   /** Runs the maintenance: last uses each minute, unfinished uploads each hour, collection and backup each day. */
@@ -120,12 +123,10 @@ export async function openDepot(options: DepotOptions): Promise<Depot> {
   }
 }
 
-export class Depot implements DepotStore, AsyncDisposable {
+export class Depot implements Store, AsyncDisposable {
   readonly name = 'depot'
   readonly storeDir: string
   readonly leases: Leases
-  readonly logs: DepotStore['logs']
-  readonly realisations: DepotStore['realisations']
   readonly policy: DepotPolicy
   readonly #options: DepotOptions
   readonly #lock: Disposable
@@ -184,8 +185,6 @@ export class Depot implements DepotStore, AsyncDisposable {
         return () => this.#noteUse(storePath)
       },
     }
-    this.logs = { openLog: (drvBaseName) => this.openLog(drvBaseName) }
-    this.realisations = { findRealisation: (id) => this.findRealisation(id) }
     this.#stopMaintenance = startMaintenance(scribe, options.clock ?? systemClock, options.log)
   }
 
@@ -198,28 +197,32 @@ export class Depot implements DepotStore, AsyncDisposable {
     return this.#generation + this.#withdrawals
   }
 
-  find(hashPart: string): StoreObject<DepotStore> | undefined {
+  find(hashPart: string, fits?: (object: StoreObject) => boolean): StoreObject | undefined {
     const found = this.#findRecord(hashPart)
-    return found && { info: found.info, form: this.#formOf(found.nar), store: this, trust: 'ours' }
+    if (found === undefined) return undefined
+    const object: StoreObject = { info: found.info, form: this.#formOf(found.nar), store: this, trust: 'ours' }
+    return fits === undefined || fits(object) ? object : undefined
+  }
+
+  findSystem(): undefined {
+    return undefined
   }
 
   /** A NAR by the hash of its file, whatever paths it belongs to: for `nar/<file hash>.nar`. */
-  findNarFile(fileHash: string): (NarForm & { readonly kind: 'file' }) | undefined {
+  findNarFile(fileHash: string): FileForm | undefined {
     const nar = this.#records.findNarByFile(fileHash)
     return nar === undefined || nar.isDamaged || this.#withdrawing.has(nar.narHash) ? undefined : this.#formOf(nar)
   }
 
-  withdraw(object: StoreObject<DepotStore>, fault: Fault): void {
+  withdraw(object: StoreObject, fault: Fault): void {
     this.#withdrawNar(object.info.narHash, fault)
   }
 
-  health(): DepotHealth {
+  health(): StoreHealth {
     const { dir, maxBytes, keepFree } = this.#options
     const { bavail, bsize } = statfsSync(dir)
     const { objects, nars, damaged, assemblies, pins } = this.#records.counts()
-    return {
-      kind: 'depot',
-      name: this.name,
+    const figures = {
       objects,
       nars,
       damaged,
@@ -232,6 +235,17 @@ export class Depot implements DepotStore, AsyncDisposable {
       pushedToday: this.#records.usersOfDay(Math.floor(this.#now() / dayMs)),
       shortage: this.#shortage,
       recovered: this.#scribe.recovered,
+    }
+    return {
+      name: this.name,
+      type: 'depot',
+      location: dir,
+      isReadable: true,
+      mode: undefined,
+      problem: undefined,
+      withdrawn: { now: damaged, total: this.#withdrawals },
+      leases: undefined,
+      depot: figures,
     }
   }
 
@@ -349,7 +363,6 @@ export class Depot implements DepotStore, AsyncDisposable {
   async [Symbol.asyncDispose](): Promise<void> {
     this.#stopMaintenance()
     await this.#scribe.close()
-    await this.#kept[Symbol.asyncDispose]()
     this.#database[Symbol.dispose]()
     this.#lock[Symbol.dispose]()
   }
@@ -359,9 +372,9 @@ export class Depot implements DepotStore, AsyncDisposable {
     return found === undefined || found.nar.isDamaged || this.#withdrawing.has(found.nar.narHash) ? undefined : found
   }
 
-  #formOf(nar: NarRecord): NarForm & { readonly kind: 'file' } {
+  #formOf(nar: NarRecord): FileForm {
     const { compression, fileHash, fileSize } = nar
-    return { kind: 'file', compression, fileHash, fileSize, open: (range) => this.#kept.open(nar, range) }
+    return createFileForm({ compression, fileHash, fileSize, open: (range) => this.#kept.open(nar, range) }, this.#options.decompressors)
   }
 
   #noteUse(storePath: string): void {

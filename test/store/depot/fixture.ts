@@ -1,10 +1,12 @@
 /** A depot in a directory of its own, and what is pushed to it: NARs made here, compressed by real zlib, xz and bzip2, with the records that belong to them. */
+
 import { execFileSync } from 'node:child_process'
 import { createHash, randomBytes } from 'node:crypto'
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { brotliCompressSync, constants, gzipSync, zstdCompressSync } from 'node:zlib'
+import { findDecompressors } from '../../../appliance/decompressors.ts'
 
 import type { ChunkReader } from '../../../src/chunks.ts'
 import type { Disk } from '../../../src/disk/disk.ts'
@@ -154,6 +156,7 @@ export class TestDepot implements AsyncDisposable {
       maxBytes: 2 ** 30,
       keepFree: 0,
       searchPath: '/usr/bin:/bin',
+      decompressors: findDecompressors('/usr/bin:/bin'),
       log: silentLog,
       reserveBytes: 65_536,
       pid: process.pid,
