@@ -32,7 +32,7 @@ import type { Compression, NarInfo } from '../../nix/nar-info.ts'
 import { parseRealisationId } from '../../nix/realisation.ts'
 import { hashPartOf } from '../../nix/store-path.ts'
 import { createFileForm } from '../file-form.ts'
-import type { FileForm, Leases, Realisation, Store, StoreHealth, StoreObject } from '../store.ts'
+import type { DepotHealth, FileForm, Leases, Realisation, Store, StoreHealth, StoreObject } from '../store.ts'
 import type { Commit } from './acceptance.ts'
 import type { ScribeHost } from './host.ts'
 import { KeptNars } from './kept-nars.ts'
@@ -219,10 +219,26 @@ export class Depot implements Store, AsyncDisposable {
   }
 
   health(): StoreHealth {
+    const depot = this.figures()
+    return {
+      name: this.name,
+      type: 'depot',
+      location: this.#options.dir,
+      isReadable: true,
+      mode: undefined,
+      problem: undefined,
+      withdrawn: { now: depot.damaged, total: this.#withdrawals },
+      leases: undefined,
+      depot,
+    }
+  }
+
+  /** What was pushed, and what room there is for more. */
+  figures(): DepotHealth {
     const { dir, maxBytes, keepFree } = this.#options
     const { bavail, bsize } = statfsSync(dir)
     const { objects, nars, damaged, assemblies, pins } = this.#records.counts()
-    const figures = {
+    return {
       objects,
       nars,
       damaged,
@@ -235,17 +251,6 @@ export class Depot implements Store, AsyncDisposable {
       pushedToday: this.#records.usersOfDay(Math.floor(this.#now() / dayMs)),
       shortage: this.#shortage,
       recovered: this.#scribe.recovered,
-    }
-    return {
-      name: this.name,
-      type: 'depot',
-      location: dir,
-      isReadable: true,
-      mode: undefined,
-      problem: undefined,
-      withdrawn: { now: damaged, total: this.#withdrawals },
-      leases: undefined,
-      depot: figures,
     }
   }
 

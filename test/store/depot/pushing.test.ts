@@ -52,7 +52,7 @@ describe('a NAR that was pushed', () => {
     expect(test.find(zstd)).toMatchObject({ form: { compression: 'zstd', fileHash: zstd.fileHash } })
     const copy = make('copy', { nar: zstd.nar, compression: 'xz' })
     expect(await test.register(copy)).toEqual({ status: 'registered' })
-    expect(test.depot.health()).toMatchObject({ objects: 2, nars: 1, usedBytes: zstd.file.length })
+    expect(test.depot.figures()).toMatchObject({ objects: 2, nars: 1, usedBytes: zstd.file.length })
   })
 
   test('by many at once in the same moment is stored once and known to the others', async () => {

@@ -22,7 +22,7 @@ async function sendBytes(test: TestDepot, bytes: Buffer, compression: Made['comp
 function expectNothing(test: TestDepot): void {
   expect(readdirSync(join(test.dir, 'in'))).toEqual([])
   expect(readdirSync(join(test.dir, 'nar'), { recursive: true }).filter((name) => String(name).includes('.'))).toEqual([])
-  expect(test.depot.health()).toMatchObject({ objects: 0, nars: 0, usedBytes: 0 })
+  expect(test.depot.figures()).toMatchObject({ objects: 0, nars: 0, usedBytes: 0 })
 }
 
 const good = make('good', { tree: directory({ a: file('1'), b: noise(100_000) }) })
