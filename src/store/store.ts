@@ -168,6 +168,8 @@ export interface DepotHealth {
   /** What the disk has left, down to `keepFree`. */
   readonly freeBytes: number
   readonly pushedToday: readonly { readonly user: string; readonly bytes: number }[]
+  /** Paths refused since midnight (UTC), conflicts included. */
+  readonly refusedToday: number
   /** Why the last push failed that failed for want of disk space. */
   readonly shortage: string | undefined
   /** What the start found after the run before. */

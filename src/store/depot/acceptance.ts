@@ -16,6 +16,8 @@ export interface Commit {
   readonly who: Pusher
   /** All or none. */
   readonly isAtomic: boolean
+  /** Instead of the policy's rule: what an upstream gives has its references there. */
+  readonly references?: 'closed' | 'any' | undefined
   /** Written in the same transaction, when all paths are here then. */
   readonly pin?:
     | { readonly name: string; readonly keepLast: number; readonly expiresAt?: number | undefined; readonly storePaths: readonly string[] }
@@ -48,10 +50,11 @@ export class Acceptance {
   /** A verdict for each path, in their order. */
   async register(commit: Commit): Promise<readonly Registered[]> {
     const { records, policy, now } = this.#parts
+    const { references = policy.references } = commit
     const proposals = await this.#propose(commit)
-    const adopted = await this.#adopt(proposals, commit.who)
+    const adopted = await this.#adopt(proposals, references, commit.who)
     return await records.transaction(() => {
-      const decision = decide([...proposals, ...adopted], records, policy.references)
+      const decision = decide([...proposals, ...adopted], records, references)
       const verdicts = decision.verdicts.slice(0, proposals.length)
       const hasFailed = verdicts.some(({ status }) => status === 'refused' || status === 'conflict')
       for (const [at, verdict] of verdicts.entries()) this.#noteFailure(proposals[at]!, verdict, commit.who)
@@ -89,7 +92,7 @@ export class Acceptance {
   /**
    * What the paths need and only the local store has is copied into the depot, since Nix may collect it tomorrow; what is signed by a cache we trust is only noted.
    */
-  async #adopt(proposals: Proposal[], who: Pusher): Promise<Proposal[]> {
+  async #adopt(proposals: Proposal[], rule: 'closed' | 'any', who: Pusher): Promise<Proposal[]> {
     const { records, host, policy } = this.#parts
     const known = new Set(proposals.map(({ path }) => path.storePath))
     const adopted: Proposal[] = []
@@ -98,7 +101,7 @@ export class Acceptance {
       const isHere = records.findNar(path.narHash)?.isDamaged === false
       if (verdict === undefined && !isHere && upstreamKey === undefined && local?.narHash === path.narHash) await this.#parts.adopt(local, who)
     }
-    if (policy.references === 'any') return adopted
+    if (rule === 'any') return adopted
     let missing = proposals.flatMap(({ path, verdict }) => (verdict === undefined ? path.references : []))
     while (adopted.length < maxAdopted) {
       missing = [...new Set(missing)].filter((path) => !known.has(path) && !records.hasPath(path) && !records.isElsewhere(path))

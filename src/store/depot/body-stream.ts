@@ -54,7 +54,7 @@ export class BodyReceiver implements AsyncIterable<Uint8Array> {
   }
 
   end(problem: string | undefined): void {
-    this.#end = { problem }
+    this.#end ??= { problem }
     this.#wake?.()
   }
 

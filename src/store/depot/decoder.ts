@@ -47,7 +47,7 @@ export function createDecoder(compression: Compression, take: (bytes: Uint8Array
   }
 }
 
-class StreamDecoder implements Decoder {
+export class StreamDecoder implements Decoder {
   readonly #stream: Duplex & { readonly bytesWritten: number }
   readonly #ended: Promise<void>
   #written = 0

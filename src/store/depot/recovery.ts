@@ -2,7 +2,7 @@
  * What a start finds after any end of the run before: bodies that never became anything are swept, files without a row are removed (nobody was told of them),
  * rows without their file are taken out of service and reported. Names and sizes only; nothing is read.
  */
-import { join } from 'node:path'
+import { dirname, join } from 'node:path'
 
 import type { Disk } from '../../disk/disk.ts'
 import { type DepotFiles, logKey, narFolders, narKey } from './depot-files.ts'
@@ -26,7 +26,7 @@ export async function recover(dir: string, disk: Disk, files: DepotFiles, record
     await disk.removeTree(join(dir, 'in', name))
     sweptFiles++
   }
-  sweptFiles += await sweepParts(dir, disk, records)
+  sweptFiles += await sweepParts(dir, disk, files, records)
   const wanted = new Map<string, { readonly fileSize: number; readonly narHash?: string; readonly drv?: string; readonly isDamaged?: boolean }>()
   for (const nar of records.allNars()) wanted.set(narKey(nar), nar)
   for (const log of records.allLogs()) wanted.set(logKey(log.drv), log)
@@ -60,7 +60,7 @@ export async function recover(dir: string, disk: Disk, files: DepotFiles, record
 }
 
 /** Folders of assemblies that are no more, and parts that one side knows and the other does not. */
-async function sweepParts(dir: string, disk: Disk, records: Records): Promise<number> {
+async function sweepParts(dir: string, disk: Disk, files: DepotFiles, records: Records): Promise<number> {
   let swept = 0
   const known = new Set(records.allAssemblies().map(String))
   for (const name of await disk.list(join(dir, 'part'))) {
@@ -73,7 +73,8 @@ async function sweepParts(dir: string, disk: Disk, records: Records): Promise<nu
     const found = new Set(await disk.list(folder))
     const waiting = records.waitingParts(id)
     const lost = waiting.filter((index) => !found.has(String(index)))
-    const { flushedParts, flushedBytes } = records.findAssemblyById(id)!
+    const { flushedParts, flushedBytes, narHash } = records.findAssemblyById(id)!
+    if (!found.has('nar') && flushedParts > 0) await takeBack(join(folder, 'nar'), dir, disk, files, records, narHash, flushedBytes)
     const grown = flushedParts === 0 ? 0 : ((await disk.sizeOf(join(folder, 'nar'))) ?? -1)
     if (grown < flushedBytes && flushedParts > 0) {
       await records.transaction(() => records.removeAssembly(id))
@@ -93,4 +94,18 @@ async function sweepParts(dir: string, disk: Disk, records: Records): Promise<nu
     }
   }
   return swept
+}
+
+/** A finished file that had its last name already when its row was not yet written: back to its assembly, whose parts it holds. */
+async function takeBack(grown: string, dir: string, disk: Disk, files: DepotFiles, records: Records, narHash: string, fileBytes: number): Promise<void> {
+  const kept = records.findNar(narHash)
+  const bare = narHash.slice(7)
+  for (const key of await files.list(`nar/${bare.slice(0, 2)}`)) {
+    const isOrphan = key.includes(`/${bare}.`) && (kept === undefined || narKey(kept) !== key) && (await files.has(key)) === fileBytes
+    if (!isOrphan) continue
+    await disk.makeDirectory(dirname(grown))
+    await disk.rename(join(dir, key), grown)
+    await disk.syncDirectory(dirname(grown))
+    return
+  }
 }

@@ -30,6 +30,8 @@ export interface RetentionParts {
   readonly noteUses: () => Promise<void>
   /** Runs a transaction that removes; on a full disk it gives up the reserve first. */
   readonly removing: <T>(run: () => T) => Promise<T>
+  /** Ends uploads in parts that were touched last before then. */
+  readonly dropUploads: (before: number) => Promise<void>
 }
 
 const sliceObjects = 500
@@ -46,6 +48,7 @@ export class Retention {
   async collect({ olderThanMs, toBytes, isDryRun }: GcOptions): Promise<GcReport> {
     const { records, policy, now, noteUses } = this.#parts
     await noteUses()
+    if (!isDryRun) await this.expire()
     const graph = Graph.load(records)
     const at = now()
     const kept = reach(graph.roots(records, policy, at, olderThanMs ?? policy.keepUnusedMs))
@@ -58,7 +61,9 @@ export class Retention {
     const plan: (readonly [GraphNode, 'unused' | 'evicted', number])[] = unused.map((node) => [node, 'unused', bytes.take(node)])
     if (toBytes !== undefined) {
       for (const node of unused) removeNode(graph, node)
-      const excess = records.state('bytes') - toBytes
+      // A run has ended old uploads before it looks.
+      const expirable = isDryRun ? records.expirableBytes(at - policy.keepUnfinishedMs) : 0
+      const excess = records.state('bytes') - expirable - toBytes
       for (const node of this.#evictable(graph, at, () => bytes.sum >= excess, bytes)) plan.push([node[0], 'evicted', node[1]])
     }
     const done = isDryRun ? new Set(plan.map(([node]) => node)) : await this.#remove(plan.map(([node]) => node))
@@ -87,7 +92,8 @@ export class Retention {
 
   /** Ends claims and pins whose time is over, and removes what nothing needs. `before`: claims older than this, by default those of the policy. */
   async expire(before = this.#parts.now() - this.#parts.policy.keepUnfinishedMs): Promise<void> {
-    const { records, removing, now } = this.#parts
+    const { records, removing, now, dropUploads } = this.#parts
+    await dropUploads(before)
     await removing(() => {
       records.removeLooseBefore(before)
       records.removeExpiredPins(now())
@@ -155,8 +161,13 @@ export class Retention {
       const slice = victims.slice(start, start + sliceObjects)
       const files: NarFileName[] = []
       await removing(() => {
-        for (const node of slice) if (this.#removeOne(node, now())) done.add(node)
-        files.push(...records.takeUnneededNars(sliceObjects))
+        files.length = 0
+        for (const node of slice) {
+          if (!this.#removeOne(node, now())) continue
+          done.add(node)
+          const file = records.takeNarIfUnneeded(node.narHash)
+          if (file !== undefined) files.push(file)
+        }
       })
       await this.#parts.shelf.remove(files)
     }

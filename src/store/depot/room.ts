@@ -5,7 +5,7 @@
 import { statfs } from 'node:fs/promises'
 
 import type { Queries } from './sqlite/queries.ts'
-import { Refused, type RoomFigures } from './types.ts'
+import { Refused } from './types.ts'
 
 export interface RoomOptions {
   readonly dir: string
@@ -30,10 +30,6 @@ export class Room {
     this.#evict = evict
   }
 
-  async figures(): Promise<RoomFigures> {
-    return { usedBytes: this.#records.state('bytes') + this.#reserved, maxBytes: this.#options.maxBytes, freeBytes: await this.#diskBytes() }
-  }
-
   /** Returns the function that gives the room back, when the bytes are counted otherwise or gone. @throws {Refused} no-room */
   async reserve(bytes: number): Promise<() => void> {
     const { maxBytes } = this.#options
@@ -42,8 +38,9 @@ export class Room {
     if (over(evictFrom) > 0) await this.#makeRoom(over(evictTo))
     const lacking = bytes - (await this.#diskBytes())
     if (lacking > 0) await this.#makeRoom(lacking)
-    if (over(1) > 0) throw this.#refusal(bytes, `${this.#records.state('bytes')} bytes of it are in use and none may be evicted; the cache holds`, maxBytes)
     const free = await this.#diskBytes()
+    // From here on without waiting: of two that see the same room only one gets it.
+    if (over(1) > 0) throw this.#refusal(bytes, `${this.#records.state('bytes')} bytes of it are in use and none may be evicted; the cache holds`, maxBytes)
     if (bytes > free) throw this.#refusal(bytes, 'its disk has left', Math.max(0, free))
     this.#reserved += bytes
     let isReserved = true

@@ -13,8 +13,8 @@ import { refuse } from './types.ts'
 const workerUrl = new URL(import.meta.url.endsWith('.ts') ? './scribe-worker.ts' : './scribe-worker.js', import.meta.url)
 
 /** @throws {Error} when the depot cannot be opened */
-export async function startScribeThread(options: ScribeOptions, host: ScribeHost, log: Log): Promise<ScribeLink> {
-  let run = new ScribeRun(options, host)
+export async function startScribeThread(options: ScribeOptions, host: ScribeHost, log: Log, url = workerUrl): Promise<ScribeLink> {
+  let run = new ScribeRun(options, host, url)
   const recovered = await run.opened
   let isClosing = false
   return {
@@ -22,7 +22,7 @@ export async function startScribeThread(options: ScribeOptions, host: ScribeHost
     call(op, argument, body) {
       if (run.isOver && !isClosing) {
         log.warn({}, "the depot's writing thread is started again")
-        run = new ScribeRun(options, host)
+        run = new ScribeRun(options, host, url)
         run.opened.catch((error: unknown) => log.error({ err: error }, 'the depot cannot be opened again: nothing can be pushed'))
       }
       return run.call(op, argument, body)
@@ -51,11 +51,11 @@ class ScribeRun {
   #lastId = 0
   #isClosing = false
 
-  constructor(options: ScribeOptions, host: ScribeHost) {
+  constructor(options: ScribeOptions, host: ScribeHost, url: URL) {
     this.#host = host
     const workerData: ScribeThreadData = { options }
     // It needs nothing of the environment, which may hold secrets.
-    this.#worker = new Worker(workerUrl, { workerData, env: {}, name: 'depot scribe' })
+    this.#worker = new Worker(url, { workerData, env: {}, name: 'depot scribe' })
     this.opened = new Promise((resolve, reject) => {
       this.#worker.on('message', (message: FromScribe) => {
         if (message.kind === 'open') resolve(message.recovered)
@@ -90,6 +90,11 @@ class ScribeRun {
   async close(): Promise<void> {
     if (!this.isOver && !this.#isClosing) {
       this.#isClosing = true
+      // A body that stalls must not keep the depot open.
+      for (const [stream, sender] of this.#senders) {
+        sender.drop()
+        this.#post({ kind: 'end', stream, problem: 'the cache is shutting down' })
+      }
       await this.call('close', undefined as never).catch(() => {})
     }
     await this.#exited

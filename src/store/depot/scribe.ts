@@ -5,15 +5,14 @@
 import { join } from 'node:path'
 
 import { type Disk, systemDisk } from '../../disk/disk.ts'
-import type { Compression } from '../../nix/nar-info.ts'
-import type { PathInfo } from '../../nix/path-info.ts'
 import { Acceptance, type Commit } from './acceptance.ts'
+import { Assemblies, type PartReceived, type PutPart } from './assemblies.ts'
 import { Backups } from './backups.ts'
+import { BuildLogFiles, type PutLog } from './build-log-files.ts'
+import { type CommitOptions, type Committed, commitPaths } from './committing.ts'
 import { LocalFiles, narKey } from './depot-files.ts'
 import type { ScribeHost } from './host.ts'
-import { receiveFile } from './incoming.ts'
-import { Semaphore } from './mutex.ts'
-import { NarShelf, NarVanished } from './nar-shelf.ts'
+import { NarShelf } from './nar-shelf.ts'
 import { type PinRequest, setPin } from './pins.ts'
 import { prepareDirectories, type RecoveryReport, recover } from './recovery.ts'
 import { rereadContent } from './reread.ts'
@@ -22,7 +21,8 @@ import { type GcOptions, type GcReport, Retention } from './retention.ts'
 import { Room } from './room.ts'
 import { Records } from './sqlite/records.ts'
 import { isDatabaseFull, WritingDatabase } from './sqlite/writing-database.ts'
-import { type DepotPolicy, type NarReceived, type Pusher, type Refusal, Refused, type Registered, type RoomFigures, refuse } from './types.ts'
+import { type DepotPolicy, type NarReceived, type Pusher, type Refusal, Refused, type Registered, refuse } from './types.ts'
+import { type FetchNar, type PutBatch, type ReceiveNar, Uploads } from './uploads.ts'
 import { type VerifyReport, verifyAll } from './verify.ts'
 
 export interface ScribeOptions {
@@ -46,18 +46,6 @@ export interface ScribeMeans {
 
 export const systemMeans: ScribeMeans = { disk: systemDisk, now: Date.now, random: () => crypto.randomUUID() }
 
-export interface ReceiveNar {
-  /** `sha256:<52 Nix32>` as the name in the URL says. */
-  readonly fileHash: string
-  readonly fileSize: number
-  readonly compression: Compression
-  readonly who: Pusher
-}
-
-/** Bodies checked at once; the others are read when one of these ends. Each may have a decompressor's window of 128 MiB. */
-const bodiesAtOnce = 12
-const dayMs = 86_400_000
-
 export class Scribe {
   readonly recovered: RecoveryReport
   readonly #options: ScribeOptions
@@ -72,10 +60,11 @@ export class Scribe {
   readonly #retention: Retention
   readonly #acceptance: Acceptance
   readonly #backups: Backups
-  readonly #bodies = new Semaphore(bodiesAtOnce)
+  readonly #assemblies: Assemblies
+  readonly #logs: BuildLogFiles
+  readonly #uploads: Uploads
   readonly #underWay = new Set<Promise<unknown>>()
   #isClosed = false
-  #shortage: string | undefined
 
   static async open(options: ScribeOptions, host: ScribeHost, means: ScribeMeans = systemMeans): Promise<Scribe> {
     const { dir } = options
@@ -108,34 +97,66 @@ export class Scribe {
     this.#reserve = new Reserve(join(dir, 'reserved'), options.reserveBytes)
     this.#backups = new Backups(dir, disk, database)
     const removing = <T>(run: () => T) => this.#removing(run)
-    this.#retention = new Retention({ records, shelf: this.#shelf, policy, now, noteUses: () => this.noteUses(), removing })
+    const dropUploads = (before: number) => this.#assemblies.drop(records.assembliesBefore(before))
+    this.#retention = new Retention({ records, shelf: this.#shelf, policy, now, noteUses: () => this.noteUses(), removing, dropUploads })
     this.#room = new Room(options, records, (bytes) => this.#retention.evict(bytes))
+    const { random } = means
+    this.#uploads = new Uploads({ dir, disk, policy, records, shelf: this.#shelf, room: this.#room, host, now, random, decoding: options })
+    this.#assemblies = new Assemblies({
+      dir,
+      disk,
+      records,
+      now,
+      random,
+      maxNarBytes: policy.maxNarBytes,
+      decoding: options,
+      checkQuota: (user, bytes) => this.#uploads.checkQuota(user, bytes),
+      reserve: (bytes) => this.#room.reserve(bytes),
+      shelve: (file, localFile, who, alsoWrite) => this.#uploads.shelve(file, localFile, who, alsoWrite),
+      log: (err, message) => host.log('error', { err }, message),
+    })
+    this.#logs = new BuildLogFiles({ dir, disk, files: this.#files, records, now, random })
     this.#acceptance = new Acceptance({
       storeDir,
       policy,
       records,
       host,
       now,
-      adopt: (info, who) => this.#adopt(info, who),
+      adopt: (info, who) => this.#uploads.adopt(info, who),
       hashContent: (nar, method, algorithm) => rereadContent(join(dir, narKey(nar)), nar, method, algorithm, options),
     })
   }
 
   /** A NAR as stock Nix sends it. It waits as `loose` until a path names it. */
-  receiveNar({ fileHash, fileSize, compression, who }: ReceiveNar, body: AsyncIterable<Uint8Array>): Promise<NarReceived> {
-    return this.#guard(async () => {
-      const claim = this.#records.findClaim(fileHash)
-      const nar = claim && this.#records.findNar(claim.narHash)
-      if (nar !== undefined && !nar.isDamaged) {
-        await this.#records.transaction(() => this.#records.addLoose({ ...nar, ...claim!, fileHash }, who.user, this.#means.now()))
-        return { status: 'known', narHash: nar.narHash, narSize: nar.narSize }
-      }
-      return await this.#receive(compression, { fileHash, fileSize }, who, body, fileSize)
-    })
+  receiveNar(upload: ReceiveNar, body: AsyncIterable<Uint8Array>): Promise<NarReceived> {
+    return this.#guard(() => this.#uploads.receive(upload, body))
+  }
+
+  /** A NAR that the cache itself fetches; the NAR hash is known. */
+  fetchNar(nar: FetchNar, body: AsyncIterable<Uint8Array>): Promise<NarReceived> {
+    return this.#guard(() => this.#uploads.fetch(nar, body))
   }
 
   register(commit: Commit): Promise<readonly Registered[] | Refusal> {
     return this.#guard(() => this.#acceptance.register(commit))
+  }
+
+  /** One part of a NAR. */
+  putPart(part: PutPart, body: AsyncIterable<Uint8Array>): Promise<PartReceived> {
+    return this.#guard(() => this.#assemblies.put(part, body))
+  }
+
+  /** Many small NARs in one body; a reply for each. */
+  putBatch(batch: PutBatch, body: AsyncIterable<Uint8Array>): Promise<readonly NarReceived[] | Refusal> {
+    return this.#guard(() => this.#uploads.receiveBatch(batch, body, (work) => this.#guard(work)))
+  }
+
+  /** Registers what is whole; says what is missing of the rest. */
+  commit(options: CommitOptions): Promise<readonly Committed[] | Refusal> {
+    const { policy } = this.#options
+    return this.#guard(() =>
+      commitPaths(options, { records: this.#records, policy, host: this.#host, assemblies: this.#assemblies, acceptance: this.#acceptance }),
+    )
   }
 
   /** Writes down what was used since the last time. */
@@ -186,12 +207,14 @@ export class Scribe {
   }
 
   /** Lets a forgotten path come again. Returns whether it was forgotten. */
-  async allow({ storePath, by }: { readonly storePath: string; readonly by: string }): Promise<boolean> {
-    return await this.#records.transaction(() => {
-      const count = this.#records.allow(storePath)
-      if (count > 0) this.#records.addEvent('allow', { user: by }, this.#means.now(), { storePath })
-      return count > 0
-    })
+  allow({ storePath, by }: { readonly storePath: string; readonly by: string }): Promise<boolean | Refusal> {
+    return this.#guard(() =>
+      this.#records.transaction(() => {
+        const count = this.#records.allow(storePath)
+        if (count > 0) this.#records.addEvent('allow', { user: by }, this.#means.now(), { storePath })
+        return count > 0
+      }),
+    )
   }
 
   setPin(pin: PinRequest): Promise<'stored' | Refusal> {
@@ -205,12 +228,14 @@ export class Scribe {
     })
   }
 
-  async removePin({ name, user }: { readonly name: string; readonly user: string }): Promise<boolean> {
-    return await this.#records.transaction(() => {
-      const wasThere = this.#records.removePin(name)
-      if (wasThere) this.#records.addEvent('unpin', { user }, this.#means.now(), { detail: JSON.stringify({ name }) })
-      return wasThere
-    })
+  removePin({ name, user }: { readonly name: string; readonly user: string }): Promise<boolean | Refusal> {
+    return this.#guard(() =>
+      this.#records.transaction(() => {
+        const wasThere = this.#records.removePin(name)
+        if (wasThere) this.#records.addEvent('unpin', { user }, this.#means.now(), { detail: JSON.stringify({ name }) })
+        return wasThere
+      }),
+    )
   }
 
   putDocument({
@@ -227,14 +252,14 @@ export class Scribe {
     return this.#guard(() => this.#records.transaction(() => this.#records.addDocument(kind, key, text, who.user, this.#means.now())))
   }
 
-  verify(): Promise<VerifyReport> {
+  putLog(log: PutLog, body: AsyncIterable<Uint8Array>): Promise<'stored' | 'known' | 'conflict' | Refusal> {
+    return this.#guard(() => this.#logs.put(log, body))
+  }
+
+  verify(): Promise<VerifyReport | Refusal> {
     const { dir } = this.#options
-    return verifyAll(
-      dir,
-      this.#records,
-      (narHash, reason) => this.markDamaged({ narHash, reason }),
-      () => this.#isClosed,
-    )
+    const onDamaged = (narHash: string, reason: string) => this.markDamaged({ narHash, reason })
+    return this.#guard(() => verifyAll(dir, this.#records, onDamaged, () => this.#isClosed))
   }
 
   /** A copy of the database for today, unless there is one. */
@@ -242,83 +267,13 @@ export class Scribe {
     return this.#guard(() => this.#backups.makeForDay(this.#means.now()))
   }
 
-  room(): Promise<RoomFigures> {
-    return this.#room.figures()
-  }
-
-  /** The last time the disk was full, as the system said it. */
-  async shortage(): Promise<string | undefined> {
-    return this.#shortage
-  }
-
   async close(): Promise<void> {
     if (this.#isClosed) return
     await this.noteUses().catch(() => {})
     this.#isClosed = true
     await Promise.allSettled(this.#underWay)
+    await this.#assemblies.close()
     this.#database[Symbol.dispose]()
-  }
-
-  async #receive(
-    compression: Compression,
-    expected: Parameters<typeof receiveFile>[2],
-    who: Pusher,
-    body: AsyncIterable<Uint8Array>,
-    fileSize: number,
-  ): Promise<NarReceived> {
-    this.#checkQuota(who.user, fileSize)
-    const giveBack = await this.#room.reserve(fileSize)
-    const { disk, random } = this.#means
-    const { policy } = this.#options
-    const temp = join(this.#options.dir, 'in', random())
-    try {
-      const file = await this.#bodies.run(() => receiveFile(body, compression, expected, temp, { ...this.#options, disk, maxNarBytes: policy.maxNarBytes }))
-      const isTaken = await this.#shelve(file, temp, who)
-      if (!isTaken) await disk.unlink(temp)
-      return { status: isTaken ? 'stored' : 'known', narHash: file.narHash, narSize: file.narSize }
-    } catch (error) {
-      await disk.unlink(temp).catch(() => {})
-      throw error
-    } finally {
-      giveBack()
-    }
-  }
-
-  async #shelve(file: Awaited<ReturnType<typeof receiveFile>>, temp: string, who: Pusher): Promise<boolean> {
-    const now = this.#means.now()
-    for (;;) {
-      try {
-        return await this.#shelf.put(file, temp, now, (isTaken) => {
-          this.#records.addLoose(file, who.user, now)
-          if (isTaken) this.#records.addUsage(who.user, Math.floor(now / dayMs), file.fileSize)
-        })
-      } catch (error) {
-        if (!(error instanceof NarVanished)) throw error
-      }
-    }
-  }
-
-  #checkQuota(user: string, fileSize: number): void {
-    const { policy } = this.#options
-    const usedToday = this.#records.usedToday(user, Math.floor(this.#means.now() / dayMs))
-    if (usedToday + fileSize > policy.bytesPerDayPerUser) {
-      throw new Refused('quota', `User ${user} has pushed ${usedToday} bytes today, of ${policy.bytesPerDayPerUser} allowed. Try again tomorrow`)
-    }
-    const unfinished = this.#records.unfinishedBytes(user)
-    if (unfinished + fileSize > policy.unfinishedBytesPerUser) {
-      throw new Refused('quota', `User ${user} has ${unfinished} bytes of unfinished uploads, of ${policy.unfinishedBytesPerUser} allowed. Finish these first`)
-    }
-  }
-
-  async #adopt(info: PathInfo, who: Pusher): Promise<NarReceived> {
-    const nar = this.#records.findNar(info.narHash)
-    if (nar !== undefined && !nar.isDamaged) {
-      await this.#records.transaction(() => this.#records.addLoose(nar, who.user, this.#means.now()))
-      return { status: 'known', narHash: info.narHash, narSize: info.narSize }
-    }
-    const local = await this.#host.openLocal(info.storePath)
-    if (local === undefined) return refuse('missing-nar', `${info.storePath} is gone from this cache's own machine`)
-    return await this.#receive(local.compression, { narHash: info.narHash, narSize: info.narSize }, { ...who, user: who.user }, local.body, info.narSize)
   }
 
   async #removing<T>(run: () => T): Promise<T> {
@@ -337,7 +292,6 @@ export class Scribe {
     const running = work().catch((error: unknown): Refusal => {
       if (error instanceof Refused) return error.refusal
       if (isFull(error)) {
-        this.#shortage = (error as Error).message
         this.#host.log('error', { err: error }, 'the disk of the depot is full: nothing can be pushed')
         return refuse('no-room', 'The disk of this cache is full. Its administrator must make room')
       }

@@ -130,13 +130,6 @@ export const defaultPolicy: DepotPolicy = {
   leaseMs: 3_600_000,
 }
 
-export interface RoomFigures {
-  readonly usedBytes: number
-  readonly maxBytes: number
-  /** What the disk has left, down to `keepFree`. */
-  readonly freeBytes: number
-}
-
 export interface DepotEvent {
   readonly at: number
   readonly user: string

@@ -1,12 +1,14 @@
 /** The same pushes in every run, each acknowledged when the depot has answered. */
 import { directory, file } from '../../nar/trees.ts'
 import { ann, type Made, make, type TestDepot } from './fixture.ts'
+import { commit, mib, putPart } from './parts.ts'
 
 export function workload(): { readonly made: readonly Made[]; readonly run: (test: TestDepot, acknowledge: (storePath: string) => void) => Promise<void> } {
   const lib = make('lib', { tree: directory({ lib: file('x'.repeat(3000)) }) })
   const app = make('app', { references: [lib.path.storePath], compression: 'br' })
   const [left, right] = [make('left', { references: [lib.path.storePath] }), make('right', { compression: 'gzip' })]
-  const made = [lib, app, left, right]
+  const parts = make('parts', { tree: file(Buffer.alloc(1.5 * mib, 'the same ')), compression: 'none' })
+  const made = [lib, app, left, right, parts]
   return {
     made,
     async run(test, acknowledge) {
@@ -21,6 +23,10 @@ export function workload(): { readonly made: readonly Made[]; readonly run: (tes
       for (const one of [left, right]) await test.send(one)
       await Promise.all([test.depot.register({ paths: [left.path, right.path], who: ann, isAtomic: true })])
       for (const one of [left, right]) acknowledge(one.path.storePath)
+      for (const index of [1, 0]) await putPart(test, parts, index)
+      const [verdict] = await commit(test, [parts])
+      if (verdict?.status !== 'registered') throw new Error(JSON.stringify(verdict))
+      acknowledge(parts.path.storePath)
     },
   }
 }

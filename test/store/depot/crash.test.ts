@@ -26,7 +26,7 @@ async function expectSound(dir: string, acknowledged: readonly string[], made: r
   }
   // The damage, if any, is not one that keeps the next push out.
   for (const one of made) expect(['registered', 'present', 'conflict']).toContain((await test.push(one)).status)
-  expect((await test.depot.verify()).damaged).toEqual([])
+  expect((await test.verify()).damaged).toEqual([])
 }
 
 describe('a power cut', () => {

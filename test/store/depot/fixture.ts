@@ -16,6 +16,7 @@ import type { Compression } from '../../../src/nix/nar-info.ts'
 import { encodeNix32 } from '../../../src/nix/nix32.ts'
 import { type Depot, type DepotOptions, openDepot } from '../../../src/store/depot/depot.ts'
 import type { NarReceived, PushedPath, Pusher, Registered } from '../../../src/store/depot/types.ts'
+import type { VerifyReport } from '../../../src/store/depot/verify.ts'
 import type { Tree } from '../../nar/trees.ts'
 import { scribeHere } from './scribe-here.ts'
 
@@ -196,6 +197,12 @@ export class TestDepot implements AsyncDisposable {
   async push(made: Made, who = ann): Promise<Registered> {
     const received = await this.send(made, who)
     return received.status === 'refused' ? received : await this.register(made, who)
+  }
+
+  async verify(): Promise<VerifyReport> {
+    const report = await this.depot.verify()
+    if ('status' in report) throw new Error(report.reason)
+    return report
   }
 
   find(made: Made) {

@@ -1,32 +1,15 @@
 /** What is asked of the database, by either connection. */
 import type { SQLInputValue } from 'node:sqlite'
 import type { Compression } from '../../../nix/nar-info.ts'
-import type { PathInfo } from '../../../nix/path-info.ts'
 import type { DepotEvent, NarRecord } from '../types.ts'
+import { type AssemblyRecord, type ObjectRecord, optional, toAssembly, toNar, toObject } from './rows.ts'
 import type { Row } from './writing-database.ts'
+
+export type { AssemblyRecord, ObjectRecord } from './rows.ts'
 
 export interface Queryable {
   all(sql: string, ...values: SQLInputValue[]): Row[]
   get(sql: string, ...values: SQLInputValue[]): Row | undefined
-}
-
-export interface ObjectRecord {
-  readonly info: PathInfo
-  readonly nar: NarRecord
-  readonly pushedAt: number
-  readonly pushedBy: string
-  readonly lastUsed: number
-}
-
-export interface AssemblyRecord {
-  readonly id: number
-  readonly user: string
-  readonly narHash: string
-  readonly narSize: number
-  readonly partBytes: number
-  readonly flushedParts: number
-  readonly flushedBytes: number
-  readonly touched: number
 }
 
 const narColumns = 'n.nar_hash, n.nar_size, n.compression, n.file_hash, n.file_size, n.flat_sha256, n.damaged_at'
@@ -81,8 +64,8 @@ export class Queries {
   /** Bytes of NARs that no object needs yet, and of parts, by this user or by all. */
   unfinishedBytes(user?: string): number {
     const loose = this.db.get(
-      `select coalesce(sum(n.file_size), 0) as bytes from nar n where not exists (select 1 from object o where o.nar_hash = n.nar_hash)
-       and (?1 is null or exists (select 1 from loose l where l.nar_hash = n.nar_hash and l.user = ?1))`,
+      `select coalesce(sum(n.file_size), 0) as bytes from nar n where n.nar_hash in (select l.nar_hash from loose l where ?1 is null or l.user = ?1)
+       and not exists (select 1 from object o where o.nar_hash = n.nar_hash)`,
       user ?? null,
     )
     const parts = this.db.get(
@@ -101,6 +84,11 @@ export class Queries {
     return this.db
       .all('select user, bytes from usage where day = ? order by bytes desc', day)
       .map((row) => ({ user: String(row.user), bytes: Number(row.bytes) }))
+  }
+
+  /** Pushes refused since then, conflicts included. */
+  refusedSince(at: number): number {
+    return Number(this.db.get("select count(*) as count from event where at >= ? and action in ('refuse', 'conflict')", at)!.count)
   }
 
   findDocument(kind: string, key: string): string | undefined {
@@ -172,57 +160,4 @@ export class Queries {
         detail: optional(row.detail),
       }))
   }
-}
-
-function toNar(row: Row): NarRecord {
-  return {
-    narHash: String(row.nar_hash),
-    narSize: Number(row.nar_size),
-    compression: row.compression as Compression,
-    fileHash: String(row.file_hash),
-    fileSize: Number(row.file_size),
-    flatHash: optional(row.flat_sha256),
-    isDamaged: row.damaged_at !== null,
-  }
-}
-
-function toObject(row: Row): ObjectRecord {
-  return {
-    info: {
-      storePath: String(row.store_path),
-      narHash: String(row.nar_hash),
-      narSize: Number(row.nar_size),
-      references: words(row.refs),
-      deriver: optional(row.deriver),
-      signatures: words(row.signatures),
-      contentAddress: optional(row.ca),
-      registrationTime: Math.floor(Number(row.pushed_at) / 1000),
-      ultimate: false,
-    },
-    nar: toNar(row),
-    pushedAt: Number(row.pushed_at),
-    pushedBy: String(row.pushed_by),
-    lastUsed: Number(row.last_used),
-  }
-}
-
-function toAssembly(row: Row): AssemblyRecord {
-  return {
-    id: Number(row.id),
-    user: String(row.user),
-    narHash: String(row.nar_hash),
-    narSize: Number(row.nar_size),
-    partBytes: Number(row.part_bytes),
-    flushedParts: Number(row.flushed_parts),
-    flushedBytes: Number(row.flushed_bytes),
-    touched: Number(row.touched),
-  }
-}
-
-function words(value: Row[string] | undefined): string[] {
-  return typeof value === 'string' && value !== '' ? value.split(' ') : []
-}
-
-function optional(value: Row[string] | undefined): string | undefined {
-  return value === null || value === undefined ? undefined : String(value)
 }

@@ -1,6 +1,6 @@
 /**
  * The depot's database: what is here, whose it is, and who pushed it. Times are milliseconds since 1970, hashes `sha256:<52 Nix32>`.
- * `room` is kept by triggers, so that the bytes in use are known without summing up, in the same transaction as what they count.
+ * The state `bytes` is kept by triggers, so that the bytes in use are known without summing up, in the same transaction as what they count.
  */
 import type { DatabaseSync } from 'node:sqlite'
 
@@ -31,6 +31,7 @@ create table loose (
   file_hash text primary key, nar_hash text not null references nar on delete cascade, compression text not null, file_size integer not null,
   user text not null, at integer not null) without rowid;
 create index loose_nar on loose (nar_hash);
+create index loose_user on loose (user);
 
 create table assembly (
   id integer primary key autoincrement, user text not null, nar_hash text not null, nar_size integer not null, part_bytes integer not null,

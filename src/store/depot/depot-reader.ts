@@ -1,0 +1,220 @@
+/** The depot as it is read: synchronous look-ups on a connection of its own, files through `kept-nars.ts`, and what was used, noted in memory. */
+import { statfsSync } from 'node:fs'
+import { join } from 'node:path'
+import type { Readable } from 'node:stream'
+
+import type { Fault } from '../../faults.ts'
+import { parseRealisationId } from '../../nix/realisation.ts'
+import { hashPartOf } from '../../nix/store-path.ts'
+import { createFileForm } from '../file-form.ts'
+import type { DepotHealth, FileForm, Leases, Realisation, Store, StoreHealth, StoreObject } from '../store.ts'
+import { readLog } from './build-log-files.ts'
+import { narKey } from './depot-files.ts'
+import { type DepotOptions, noLocal } from './depot-options.ts'
+import { KeptNars } from './kept-nars.ts'
+import type { Pin } from './pins.ts'
+import { type Plan, planPaths } from './plan.ts'
+import type { ScribeLink } from './scribe-messages.ts'
+import { type ObjectRecord, Queries } from './sqlite/queries.ts'
+import { ReadingDatabase } from './sqlite/reading-database.ts'
+import type { DepotEvent, DepotPolicy, NarRecord, PathRecord } from './types.ts'
+
+const dayMs = 86_400_000
+
+export class DepotReader implements Store, AsyncDisposable {
+  readonly name = 'depot'
+  readonly storeDir: string
+  readonly leases: Leases
+  readonly policy: DepotPolicy
+  protected readonly records: Queries
+  protected readonly scribe: ScribeLink
+  protected readonly now: () => number
+  readonly #options: DepotOptions
+  readonly #uses: Map<string, number>
+  readonly #database: ReadingDatabase
+  readonly #kept: KeptNars
+  /** NARs found damaged here whose mark is not yet in the database. */
+  readonly #withdrawing = new Map<string, number>()
+  #withdrawals = 0
+  #dataVersion = -1
+  #generation = 0
+  #shortage: string | undefined
+
+  /** `uses`: hash parts and when they were used, taken by the scribe. */
+  protected constructor(options: DepotOptions, policy: DepotPolicy, uses: Map<string, number>, scribe: ScribeLink) {
+    this.#options = options
+    this.policy = policy
+    this.storeDir = options.storeDir
+    this.#uses = uses
+    this.scribe = scribe
+    this.now = options.now ?? Date.now
+    this.#database = new ReadingDatabase(join(options.dir, 'depot.db'))
+    this.records = new Queries(this.#database)
+    this.#kept = new KeptNars(options.dir, (nar, fault) => this.#fileFailed(nar, fault))
+    this.leases = {
+      covers: (storePath) => {
+        this.#noteUse(storePath)
+        return true
+      },
+      take: async (storePath) => this.#noteUse(storePath),
+      hold: async (storePath) => {
+        this.#noteUse(storePath)
+        return () => this.#noteUse(storePath)
+      },
+    }
+  }
+
+  generation(): number {
+    const version = this.#database.dataVersion()
+    if (version !== this.#dataVersion) {
+      this.#generation = this.records.state('generation')
+      this.#dataVersion = version
+    }
+    return this.#generation + this.#withdrawals
+  }
+
+  find(hashPart: string, fits?: (object: StoreObject) => boolean): StoreObject | undefined {
+    const found = this.#findRecord(hashPart)
+    if (found === undefined) return undefined
+    const object: StoreObject = { info: found.info, form: this.#formOf(found.nar), store: this, trust: 'ours' }
+    return fits === undefined || fits(object) ? object : undefined
+  }
+
+  findSystem(): undefined {
+    return undefined
+  }
+
+  /** A NAR by the hash of its file, whatever paths it belongs to: for `nar/<file hash>.nar`. */
+  findNarFile(fileHash: string): FileForm | undefined {
+    const nar = this.records.findNarByFile(fileHash)
+    return nar === undefined || nar.isDamaged || this.#withdrawing.has(nar.narHash) ? undefined : this.#formOf(nar)
+  }
+
+  withdraw({ info, form }: StoreObject, fault: Fault): void {
+    const nar = this.records.findNar(info.narHash)
+    if (form.kind === 'file' && nar?.fileHash === form.fileHash) this.#withdrawNar(info.narHash, fault)
+  }
+
+  health(): StoreHealth {
+    const depot = this.figures()
+    return {
+      name: this.name,
+      type: 'depot',
+      location: this.#options.dir,
+      isReadable: true,
+      mode: undefined,
+      problem: undefined,
+      withdrawn: { now: depot.damaged, total: this.#withdrawals },
+      leases: undefined,
+      depot,
+    }
+  }
+
+  /** What was pushed, and what room there is for more. */
+  figures(): DepotHealth {
+    const { dir, maxBytes, keepFree } = this.#options
+    const { bavail, bsize } = statfsSync(dir)
+    const { objects, nars, damaged, assemblies, pins } = this.records.counts()
+    return {
+      objects,
+      nars,
+      damaged,
+      pins,
+      unfinishedUploads: assemblies,
+      unfinishedBytes: this.records.unfinishedBytes(),
+      usedBytes: this.records.state('bytes'),
+      maxBytes,
+      freeBytes: Math.max(0, bavail * bsize - keepFree),
+      pushedToday: this.records.usersOfDay(Math.floor(this.now() / dayMs)),
+      refusedToday: this.records.refusedSince(Math.floor(this.now() / dayMs) * dayMs),
+      shortage: this.#shortage,
+      recovered: this.scribe.recovered,
+    }
+  }
+
+  findDocument(kind: 'realisation' | 'build-trace' | 'debuginfo', key: string): string | undefined {
+    return this.records.findDocument(kind, key)
+  }
+
+  findRealisation(id: string): Realisation | undefined {
+    const text = parseRealisationId(id) && this.findDocument('realisation', id)
+    return text === undefined ? undefined : (JSON.parse(text) as Realisation)
+  }
+
+  async openLog(drvBaseName: string): Promise<Readable | undefined> {
+    return this.records.findLog(drvBaseName) === undefined ? undefined : readLog(this.#options.dir, drvBaseName)
+  }
+
+  /** What of these paths must be sent by this user. At most 2,000 paths at once. Changes nothing but when they were used last. */
+  plan(paths: readonly PathRecord[], partBytes: number, user: string): Promise<Plan> {
+    const { local = noLocal } = this.#options
+    const { freeBytes, usedBytes, maxBytes } = this.figures()
+    return planPaths(paths, partBytes, user, {
+      storeDir: this.storeDir,
+      policy: this.policy,
+      records: this.records,
+      local,
+      freeBytes: Math.max(0, Math.min(freeBytes, maxBytes - usedBytes)),
+      noteUse: (storePath) => this.#noteUse(storePath),
+    })
+  }
+
+  pins(): Pin[] {
+    return this.records.pins().map((pin) => ({ ...pin, revisions: this.records.revisions(pin.name) }))
+  }
+
+  /** Who did what with a path, the latest first. */
+  who(storePath: string, limit = 100): DepotEvent[] {
+    return this.records.events({ storePath, limit })
+  }
+
+  events(since: number, limit = 1000): DepotEvent[] {
+    return this.records.events({ since, limit })
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#database[Symbol.dispose]()
+  }
+
+  /** Remembers whether the last push failed for want of room. */
+  protected noteShortage<T>(result: T): T {
+    const { status, code, reason } = result as { readonly status?: string; readonly code?: string; readonly reason?: string }
+    if (status !== 'refused') this.#shortage = undefined
+    else if (code === 'no-room') this.#shortage = reason
+    return result
+  }
+
+  #findRecord(hashPart: string): ObjectRecord | undefined {
+    const found = this.records.findObject(hashPart)
+    return found === undefined || found.nar.isDamaged || this.#withdrawing.has(found.nar.narHash) ? undefined : found
+  }
+
+  #formOf(nar: NarRecord): FileForm {
+    const { compression, fileHash, fileSize } = nar
+    return createFileForm({ compression, fileHash, fileSize, open: (range) => this.#kept.open(nar, range) }, this.#options.decompressors)
+  }
+
+  #noteUse(storePath: string): void {
+    this.#uses.set(hashPartOf(storePath), this.now())
+  }
+
+  /** A file that a collection removed, or another took the place of, is no damage. */
+  #fileFailed(nar: NarRecord, fault: Fault): void {
+    const row = this.records.findNar(nar.narHash)
+    if (row !== undefined && narKey(row) === narKey(nar)) this.#withdrawNar(nar.narHash, fault)
+  }
+
+  #withdrawNar(narHash: string, fault: Fault): void {
+    this.#withdrawals++
+    this.#withdrawing.set(narHash, (this.#withdrawing.get(narHash) ?? 0) + 1)
+    this.#options.log.error({ narHash, code: fault.code, err: fault }, 'a NAR of the depot is damaged: its paths are out of service until it is pushed again')
+    void this.scribe
+      .call('markDamaged', { narHash, reason: String(fault.cause ?? fault.message) })
+      .catch((error: unknown) => this.#options.log.error({ narHash, err: error }, 'cannot note that a NAR of the depot is damaged'))
+      .then(() => {
+        const left = this.#withdrawing.get(narHash)! - 1
+        if (left === 0) this.#withdrawing.delete(narHash)
+        else this.#withdrawing.set(narHash, left)
+      })
+  }
+}
