@@ -6,17 +6,17 @@ import type { Server } from 'node:http'
 import { join } from 'node:path'
 import type { Logger } from 'pino'
 
-import { type Cache, Fault, type LocalStore, openCache, openDirectoryStore, openLocalStore, type Reloadable, type Store } from '../src/index.ts'
+import { type Cache, Fault, openCache, type Reloadable, type Store } from '../src/index.ts'
 import { after } from './after.ts'
 import { originDrainMs } from './budgets.ts'
 import { createVisitors } from './cloudflare/visitors.ts'
 import { Complaint, reasonOf } from './complaint.ts'
 import type { Config } from './config/config.ts'
 import { type ConfigSource, type LoadedConfig, loadConfig } from './config/load-config.ts'
-import { findDecompressors } from './decompressors.ts'
 import { type Listener, openListener } from './listener.ts'
 import type { Machine } from './machine.ts'
 import { createMetrics } from './metrics.ts'
+import { openStores } from './open-stores.ts'
 import { openTunnel } from './open-tunnel.ts'
 import { createOperatorServer } from './operator.ts'
 import { findRestartOnly } from './reload.ts'
@@ -63,12 +63,7 @@ export async function startAppliance(options: ApplianceOptions): Promise<Applian
   const reloadable = await loadReloadable({ loaded, state, hostName: machine.hostName, log })
   tellWarnings(loaded, reloadable, log)
 
-  const store = starting.use(
-    await openLocalStore({ ...config.store, storeDir: config.store.dir, realStoreDir: config.store.realDir, leases: config.leases, log }),
-  )
-  const decompressors = findDecompressors(machine.env.PATH)
-  const stores: Store[] = [store]
-  for (const { dir } of config.stores) stores.push(await openDirectoryStore({ dir, storeDir: config.store.dir, decompressors, log }))
+  const { stores, depot } = starting.use(await openStores(config, machine, version, log))
   const readHealth = () => stores.map((each) => each.health())
   const metrics = config.operator === undefined ? undefined : createMetrics(version)
   const traffic = starting.use(createTraffic(log, metrics, after, config.log.requests))
@@ -76,6 +71,7 @@ export async function startAppliance(options: ApplianceOptions): Promise<Applian
     await openCache({
       ...reloadable,
       stores,
+      pushes: depot && { depot, maxBodyBytes: config.depot?.maxBodyBytes },
       version,
       zstdVersion: machine.zstdVersion,
       priority: config.priority,
@@ -93,7 +89,7 @@ export async function startAppliance(options: ApplianceOptions): Promise<Applian
   let tunnel: Tunnel | undefined
   metrics?.watch(() => ({ ...cache.stats, stores: readHealth(), tunnel: tunnel?.status }))
   const reloader = createReloader({ ...options, state, cache, inForce: reloadable, onReloaded: () => tunnel?.retry() })
-  const findImpediment = () => (listener === undefined || listener.isDraining ? 'not listening' : findStoreProblem(store))
+  const findImpediment = () => (listener === undefined || listener.isDraining ? 'not listening' : findStoreProblem(stores))
   const readStatus = (): StatusReport | undefined =>
     listener && tunnel
       ? createReport({
@@ -129,14 +125,17 @@ export async function startAppliance(options: ApplianceOptions): Promise<Applian
   }
 }
 
-/** Asks the store itself, so that one which has come back is ready without waiting for a client; it bounds by itself how often it tries. */
-function findStoreProblem(store: LocalStore): string | undefined {
-  try {
-    store.generation()
-    return undefined
-  } catch (error) {
-    return store.health().problem ?? reasonOf(error)
-  }
+/** Asks the stores themselves, so that one which has come back is ready without waiting for a client; each bounds by itself how often it tries. */
+function findStoreProblem(stores: readonly Store[]): string | undefined {
+  const problems = stores.map((store) => {
+    try {
+      store.generation()
+      return undefined
+    } catch (error) {
+      return store.health().problem ?? reasonOf(error)
+    }
+  })
+  return problems.includes(undefined) ? undefined : problems[0]
 }
 
 /** Another process has the larder, or its directory is something else's: the message says which, and what to do. */

@@ -142,5 +142,5 @@ export function parseStateKey(text: string, file: string, config: Config): Secre
 }
 
 export function toGeneratedUser({ name, password }: { readonly name: string; readonly password: string }): User {
-  return { name, secret: { kind: 'plain', password }, access: new Set(['pull']) }
+  return { name, secret: { kind: 'plain', password }, access: new Set(['pull', 'push']) }
 }

@@ -17,6 +17,7 @@ import { createIllness } from './http/illness.ts'
 import { createCatalogue } from './http/narinfo/catalogue.ts'
 import type { Observer } from './http/observer.ts'
 import type { IndexPage, Limits, Origin } from './http/origin.ts'
+import type { NixUploadsOptions } from './http/push/nix-uploads.ts'
 import { createQueue } from './http/queue/enqueue.ts'
 import { Reply } from './http/reply.ts'
 import { keepReply } from './http/reply-of.ts'
@@ -46,6 +47,8 @@ export interface CacheOptions extends Reloadable {
   readonly version: string
   /** Of the runtime's zstd (`process.versions.zstd`): compressed bytes depend on it, and so do their URLs. */
   readonly zstdVersion: string
+  /** Undefined: nothing can be pushed. The depot is one of `stores`. */
+  readonly pushes?: NixUploadsOptions | undefined
   readonly priority: number
   readonly wantMassQuery: boolean
   readonly compression: { readonly type: 'zstd'; readonly level: number } | { readonly type: 'none' }
@@ -112,14 +115,15 @@ export async function openCache(options: CacheOptions): Promise<Cache> {
   let cacheHeaders = createCacheHeaders(options.users === undefined, options.edgeCache)
 
   const { version, priority, wantMassQuery } = options
-  const app = createApp(origin, () => ({
+  const readParticulars = () => ({
     version,
     priority,
     wantMassQuery,
     publicKeys: reloadable.signing.map((key) => key.publicKey),
     indexPage: reloadable.indexPage,
     isPublic: reloadable.users === undefined,
-  }))
+  })
+  const app = createApp(origin, readParticulars, options.pushes)
   const handle = createHandler(
     origin,
     door,

@@ -21,6 +21,9 @@ export interface Config {
   readonly store: StoreConfig
   /** Further stores, asked after it. */
   readonly stores: readonly DirectoryStoreConfig[]
+  /** `undefined`: nothing can be pushed. */
+  readonly depot: DepotConfig | undefined
+  readonly upstreams: readonly UpstreamConfig[]
   readonly compression: { readonly type: 'zstd'; readonly level: number } | { readonly type: 'none' }
   /** `undefined`: nothing is kept. */
   readonly larder: { readonly dir: string; readonly maxBytes: number } | undefined
@@ -74,4 +77,34 @@ export interface DirectoryStoreConfig {
   readonly type: 'directory'
   /** Absolute. */
   readonly dir: string
+}
+
+export interface DepotConfig {
+  /** Absolute. */
+  readonly dir: string
+  readonly maxBytes: number
+  readonly keepFree: number
+  readonly policy: {
+    readonly maxNarBytes: number
+    readonly references: 'closed' | 'any'
+    readonly upstreamKeys: readonly string[]
+    readonly requireSignatures: readonly string[]
+    readonly refuse: readonly string[]
+    readonly keepUnfinishedMs: number
+    readonly bytesPerDayPerUser: number
+    readonly unfinishedBytesPerUser: number
+    readonly keepUnusedMs: number
+  }
+  /** Of a NAR that stock Nix sends; `undefined`: no limit. */
+  readonly maxBodyBytes: number | undefined
+}
+
+export interface UpstreamConfig {
+  readonly url: URL
+  readonly publicKeys: readonly string[]
+  readonly mode: 'on-miss' | 'always'
+  readonly keep: boolean
+  readonly user: string | undefined
+  /** Absolute. */
+  readonly passwordFile: string | undefined
 }

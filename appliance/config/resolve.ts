@@ -5,6 +5,7 @@ import type { Environment } from '../machine.ts'
 import { parseByteSize } from './byte-size.ts'
 import type { AccessConfig, Config, OperatorConfig, StoreConfig, UserConfig } from './config.ts'
 import { type ListenAddress, parseListenAddress } from './listen-address.ts'
+import { toDepot, toUpstreams } from './resolve-depot.ts'
 import { toTunnel } from './resolve-tunnel.ts'
 import type { ConfigFile } from './schema.ts'
 
@@ -20,19 +21,23 @@ export function resolveConfig(values: ConfigFile, file: string | undefined, plac
   const toAbsolute = (path: string) => resolve(place.baseDir, path)
   const stateDir = values.state.dir === undefined ? defaultStateDir(place) : toAbsolute(values.state.dir)
   const { larder, compression, indexPage } = values
+  const access = toAccess(values, file, toAbsolute)
+  const tunnel = toTunnel(values.tunnel, file, toAbsolute)
   return {
     file,
     listen: toAddress(values.listen),
     operator: toOperator(values.operator, stateDir),
-    tunnel: toTunnel(values.tunnel, file, toAbsolute),
+    tunnel,
     cloudflareAccess: values.cloudflareAccess,
     runtimeDir: defaultRuntimeDir(place, stateDir),
-    access: toAccess(values, file, toAbsolute),
+    access,
     signing: { keyFiles: values.signing.keyFiles?.map(toAbsolute), name: values.signing.name },
     priority: values.priority,
     wantMassQuery: values.wantMassQuery,
     store: toStore(values.store),
     stores: values.stores.map(({ type, dir }) => ({ type, dir: toAbsolute(dir) })),
+    depot: toDepot(values, { stateDir, access, hasTunnel: tunnel !== undefined, toAbsolute }),
+    upstreams: toUpstreams(values, place.baseDir),
     compression: compression === 'zstd' ? { type: 'zstd', level: 3 } : compression === 'none' ? { type: 'none' } : compression,
     larder:
       larder === false

@@ -6,6 +6,7 @@ import * as z from 'zod'
 
 import { parseByteSize } from './byte-size.ts'
 import { parseListenAddress } from './listen-address.ts'
+import { depot, push, stores, upstreams } from './stores-schema.ts'
 import { absolutePath, controlCharacters, path, text } from './text.ts'
 import { tunnel } from './tunnel-schema.ts'
 
@@ -217,15 +218,15 @@ export const configSchema = z
       ),
     wantMassQuery: z.boolean().default(true).describe('Whether clients should ask here for everything they build.'),
     store: store.prefault({}),
-    stores: z
-      .array(
-        z.strictObject({
-          type: z.literal('directory').describe('A binary cache folder, as "nix copy --to file:///srv/cache" makes it.'),
-          dir: path().describe('The folder; it has a "nix-cache-info".'),
-        }),
-      )
-      .default([])
-      .describe('Further stores that are served, read-only. They are asked in this order for paths that the Nix store does not have.'),
+    stores: stores.default([]),
+    depot: z
+      .union([z.boolean(), depot])
+      .optional()
+      .describe(
+        'What is pushed here, kept on disk. true: with the defaults. false: nothing can be pushed. Default: on when a user may push, or an upstream is kept.',
+      ),
+    push: push.prefault({}),
+    upstreams: upstreams.default([]),
     compression: compression.default('zstd'),
     larder: z
       .union([z.literal(false), larder])

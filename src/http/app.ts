@@ -6,6 +6,9 @@ import express, { type ErrorRequestHandler, type Express, type RequestHandler } 
 
 import { answerError, type Origin } from './origin.ts'
 import type { Particulars } from './particulars.ts'
+import { type NixUploadsOptions, nixUploads } from './push/nix-uploads.ts'
+import { pushProtocol } from './push/push-protocol.ts'
+import { storedDocuments } from './push/stored-documents.ts'
 import { replyOf } from './reply-of.ts'
 import { cacheInfoRoute } from './routes/cache-info.ts'
 import { hotRoutes } from './routes/hot.ts'
@@ -17,7 +20,8 @@ import { publicKeyRoute } from './routes/public-key.ts'
 import { realisationRoute } from './routes/realisation.ts'
 import { versionRoute } from './routes/version.ts'
 
-export function createApp(origin: Origin, particulars: () => Particulars): Express {
+/** `pushes`: undefined where nothing can be pushed. */
+export function createApp(origin: Origin, particulars: () => Particulars, pushes?: NixUploadsOptions): Express {
   const app = express()
   app.disable('x-powered-by')
   app.disable('etag')
@@ -25,6 +29,10 @@ export function createApp(origin: Origin, particulars: () => Particulars): Expre
   app.enable('case sensitive routing')
   app.enable('strict routing')
 
+  if (pushes !== undefined) {
+    app.use(pushProtocol(pushes.depot))
+    app.use(nixUploads(pushes))
+  }
   app.use(onlyReading)
   app.use(indexRoute(origin, particulars))
   app.use(cacheInfoRoute(origin, particulars))
@@ -33,6 +41,7 @@ export function createApp(origin: Origin, particulars: () => Particulars): Expre
   app.use(listingRoute(origin))
   app.use(logRoute(origin))
   app.use(realisationRoute(origin))
+  if (pushes !== undefined) app.use(storedDocuments(pushes.depot))
   app.use(versionRoute(particulars))
   app.use(publicKeyRoute(particulars))
   app.use(absent)

@@ -14,6 +14,7 @@ export type RouteName =
   | 'version'
   | 'public-key'
   | 'index'
+  | 'push'
   | 'other'
 
 /** `fill`: compressed while it was sent, for all who ask. `tree`: packed or compressed for this client alone. `file`: as it is stored. */

@@ -32,9 +32,15 @@ export class Reply implements Exchange {
     this.response = response
     this.#cacheHeaders = cacheHeaders
     this.#observer = observer
-    // Nothing here reads a request body: a connection on which one is still to come cannot be used again.
+    // Most routes read no request body: a connection on which one is still to come cannot be used again.
     const { headers } = request
     if (headers['content-length'] !== undefined || headers['transfer-encoding'] !== undefined) response.shouldKeepAlive = false
+  }
+
+  /** For a route that has read the request's body to its end, or will before it answers: the connection can carry the next request. */
+  uploaded(): void {
+    const { headers, httpVersionMinor } = this.request
+    if (httpVersionMinor === 1 && headers.connection?.toLowerCase() !== 'close') this.response.shouldKeepAlive = true
   }
 
   get method(): string {
@@ -122,16 +128,10 @@ export class Reply implements Exchange {
     else response.once('close', () => this.#report(response.writableFinished))
   }
 
-  /** A refusal or a miss, in plain text; after headers were sent it breaks the transfer instead. */
-  refuse(status: number, headers: RawHeaders = []): void {
+  /** A refusal or a miss, in plain text (by default the status phrase alone); after headers were sent it breaks the transfer instead. */
+  refuse(status: number, headers: RawHeaders = [], text = STATUS_CODES[status] ?? 'Error'): void {
     if (this.response.headersSent) this.break()
-    else
-      this.send(
-        status,
-        'missed',
-        [...headers, ...this.#resumeHint(status), 'Content-Type', 'text/plain; charset=utf-8'],
-        `${STATUS_CODES[status] ?? 'Error'}\n`,
-      )
+    else this.send(status, 'missed', [...headers, ...this.#resumeHint(status), 'Content-Type', 'text/plain; charset=utf-8'], `${text}\n`)
   }
 
   /** Something that passes: the client is told to try again. */

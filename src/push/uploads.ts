@@ -2,10 +2,12 @@
  * Sends NARs: read in order, compressed by several threads, sent by several connections, with bounded memory. Small ones go together in batches and first,
  * since they also tell how fast the line is; then the large ones in parts, the largest first.
  */
+
+import { NarParts, PartsHash } from '../nar/nar-parts.ts'
 import type { LocalObject } from './closure.ts'
 import type { FarEnd, FarReply } from './far-end.ts'
+import { compressFrame, contentDigest } from './frames.ts'
 import { LevelChooser } from './level-chooser.ts'
-import { compressFrame, contentDigest, NarParts, PartsHash } from './parts.ts'
 import { type BatchEntry, type BatchReply, batchNarBytes, type PushInfo } from './protocol.ts'
 import type { PushEvent } from './push.ts'
 import { PushFault } from './push-fault.ts'

@@ -23,6 +23,13 @@ const any = /./
 
 /** The first rule that fits decides. Paths are compared as they were sent: what is written in another way falls to the last rule, which asks for no less. */
 const rules: readonly Rule[] = [
+  // What a push needs to know before it begins; NARs themselves are for those who may pull.
+  { methods: read, path: /^\/(?:nix-cache-info|[0-9a-z]{32}\.narinfo)$/, access: ['pull', 'push'] },
+  { methods: /^HEAD$/, path: /^\/nar\//, access: ['pull', 'push'] },
+  { methods: read, path: /^\/v1\/(?:version|public-key|client\.mjs)$/, access: ['pull', 'push'] },
+  { methods: any, path: /^\/v1\/forget$/, access: [] },
+  { methods: any, path: /^\/v1\/(?:push|pins)(?:\/|$)/, access: ['push'] },
+  { methods: /^(?:PUT|POST|DELETE)$/, path: any, access: ['push'] },
   // What people look at with a browser.
   { methods: read, path: /^\/(?:\?.*)?$/, access: ['pull'], forVisitors: true },
   { methods: read, path: /^\/[^/]*\.ls(?:\?.*)?$/, access: ['pull'], forVisitors: true },
@@ -102,6 +109,12 @@ function conclude(reply: Reply, rule: Rule, authentication: Authentication): boo
 function admitIdentity(reply: Reply, { access }: Rule, identity: Identity): boolean {
   reply.identity = identity
   if (mayDo(identity, access)) return true
-  reply.refuse(403)
+  reply.refuse(403, [], refusalText(identity, access))
   return false
+}
+
+/** Nix shows it to the person who pushes. It says nothing about what is here. */
+function refusalText({ name, access: has }: Identity, wanted: readonly Access[]): string {
+  const may = [...has].join(' and ') || 'nothing'
+  return `User ${name ?? 'anonymous'} may ${may}, not ${wanted[0] ?? 'administer'}`
 }

@@ -9,7 +9,7 @@ import type { ScribeHost } from './host.ts'
 import { findSigningKey, normalisePath, PathRules } from './path-rules.ts'
 import { setPin } from './pins.ts'
 import type { Records } from './sqlite/records.ts'
-import { type DepotPolicy, type NarReceived, type NarRecord, type PushedPath, type Pusher, type Registered, refuse } from './types.ts'
+import { type DepotPolicy, type NarReceived, type NarRecord, type PushedPath, type Pusher, type Refusal, type Registered, refuse } from './types.ts'
 
 export interface Commit {
   readonly paths: readonly PushedPath[]
@@ -97,9 +97,11 @@ export class Acceptance {
     const known = new Set(proposals.map(({ path }) => path.storePath))
     const adopted: Proposal[] = []
     // A path of the commit itself whose NAR was not sent since the local store has the same.
-    for (const { path, local, verdict, upstreamKey } of proposals) {
+    for (const [at, proposal] of proposals.entries()) {
+      const { path, local, verdict, upstreamKey } = proposal
       const isHere = records.findNar(path.narHash)?.isDamaged === false
-      if (verdict === undefined && !isHere && upstreamKey === undefined && local?.narHash === path.narHash) await this.#parts.adopt(local, who)
+      if (verdict !== undefined || isHere || upstreamKey !== undefined || local?.narHash !== path.narHash) continue
+      proposals[at] = { ...proposal, verdict: toVerdict(await this.#parts.adopt(local, who)) }
     }
     if (rule === 'any') return adopted
     let missing = proposals.flatMap(({ path, verdict }) => (verdict === undefined ? path.references : []))
@@ -111,10 +113,9 @@ export class Acceptance {
       missing = []
       for (const info of found) {
         const upstreamKey = findSigningKey(info, policy.upstreamKeys)
-        adopted.push({ path: info, isContentChecked: false, upstreamKey, local: info, via: 'adopted' })
-        if (upstreamKey !== undefined) continue
-        missing.push(...info.references)
-        await this.#parts.adopt(info, who)
+        const verdict = upstreamKey === undefined ? toVerdict(await this.#parts.adopt(info, who)) : undefined
+        adopted.push({ path: info, verdict, isContentChecked: false, upstreamKey, local: info, via: 'adopted' })
+        if (upstreamKey === undefined) missing.push(...info.references)
       }
     }
     return adopted
@@ -149,4 +150,9 @@ export class Acceptance {
 
 function holdBack(verdict: Registered): Registered {
   return verdict.status === 'registered' ? refuse('policy', 'Held back: another path of this commit was refused') : verdict
+}
+
+/** Adoption that failed is the verdict; one that succeeded leaves it open. */
+function toVerdict(received: NarReceived): Refusal | undefined {
+  return received.status === 'refused' ? received : undefined
 }

@@ -11,22 +11,14 @@ import type { DecoderOptions } from './decoder.ts'
 import { Follower } from './follower.ts'
 import { KeyMutex, Semaphore } from './mutex.ts'
 import { receivePart } from './part-file.ts'
+import { checkPartForm, type PutPart } from './part-form.ts'
+
+export type { PutPart } from './part-form.ts'
+
 import { countParts, missingParts, partsHere, sizeOfPart } from './part-ranges.ts'
 import type { AssemblyRecord } from './sqlite/queries.ts'
 import type { NarFile, Records } from './sqlite/records.ts'
 import { type Pusher, type Refusal, Refused } from './types.ts'
-
-export interface PutPart {
-  readonly narHash: string
-  readonly narSize: number
-  readonly partBytes: number
-  readonly index: number
-  /** SHA-256 of the body, base64. */
-  readonly digest: string
-  readonly bodyBytes: number
-  readonly encoding: 'zstd' | 'gzip'
-  readonly who: Pusher
-}
 
 /** `complete`: the whole NAR is here already, stop sending. */
 export type PartReceived = { readonly status: 'stored' | 'known' | 'complete' } | Refusal
@@ -52,7 +44,6 @@ export interface AssembliesParts {
   readonly log: (error: unknown, message: string) => void
 }
 
-export const partLimits = { min: 2 ** 20, max: 32 * 2 ** 20, default: 8 * 2 ** 20 }
 /** Parts waiting to be appended, of all assemblies: beyond it only the part that the follower needs next is taken. */
 const maxWaitingBytes = 256 * 2 ** 20
 const maxRequestsPerUser = 16
@@ -85,7 +76,7 @@ export class Assemblies {
   async put(part: PutPart, body: AsyncIterable<Uint8Array>): Promise<PartReceived> {
     const { records } = this.#parts
     const { user } = part.who
-    this.#checkForm(part)
+    checkPartForm(part, this.#parts.maxNarBytes)
     const nar = records.findNar(part.narHash)
     if (nar !== undefined && !nar.isDamaged) return { status: 'complete' }
     const known = records.findAssembly(user, part.narHash, part.narSize, part.partBytes)
@@ -147,20 +138,6 @@ export class Assemblies {
       await following.follower.close()
     }
     this.#following.clear()
-  }
-
-  #checkForm({ narHash, narSize, partBytes, index, bodyBytes }: PutPart): void {
-    const { maxNarBytes } = this.#parts
-    if (!/^sha256:[0-9a-df-np-sv-z]{52}$/.test(narHash)) throw new Refused('mismatch', 'The NAR hash is no SHA-256 in Nix32')
-    if (!Number.isSafeInteger(narSize) || narSize <= 0) throw new Refused('mismatch', 'The NAR size is no size')
-    if (narSize > maxNarBytes) throw new Refused('too-big', `The NAR is larger than ${maxNarBytes} bytes, the most this cache takes`)
-    if (!Number.isSafeInteger(partBytes) || partBytes < partLimits.min || partBytes > partLimits.max) {
-      throw new Refused('mismatch', `Parts must hold ${partLimits.min} to ${partLimits.max} bytes`)
-    }
-    if (!Number.isSafeInteger(index) || index < 0 || index >= countParts(narSize, partBytes))
-      throw new Refused('mismatch', 'The NAR has no part with this number')
-    // What zstd makes of noise, and gzip too.
-    if (bodyBytes > partBytes + partBytes / 64 + 4096) throw new Refused('too-big', 'The part is larger than what it may hold')
   }
 
   #has({ id, flushedParts }: AssemblyRecord, index: number): boolean {

@@ -11,6 +11,7 @@ import type { DepotHealth, FileForm, Leases, Realisation, Store, StoreHealth, St
 import { readLog } from './build-log-files.ts'
 import { narKey } from './depot-files.ts'
 import { type DepotOptions, noLocal } from './depot-options.ts'
+import type { Use } from './host.ts'
 import { KeptNars } from './kept-nars.ts'
 import type { Pin } from './pins.ts'
 import { type Plan, planPaths } from './plan.ts'
@@ -30,7 +31,7 @@ export class DepotReader implements Store, AsyncDisposable {
   protected readonly scribe: ScribeLink
   protected readonly now: () => number
   readonly #options: DepotOptions
-  readonly #uses: Map<string, number>
+  readonly #uses: Map<string, Use>
   readonly #database: ReadingDatabase
   readonly #kept: KeptNars
   /** NARs found damaged here whose mark is not yet in the database. */
@@ -40,8 +41,8 @@ export class DepotReader implements Store, AsyncDisposable {
   #generation = 0
   #shortage: string | undefined
 
-  /** `uses`: hash parts and when they were used, taken by the scribe. */
-  protected constructor(options: DepotOptions, policy: DepotPolicy, uses: Map<string, number>, scribe: ScribeLink) {
+  /** `uses`: what was used lately, by hash part; taken by the scribe. */
+  protected constructor(options: DepotOptions, policy: DepotPolicy, uses: Map<string, Use>, scribe: ScribeLink) {
     this.#options = options
     this.policy = policy
     this.storeDir = options.storeDir
@@ -112,8 +113,7 @@ export class DepotReader implements Store, AsyncDisposable {
 
   /** What was pushed, and what room there is for more. */
   figures(): DepotHealth {
-    const { dir, maxBytes, keepFree } = this.#options
-    const { bavail, bsize } = statfsSync(dir)
+    const { maxBytes } = this.#options
     const { objects, nars, damaged, assemblies, pins } = this.records.counts()
     return {
       objects,
@@ -124,7 +124,7 @@ export class DepotReader implements Store, AsyncDisposable {
       unfinishedBytes: this.records.unfinishedBytes(),
       usedBytes: this.records.state('bytes'),
       maxBytes,
-      freeBytes: Math.max(0, bavail * bsize - keepFree),
+      freeBytes: this.#freeBytes(),
       pushedToday: this.records.usersOfDay(Math.floor(this.now() / dayMs)),
       refusedToday: this.records.refusedSince(Math.floor(this.now() / dayMs) * dayMs),
       shortage: this.#shortage,
@@ -147,15 +147,14 @@ export class DepotReader implements Store, AsyncDisposable {
 
   /** What of these paths must be sent by this user. At most 2,000 paths at once. Changes nothing but when they were used last. */
   plan(paths: readonly PathRecord[], partBytes: number, user: string): Promise<Plan> {
-    const { local = noLocal } = this.#options
-    const { freeBytes, usedBytes, maxBytes } = this.figures()
+    const { local = noLocal, maxBytes } = this.#options
     return planPaths(paths, partBytes, user, {
       storeDir: this.storeDir,
       policy: this.policy,
       records: this.records,
       local,
-      freeBytes: Math.max(0, Math.min(freeBytes, maxBytes - usedBytes)),
-      noteUse: (storePath) => this.#noteUse(storePath),
+      freeBytes: Math.max(0, Math.min(this.#freeBytes(), maxBytes - this.records.state('bytes'))),
+      promise: (storePath) => this.#noteUse(storePath, true),
     })
   }
 
@@ -184,6 +183,12 @@ export class DepotReader implements Store, AsyncDisposable {
     return result
   }
 
+  #freeBytes(): number {
+    const { dir, keepFree } = this.#options
+    const { bavail, bsize } = statfsSync(dir)
+    return Math.max(0, bavail * bsize - keepFree)
+  }
+
   #findRecord(hashPart: string): ObjectRecord | undefined {
     const found = this.records.findObject(hashPart)
     return found === undefined || found.nar.isDamaged || this.#withdrawing.has(found.nar.narHash) ? undefined : found
@@ -194,8 +199,9 @@ export class DepotReader implements Store, AsyncDisposable {
     return createFileForm({ compression, fileHash, fileSize, open: (range) => this.#kept.open(nar, range) }, this.#options.decompressors)
   }
 
-  #noteUse(storePath: string): void {
-    this.#uses.set(hashPartOf(storePath), this.now())
+  #noteUse(storePath: string, isPromised = false): void {
+    const hashPart = hashPartOf(storePath)
+    this.#uses.set(hashPart, { hashPart, at: this.now(), isPromised: isPromised || this.#uses.get(hashPart)?.isPromised === true })
   }
 
   /** A file that a collection removed, or another took the place of, is no damage. */

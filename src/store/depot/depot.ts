@@ -22,6 +22,7 @@
 import { mkdirSync, readdirSync } from 'node:fs'
 import { systemClock } from '../../clock.ts'
 import { takeDirectoryLock } from '../../disk/lock.ts'
+import { parseNarFileUrl } from '../../nix/nar-file-url.ts'
 import type { Compression, NarInfo } from '../../nix/nar-info.ts'
 import { hashPartOf } from '../../nix/store-path.ts'
 import type { Commit } from './acceptance.ts'
@@ -30,9 +31,8 @@ import type { PutLog } from './build-log-files.ts'
 import type { CommitOptions, Committed } from './committing.ts'
 import { type DepotOptions, noLocal } from './depot-options.ts'
 import { DepotReader } from './depot-reader.ts'
-import type { ScribeHost } from './host.ts'
+import type { ScribeHost, Use } from './host.ts'
 import { startMaintenance } from './maintenance.ts'
-import { parseNarFileUrl } from './nar-file-url.ts'
 import type { PinRequest } from './pins.ts'
 import type { GcOptions, GcReport } from './retention.ts'
 import type { ScribeLink } from './scribe-messages.ts'
@@ -64,7 +64,7 @@ const ourNames = new Set([
 export async function openDepot(options: DepotOptions): Promise<Depot> {
   const { dir } = options
   mkdirSync(dir, { recursive: true, mode: 0o700 })
-  const foreign = readdirSync(dir).filter((name) => !ourNames.has(name))
+  const foreign = readdirSync(dir).filter((name) => !ourNames.has(name) && !name.startsWith('.'))
   if (foreign.length > 0) throw new Error(`Cannot use "${dir}" as depot: it holds "${foreign[0]}", which is not Burrow's. Name an empty directory`)
   const lock = takeDirectoryLock(dir, options.pid)
   try {
@@ -83,11 +83,11 @@ export class Depot extends DepotReader {
   static async open(options: DepotOptions, lock: Disposable): Promise<Depot> {
     const { log, local = noLocal, policy, startScribe = startScribeThread, reserveBytes = 16 * 2 ** 20, maxXzMemoryBytes = 128 * 2 ** 20 } = options
     const { dir, storeDir, maxBytes, keepFree, searchPath } = options
-    const uses = new Map<string, number>()
+    const uses = new Map<string, Use>()
     const host: ScribeHost = {
       ...local,
       takeUses: async () => {
-        const taken = [...uses]
+        const taken = [...uses.values()]
         uses.clear()
         return taken
       },
@@ -99,7 +99,7 @@ export class Depot extends DepotReader {
     return new Depot(options, whole, lock, uses, scribe)
   }
 
-  private constructor(options: DepotOptions, policy: DepotPolicy, lock: Disposable, uses: Map<string, number>, scribe: ScribeLink) {
+  private constructor(options: DepotOptions, policy: DepotPolicy, lock: Disposable, uses: Map<string, Use>, scribe: ScribeLink) {
     super(options, policy, uses, scribe)
     this.#options = options
     this.#lock = lock
@@ -132,7 +132,8 @@ export class Depot extends DepotReader {
     const url = parseNarFileUrl(info.url)
     if (url === undefined)
       return refuse('mismatch', 'URL does not name a file of this cache as Nix writes it: nar/<file hash>.nar and the suffix of its compression')
-    if (url.compression !== info.compression) return refuse('mismatch', `Compression is ${info.compression}, but URL ends as for ${url.compression}`)
+    const isGzip = url.compression === 'none' && info.compression === 'gzip'
+    if (url.compression !== info.compression && !isGzip) return refuse('mismatch', `Compression is ${info.compression}, but URL ends as for ${url.compression}`)
     if (info.fileHash !== undefined && info.fileHash !== url.fileHash) return refuse('mismatch', `FileHash is ${info.fileHash}, but URL names ${url.fileHash}`)
     const file = { fileHash: url.fileHash, fileSize: info.fileSize, compression: info.compression }
     const { storePath, narHash, narSize, references, deriver, signatures, contentAddress } = info

@@ -9,13 +9,14 @@ export interface GraphNode {
   readonly fileSize: number
   readonly pushedAt: number
   readonly lastUsed: number
+  readonly promisedAt: number
   readonly references: GraphNode[]
   readonly referrers: GraphNode[]
 }
 
 export interface Root {
   readonly node: GraphNode
-  /** `pin <name>`, `pushed`, `leased` or `used`. */
+  /** `pin <name>`, `pushed`, `promised` (a pusher was told that it is here), `leased` or `used`. */
   readonly why: string
 }
 
@@ -51,6 +52,7 @@ export class Graph {
     }
     for (const node of this.nodes.values()) {
       if (node.pushedAt > now - policy.keepPushedMs) roots.push({ node, why: 'pushed' })
+      else if (node.promisedAt > now - policy.keepPushedMs) roots.push({ node, why: 'promised' })
       else if (node.lastUsed > now - policy.leaseMs - useGranularityMs) roots.push({ node, why: 'leased' })
       else if (keepUnusedMs !== undefined && node.lastUsed > now - keepUnusedMs) roots.push({ node, why: 'used' })
     }

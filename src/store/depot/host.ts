@@ -7,9 +7,17 @@ export interface ScribeHost {
   describeLocal(storePaths: readonly string[]): Promise<readonly (PathInfo | undefined)[]>
   /** The NAR of a path of the local store, checked against its record or not; undefined when it is gone. */
   openLocal(storePath: string): Promise<LocalNar | undefined>
-  /** Hash parts and times (milliseconds since 1970) of what was used since this was asked last. */
-  takeUses(): Promise<readonly (readonly [hashPart: string, at: number])[]>
+  /** What was used since this was asked last. */
+  takeUses(): Promise<readonly Use[]>
   log(level: 'debug' | 'info' | 'warn' | 'error', fields: object, message: string): void
+}
+
+export interface Use {
+  readonly hashPart: string
+  /** Milliseconds since 1970. */
+  readonly at: number
+  /** A pusher learned that the path need not be sent: it stays for a day, whatever comes. */
+  readonly isPromised: boolean
 }
 
 export interface LocalNar {

@@ -7,7 +7,7 @@ import { createHash } from 'node:crypto'
 import type { Disk, WritableFile } from '../../disk/disk.ts'
 import type { Compression } from '../../nix/nar-info.ts'
 import { encodeNix32 } from '../../nix/nix32.ts'
-import { createDecoder, type DecoderOptions } from './decoder.ts'
+import { createDecoder, type Decoder, type DecoderOptions } from './decoder.ts'
 import { NarCheck } from './nar-check.ts'
 import type { NarFile } from './sqlite/records.ts'
 import { Refused } from './types.ts'
@@ -22,20 +22,19 @@ export interface Expected {
 export interface IncomingOptions extends DecoderOptions {
   readonly disk: Disk
   readonly maxNarBytes: number
-  /** By how many bytes the file has grown. */
-  readonly onGrow?: ((bytes: number) => Promise<void>) | undefined
 }
 
 /** Writes the body to `tempFile`, flushed, and says what it is. The file stays when this resolves and is gone when it rejects. @throws {Refused} */
 export async function receiveFile(
   body: AsyncIterable<Uint8Array>,
-  compression: Compression,
+  declared: Compression,
   expected: Expected,
   tempFile: string,
   options: IncomingOptions,
 ): Promise<NarFile & { readonly compression: Compression }> {
   const check = new NarCheck(Math.min(options.maxNarBytes, expected.narSize ?? Number.MAX_SAFE_INTEGER))
-  const decoder = createDecoder(compression, (bytes) => check.push(bytes), options)
+  let compression = declared
+  let decoder: Decoder | undefined
   let file: WritableFile | undefined
   try {
     file = await options.disk.create(tempFile, 0o444)
@@ -45,7 +44,10 @@ export async function receiveFile(
       fileSize += chunk.length
       if (expected.fileSize !== undefined && fileSize > expected.fileSize) throw wrongLength(expected.fileSize)
       hash.update(chunk)
-      await options.onGrow?.(chunk.length)
+      if (decoder === undefined) {
+        compression = recognise(declared, chunk)
+        decoder = createDecoder(compression, (bytes) => check.push(bytes), options)
+      }
       await Promise.all([file.write(chunk), decoder.write(chunk)])
     }
     if (expected.fileSize !== undefined && fileSize !== expected.fileSize) throw wrongLength(expected.fileSize)
@@ -53,6 +55,7 @@ export async function receiveFile(
     if (expected.fileHash !== undefined && fileHash !== expected.fileHash) {
       throw new Refused('file-mismatch', `The body hashes to ${fileHash}, not to ${expected.fileHash} as its name says. Send it again`)
     }
+    if (decoder === undefined) throw new Refused('bad-nar', 'The body is empty')
     await decoder.end()
     const nar = check.end()
     if (expected.narHash !== undefined && (nar.narHash !== expected.narHash || nar.narSize !== (expected.narSize ?? nar.narSize))) {
@@ -66,8 +69,13 @@ export async function receiveFile(
     await options.disk.unlink(tempFile).catch(() => {})
     throw error
   } finally {
-    decoder.close()
+    decoder?.close()
   }
+}
+
+/** Nix gives gzip no suffix of its own, so what comes without one is either; a NAR never begins like that. */
+function recognise(declared: Compression, first: Uint8Array): Compression {
+  return declared === 'none' && first[0] === 0x1f ? 'gzip' : declared
 }
 
 export async function* readBody(body: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array> {

@@ -26,7 +26,8 @@ export interface PlanParts {
   readonly records: Queries
   readonly local: Pick<ScribeHost, 'describeLocal'>
   readonly freeBytes: number
-  readonly noteUse: (storePath: string) => void
+  /** Keeps a path for a day: its pusher will refer to it. */
+  readonly promise: (storePath: string) => void
 }
 
 const pathsATurn = 50
@@ -53,7 +54,7 @@ function planOne(
   rules: PathRules,
   partBytes: number,
   user: string,
-  { storeDir, policy, records, noteUse }: PlanParts,
+  { storeDir, policy, records, promise }: PlanParts,
 ): Planned {
   const path = normalisePath(given, storeDir)
   if ('status' in path) return path
@@ -67,7 +68,7 @@ function planOne(
     if (!isSame) return { status: 'conflict', since: known.pushedAt, by: known.pushedBy, narHash: known.info.narHash }
     if (!known.nar.isDamaged) {
       // What was promised to be present must not be collected before the commit.
-      noteUse(storePath)
+      promise(storePath)
       return { status: 'present' }
     }
   }

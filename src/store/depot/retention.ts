@@ -137,6 +137,16 @@ export class Retention {
     return gone
   }
 
+  /** Lets a forgotten path come again. Resolves to whether it was forgotten. */
+  allow(storePath: string, by: string): Promise<boolean> {
+    const { records, now } = this.#parts
+    return records.transaction(() => {
+      const count = records.allow(storePath)
+      if (count > 0) records.addEvent('allow', { user: by }, now(), { storePath })
+      return count > 0
+    })
+  }
+
   #evictable(graph: Graph, at: number, isEnough: () => boolean, bytes: FreedBytes): (readonly [GraphNode, number])[] {
     const { records, policy } = this.#parts
     const kept = reach(graph.roots(records, policy, at, undefined))
@@ -176,9 +186,10 @@ export class Retention {
 
   #removeOne(node: GraphNode, at: number): boolean {
     const { records } = this.#parts
-    const { hashPart, storePath, narHash, lastUsed, pushedAt } = node
+    const { hashPart, storePath, narHash } = node
     const found = records.findObject(hashPart)
-    const isSame = found?.info.storePath === storePath && found.lastUsed === lastUsed && found.pushedAt === pushedAt
+    const isSame =
+      found?.info.storePath === storePath && found.lastUsed === node.lastUsed && found.pushedAt === node.pushedAt && found.promisedAt === node.promisedAt
     if (!isSame || records.isReferredTo(storePath) || records.isPinned(storePath, at)) return false
     records.removeObject(hashPart)
     records.addEvent('collect', { user: 'burrow' }, at, { storePath, narHash })

@@ -15,6 +15,8 @@ export interface RoomOptions {
 
 const evictFrom = 0.95
 const evictTo = 0.9
+/** Others may take the room that was made: so often it is made once more. */
+const attempts = 5
 
 export class Room {
   readonly #options: RoomOptions
@@ -35,13 +37,17 @@ export class Room {
     const { maxBytes } = this.#options
     if (bytes > maxBytes) throw this.#refusal(bytes, 'the cache holds', maxBytes)
     const over = (share: number) => this.#records.state('bytes') + this.#reserved + bytes - maxBytes * share
-    if (over(evictFrom) > 0) await this.#makeRoom(over(evictTo))
-    const lacking = bytes - (await this.#diskBytes())
-    if (lacking > 0) await this.#makeRoom(lacking)
-    const free = await this.#diskBytes()
-    // From here on without waiting: of two that see the same room only one gets it.
-    if (over(1) > 0) throw this.#refusal(bytes, `${this.#records.state('bytes')} bytes of it are in use and none may be evicted; the cache holds`, maxBytes)
-    if (bytes > free) throw this.#refusal(bytes, 'its disk has left', Math.max(0, free))
+    for (let attempt = 0; ; attempt++) {
+      const before = this.#records.state('bytes')
+      if (over(evictFrom) > 0) await this.#makeRoom(async () => over(evictTo))
+      await this.#makeRoom(async () => bytes - (await this.#diskBytes()))
+      const free = await this.#diskBytes()
+      // From here on without waiting: of two that see the same room only one gets it, and the other looks again.
+      if (over(1) <= 0 && bytes <= free) break
+      if (attempt < attempts && this.#records.state('bytes') < before) continue
+      if (over(1) <= 0) throw this.#refusal(bytes, 'its disk has left', Math.max(0, free))
+      throw this.#refusal(bytes, `${this.#records.state('bytes')} bytes of it are in use and none may be evicted; the cache holds`, maxBytes)
+    }
     this.#reserved += bytes
     let isReserved = true
     return () => {
@@ -50,9 +56,13 @@ export class Room {
     }
   }
 
-  async #makeRoom(bytes: number): Promise<void> {
-    // Two that need room at once: the second looks again when the first is done.
+  /** Of two that need room at once the second looks again when the first is done: what was evicted for one may do for both. */
+  async #makeRoom(lacking: () => Promise<number>): Promise<void> {
     while (this.#evicting !== undefined) await this.#evicting
+    const bytes = await lacking()
+    if (bytes <= 0) return
+    // Another may have begun while this one looked.
+    if (this.#evicting !== undefined) return await this.#makeRoom(lacking)
     this.#evicting = this.#evict(bytes).finally(() => (this.#evicting = undefined))
     await this.#evicting
   }

@@ -4,7 +4,7 @@ import { parentPort, workerData } from 'node:worker_threads'
 import type { Compression } from '../../nix/nar-info.ts'
 import type { PathInfo } from '../../nix/path-info.ts'
 import { BodyReceiver } from './body-stream.ts'
-import type { ScribeHost } from './host.ts'
+import type { ScribeHost, Use } from './host.ts'
 import { Scribe } from './scribe.ts'
 import type { FromScribe, ScribeThreadData, ToScribe } from './scribe-messages.ts'
 
@@ -43,7 +43,7 @@ const host: ScribeHost = {
     const { value, stream } = await ask('openLocal', storePath)
     return stream === undefined ? undefined : { compression: value as Compression, body: bodies.get(stream)! }
   },
-  takeUses: async () => (await ask('takeUses', undefined)).value as [string, number][],
+  takeUses: async () => (await ask('takeUses', undefined)).value as Use[],
   log: (level, fields, message) => post({ kind: 'log', level, fields: describeErrors(fields), message }),
 }
 

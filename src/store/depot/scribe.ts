@@ -13,7 +13,7 @@ import { type CommitOptions, type Committed, commitPaths } from './committing.ts
 import { LocalFiles, narKey } from './depot-files.ts'
 import type { ScribeHost } from './host.ts'
 import { NarShelf } from './nar-shelf.ts'
-import { type PinRequest, setPin } from './pins.ts'
+import { type PinRequest, putPin, removePin } from './pins.ts'
 import { prepareDirectories, type RecoveryReport, recover } from './recovery.ts'
 import { rereadContent } from './reread.ts'
 import { Reserve } from './reserve.ts'
@@ -164,7 +164,7 @@ export class Scribe {
     const uses = await this.#host.takeUses()
     if (uses.length === 0) return
     await this.#records.transaction(() => {
-      for (const [hashPart, at] of uses) this.#records.noteUse(hashPart, at)
+      for (const { hashPart, at, isPromised } of uses) this.#records.noteUse(hashPart, at, isPromised)
     })
   }
 
@@ -206,36 +206,16 @@ export class Scribe {
     return this.#guard(() => this.#retention.forget(this.#records.pushedBy(user, since), by))
   }
 
-  /** Lets a forgotten path come again. Returns whether it was forgotten. */
   allow({ storePath, by }: { readonly storePath: string; readonly by: string }): Promise<boolean | Refusal> {
-    return this.#guard(() =>
-      this.#records.transaction(() => {
-        const count = this.#records.allow(storePath)
-        if (count > 0) this.#records.addEvent('allow', { user: by }, this.#means.now(), { storePath })
-        return count > 0
-      }),
-    )
+    return this.#guard(() => this.#retention.allow(storePath, by))
   }
 
   setPin(pin: PinRequest): Promise<'stored' | Refusal> {
-    return this.#guard(async (): Promise<'stored'> => {
-      await this.#records.transaction(() => {
-        const missing = pin.storePaths.find((storePath) => !this.#records.hasPath(storePath))
-        if (missing !== undefined) throw new Refused('missing-reference', `${missing} is not here: push it before it is pinned`)
-        setPin(this.#records, pin, this.#means.now())
-      })
-      return 'stored'
-    })
+    return this.#guard(() => this.#records.transaction(() => putPin(this.#records, pin, this.#means.now())))
   }
 
-  removePin({ name, user }: { readonly name: string; readonly user: string }): Promise<boolean | Refusal> {
-    return this.#guard(() =>
-      this.#records.transaction(() => {
-        const wasThere = this.#records.removePin(name)
-        if (wasThere) this.#records.addEvent('unpin', { user }, this.#means.now(), { detail: JSON.stringify({ name }) })
-        return wasThere
-      }),
-    )
+  removePin(pin: { readonly name: string; readonly user: string }): Promise<boolean | Refusal> {
+    return this.#guard(() => this.#records.transaction(() => removePin(this.#records, pin, this.#means.now())))
   }
 
   putDocument({

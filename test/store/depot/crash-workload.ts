@@ -27,6 +27,10 @@ export function workload(): { readonly made: readonly Made[]; readonly run: (tes
       const [verdict] = await commit(test, [parts])
       if (verdict?.status !== 'registered') throw new Error(JSON.stringify(verdict))
       acknowledge(parts.path.storePath)
+      // Rows go before files: no cut may leave a row whose file is gone.
+      const gone = make('gone', { references: [lib.path.storePath] })
+      await test.push(gone)
+      await test.depot.forget([gone.path.storePath], 'root')
     },
   }
 }

@@ -14,6 +14,7 @@ import { RecordingDisk } from './recording-disk.ts'
 async function expectSound(dir: string, acknowledged: readonly string[], made: readonly Made[]): Promise<void> {
   await using test = new TestDepot(dir)
   await test.reopenHere()
+  expect(test.depot.figures().recovered.lostNars).toBe(0)
   expect(readdirSync(join(dir, 'in'))).toEqual([])
   for (const one of made) {
     const found = test.find(one)

@@ -176,6 +176,19 @@ describe('references', () => {
     expect(await test.push(rebuilt)).toMatchObject({ status: 'conflict', by: "this cache's own machine", narHash: glibc.path.narHash })
   })
 
+  test('of what an upstream gave stay there; its NAR is checked against the hash, and counts towards the quota of nobody', async () => {
+    await using test = new TestDepot()
+    await test.reopen({ policy: { bytesPerDayPerUser: 0 } })
+    const app = make('app', { tree: noise(100_000), references: [make('glibc').path.storePath] })
+    const { narHash, narSize } = app.path
+    const wrong = await test.depot.fetchNar({ narHash: make('x').path.narHash, narSize, compression: 'zstd', who: ann }, inChunks(app.file))
+    expect(wrong).toMatchObject({ status: 'refused', code: 'mismatch' })
+    expect(await test.depot.fetchNar({ narHash, narSize, compression: 'zstd', who: ann }, inChunks(app.file))).toMatchObject({ status: 'stored' })
+    const { file: _file, ...path } = app.path
+    expect(await test.depot.register({ paths: [path], who: ann, isAtomic: true, references: 'any' })).toEqual([{ status: 'registered' }])
+    expect((await test.read(app)).equals(app.file)).toBe(true)
+  })
+
   test('of an atomic commit that fails leave nothing behind', async () => {
     await using test = await TestDepot.open()
     const [good, bad] = [make('good'), make('bad', { references: [make('nowhere').path.storePath] })]

@@ -87,6 +87,37 @@ describe('a collection', () => {
     expect(filesOf(test)).toEqual([])
   })
 
+  test('leaves alone the NARs whose narinfos are still to come, for a day', async () => {
+    await using test = await TestDepot.openHere()
+    const app = make('app', { tree: noise(10_000) })
+    await test.send(app)
+    test.now += 23 * hourMs
+    await collect(test)
+    await collect(test, { toBytes: 0 })
+    expect(await test.register(app)).toEqual({ status: 'registered' })
+    const late = make('late', { tree: noise(10_000) })
+    await test.send(late)
+    test.now += 25 * hourMs
+    await collect(test)
+    expect(await test.register(late)).toMatchObject({ status: 'refused', code: 'missing-nar' })
+    expect(filesOf(test)).toHaveLength(1)
+  })
+
+  test('leaves alone for a day what a plan said to be present', async () => {
+    const { test, lib, app } = await three()
+    await using _ = test
+    test.now += 2 * dayMs
+    const { file: _file, ...path } = app.path
+    expect((await test.depot.plan([path], 2 ** 20, 'ben')).paths).toEqual([{ status: 'present' }])
+    test.now += 5 * hourMs
+    await collect(test, { toBytes: 0 })
+    expect([lib, app].map((made) => test.find(made) !== undefined)).toEqual([true, true])
+    expect(await test.depot.explain(lib.path.storePath)).toMatchObject([{ why: 'promised' }, { why: 'reference' }])
+    test.now += 20 * hourMs
+    await collect(test, { toBytes: 0 })
+    expect(test.depot.figures()).toMatchObject({ objects: 0 })
+  })
+
   test('ends pins that expired', async () => {
     const { test, tool } = await three()
     await using _ = test
@@ -155,6 +186,20 @@ describe('a push that needs room', () => {
     expect((await test.verify()).damaged).toEqual([])
   })
 
+  test('evicts for many at once no more than they need together', async () => {
+    await using test = new TestDepot()
+    await test.reopenHere({ maxBytes: 1_000_000 })
+    const old = Array.from({ length: 9 }, (_, at) => make(`old-${at}`, { tree: noise(100_000) }))
+    for (const made of old) {
+      await test.push(made)
+      test.now += 2 * hourMs
+    }
+    test.now += 2 * dayMs
+    const verdicts = await Promise.all(Array.from({ length: 3 }, (_, at) => test.push(make(`new-${at}`, { tree: noise(100_000) }))))
+    expect(verdicts).toEqual(verdicts.map(() => ({ status: 'registered' })))
+    expect(old.filter((made) => test.find(made) !== undefined).length).toBeGreaterThanOrEqual(5)
+  })
+
   test('gives up stalled uploads when objects are not enough', async () => {
     await using test = new TestDepot()
     await test.reopenHere({ maxBytes: 1_000_000 })
@@ -199,12 +244,12 @@ describe('forget', () => {
 
 describe('over random graphs, pins, uses and pushes', () => {
   interface Step {
-    readonly kind: 'push' | 'use' | 'pin' | 'unpin' | 'collect' | 'evict' | 'wait' | 'forget' | 'race'
+    readonly kind: 'push' | 'use' | 'promise' | 'pin' | 'unpin' | 'collect' | 'evict' | 'wait' | 'forget' | 'race'
     readonly a: number
     readonly b: number
   }
   const step: fc.Arbitrary<Step> = fc.record({
-    kind: fc.constantFrom('push', 'push', 'push', 'use', 'pin', 'unpin', 'collect', 'evict', 'wait', 'wait', 'forget', 'race'),
+    kind: fc.constantFrom('push', 'push', 'push', 'use', 'promise', 'pin', 'unpin', 'collect', 'evict', 'wait', 'wait', 'forget', 'race'),
     a: fc.nat(11),
     b: fc.nat(2 ** 20),
   })
@@ -223,6 +268,7 @@ describe('over random graphs, pins, uses and pushes', () => {
         const pinned = new Map<string, string>()
         const touched = new Map<string, number>()
         const pushedAt = new Map<string, number>()
+        const promisedAt = new Map<string, number>()
         const has = (storePath: string) => test.depot.find(storePath.slice(11, 43)) !== undefined
         const push = async (at: number) => {
           const made = objects[at]!
@@ -238,7 +284,7 @@ describe('over random graphs, pins, uses and pushes', () => {
               for (const reference of path.references) if (!has(reference)) throw new Error(`${path.storePath} refers to ${reference}, which is gone`)
           }
           const kept = [...pinned.values()]
-          for (const [storePath, at] of pushedAt) if (at > test.now - dayMs) kept.push(storePath)
+          for (const [storePath, at] of [...pushedAt, ...promisedAt]) if (at > test.now - dayMs) kept.push(storePath)
           for (const [storePath, at] of touched) if (at > test.now - (isEviction ? hourMs : 30 * dayMs - 2 * hourMs)) kept.push(storePath)
           for (const storePath of kept) if (!has(storePath)) throw new Error(`${storePath} must have been kept`)
         }
@@ -247,6 +293,7 @@ describe('over random graphs, pins, uses and pushes', () => {
             if (has(path.storePath)) continue
             touched.delete(path.storePath)
             pushedAt.delete(path.storePath)
+            promisedAt.delete(path.storePath)
           }
         }
         for (const { kind, a, b } of steps) {
@@ -255,6 +302,11 @@ describe('over random graphs, pins, uses and pushes', () => {
           else if (kind === 'use' && has(storePath)) {
             test.depot.leases.covers(storePath)
             touched.set(storePath, test.now)
+          } else if (kind === 'promise' && has(storePath)) {
+            const { file: _file, ...path } = objects[a]!.path
+            expect((await test.depot.plan([path], 2 ** 20, 'ann')).paths).toEqual([{ status: 'present' }])
+            touched.set(storePath, test.now)
+            promisedAt.set(storePath, test.now)
           } else if (kind === 'pin' && has(storePath)) {
             await test.depot.setPin({ name: `ann/p${b % 3}`, keepLast: 1, storePaths: [storePath], user: 'ann' })
             pinned.set(`ann/p${b % 3}`, storePath)

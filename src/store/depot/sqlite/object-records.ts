@@ -101,8 +101,9 @@ export class ObjectRecords extends Queries {
     this.touchGeneration()
   }
 
-  /** To the hour: a later time is written only when the old one is an hour old. */
-  noteUse(hashPart: string, at: number): void {
+  /** To the hour: a later time is written only when the old one is an hour old. A promise is written as it is. */
+  noteUse(hashPart: string, at: number, isPromised = false): void {
+    if (isPromised) this.writing.run('update object set promised_at = max(promised_at, ?) where hash_part = ?', at, hashPart)
     this.writing.run('update object set last_used = ?2 where hash_part = ?1 and last_used < ?2 - 3600000', hashPart, at)
   }
 
@@ -181,9 +182,9 @@ export class ObjectRecords extends Queries {
   }
 
   /** Every object with what decides whether it is kept. */
-  *graphNodes(): Generator<{ hashPart: string; storePath: string; narHash: string; fileSize: number; pushedAt: number; lastUsed: number }> {
+  *graphNodes(): Generator<{ hashPart: string; storePath: string; narHash: string; fileSize: number; pushedAt: number; lastUsed: number; promisedAt: number }> {
     for (const row of this.writing.all(
-      'select o.hash_part, o.store_path, o.nar_hash, n.file_size, o.pushed_at, o.last_used from object o join nar n on n.nar_hash = o.nar_hash',
+      'select o.hash_part, o.store_path, o.nar_hash, n.file_size, o.pushed_at, o.last_used, o.promised_at from object o join nar n on n.nar_hash = o.nar_hash',
     )) {
       yield {
         hashPart: String(row.hash_part),
@@ -192,6 +193,7 @@ export class ObjectRecords extends Queries {
         fileSize: Number(row.file_size),
         pushedAt: Number(row.pushed_at),
         lastUsed: Number(row.last_used),
+        promisedAt: Number(row.promised_at),
       }
     }
   }

@@ -10,6 +10,7 @@ export interface ObjectRecord {
   readonly pushedAt: number
   readonly pushedBy: string
   readonly lastUsed: number
+  readonly promisedAt: number
 }
 
 export interface AssemblyRecord {
@@ -52,6 +53,7 @@ export function toObject(row: Row): ObjectRecord {
     pushedAt: Number(row.pushed_at),
     pushedBy: String(row.pushed_by),
     lastUsed: Number(row.last_used),
+    promisedAt: Number(row.promised_at),
   }
 }
 

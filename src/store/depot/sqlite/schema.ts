@@ -15,9 +15,11 @@ create table nar (
   nar_hash text primary key, nar_size integer not null, compression text not null, file_hash text not null unique, file_size integer not null,
   flat_sha256 text, verified_at integer not null, damaged_at integer) without rowid;
 
+-- promised_at: when a pusher learned that it need not be sent.
 create table object (
   hash_part text primary key, store_path text not null unique, nar_hash text not null references nar, deriver text, ca text, ca_checked integer not null,
-  signatures text not null, pushed_at integer not null, pushed_by text not null, via text not null, last_used integer not null) without rowid;
+  signatures text not null, pushed_at integer not null, pushed_by text not null, via text not null, last_used integer not null,
+  promised_at integer not null default 0) without rowid;
 create index object_nar on object (nar_hash);
 
 create table ref (hash_part text not null references object on delete cascade, ref_path text not null, primary key (hash_part, ref_path)) without rowid;

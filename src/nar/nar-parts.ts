@@ -1,23 +1,13 @@
-/** Parts of a NAR, read from its file tree and compressed. Any part can be made again by itself, without reading what comes before it. */
+/** Parts of a NAR, read from its file tree. Any part can be made again by itself, without reading what comes before it. */
 import { createHash } from 'node:crypto'
-import { promisify } from 'node:util'
-import { constants, zstdCompress } from 'node:zlib'
-
-import type { Layout } from '../nar/layout.ts'
-import { LayoutWalk } from '../nar/layout-walk.ts'
-import { NarReader } from '../nar/nar-reader.ts'
 import { encodeNix32 } from '../nix/nix32.ts'
-
-const compress = promisify(zstdCompress)
+import type { Layout } from './layout.ts'
+import { LayoutWalk } from './layout-walk.ts'
+import { NarReader } from './nar-reader.ts'
 
 /** The event loop gets its turn after this. */
 const turnMs = 8
 const turn = () => new Promise<void>((resolve) => setImmediate(resolve))
-
-/** One zstd frame that says how many bytes it holds. */
-export function compressFrame(bytes: Uint8Array, level: number): Promise<Buffer> {
-  return compress(bytes, { pledgedSrcSize: bytes.byteLength, params: { [constants.ZSTD_c_compressionLevel]: level, [constants.ZSTD_c_contentSizeFlag]: 1 } })
-}
 
 export class NarParts {
   readonly partBytes: number
@@ -73,9 +63,4 @@ export class PartsHash {
   digest(): string {
     return `sha256:${encodeNix32(this.#hash.digest())}`
   }
-}
-
-/** RFC 9530: `sha-256=:<base64>:` */
-export function contentDigest(body: Uint8Array): string {
-  return `sha-256=:${createHash('sha256').update(body).digest('base64')}:`
 }

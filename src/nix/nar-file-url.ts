@@ -1,5 +1,5 @@
 /** The names under which Nix puts NARs: `nar/<52 Nix32>.nar` and a suffix for the compression. Nothing else is ever looked for in the depot by a client's text. */
-import type { Compression } from '../../nix/nar-info.ts'
+import type { Compression } from './nar-info.ts'
 
 const suffixes: Readonly<Record<string, Compression>> = { '': 'none', '.zst': 'zstd', '.xz': 'xz', '.br': 'br', '.bz2': 'bzip2', '.gz': 'gzip' }
 const pattern = /^nar\/([0-9a-df-np-sv-z]{52})\.nar(\.[a-z0-9]+)?$/

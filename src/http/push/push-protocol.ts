@@ -1,0 +1,308 @@
+/** Burrow's own push protocol, `/v1/push` and `/v1/pins`: see src/push/protocol.ts for its requests. Each is answered well before the edge loses patience. */
+import type { RequestHandler } from 'express'
+import { Router } from 'express'
+import * as z from 'zod'
+
+import { type CommittedPath, countParts, type PlannedPath, type PushInfo, protocolVersion } from '../../push/protocol.ts'
+import type { Committed, Planned, PushTarget } from '../../store/depot/contract.ts'
+import { mayDo } from '../auth/user.ts'
+import type { Reply } from '../reply.ts'
+import { replyOf } from '../reply-of.ts'
+import { describeConflict, pusherOf, refuseClient, refuseJson, sendJson } from './refusals.ts'
+import { bodyLength, readPieces, readWhole } from './request-body.ts'
+
+const partBytes = { default: 8 * 1024 * 1024, min: 1024 * 1024, max: 32 * 1024 * 1024 }
+const batchBytes = 16 * 1024 * 1024
+const planPaths = 2000
+const maxJsonBytes = 8 * 1024 * 1024
+/** A commit waits so long for what is still being checked before it says `pending`. */
+const commitWaitMs = 10_000
+
+const hash = z.string().regex(/^sha256:[01][0-9a-df-np-sv-z]{51}$/)
+const storePath = z.string().max(300)
+const pushedPath = z.object({
+  storePath,
+  narHash: hash,
+  narSize: z.int().positive(),
+  references: z.array(storePath).max(10_000),
+  deriver: storePath.optional(),
+  signatures: z.array(z.string().max(500)).max(50),
+  ca: z.string().max(300).optional(),
+})
+const paths = z.array(pushedPath).max(planPaths)
+const size = z.int().min(partBytes.min).max(partBytes.max)
+const planRequest = z.object({ partBytes: size, paths, includeUpstream: z.boolean().default(false) })
+const pin = z.object({ name: z.string().max(260), keepLast: z.int().min(1).max(1000).default(1) })
+const commitRequest = z.object({ paths, pin: pin.optional(), atomic: z.literal(true), includeUpstream: z.boolean().default(false) })
+const pinRequest = z.object({
+  storePaths: z.array(storePath).min(1).max(planPaths),
+  keepLast: z.int().min(1).max(1000).default(1),
+  expires: z.iso.datetime({ offset: true }).optional(),
+})
+const forgetRequest = z.object({ storePaths: z.array(storePath).min(1).max(1000) })
+
+type Pushed = z.output<typeof pushedPath>
+
+export function pushProtocol(depot: PushTarget): Router {
+  const router = Router({ caseSensitive: true, strict: true })
+  const route =
+    <Params>(serve: (reply: Reply, params: Params) => Promise<void> | void): RequestHandler<Params> =>
+    async (request) => {
+      const reply = replyOf(request)
+      reply.route = 'push'
+      reply.uploaded()
+      await serve(reply, request.params)
+    }
+  router.get(
+    '/v1/push',
+    route((reply) => sendJson(reply, describe(depot, reply))),
+  )
+  router.post(
+    '/v1/push/plan',
+    route((reply) => plan(depot, reply)),
+  )
+  router.put(
+    '/v1/push/nar/:narHash/:narSize/:partBytes/:index',
+    route((reply, params: PartParams) => putPart(depot, reply, params)),
+  )
+  router.post(
+    '/v1/push/batch',
+    route((reply) => putBatch(depot, reply)),
+  )
+  router.post(
+    '/v1/push/commit',
+    route((reply) => commit(depot, reply)),
+  )
+  router.get(
+    '/v1/pins',
+    route((reply) => sendJson(reply, { pins: depot.pins() })),
+  )
+  router.get(
+    '/v1/pins/*name',
+    route((reply, params: PinParams) => getPin(depot, reply, params)),
+  )
+  router.put(
+    '/v1/pins/*name',
+    route((reply, params: PinParams) => putPin(depot, reply, params)),
+  )
+  router.delete(
+    '/v1/pins/*name',
+    route((reply, params: PinParams) => deletePin(depot, reply, params)),
+  )
+  router.post(
+    '/v1/forget',
+    route((reply) => forget(depot, reply)),
+  )
+  return router
+}
+
+function describe(depot: PushTarget, reply: Reply): PushInfo {
+  const { storeDir, policy } = depot
+  return {
+    protocol: protocolVersion,
+    storeDir,
+    partBytes,
+    batchBytes,
+    planPaths,
+    upstreamKeys: policy.upstreamKeys,
+    keepUnfinishedSeconds: Math.round(policy.keepUnfinishedMs / 1000),
+    capabilities: ['batch', 'pin'],
+    user: reply.user ?? null,
+    access: [...(reply.identity?.access ?? [])],
+  }
+}
+
+async function plan(depot: PushTarget, reply: Reply): Promise<void> {
+  const wanted = await readJson(reply, planRequest)
+  if (wanted === undefined) return
+  const { paths: planned, room } = await depot.plan(wanted.paths.map(toRecord), wanted.partBytes, reply.user ?? 'anonymous')
+  sendJson(reply, { paths: planned.map((one, at) => toPlannedPath(one, wanted.paths[at]!, wanted)), room })
+}
+
+function toPlannedPath(planned: Planned, { storePath: path, narSize }: Pushed, wanted: z.output<typeof planRequest>): PlannedPath {
+  switch (planned.status) {
+    case 'upload':
+      return { storePath: path, status: 'upload', parts: { count: planned.count, have: planned.have } }
+    case 'conflict':
+      return { storePath: path, status: 'conflict', reason: describeConflict(planned) }
+    case 'refused':
+      return { storePath: path, status: 'refused', reason: planned.reason }
+    case 'elsewhere':
+      return wanted.includeUpstream
+        ? { storePath: path, status: 'upload', parts: { count: countParts(narSize, wanted.partBytes), have: '' } }
+        : { storePath: path, status: 'elsewhere' }
+    default:
+      return { storePath: path, status: planned.status }
+  }
+}
+
+interface PartParams {
+  readonly narHash: string
+  readonly narSize: string
+  readonly partBytes: string
+  readonly index: string
+}
+
+async function putPart(depot: PushTarget, reply: Reply, params: PartParams): Promise<void> {
+  const { request } = reply
+  const bodyBytes = bodyLength(request)
+  const digest = digestOf(request.headers['content-digest'])
+  const part = z.object({ narHash: hash, narSize: z.int().positive(), partBytes: size, index: z.int().min(0) }).safeParse({
+    narHash: `sha256:${params.narHash}`,
+    narSize: toInteger(params.narSize),
+    partBytes: toInteger(params.partBytes),
+    index: toInteger(params.index),
+  })
+  if (!part.success || part.data.index >= countParts(part.data.narSize, part.data.partBytes)) return refuseJson(reply, 404, 'There is no such part')
+  if (!bodyBytes) return refuseJson(reply, 411, 'A part needs a Content-Length')
+  if (digest === undefined) return refuseJson(reply, 400, 'A part needs Content-Digest: sha-256=:<base64>: (RFC 9530)')
+  const encoding = request.headers['content-type'] === 'application/gzip' ? 'gzip' : 'zstd'
+  const received = await depot.putPart({ ...part.data, bodyBytes, digest, encoding, who: pusherOf(reply, 'burrow') }, readPieces(request))
+  switch (received.status) {
+    case 'refused':
+      return received.code === 'cut' ? reply.break() : refuseClient(reply, received)
+    case 'complete':
+      return refuseJson(reply, 409, 'This NAR is complete')
+    default:
+      reply.send(received.status === 'stored' ? 201 : 200, 'missed', [], '')
+  }
+}
+
+async function putBatch(depot: PushTarget, reply: Reply): Promise<void> {
+  const { request } = reply
+  const bodyBytes = bodyLength(request)
+  const digest = digestOf(request.headers['content-digest'])
+  if (!bodyBytes || bodyBytes > batchBytes) return refuseJson(reply, bodyBytes ? 413 : 411, `A batch needs a Content-Length of at most ${batchBytes}`)
+  if (digest === undefined) return refuseJson(reply, 400, 'A batch needs Content-Digest: sha-256=:<base64>: (RFC 9530)')
+  const received = await depot.putBatch({ bodyBytes, digest, who: pusherOf(reply, 'burrow') }, readPieces(request))
+  if ('status' in received) return received.code === 'cut' ? reply.break() : refuseClient(reply, received)
+  sendJson(reply, { entries: received.map((one) => toBatchEntry(one)) })
+}
+
+function toBatchEntry(received: Exclude<Awaited<ReturnType<PushTarget['putBatch']>>, { status: 'refused' }>[number]) {
+  if (received.status === 'refused') return { status: 'refused', reason: received.reason }
+  return { narHash: received.narHash, status: received.status === 'stored' ? 'stored' : 'present' }
+}
+
+async function commit(depot: PushTarget, reply: Reply): Promise<void> {
+  const wanted = await readJson(reply, commitRequest)
+  if (wanted === undefined) return
+  const { paths: pushed, pin: wantedPin } = wanted
+  if (wantedPin !== undefined && !mayPin(reply, wantedPin.name)) return refuseJson(reply, 403, pinText(reply))
+  const committed = await depot.commit({
+    paths: pushed.map(toRecord),
+    who: pusherOf(reply, 'burrow'),
+    isAtomic: true,
+    waitMs: commitWaitMs,
+    ...(wantedPin && { pin: { ...wantedPin, storePaths: rootsOf(pushed) } }),
+  })
+  if ('status' in committed) return refuseClient(reply, committed)
+  sendJson(reply, { paths: committed.map((one, at) => toCommittedPath(one, pushed[at]!.storePath)) })
+}
+
+/** Of a closure, what nothing else in it refers to. */
+function rootsOf(pushed: readonly Pushed[]): string[] {
+  const referred = new Set(pushed.flatMap(({ storePath: path, references }) => references.filter((reference) => reference !== path)))
+  return pushed.map(({ storePath: path }) => path).filter((path) => !referred.has(path))
+}
+
+function toCommittedPath(committed: Committed, path: string): CommittedPath {
+  switch (committed.status) {
+    case 'incomplete':
+      return { storePath: path, status: 'incomplete', missing: committed.missing ?? '' }
+    case 'conflict':
+      return { storePath: path, status: 'conflict', reason: describeConflict(committed) }
+    case 'refused':
+      return { storePath: path, status: 'refused', reason: committed.reason }
+    default:
+      return { storePath: path, status: committed.status }
+  }
+}
+
+interface PinParams {
+  readonly name: readonly string[]
+}
+
+function getPin(depot: PushTarget, reply: Reply, { name }: PinParams): void {
+  const found = depot.pins().find((one) => one.name === name.join('/'))
+  if (found === undefined) refuseJson(reply, 404, 'There is no such pin')
+  else sendJson(reply, found)
+}
+
+async function putPin(depot: PushTarget, reply: Reply, params: PinParams): Promise<void> {
+  const name = params.name.join('/')
+  const wanted = await readJson(reply, pinRequest)
+  if (wanted === undefined) return
+  if (!mayPin(reply, name)) return refuseJson(reply, 403, pinText(reply))
+  const { storePaths, keepLast, expires } = wanted
+  const outcome = await depot.setPin({
+    name,
+    storePaths,
+    keepLast,
+    user: reply.user ?? 'anonymous',
+    ...(expires !== undefined && { expiresAt: Date.parse(expires) }),
+  })
+  if (outcome === 'stored') sendJson(reply, { name, status: 'stored' })
+  else refuseClient(reply, outcome)
+}
+
+async function deletePin(depot: PushTarget, reply: Reply, params: PinParams): Promise<void> {
+  const name = params.name.join('/')
+  if (!mayPin(reply, name)) return refuseJson(reply, 403, pinText(reply))
+  const outcome = await depot.removePin(name, reply.user ?? 'anonymous')
+  if (typeof outcome === 'object') refuseClient(reply, outcome)
+  else if (outcome) sendJson(reply, { name, status: 'removed' })
+  else refuseJson(reply, 404, 'There is no such pin')
+}
+
+async function forget(depot: PushTarget, reply: Reply): Promise<void> {
+  const wanted = await readJson(reply, forgetRequest)
+  if (wanted === undefined) return
+  const outcome = await depot.forget(wanted.storePaths, reply.user ?? 'anonymous')
+  if ('status' in outcome) refuseClient(reply, outcome)
+  else sendJson(reply, { forgotten: outcome })
+}
+
+/** Users pin below their own name, administrators everything. */
+function mayPin({ user, identity }: Reply, name: string): boolean {
+  return (identity !== undefined && mayDo(identity, [])) || (user !== undefined && name.startsWith(`${user}/`))
+}
+
+function pinText({ user }: Reply): string {
+  return `You may write pins whose names begin with "${user ?? ''}/"; others need an administrator`
+}
+
+/** Undefined when it was refused. */
+async function readJson<T>(reply: Reply, schema: z.ZodType<T>): Promise<T | undefined> {
+  const bytes = await readWhole(reply.request, maxJsonBytes)
+  if (bytes === undefined) {
+    refuseJson(reply, 413, `A request has at most ${maxJsonBytes} bytes, plain or encoded with gzip, br or zstd`)
+    return undefined
+  }
+  const parsed = schema.safeParse(parseJson(bytes))
+  if (parsed.success) return parsed.data
+  const [issue] = parsed.error.issues
+  refuseJson(reply, 400, `The request cannot be understood: ${issue?.path.join('/') ?? ''} ${issue?.message ?? ''}`.slice(0, 300))
+  return undefined
+}
+
+function parseJson(bytes: Buffer): unknown {
+  try {
+    return JSON.parse(bytes.toString('utf8'))
+  } catch {
+    return undefined
+  }
+}
+
+function toRecord({ ca, deriver, ...path }: Pushed) {
+  return { ...path, deriver, contentAddress: ca }
+}
+
+function toInteger(text: string): number {
+  return /^\d{1,15}$/.test(text) ? Number(text) : Number.NaN
+}
+
+/** Of `sha-256=:<base64>:` the base64; RFC 9530. */
+function digestOf(header: string | string[] | undefined): string | undefined {
+  return typeof header === 'string' ? /(?:^|,\s*)sha-256=:([A-Za-z0-9+/]{43}=):/.exec(header)?.[1] : undefined
+}

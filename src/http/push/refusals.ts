@@ -1,0 +1,61 @@
+/**
+ * Refusals of uploads as replies. Stock Nix stops at once at a 4xx other than 408 and 429 and shows its text; at a 5xx or 429 it tries again, and Nix 2.8 hangs when a
+ * body was under way. So it gets no others. Burrow's own client knows what passes by itself.
+ */
+import type { Conflict, Pusher, Refusal, RefusalCode } from '../../store/depot/contract.ts'
+import type { Reply } from '../reply.ts'
+
+const statusForNix: Readonly<Record<RefusalCode, number>> = {
+  'file-mismatch': 422,
+  'bad-nar': 422,
+  unsupported: 415,
+  'too-big': 413,
+  'no-room': 413,
+  quota: 413,
+  mismatch: 422,
+  'missing-reference': 422,
+  'missing-nar': 422,
+  policy: 403,
+  conflict: 409,
+  busy: 422,
+  unavailable: 422,
+  cut: 422,
+}
+
+const statusForClient: Readonly<Record<RefusalCode, number>> = { ...statusForNix, 'no-room': 507, quota: 507, busy: 503, unavailable: 503, cut: 503 }
+
+/** In plain text, with the end of the connection: what is left of the body is not read. */
+export function refuseNix(reply: Reply, { code, reason }: Refusal): void {
+  refuseUpload(reply, statusForNix[code], reason)
+}
+
+export function refuseUpload(reply: Reply, status: number, text: string): void {
+  if (!reply.request.complete) reply.response.shouldKeepAlive = false
+  reply.send(status, 'missed', ['Content-Type', 'text/plain; charset=utf-8'], `${text}\n`)
+}
+
+/** `{"error": …}`, for Burrow's own client. */
+export function refuseClient(reply: Reply, { code, reason }: Refusal): void {
+  const status = statusForClient[code]
+  refuseJson(reply, status, reason, status === 503 ? ['Retry-After', '5'] : [])
+}
+
+export function refuseJson(reply: Reply, status: number, error: string, headers: readonly string[] = []): void {
+  if (!reply.request.complete) reply.response.shouldKeepAlive = false
+  reply.send(status, 'missed', [...headers, 'Content-Type', 'application/json'], `${JSON.stringify({ error })}\n`)
+}
+
+export function sendJson(reply: Reply, value: unknown): void {
+  reply.send(200, 'missed', ['Content-Type', 'application/json'], `${JSON.stringify(value)}\n`)
+}
+
+/** "here since 2026-11-26T15:00:00.000Z by ci with NAR hash sha256:…" */
+export function describeConflict({ since, by, narHash }: Conflict): string {
+  return `here since ${new Date(since).toISOString()} by ${by} with NAR hash ${narHash}`
+}
+
+export function pusherOf(reply: Reply, via: Pusher['via']): Pusher {
+  const { headers } = reply.request
+  const client = headers['burrow-client'] ?? headers['user-agent']
+  return { user: reply.user ?? 'anonymous', via, address: reply.address, ray: reply.ray, client: typeof client === 'string' ? client.slice(0, 100) : undefined }
+}

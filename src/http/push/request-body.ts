@@ -1,0 +1,55 @@
+/** Bodies of uploads: read piece by piece with a bound on how long they may stall, or whole with a bound on their size. */
+import type { IncomingMessage } from 'node:http'
+import { promisify } from 'node:util'
+import { brotliDecompress, gunzip, zstdDecompress } from 'node:zlib'
+
+/** A client that sends nothing for so long is gone. */
+const stallMs = 60_000
+
+/** Ends with the body, or throws when it stalls or breaks off. The request stays usable for its reply. */
+export async function* readPieces(request: IncomingMessage): AsyncGenerator<Buffer> {
+  const { socket } = request
+  const stalled = () => request.destroy(new Error(`The body stalled for ${stallMs / 1000} s`))
+  socket.setTimeout(stallMs, stalled)
+  try {
+    yield* request.iterator({ destroyOnReturn: false })
+  } finally {
+    socket.off('timeout', stalled)
+  }
+}
+
+/** Reads what is left and drops it, so that the connection can carry the next request. */
+export async function drain(request: IncomingMessage): Promise<void> {
+  for await (const piece of readPieces(request)) void piece
+}
+
+const decoders: Readonly<Record<string, (bytes: Buffer, options: { maxOutputLength: number }) => Promise<Buffer>>> = {
+  gzip: promisify(gunzip),
+  'x-gzip': promisify(gunzip),
+  br: promisify(brotliDecompress),
+  zstd: promisify(zstdDecompress),
+}
+
+/**
+ * The whole body, decoded by its `Content-Encoding`. Undefined when it is larger than `maxBytes` as sent or decoded, or encoded in a way that is not known or not
+ * kept to. Rejects when it breaks off.
+ */
+export async function readWhole(request: IncomingMessage, maxBytes: number): Promise<Buffer | undefined> {
+  const pieces: Buffer[] = []
+  let length = 0
+  for await (const piece of readPieces(request)) {
+    length += piece.length
+    if (length > maxBytes) return undefined
+    pieces.push(piece)
+  }
+  const bytes = Buffer.concat(pieces)
+  const encoding = request.headers['content-encoding']?.toLowerCase()
+  if (encoding === undefined || encoding === 'identity') return bytes
+  return await decoders[encoding]?.(bytes, { maxOutputLength: maxBytes }).catch(() => undefined)
+}
+
+/** Undefined for a body without a length, whose end a tunnel may not tell from a broken connection. */
+export function bodyLength({ headers }: IncomingMessage): number | undefined {
+  const text = headers['content-length']
+  return text !== undefined && /^\d{1,15}$/.test(text) ? Number(text) : undefined
+}

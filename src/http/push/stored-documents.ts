@@ -1,0 +1,46 @@
+/** What was pushed beside store objects, read back: debug information, build traces, and NARs by the hash of their file. */
+import type { Router } from 'express'
+
+import { parseNarFileUrl } from '../../nix/nar-file-url.ts'
+import type { PushTarget } from '../../store/depot/contract.ts'
+import { pumpChunks } from '../nar/chunk-pump.ts'
+import { replyOf } from '../reply-of.ts'
+import { createRouter } from '../router.ts'
+import { parseBuildTrace, parseDebugInfo } from './nix-uploads.ts'
+
+export function storedDocuments(depot: PushTarget): Router {
+  return createRouter()
+    .get('/debuginfo/:file', (request) => {
+      const reply = replyOf(request)
+      const key = parseDebugInfo(request.params.file)
+      const text = key === undefined ? undefined : depot.findDocument('debuginfo', key)
+      if (text === undefined) reply.refuse(404)
+      else reply.send(200, 'found', ['Content-Type', 'application/json'], text)
+    })
+    .get('/build-trace-v2/:drv/:file', (request) => {
+      const reply = replyOf(request)
+      const key = parseBuildTrace(request.params.drv, request.params.file)
+      const text = key === undefined ? undefined : depot.findDocument('build-trace', key)
+      if (text === undefined) reply.refuse(404)
+      else reply.send(200, 'found', ['Content-Type', 'application/json'], text)
+    })
+    .get('/nar/:file', async (request, _response, next) => {
+      const url = parseNarFileUrl(`nar/${request.params.file}`)
+      if (url === undefined) return next()
+      const reply = replyOf(request)
+      reply.route = 'nar'
+      const file = depot.findNarFile(url.fileHash)
+      if (file === undefined || file.compression !== url.compression) return reply.refuse(404)
+      const headers = ['Content-Type', 'application/x-nix-nar', 'Content-Length', String(file.fileSize)]
+      if (reply.isHead) {
+        reply.begin(200, 'immutable', headers)
+        reply.response.end()
+        return
+      }
+      const chunks = await file.open()
+      const first = await chunks.next()
+      reply.servedFrom = 'file'
+      reply.begin(200, 'immutable', headers)
+      await pumpChunks(reply, chunks, first)
+    })
+}

@@ -1,0 +1,28 @@
+/** The depot as HTTP sees it: what may be pushed, and what may be asked about it. `depot.ts` keeps the promises. */
+import type { Depot } from './depot.ts'
+
+export type PushTarget = Pick<
+  Depot,
+  | 'storeDir'
+  | 'policy'
+  | 'admitNar'
+  | 'receiveNar'
+  | 'findNarFile'
+  | 'registerNarInfo'
+  | 'plan'
+  | 'putPart'
+  | 'putBatch'
+  | 'commit'
+  | 'putDocument'
+  | 'findDocument'
+  | 'putLog'
+  | 'pins'
+  | 'setPin'
+  | 'removePin'
+  | 'forget'
+  | 'figures'
+>
+
+export type { Committed } from './committing.ts'
+export type { Planned } from './plan.ts'
+export type { Conflict, NarReceived, Pusher, Refusal, RefusalCode } from './types.ts'
