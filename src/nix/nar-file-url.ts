@@ -15,3 +15,12 @@ export function parseNarFileUrl(url: string): NarFileUrl | undefined {
   const compression = parts === null ? undefined : suffixes[parts[2] ?? '']
   return compression && { fileHash: `sha256:${parts![1]}`, compression }
 }
+
+/**
+ * Whether this is the URL under which this cache itself offers that NAR (`nar/<hash part>-<NAR hash>….nar`): what a client sends back that has read our narinfo and adds
+ * a signature to it.
+ */
+export function isOwnNarUrl(url: string, hashPart: string, narHash: string): boolean {
+  const start = `nar/${hashPart}-${narHash.slice('sha256:'.length)}`
+  return url.startsWith(start) && /^(?:\.[0-9a-z.-]{1,80})?\.nar$/.test(url.slice(start.length))
+}

@@ -22,7 +22,7 @@
 import { mkdirSync, readdirSync } from 'node:fs'
 import { systemClock } from '../../clock.ts'
 import { takeDirectoryLock } from '../../disk/lock.ts'
-import { parseNarFileUrl } from '../../nix/nar-file-url.ts'
+import { isOwnNarUrl, parseNarFileUrl } from '../../nix/nar-file-url.ts'
 import type { Compression, NarInfo } from '../../nix/nar-info.ts'
 import { hashPartOf } from '../../nix/store-path.ts'
 import type { Commit } from './acceptance.ts'
@@ -37,7 +37,7 @@ import type { PinRequest } from './pins.ts'
 import type { GcOptions, GcReport } from './retention.ts'
 import type { ScribeLink } from './scribe-messages.ts'
 import { startScribeThread } from './scribe-thread.ts'
-import { type DepotPolicy, defaultPolicy, type NarReceived, type Pusher, type Refusal, type Registered, refuse } from './types.ts'
+import { type DepotPolicy, defaultPolicy, type NarReceived, type PushedPath, type Pusher, type Refusal, type Registered, refuse } from './types.ts'
 import { type FetchNar, judgeQuota, type PutBatch, type ReceiveNar } from './uploads.ts'
 import type { VerifyReport } from './verify.ts'
 
@@ -129,6 +129,9 @@ export class Depot extends DepotReader {
   /** A narinfo that stock Nix sends; `hashPart` is that of the request. */
   async registerNarInfo(hashPart: string, info: NarInfo, who: Pusher): Promise<Registered> {
     if (hashPartOf(info.storePath) !== hashPart) return refuse('mismatch', `StorePath ${info.storePath} does not belong to ${hashPart}.narinfo`)
+    const { storePath, narHash, narSize, references, deriver, signatures, contentAddress } = info
+    const path = { storePath, narHash, narSize, references, deriver, signatures, contentAddress }
+    if (isOwnNarUrl(info.url, hashPart, narHash)) return await this.#registerOne(path, who)
     const url = parseNarFileUrl(info.url)
     if (url === undefined)
       return refuse('mismatch', 'URL does not name a file of this cache as Nix writes it: nar/<file hash>.nar and the suffix of its compression')
@@ -136,10 +139,7 @@ export class Depot extends DepotReader {
     if (url.compression !== info.compression && !isGzip) return refuse('mismatch', `Compression is ${info.compression}, but URL ends as for ${url.compression}`)
     if (info.fileHash !== undefined && info.fileHash !== url.fileHash) return refuse('mismatch', `FileHash is ${info.fileHash}, but URL names ${url.fileHash}`)
     const file = { fileHash: url.fileHash, fileSize: info.fileSize, compression: info.compression }
-    const { storePath, narHash, narSize, references, deriver, signatures, contentAddress } = info
-    const paths = [{ storePath, narHash, narSize, references, deriver, signatures, contentAddress, file }]
-    const verdicts = await this.register({ paths, who, isAtomic: true })
-    return 'status' in verdicts ? verdicts : verdicts[0]!
+    return await this.#registerOne({ ...path, file }, who)
   }
 
   /** Many paths in one transaction; a verdict for each. */
@@ -206,6 +206,11 @@ export class Depot extends DepotReader {
   /** Writes down at once what was used, instead of within a minute. */
   noteUses(): Promise<void> {
     return this.scribe.call('noteUses', undefined as never)
+  }
+
+  async #registerOne(path: PushedPath, who: Pusher): Promise<Registered> {
+    const verdicts = await this.register({ paths: [path], who, isAtomic: true })
+    return 'status' in verdicts ? verdicts : verdicts[0]!
   }
 
   override async [Symbol.asyncDispose](): Promise<void> {
