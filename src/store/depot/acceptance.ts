@@ -4,6 +4,7 @@
  */
 import type { PathInfo } from '../../nix/path-info.ts'
 import { hashPartOf } from '../../nix/store-path.ts'
+import { Adoptions } from './adoptions.ts'
 import { type Decision, decide, type Proposal } from './decision.ts'
 import type { ScribeHost } from './host.ts'
 import { findSigningKey, normalisePath, PathRules } from './path-rules.ts'
@@ -41,10 +42,12 @@ const maxAdopted = 100_000
 export class Acceptance {
   readonly #parts: AcceptanceParts
   readonly #rules: PathRules
+  readonly #adoptions: Adoptions
 
   constructor(parts: AcceptanceParts) {
     this.#parts = parts
     this.#rules = new PathRules(parts.storeDir, parts.policy)
+    this.#adoptions = new Adoptions(parts.adopt)
   }
 
   /** A verdict for each path, in their order. */
@@ -52,7 +55,7 @@ export class Acceptance {
     const { records, policy, now } = this.#parts
     const { references = policy.references } = commit
     const proposals = await this.#propose(commit)
-    const adopted = await this.#adopt(proposals, references, commit.who)
+    const adopted = await this.#adoptions.within(policy.adoptionWaitMs, (adopt) => this.#adopt(proposals, references, commit.who, adopt))
     return await records.transaction(() => {
       const decision = decide([...proposals, ...adopted], records, references)
       const verdicts = decision.verdicts.slice(0, proposals.length)
@@ -92,7 +95,7 @@ export class Acceptance {
   /**
    * What the paths need and only the local store has is copied into the depot, since Nix may collect it tomorrow; what is signed by a cache we trust is only noted.
    */
-  async #adopt(proposals: Proposal[], rule: 'closed' | 'any', who: Pusher): Promise<Proposal[]> {
+  async #adopt(proposals: Proposal[], rule: 'closed' | 'any', who: Pusher, adopt: AcceptanceParts['adopt']): Promise<Proposal[]> {
     const { records, host, policy } = this.#parts
     const known = new Set(proposals.map(({ path }) => path.storePath))
     const adopted: Proposal[] = []
@@ -101,7 +104,7 @@ export class Acceptance {
       const { path, local, verdict, upstreamKey } = proposal
       const isHere = records.findNar(path.narHash)?.isDamaged === false
       if (verdict !== undefined || isHere || upstreamKey !== undefined || local?.narHash !== path.narHash) continue
-      proposals[at] = { ...proposal, verdict: toVerdict(await this.#parts.adopt(local, who)) }
+      proposals[at] = { ...proposal, verdict: toVerdict(await adopt(local, who)) }
     }
     if (rule === 'any') return adopted
     let missing = proposals.flatMap(({ path, verdict }) => (verdict === undefined ? path.references : []))
@@ -113,7 +116,7 @@ export class Acceptance {
       missing = []
       for (const info of found) {
         const upstreamKey = findSigningKey(info, policy.upstreamKeys)
-        const verdict = upstreamKey === undefined ? toVerdict(await this.#parts.adopt(info, who)) : undefined
+        const verdict = upstreamKey === undefined ? toVerdict(await adopt(info, who)) : undefined
         adopted.push({ path: info, verdict, isContentChecked: false, upstreamKey, local: info, via: 'adopted' })
         if (upstreamKey === undefined) missing.push(...info.references)
       }

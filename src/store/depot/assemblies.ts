@@ -1,6 +1,6 @@
 /**
  * NARs that come in parts. An assembly belongs to a user, a NAR and a size of parts; what there is of it is its state, so resuming is asking. A part is on disk and
- * in the database when it is acknowledged. Whoever completes a NAR first ends the other assemblies of it.
+ * in the database when it is acknowledged. The first complete upload of a NAR ends the other assemblies of it.
  */
 import { join } from 'node:path'
 

@@ -45,7 +45,8 @@ export function decide(proposals: readonly Proposal[], records: Queries, rule: '
     for (const [storePath, index] of at) {
       const missing = proposals[index]!.path.references.filter((reference) => !isThere(reference))
       if (missing.length === 0) continue
-      verdicts[index] = refuse('missing-reference', describeMissing(storePath, missing))
+      const cause = proposals.findIndex(({ path }) => path.storePath === missing[0])
+      verdicts[index] = refuse('missing-reference', describeMissing(storePath, missing, verdicts[cause]))
       at.delete(storePath)
       hasChanged = true
     }
@@ -101,7 +102,8 @@ function judgeFile({ storePath, narHash, file }: PushedPath, records: Queries): 
   return undefined
 }
 
-function describeMissing(storePath: string, missing: readonly string[]): string {
+function describeMissing(storePath: string, missing: readonly string[], cause: Registered | undefined): string {
+  if (cause?.status === 'refused') return `${storePath} refers to ${missing[0]}, which was refused: ${cause.reason}`
   const more = missing.length > mostNamed ? ` and ${missing.length - mostNamed} more` : ''
   return `${storePath} refers to ${missing.slice(0, mostNamed).join(', ')}${more}, which this cache does not have: push the whole closure`
 }

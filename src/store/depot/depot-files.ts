@@ -3,6 +3,7 @@
  *
  *     nar/0n/<NAR hash>.<file hash>.<compression>        log/<2>/<rest of the derivation's base name>.zst
  */
+import { createReadStream } from 'node:fs'
 import { dirname, join } from 'node:path'
 
 import { DirectorySync } from '../../disk/directory-sync.ts'
@@ -16,9 +17,12 @@ export interface DepotFiles {
   /** Its bytes; undefined when there is none. */
   has(key: string): Promise<number | undefined>
   list(prefix: string): Promise<string[]>
+  /** Its bytes from the first to the last, for those who read all of them. */
+  open(key: string): AsyncIterable<Uint8Array>
 }
 
 const digits = [...'0123456789abcdfghijklmnpqrsvwxyz']
+const readBytes = 256 * 1024
 /** A SHA-256 in Nix32 begins with 0 or 1. */
 export const narFolders = ['0', '1'].flatMap((first) => digits.map((second) => `nar/${first}${second}`))
 
@@ -54,6 +58,10 @@ export class LocalFiles implements DepotFiles {
 
   has(key: string): Promise<number | undefined> {
     return this.#disk.sizeOf(join(this.#dir, key))
+  }
+
+  open(key: string): AsyncIterable<Uint8Array> {
+    return createReadStream(join(this.#dir, key), { highWaterMark: readBytes })
   }
 
   async list(prefix: string): Promise<string[]> {

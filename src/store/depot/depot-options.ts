@@ -8,7 +8,7 @@ import type { ScribeOptions } from './scribe.ts'
 import type { ScribeLink } from './scribe-messages.ts'
 import type { DepotPolicy } from './types.ts'
 
-/** What the depot asks of the local store: to tell conflicts, and to adopt references that Nix may collect. */
+/** What the depot asks of the local store: to find conflicts, and to adopt references that Nix may collect. */
 export type LocalSource = Pick<ScribeHost, 'describeLocal' | 'openLocal'>
 
 export interface DepotOptions {

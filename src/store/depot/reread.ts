@@ -1,6 +1,5 @@
 /** Reads a kept NAR once more, for a hash that was not computed when it came (SHA-1, SHA-512 and MD5 of older fixed-output derivations). */
 import { createHash } from 'node:crypto'
-import { createReadStream } from 'node:fs'
 
 import { NarParser } from '../../nar/parse.ts'
 import { formatHash, type HashAlgorithm } from '../../nix/hash.ts'
@@ -9,7 +8,7 @@ import type { NarRecord } from './types.ts'
 
 /** `md5:<Nix32>` and so on; undefined for `flat` when the NAR is no single plain file. */
 export async function rereadContent(
-  file: string,
+  file: AsyncIterable<Uint8Array>,
   nar: NarRecord,
   method: 'flat' | 'nar',
   algorithm: string,
@@ -22,7 +21,7 @@ export async function rereadContent(
   const parser = new NarParser({ ...sink, content: (bytes) => void hash.update(bytes) })
   const decoder = createDecoder(nar.compression, method === 'nar' ? (bytes) => void hash.update(bytes) : (bytes) => void parser.push(bytes), options)
   try {
-    for await (const chunk of createReadStream(file, { highWaterMark: 256 * 1024 })) await decoder.write(chunk as Buffer)
+    for await (const chunk of file) await decoder.write(chunk)
     await decoder.end()
   } finally {
     decoder.close()

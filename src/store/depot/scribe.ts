@@ -122,8 +122,8 @@ export class Scribe {
       records,
       host,
       now,
-      adopt: (info, who) => this.#uploads.adopt(info, who),
-      hashContent: (nar, method, algorithm) => rereadContent(join(dir, narKey(nar)), nar, method, algorithm, options),
+      adopt: (info, who) => this.#guard(() => this.#uploads.adopt(info, who)),
+      hashContent: (nar, method, algorithm) => rereadContent(this.#files.open(narKey(nar)), nar, method, algorithm, options),
     })
   }
 
@@ -237,9 +237,8 @@ export class Scribe {
   }
 
   verify(): Promise<VerifyReport | Refusal> {
-    const { dir } = this.#options
     const onDamaged = (narHash: string, reason: string) => this.markDamaged({ narHash, reason })
-    return this.#guard(() => verifyAll(dir, this.#records, onDamaged, () => this.#isClosed))
+    return this.#guard(() => verifyAll(this.#files, this.#records, onDamaged, () => this.#isClosed))
   }
 
   /** A copy of the database for today, unless there is one. */

@@ -107,6 +107,8 @@ export interface DepotPolicy {
   /** Sources of regular expressions; a path whose base name matches one is refused. */
   readonly refuse: readonly string[]
   readonly keepUnfinishedMs: number
+  /** How long a push waits for what is copied from the local store; the copy goes on, and the next push finds it. */
+  readonly adoptionWaitMs: number
   readonly bytesPerDayPerUser: number
   readonly unfinishedBytesPerUser: number
   /** A push counts as use for so long, whatever else. */
@@ -123,6 +125,7 @@ export const defaultPolicy: DepotPolicy = {
   requireSignatures: [],
   refuse: [],
   keepUnfinishedMs: 24 * 3_600_000,
+  adoptionWaitMs: 40_000,
   bytesPerDayPerUser: Number.MAX_SAFE_INTEGER,
   unfinishedBytesPerUser: 20 * 2 ** 30,
   keepPushedMs: 24 * 3_600_000,

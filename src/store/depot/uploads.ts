@@ -81,7 +81,7 @@ export class Uploads {
     return await this.#receive(compression, { fileHash, fileSize }, who, body, fileSize, true)
   }
 
-  /** Counts towards the quota of nobody: the cache itself asked for it. */
+  /** Counts towards no user's quota: the cache itself asked for it. */
   async fetch({ narHash, narSize, compression, who }: FetchNar, body: AsyncIterable<Uint8Array>): Promise<NarReceived> {
     const { records, now } = this.#parts
     const nar = records.findNar(narHash)

@@ -1,11 +1,9 @@
 /** Reads every kept file and compares it with its record, at low priority: a pause after each step, as long as the step took. */
 import { createHash } from 'node:crypto'
-import { open } from 'node:fs/promises'
-import { join } from 'node:path'
 import { setTimeout as pause } from 'node:timers/promises'
 
 import { encodeNix32 } from '../../nix/nix32.ts'
-import { narKey } from './depot-files.ts'
+import { type DepotFiles, narKey } from './depot-files.ts'
 import type { Records } from './sqlite/records.ts'
 
 export interface VerifyReport {
@@ -14,11 +12,9 @@ export interface VerifyReport {
   readonly damaged: readonly { readonly narHash: string; readonly reason: string; readonly storePaths: readonly string[] }[]
 }
 
-const stepBytes = 1024 * 1024
-
 /** What the hash of a NAR's file says stands for the NAR: both were found right when it came. */
 export async function verifyAll(
-  dir: string,
+  kept: DepotFiles,
   records: Records,
   onDamaged: (narHash: string, reason: string) => Promise<void>,
   isStopped: () => boolean,
@@ -27,7 +23,7 @@ export async function verifyAll(
   let [files, bytes] = [0, 0]
   for (const nar of records.allNars()) {
     if (isStopped()) break
-    const reason = nar.isDamaged ? 'it was found damaged before' : await verifyFile(join(dir, narKey(nar)), nar)
+    const reason = nar.isDamaged ? 'it was found damaged before' : await verifyFile(kept.open(narKey(nar)), nar)
     files++
     bytes += nar.fileSize
     // Removed or replaced while it was read: not damaged.
@@ -38,19 +34,19 @@ export async function verifyAll(
   return { files, bytes, damaged }
 }
 
-async function verifyFile(path: string, { fileHash, fileSize }: { readonly fileHash: string; readonly fileSize: number }): Promise<string | undefined> {
+async function verifyFile(
+  file: AsyncIterable<Uint8Array>,
+  { fileHash, fileSize }: { readonly fileHash: string; readonly fileSize: number },
+): Promise<string | undefined> {
   try {
-    await using handle = await open(path, 'r')
     const hash = createHash('sha256')
-    const buffer = Buffer.allocUnsafeSlow(stepBytes)
     let size = 0
-    for (;;) {
-      const started = performance.now()
-      const { bytesRead } = await handle.read(buffer, 0, buffer.length, size)
-      if (bytesRead === 0) break
-      hash.update(buffer.subarray(0, bytesRead))
-      size += bytesRead
+    let started = performance.now()
+    for await (const bytes of file) {
+      hash.update(bytes)
+      size += bytes.length
       await pause(performance.now() - started)
+      started = performance.now()
     }
     if (size !== fileSize) return `it has ${size} bytes instead of ${fileSize}`
     const found = `sha256:${encodeNix32(hash.digest())}`

@@ -84,7 +84,7 @@ describe('a NAR in parts', () => {
     ).toMatchObject(refused)
     expect(await putPart(test, large, 0, { body: frames.at(-1)! })).toMatchObject(refused)
     expect(await putPart(test, large, 0, { body: Buffer.from('not zstd at all') })).toMatchObject(refused)
-    // Parts of the same size in each other's place: only the NAR's own hash tells.
+    // Parts of the same size in each other's place: only the NAR's own hash shows it.
     await putPart(test, large, 0, { body: frames[1]! })
     await putPart(test, large, 1, { body: frames[0]! })
     for (let index = 2; index < count; index++) await putPart(test, large, index)

@@ -8,6 +8,7 @@ import { fileURLToPath } from 'node:url'
 import { describe, expect, test } from '@jest/globals'
 import { workload } from './crash-workload.ts'
 import { type Made, TestDepot } from './fixture.ts'
+import { manyObjects } from './many-objects.ts'
 import { RecordingDisk } from './recording-disk.ts'
 
 /** Opens what a crash has left and looks at everything that may be in it. */
@@ -93,4 +94,25 @@ describe('kill -9', () => {
       rmSync(root, { recursive: true, force: true })
     }
   }, 900_000)
+
+  test.each([1, 7, 20, 33])('after %i acknowledgements of forty pushes at once, with the writer in its thread, leaves what was acknowledged', async (count) => {
+    const root = mkdtempSync(join(tmpdir(), 'burrow-kill-'))
+    try {
+      const dir = join(root, 'depot')
+      const thread = fileURLToPath(new URL('./killed-thread.ts', import.meta.url))
+      const child = spawn(process.execPath, ['--disable-warning=ExperimentalWarning', thread, dir], { stdio: ['ignore', 'pipe', 'inherit'] })
+      let output = ''
+      child.stdout.on('data', (text: Buffer) => {
+        output += text.toString()
+        if (output.split('\n').length > count) child.kill('SIGKILL')
+      })
+      const signal = await new Promise<string | null>((resolve) => child.once('close', (_code, by) => resolve(by)))
+      const acknowledged = output.split('\n').filter((line) => line !== '')
+      expect(acknowledged.length).toBeGreaterThanOrEqual(count)
+      expect(signal).toBe('SIGKILL')
+      await expectSound(dir, acknowledged, manyObjects())
+    } finally {
+      rmSync(root, { recursive: true, force: true })
+    }
+  })
 })

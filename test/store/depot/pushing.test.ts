@@ -176,7 +176,52 @@ describe('references', () => {
     expect(await test.push(rebuilt)).toMatchObject({ status: 'conflict', by: "this cache's own machine", narHash: glibc.path.narHash })
   })
 
-  test('of what an upstream gave stay there; its NAR is checked against the hash, and counts towards the quota of nobody', async () => {
+  test('that take long to copy from the local store do not hold up the reply: the copy goes on once, and the next push finds it', async () => {
+    const lib = make('lib', { tree: noise(200_000), compression: 'none' })
+    const app = make('app', { references: [lib.path.storePath] })
+    let release: () => void = () => {}
+    const released = new Promise<void>((resolve) => (release = resolve))
+    let opened = 0
+    async function* slow() {
+      yield lib.file.subarray(0, 1000)
+      await released
+      yield lib.file.subarray(1000)
+    }
+    const local = {
+      describeLocal: async (paths: readonly string[]) =>
+        paths.map((path) => (path === lib.path.storePath ? { ...lib.path, registrationTime: 1, ultimate: true } : undefined)),
+      openLocal: async () => {
+        opened++
+        return { compression: 'none' as const, body: slow() }
+      },
+    }
+    await using test = new TestDepot()
+    await test.reopen({ local, policy: { adoptionWaitMs: 50 } })
+    expect(await test.push(app)).toMatchObject({ status: 'refused', code: 'busy' })
+    expect(await test.push(app)).toMatchObject({ status: 'refused', code: 'busy' })
+    release()
+    let verdict = await test.register(app)
+    while (verdict.status === 'refused' && verdict.code === 'busy') verdict = await test.register(app)
+    expect(verdict).toEqual({ status: 'registered' })
+    expect(opened).toBe(1)
+    expect((await test.read(lib)).equals(lib.file)).toBe(true)
+  })
+
+  test('that cannot be copied from the local store name why', async () => {
+    const lib = make('lib', { compression: 'none' })
+    const app = make('app', { references: [lib.path.storePath] })
+    const local = {
+      describeLocal: async (paths: readonly string[]) =>
+        paths.map((path) => (path === lib.path.storePath ? { ...lib.path, registrationTime: 1, ultimate: true } : undefined)),
+      openLocal: async () => ({ compression: 'none' as const, body: inChunks(Buffer.from(lib.file).fill(0, 100)) }),
+    }
+    await using test = new TestDepot()
+    await test.reopen({ local })
+    expect(await test.push(app)).toMatchObject({ code: 'missing-reference', reason: expect.stringContaining('Cannot read the NAR at byte') })
+    expect(test.depot.figures()).toMatchObject({ objects: 0, damaged: 0 })
+  })
+
+  test('of what an upstream gave stay there; its NAR is checked against the hash, and counts towards no quota', async () => {
     await using test = new TestDepot()
     await test.reopen({ policy: { bytesPerDayPerUser: 0 } })
     const app = make('app', { tree: noise(100_000), references: [make('glibc').path.storePath] })

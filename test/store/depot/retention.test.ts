@@ -112,7 +112,7 @@ describe('a collection', () => {
     test.now += 5 * hourMs
     await collect(test, { toBytes: 0 })
     expect([lib, app].map((made) => test.find(made) !== undefined)).toEqual([true, true])
-    expect(await test.depot.explain(lib.path.storePath)).toMatchObject([{ why: 'promised' }, { why: 'reference' }])
+    expect(await test.depot.explain(app.path.storePath)).toMatchObject([{ why: 'promised' }])
     test.now += 20 * hourMs
     await collect(test, { toBytes: 0 })
     expect(test.depot.figures()).toMatchObject({ objects: 0 })
