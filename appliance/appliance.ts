@@ -7,27 +7,27 @@ import { join } from 'node:path'
 import type { Logger } from 'pino'
 
 import { type Cache, Fault, openCache, type Reloadable, type Store } from '../src/index.ts'
-import { after } from './after.ts'
-import { originDrainMs } from './budgets.ts'
 import { createVisitors } from './cloudflare/visitors.ts'
 import { Complaint, reasonOf } from './complaint.ts'
 import type { Config } from './config/config.ts'
 import { type ConfigSource, type LoadedConfig, loadConfig } from './config/load-config.ts'
-import { type Listener, openListener } from './listener.ts'
+import { createTraffic } from './log/traffic.ts'
 import type { Machine } from './machine.ts'
-import { createMetrics } from './metrics.ts'
-import { openStores } from './open-stores.ts'
-import { openTunnel } from './open-tunnel.ts'
-import { createOperatorServer } from './operator.ts'
-import { findRestartOnly } from './reload.ts'
-import { createReport } from './report.ts'
-import { loadReloadable } from './secrets.ts'
-import { openState, type State } from './state.ts'
-import { lockStateDir } from './state-lock.ts'
-import type { StatusReport } from './status.ts'
+import { createMetrics } from './operator/metrics.ts'
+import { createOperatorServer } from './operator/operator-server.ts'
+import { createReport } from './operator/report.ts'
+import type { StatusReport } from './operator/status.ts'
+import { callLater } from './server/call-later.ts'
+import { type Listener, openListener } from './server/listener.ts'
+import { openStores } from './server/open-stores.ts'
+import { openTunnel } from './server/open-tunnel.ts'
+import { findRestartOnly } from './server/reload.ts'
+import { originDrainMs } from './server/stop-budgets.ts'
+import { openState, type State } from './state/state.ts'
+import { lockStateDir } from './state/state-lock.ts'
 import { findInheritedSocket } from './systemd/socket-activation.ts'
-import { createTraffic } from './traffic.ts'
 import type { Tunnel, TunnelStatus } from './tunnel/tunnel.ts'
+import { loadReloadable } from './users/load-reloadable.ts'
 import { readVersion } from './version.ts'
 
 export interface Appliance extends AsyncDisposable {
@@ -66,7 +66,7 @@ export async function startAppliance(options: ApplianceOptions): Promise<Applian
   const { stores, depot } = starting.use(await openStores(config, machine, version, log))
   const readHealth = () => stores.map((each) => each.health())
   const metrics = config.operator === undefined ? undefined : createMetrics(version)
-  const traffic = starting.use(createTraffic(log, metrics, after, config.log.requests))
+  const traffic = starting.use(createTraffic(log, metrics, callLater, config.log.requests))
   const cache = starting.use(
     await openCache({
       ...reloadable,

@@ -42,6 +42,9 @@ Exit codes:
   1    it failed: the message says how (an address in use, a file in the way); for "status": Burrow does not run, or cannot serve;
        for "doctor": something is broken
   2    the command line cannot be understood
+  4    the cache refuses what was pushed: room, policy, or a conflict with --strict
+  75   the cache cannot be reached, or made no progress for too long: worth running again
+  77   the cache does not accept the login, or the user may not push
   78   the config, a file it names or the state directory must be changed first; starting again does not help
   130  interrupted (Ctrl-C at a prompt or during a download, or a second SIGINT)
   143  stopped at once by a second SIGTERM`

@@ -3,7 +3,7 @@
  * The SDK's errors are told apart by what they carry, not by their classes, so that the SDK need not be loaded for it.
  */
 import { Complaint } from '../complaint.ts'
-import { printable } from '../in-words.ts'
+import { printable } from '../terminal/format.ts'
 import type { Permission } from './marks.ts'
 import { pageOf, type TokenKind } from './token-kind.ts'
 

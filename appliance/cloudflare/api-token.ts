@@ -4,7 +4,7 @@ import { resolve } from 'node:path'
 
 import { Complaint, reasonOf } from '../complaint.ts'
 import type { Machine } from '../machine.ts'
-import { readHiddenLine } from '../terminal-password.ts'
+import { readHiddenLine } from '../terminal/password-prompt.ts'
 import { permissions, tokensPage } from './marks.ts'
 import { accountTokensPage, tokenKindOf } from './token-kind.ts'
 

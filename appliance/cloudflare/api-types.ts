@@ -3,7 +3,7 @@
  */
 import * as z from 'zod'
 
-import { printable } from '../in-words.ts'
+import { printable } from '../terminal/format.ts'
 
 const id = z.string().min(1).max(128)
 

@@ -9,7 +9,7 @@ import { dirname } from 'node:path'
 import { Complaint, reasonOf } from '../complaint.ts'
 import type { Config } from '../config/config.ts'
 import { isObject } from '../config/problem.ts'
-import { readIfAny, replacePrivateFile } from '../private-files.ts'
+import { readIfAny, replacePrivateFile } from '../state/private-files.ts'
 import { withMember } from './json-member.ts'
 
 export interface ConfigChange {

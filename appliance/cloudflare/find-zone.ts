@@ -2,7 +2,7 @@
  * Whose the host name is: the zone with the longest name that ends it, among all accounts that the token reaches, and the token's own state.
  */
 import { Complaint } from '../complaint.ts'
-import { printable } from '../in-words.ts'
+import { printable } from '../terminal/format.ts'
 import type { CloudflareApi } from './api.ts'
 import { isUnauthorized } from './api-faults.ts'
 import type { Zone } from './api-types.ts'

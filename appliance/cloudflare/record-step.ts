@@ -1,5 +1,5 @@
 /** The CNAME of the public host name: `cache.example.org CNAME <tunnel>.cfargotunnel.com`, proxied. What others put there is theirs until somebody says otherwise. */
-import { printable } from '../in-words.ts'
+import { printable } from '../terminal/format.ts'
 import type { DnsRecord } from './api-types.ts'
 import { recordComment, toTunnelTarget } from './marks.ts'
 import { type Progress, requireTunnelId, type Step, type StepOptions } from './step.ts'

@@ -2,7 +2,7 @@
  * The cache rule that keeps the edge from storing anything of this host: the good neighbour's, since a shared web cache is no file store. Without it the
  * replies' own headers still forbid caching. Rules of others are not touched.
  */
-import { printable } from '../in-words.ts'
+import { printable } from '../terminal/format.ts'
 import type { CacheRule, CacheRuleset } from './api-types.ts'
 import { formatRuleDescription, formatRuleExpression, hasRuleMark } from './marks.ts'
 import type { Progress, Step, StepOptions } from './step.ts'

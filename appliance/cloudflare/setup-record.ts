@@ -7,7 +7,7 @@ import { join } from 'node:path'
 import * as z from 'zod'
 
 import { Complaint, reasonOf, systemCodeOf } from '../complaint.ts'
-import { readIfAny, replacePrivateFile } from '../private-files.ts'
+import { readIfAny, replacePrivateFile } from '../state/private-files.ts'
 
 const id = z.string().min(1).max(128)
 const named = z.looseObject({ id, name: z.string().max(512) })

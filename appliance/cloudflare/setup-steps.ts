@@ -1,8 +1,8 @@
 /** From what there is to what there should be: tunnel, ingress, DNS record, cache rule, token, config. */
 import { Complaint, reasonOf } from '../complaint.ts'
-import { formatCount, printable } from '../in-words.ts'
-import { replacePrivateFile } from '../private-files.ts'
-import { prepareStateDir } from '../state-dir.ts'
+import { replacePrivateFile } from '../state/private-files.ts'
+import { prepareStateDir } from '../state/state-dir.ts'
+import { formatCount, printable } from '../terminal/format.ts'
 import { countConnections } from './api-types.ts'
 import { listOtherHostnames, rulesOf, withHostname } from './ingress.ts'
 import { toRecordStep } from './record-step.ts'

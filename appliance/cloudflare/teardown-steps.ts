@@ -1,5 +1,5 @@
 /** Away with what the set-up made, and with nothing else: each thing is looked up by its id, and left where somebody has made it theirs since. */
-import { formatCount, printable } from '../in-words.ts'
+import { formatCount, printable } from '../terminal/format.ts'
 import type { CloudflareApi } from './api.ts'
 import { countConnections, type DnsRecord, type RemoteTunnel } from './api-types.ts'
 import type { ConfigChange } from './config-change.ts'

@@ -3,10 +3,10 @@ import { Command } from 'commander'
 
 import { checkConfigWithoutEnv, type LoadedConfig, loadConfig } from '../config/load-config.ts'
 import type { Machine } from '../machine.ts'
-import { readNamedFiles } from '../secrets.ts'
-import { LaunchFault } from '../tunnel/launch.ts'
-import { isExposed, loadTunnelSecret } from '../tunnel/secret.ts'
+import { LaunchFault } from '../tunnel/launch/launch.ts'
+import { isExposed, loadTunnelSecret } from '../tunnel/launch/secret.ts'
 import type { TunnelSecret } from '../tunnel/settings.ts'
+import { readNamedFiles } from '../users/load-reloadable.ts'
 
 export function checkConfigCommand(machine: Machine): Command {
   return new Command('check-config')

@@ -2,14 +2,14 @@
 import { Command } from 'commander'
 
 import { silentLog, type User } from '../../src/index.ts'
-import { formatClientSetup, type Login, parseCacheUrl } from '../client-setup.ts'
 import { Complaint } from '../complaint.ts'
 import type { Config } from '../config/config.ts'
 import { type LoadedConfig, loadConfig } from '../config/load-config.ts'
-import { urlOf } from '../listener.ts'
 import type { Machine } from '../machine.ts'
-import { parseStateKey, readNamedFiles, toGeneratedUser } from '../secrets.ts'
-import { findState, type State } from '../state.ts'
+import { urlOf } from '../server/listener.ts'
+import { findState, type State } from '../state/state.ts'
+import { formatClientSetup, type Login, parseCacheUrl } from '../terminal/client-setup.ts'
+import { parseStateKey, readNamedFiles, toGeneratedUser } from '../users/load-reloadable.ts'
 
 interface ClientConfigOptions {
   readonly config?: string

@@ -1,15 +1,14 @@
 /** `burrow doctor`: what is wrong with this Burrow and the way to it, and what to do. */
 import { resolve } from 'node:path'
 import { Command } from 'commander'
-
-import { parseCacheUrl } from '../client-setup.ts'
 import { Complaint } from '../complaint.ts'
 import type { Config } from '../config/config.ts'
 import { examine } from '../doctor/examine.ts'
 import { type Finding, formatFinding } from '../doctor/finding.ts'
-import { formatCount } from '../in-words.ts'
 import type { Machine } from '../machine.ts'
-import { findBinary } from '../tunnel/binary.ts'
+import { parseCacheUrl } from '../terminal/client-setup.ts'
+import { formatCount } from '../terminal/format.ts'
+import { findBinary } from '../tunnel/find/binary.ts'
 import { readVersion } from '../version.ts'
 
 interface DoctorOptions {

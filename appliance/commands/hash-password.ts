@@ -4,8 +4,8 @@ import { Command } from 'commander'
 import { Complaint } from '../complaint.ts'
 import { passwordFault } from '../config/schema.ts'
 import type { Machine } from '../machine.ts'
-import { hashPassword } from '../password-hash.ts'
-import { readHiddenLine } from '../terminal-password.ts'
+import { readHiddenLine } from '../terminal/password-prompt.ts'
+import { hashPassword } from '../users/password-hash.ts'
 
 /** Longer than any password, and too short to fill the memory. */
 const maxInputBytes = 4096

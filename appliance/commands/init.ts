@@ -5,17 +5,17 @@ import { dirname, resolve } from 'node:path'
 import { Command } from 'commander'
 
 import { silentLog } from '../../src/index.ts'
-import { formatClientSetup } from '../client-setup.ts'
 import { Complaint, reasonOf } from '../complaint.ts'
 import { parseListenAddress } from '../config/listen-address.ts'
 import { resolveConfig } from '../config/resolve.ts'
 import { configSchema } from '../config/schema.ts'
-import { urlOf } from '../listener.ts'
 import type { Machine } from '../machine.ts'
-import { createPrivateFile, replacePrivateFile } from '../private-files.ts'
-import { createPassword } from '../random-text.ts'
-import { ensureKey } from '../secrets.ts'
-import { openState } from '../state.ts'
+import { urlOf } from '../server/listener.ts'
+import { createPrivateFile, replacePrivateFile } from '../state/private-files.ts'
+import { openState } from '../state/state.ts'
+import { formatClientSetup } from '../terminal/client-setup.ts'
+import { ensureKey } from '../users/load-reloadable.ts'
+import { createPassword } from '../users/random-text.ts'
 
 interface InitOptions {
   readonly config?: string

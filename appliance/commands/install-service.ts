@@ -2,14 +2,13 @@
 import { existsSync } from 'node:fs'
 import { resolve } from 'node:path'
 import { Command } from 'commander'
-
-import { formatClientSetup } from '../client-setup.ts'
 import { Complaint } from '../complaint.ts'
-import { urlOf } from '../listener.ts'
 import type { Machine } from '../machine.ts'
+import { urlOf } from '../server/listener.ts'
 import { clientConfigHint, type InstallPlan, planInstall } from '../systemd/install.ts'
 import { take } from '../systemd/steps.ts'
 import { findObstacle, findProgram } from '../systemd/unit-text.ts'
+import { formatClientSetup } from '../terminal/client-setup.ts'
 
 /** sd_booted(3) */
 export const bootMark = '/run/systemd/system'

@@ -5,7 +5,7 @@ import { Command } from 'commander'
 import { formatSecretKey, generateSecretKey } from '../../src/index.ts'
 import { Complaint, reasonOf } from '../complaint.ts'
 import type { Machine } from '../machine.ts'
-import { createPrivateFile } from '../private-files.ts'
+import { createPrivateFile } from '../state/private-files.ts'
 
 export function keygenCommand(machine: Machine): Command {
   return new Command('keygen')

@@ -7,11 +7,11 @@ import { Command, InvalidArgumentError, Option } from 'commander'
 import { type PushResult, pushPaths } from '../../src/index.ts'
 import { Complaint } from '../complaint.ts'
 import { parseDuration } from '../config/duration.ts'
-import { formatBytes, formatCount, printable } from '../in-words.ts'
 import type { Machine } from '../machine.ts'
 import { openPushEnds, type PushEnds, toComplaint } from '../near-end/open-push.ts'
 import { type ProgressMode, startProgress } from '../near-end/push-progress.ts'
 import { findPushedPaths } from '../near-end/pushed-paths.ts'
+import { formatBytes, formatCount, printable } from '../terminal/format.ts'
 
 interface PushFlags {
   readonly to?: string

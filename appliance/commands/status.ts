@@ -4,12 +4,12 @@ import { Command } from 'commander'
 import { silentLog } from '../../src/index.ts'
 import { Complaint } from '../complaint.ts'
 import { formatListenAddress } from '../config/listen-address.ts'
-import { loadPlaces, type Places } from '../config/load-config.ts'
-import { printable } from '../in-words.ts'
+import { type ConfigLocations, loadLocations } from '../config/load-config.ts'
 import type { Machine } from '../machine.ts'
-import { askOperator, type OperatorAnswer } from '../operator-client.ts'
-import { findState } from '../state.ts'
-import { formatStatus, formatStopped, type StoppedReport } from '../status-text.ts'
+import { askOperator, type OperatorAnswer } from '../operator/operator-client.ts'
+import { formatStatus, formatStopped, type StoppedReport } from '../operator/status-text.ts'
+import { findState } from '../state/state.ts'
+import { printable } from '../terminal/format.ts'
 
 interface StatusOptions {
   readonly config?: string
@@ -35,7 +35,7 @@ Exit code 0 when Burrow serves; 1 when it does not run, cannot be asked, or runs
 }
 
 async function status(machine: Machine, { config: file, json }: StatusOptions): Promise<void> {
-  const config = loadPlaces({ machine, file })
+  const config = loadLocations({ machine, file })
   const answer = config.operator === undefined ? undefined : await askOperator(config.operator.address)
   if (answer?.kind !== 'running') {
     const stopped = await toStopped(machine, config, answer)
@@ -50,7 +50,7 @@ async function status(machine: Machine, { config: file, json }: StatusOptions): 
 
 const notAsked = { why: '"operator" is null in the config', remedy: 'remove that setting, and restart Burrow' } as const
 
-async function toStopped(machine: Machine, config: Places, answer: Exclude<OperatorAnswer, { kind: 'running' }> | undefined): Promise<StoppedReport> {
+async function toStopped(machine: Machine, config: ConfigLocations, answer: Exclude<OperatorAnswer, { kind: 'running' }> | undefined): Promise<StoppedReport> {
   const { file, listen, operator, tunnel, state } = config
   const { why, remedy } = answer === undefined ? notAsked : { remedy: 'start it with "burrow serve"', ...answer }
   return {
@@ -67,7 +67,7 @@ async function toStopped(machine: Machine, config: Places, answer: Exclude<Opera
 }
 
 /** A state directory that is not ours to read tells nothing. */
-async function findFacts(machine: Machine, { state: { dir } }: Places) {
+async function findFacts(machine: Machine, { state: { dir } }: ConfigLocations) {
   try {
     const state = await findState({ dir, userId: machine.userId, log: silentLog })
     return await state?.findTunnelFacts()

@@ -64,14 +64,14 @@ export function checkConfigWithoutEnv(source: ConfigSource): void {
 }
 
 /** Where a running Burrow is found, and what is known of its tunnel: nothing that takes a secret to know. */
-export type Places = Pick<Config, 'file' | 'listen' | 'operator' | 'tunnel' | 'state'>
+export type ConfigLocations = Pick<Config, 'file' | 'listen' | 'operator' | 'tunnel' | 'state'>
 
 /**
  * As much of the config as it takes to ask a running Burrow. What refers to variables that are not set is not looked at: under systemd those of its secrets are set for the
  * service alone, and root at a shell has none of them.
  * @throws {Complaint} config
  */
-export function loadPlaces(source: ConfigSource): Places {
+export function loadLocations(source: ConfigSource): ConfigLocations {
   const { env, homeDir, workingDir } = source.machine
   const read = readDocument(source)
   const { value, problems: faults } = expandEnv(withoutUnknown(withoutSecrets(read.document), env), env)

@@ -1,5 +1,5 @@
 /** How the doctor asks servers: as a Nix client would, bounded in time each and altogether. */
-import { type HttpOutcome, httpGet } from '../http-get.ts'
+import { type HttpOutcome, httpGet } from '../server/http-get.ts'
 import { textOf } from './reply-text.ts'
 
 export interface Clocks {

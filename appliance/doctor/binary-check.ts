@@ -1,7 +1,8 @@
 /** Whether there is a cloudflared to run, and whether it is new enough. */
-import { type Binary, LaunchFault } from '../tunnel/launch.ts'
+
+import { isOlder, leastVersion } from '../tunnel/find/version.ts'
+import { type Binary, LaunchFault } from '../tunnel/launch/launch.ts'
 import type { TunnelSettings } from '../tunnel/settings.ts'
-import { isOlder, leastVersion } from '../tunnel/version.ts'
 import { type Findings, fail, ok, warn } from './finding.ts'
 
 export async function* checkBinary({ binary: wanted, isOptional }: TunnelSettings, findBinary: () => Promise<Binary | undefined>): Findings {

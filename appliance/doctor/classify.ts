@@ -4,8 +4,8 @@
  */
 import { STATUS_CODES } from 'node:http'
 
-import type { HttpAnswer, HttpFailure } from '../http-get.ts'
-import { printable } from '../in-words.ts'
+import type { HttpAnswer, HttpFailure } from '../server/http-get.ts'
+import { printable } from '../terminal/format.ts'
 import { findEdgeError } from './edge-errors.ts'
 import type { Grade, Trouble } from './finding.ts'
 import { encodingOf, textOf } from './reply-text.ts'

@@ -5,9 +5,9 @@ import type { User } from '../../src/index.ts'
 import { Complaint, reasonOf, systemCodeOf } from '../complaint.ts'
 import type { Config } from '../config/config.ts'
 import { type ConfigSource, type LoadedConfig, loadConfig } from '../config/load-config.ts'
-import { formatRelative } from '../in-words.ts'
-import { parseStateKey, readNamedFiles, toGeneratedUser } from '../secrets.ts'
-import { findState, type State } from '../state.ts'
+import { findState, type State } from '../state/state.ts'
+import { formatRelative } from '../terminal/format.ts'
+import { parseStateKey, readNamedFiles, toGeneratedUser } from '../users/load-reloadable.ts'
 import { type Finding, type Findings, fail, ok, warn } from './finding.ts'
 
 const silent = { debug() {}, info() {} }

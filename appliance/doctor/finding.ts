@@ -4,7 +4,7 @@
  *     ok    store         /nix/store: the database is readable
  *     FAIL  public host   https://cache.example.org: the edge has no connector for it (530, error 1033); start "burrow serve"
  */
-import { printable } from '../in-words.ts'
+import { printable } from '../terminal/format.ts'
 
 /** `warn`: it works, and should not stay so. `fail`: clients suffer, or will. */
 export type Grade = 'ok' | 'warn' | 'fail'

@@ -7,7 +7,7 @@ import { dirname, join } from 'node:path'
 import { openLocalStore, silentLog } from '../../src/index.ts'
 import { reasonOf, systemCodeOf } from '../complaint.ts'
 import type { Config } from '../config/config.ts'
-import { formatBytes, formatSpan } from '../in-words.ts'
+import { formatBytes, formatSpan } from '../terminal/format.ts'
 import type { Ask, Clocks } from './asking.ts'
 import { type Findings, fail, ok, warn } from './finding.ts'
 

@@ -2,8 +2,8 @@
  * Through the public host name and back: as a stranger, as a user, and as a stranger again for what the user was given.
  * The first trouble on the way ends it, since everything after it would only be its echo. No redirect is followed.
  */
-import type { HttpAnswer } from '../http-get.ts'
-import { printable } from '../in-words.ts'
+import type { HttpAnswer } from '../server/http-get.ts'
+import { printable } from '../terminal/format.ts'
 import { type Ask, findStoreDir, type Login } from './asking.ts'
 import { findAlteration, findCachedCopy, findPostponement, findStranger, realmOf, toTrouble } from './classify.ts'
 import { type Findings, fail, ok, type Trouble, toFinding, warn } from './finding.ts'

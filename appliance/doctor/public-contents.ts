@@ -1,6 +1,6 @@
 /** What is fetched through the public host name, compared with this machine's own; and what of it strangers get afterwards. */
-import type { HttpAnswer } from '../http-get.ts'
-import { printable } from '../in-words.ts'
+import type { HttpAnswer } from '../server/http-get.ts'
+import { printable } from '../terminal/format.ts'
 import type { Ask, Login, Question } from './asking.ts'
 import { findCachedCopy, realmOf, toTrouble } from './classify.ts'
 import { type Finding, type Findings, ok, type Trouble, toFinding } from './finding.ts'

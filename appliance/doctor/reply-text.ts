@@ -1,7 +1,7 @@
 /** The body of a reply as text, whatever it is encoded in; bounded, since a small body may unfold to a large one. */
 import { brotliDecompressSync, gunzipSync, inflateSync, zstdDecompressSync } from 'node:zlib'
 
-import type { HttpAnswer } from '../http-get.ts'
+import type { HttpAnswer } from '../server/http-get.ts'
 
 const maxOutputLength = 1024 * 1024
 

@@ -5,8 +5,8 @@
  *     34 of 180 paths · 512.0 MiB of 1.2 GiB · 8.1 MiB/s · 1 min 25 s left
  */
 import type { PushEvent } from '../../src/index.ts'
-import { formatBytes, formatCount, formatSpan } from '../in-words.ts'
 import type { Machine } from '../machine.ts'
+import { formatBytes, formatCount, formatSpan } from '../terminal/format.ts'
 
 export interface PushProgress extends Disposable {
   readonly report: (event: PushEvent) => void

@@ -1,13 +1,13 @@
 /** The config of a new service, with its first user and its signing key: secrets in files of their own, which reach the service as credentials. */
 import { formatSecretKey, generateSecretKey, parseSecretKey } from '../../src/index.ts'
-import type { Login } from '../client-setup.ts'
 import { Complaint } from '../complaint.ts'
-import { createKeyName, createPassword } from '../random-text.ts'
-import { cacheDir, configFile, credentialsDir, type Places, stateDir } from './places.ts'
+import type { Login } from '../terminal/client-setup.ts'
+import { createKeyName, createPassword } from '../users/random-text.ts'
+import { type ConfigLocations, cacheDir, configFile, credentialsDir, stateDir } from './places.ts'
 import { readText, type Step, writeText } from './steps.ts'
 
 export interface FirstConfigWish {
-  readonly places: Places
+  readonly places: ConfigLocations
   readonly listen: string
   readonly userName: string
   readonly hostName: string

@@ -3,13 +3,12 @@
  * run again after an upgrade or after a credential was added.
  */
 import { readdir } from 'node:fs/promises'
-
-import type { Login } from '../client-setup.ts'
 import { Complaint, systemCodeOf } from '../complaint.ts'
 import { type ListenAddress, parseListenAddress } from '../config/listen-address.ts'
 import type { Environment } from '../machine.ts'
+import type { Login } from '../terminal/client-setup.ts'
 import { findListen, planFirstConfig } from './first-config.ts'
-import { configFile, type Places, placesBelow } from './places.ts'
+import { type ConfigLocations, configFile, placesBelow } from './places.ts'
 import { checkPresentConfig, isNewerThanService, requireKnownUser } from './present-config.ts'
 import { isChange, makeDir, readText, remove, run, type Step, writeText } from './steps.ts'
 import { formatCredentials, formatService, formatSocket, isOurs, type Program } from './unit-text.ts'
@@ -84,7 +83,7 @@ function toListenStream(address: ListenAddress): string {
 }
 
 /** A unit that somebody else wrote is not replaced unasked. */
-async function refuseForeign({ isForced }: InstallWish, places: Places, oldSocket: string | undefined): Promise<void> {
+async function refuseForeign({ isForced }: InstallWish, places: ConfigLocations, oldSocket: string | undefined): Promise<void> {
   if (isForced) return
   const units = [
     ['burrow.service', places.unit, await readText(places.unit)],
@@ -97,7 +96,7 @@ async function refuseForeign({ isForced }: InstallWish, places: Places, oldSocke
 }
 
 /** Names that systemd takes for credentials; hidden files and what editors leave are none. */
-async function findCredentials({ credentialsDir }: Places, planned: readonly string[]): Promise<string[]> {
+async function findCredentials({ credentialsDir }: ConfigLocations, planned: readonly string[]): Promise<string[]> {
   try {
     const entries = await readdir(credentialsDir, { withFileTypes: true })
     const found = entries.filter((entry) => entry.isFile() && /^\w[\w.-]{0,127}$/.test(entry.name) && !/\.(?:tmp|bak|swp)$/.test(entry.name))
@@ -108,7 +107,7 @@ async function findCredentials({ credentialsDir }: Places, planned: readonly str
   }
 }
 
-async function planDropIn(places: Places, names: readonly string[]): Promise<Step[]> {
+async function planDropIn(places: ConfigLocations, names: readonly string[]): Promise<Step[]> {
   const text = formatCredentials(names)
   return text === undefined ? await remove(places.credentialsDropIn) : [await writeText(places.credentialsDropIn, text, 0o644)]
 }

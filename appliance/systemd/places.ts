@@ -30,4 +30,4 @@ export function placesBelow(root: string) {
   } as const
 }
 
-export type Places = ReturnType<typeof placesBelow>
+export type ConfigLocations = ReturnType<typeof placesBelow>

@@ -4,12 +4,12 @@ import { stat } from 'node:fs/promises'
 import { silentLog } from '../../src/index.ts'
 import { Complaint, systemCodeOf } from '../complaint.ts'
 import { checkConfigWithoutEnv, loadConfig } from '../config/load-config.ts'
-import { readNamedFiles } from '../secrets.ts'
-import { cacheDir, configFile, credentialsDir, type Places, stateDir } from './places.ts'
+import { readNamedFiles } from '../users/load-reloadable.ts'
+import { type ConfigLocations, cacheDir, configFile, credentialsDir, stateDir } from './places.ts'
 import { exists, readText } from './steps.ts'
 
 /** With the directories that systemd names to the service. What variables hold is known to the service manager alone where there is a file of them. @throws {Complaint} config */
-export async function checkPresentConfig(places: Places): Promise<void> {
+export async function checkPresentConfig(places: ConfigLocations): Promise<void> {
   const env = { CREDENTIALS_DIRECTORY: places.credentialsDir, STATE_DIRECTORY: stateDir, CACHE_DIRECTORY: cacheDir, RUNTIME_DIRECTORY: '/run/burrow' }
   const source = { machine: { env, workingDir: '/', homeDir: '/' }, file: places.configFile }
   if (await exists(places.environment)) checkConfigWithoutEnv(source)
@@ -29,7 +29,7 @@ export function requireKnownUser(text: string, name: string): void {
 }
 
 /** Whether config or credentials differ from what the running service was started with: systemd keeps the copies it made. */
-export async function isNewerThanService(places: Places, credentials: readonly string[]): Promise<boolean> {
+export async function isNewerThanService(places: ConfigLocations, credentials: readonly string[]): Promise<boolean> {
   const started = await findTime(places.serviceCredentials)
   if (started === undefined) return false
   if (((await findTime(places.configFile)) ?? 0) > started) return true

@@ -5,11 +5,11 @@
  *   begin -> READY=1, STATUS=…, WATCHDOG=1 every half WatchdogSec;  reload -> RELOADING=1 … READY=1;  beginStop -> STOPPING=1
  */
 import type { Log } from '../../src/index.ts'
-import { after as afterTimeout } from '../after.ts'
 import { formatListenAddress, type ListenAddress } from '../config/listen-address.ts'
 import type { Environment } from '../machine.ts'
+import { formatTunnelState } from '../operator/tunnel-states.ts'
+import { callLater } from '../server/call-later.ts'
 import { publicUrlOf, type TunnelStatus } from '../tunnel/tunnel.ts'
-import { formatTunnelState } from '../tunnel-words.ts'
 import { findNotifier, type Notifier } from './notify.ts'
 import { type After, findWatchdogIntervalMs, isAnswering, startWatchdog, type Watchdog } from './watchdog.ts'
 
@@ -37,7 +37,7 @@ export interface ServiceManagerParts {
 const firstAnswerMs = 30_000
 
 /** @throws nothing: what cannot be told is in the log. */
-export function createServiceManager({ env, pid, log, monotonicMicros, after = afterTimeout }: ServiceManagerParts): ServiceManager {
+export function createServiceManager({ env, pid, log, monotonicMicros, after = callLater }: ServiceManagerParts): ServiceManager {
   const notifier = findNotifier(env, log)
   if (notifier === undefined) return outsideOfSystemd
   const watchdogMs = findWatchdogIntervalMs(env, pid)

@@ -1,16 +1,16 @@
 /** One start of a connector, from its launch to the verdict about its end: the process, its record for the next start, its log, its observation. */
 import type { Log } from '../../src/index.ts'
-import { type Child, startChild } from './child.ts'
-import type { Verdict } from './complaints.ts'
-import { ConnectorWatch, type Observation } from './connector-watch.ts'
-import type { Launch } from './launch.ts'
-import { createLogRelay } from './log-relay.ts'
-import type { News } from './news.ts'
-import type { ProcessTable } from './process-identity.ts'
+import type { EndDiagnosis } from './explain/connector-problems.ts'
+import { explainEnd, type LastWords } from './explain/end-diagnosis.ts'
+import type { News } from './explain/news.ts'
+import { type Child, startChild } from './launch/child.ts'
+import type { Launch } from './launch/launch.ts'
+import type { ProcessTable } from './launch/process-identity.ts'
 import type { TunnelSettings } from './settings.ts'
 import type { TunnelMemory } from './tunnel.ts'
 import { type TunnelClock, within } from './tunnel-clock.ts'
-import { explainEnd, type LastWords } from './verdict.ts'
+import { ConnectorWatch, type Observation } from './watch/connector-watch.ts'
+import { createLogRelay } from './watch/log-relay.ts'
 
 /** For cloudflared's own leave-taking, after the grace period that it keeps itself. */
 const marginMs = 5_000
@@ -40,19 +40,19 @@ export interface ConnectorParts {
 export interface Connector {
   readonly pid: number | undefined
   /** When the process is gone and all that was its own with it. Never rejects. */
-  readonly ended: Promise<Verdict>
+  readonly ended: Promise<EndDiagnosis>
   /** SIGTERM, the grace period, SIGKILL. */
   stop(): void
 }
 
 export function startConnector(parts: ConnectorParts): Connector {
   const { settings, launch, log } = parts
-  let verdict: Verdict | undefined
+  let verdict: EndDiagnosis | undefined
   let isStopping = false
   const words: { -readonly [K in keyof LastWords]: LastWords[K] } = {
     bareLine: undefined,
     stdout: '',
-    complaint: undefined,
+    problem: undefined,
     hasUpdated: false,
     signalled: undefined,
   }
@@ -97,7 +97,7 @@ export function startConnector(parts: ConnectorParts): Connector {
       relay.end()
       await launch.forgetSecret()
       await forget(recorded, parts)
-      return verdict ?? explainEnd(end, { ...words, complaint: watch.complaint }, settings)
+      return verdict ?? explainEnd(end, { ...words, problem: watch.problem }, settings)
     }),
     stop() {
       isStopping = true

@@ -1,8 +1,8 @@
 /** The tunnel's status as it is now; who looks sees one coherent value. A change of state is logged, by who must act. */
 import type { Log } from '../../src/index.ts'
-import type { LogLevel } from './log-lines.ts'
 import { nothingKnown, type TunnelState, type TunnelStatus } from './tunnel.ts'
 import type { TunnelClock } from './tunnel-clock.ts'
+import type { LogLevel } from './watch/log-lines.ts'
 
 export interface StatusBoard {
   readonly status: TunnelStatus

@@ -4,19 +4,19 @@
  *   sweep orphans -> find binary -> prepare -> run ... end -> wait -> find binary ...
  */
 import { type BackOff, createBackOff, type Pace, paces } from './back-off.ts'
-import type { Verdict } from './complaints.ts'
 import { type Connector, startConnector } from './connector.ts'
-import type { Observation } from './connector-watch.ts'
+import type { EndDiagnosis } from './explain/connector-problems.ts'
 import { createFactsKeeper, type FactsKeeper } from './facts-keeper.ts'
-import type { Binary, Launch } from './launch.ts'
-import { createLauncherFinder } from './launcher.ts'
-import { sweepOrphans } from './orphans.ts'
-import { patienceMs, prepare } from './preparation.ts'
-import { openProcessTable, type ProcessTable } from './process-identity.ts'
+import { createDeathSignalFinder } from './launch/death-signal.ts'
+import type { Binary, Launch } from './launch/launch.ts'
+import { sweepOrphans } from './launch/orphans.ts'
+import { patienceMs, prepare } from './launch/preparation.ts'
+import { openProcessTable, type ProcessTable } from './launch/process-identity.ts'
 import { createStatusBoard, type StatusBoard } from './status-board.ts'
 import type { Tunnel, TunnelStatus } from './tunnel.ts'
 import { unlessAborted } from './tunnel-clock.ts'
 import type { TunnelParts } from './tunnel-parts.ts'
+import type { Observation } from './watch/connector-watch.ts'
 
 /** A look at PATH costs nothing. */
 const lookAgainMs = 30_000
@@ -26,7 +26,7 @@ export class Supervisor implements Tunnel {
   readonly #board: StatusBoard
   readonly #facts: FactsKeeper
   readonly #backOffs: Readonly<Record<Pace, BackOff>>
-  readonly #findLauncher: (searchPath: string) => Promise<readonly string[]>
+  readonly #findDeathSignal: (searchPath: string) => Promise<readonly string[]>
   readonly #stopping = new AbortController()
   readonly #life: Promise<void>
   #processes: ProcessTable | undefined
@@ -46,7 +46,7 @@ export class Supervisor implements Tunnel {
       log,
       onStatus,
     })
-    this.#findLauncher = createLauncherFinder(clock, log)
+    this.#findDeathSignal = createDeathSignalFinder(clock, log)
     this.#facts = createFactsKeeper(memory, clock, log)
     const random = () => clock.random()
     this.#backOffs = {
@@ -125,17 +125,17 @@ export class Supervisor implements Tunnel {
   }
 
   /** `undefined`: there was none to judge. */
-  async #attempt(): Promise<Verdict | undefined> {
+  async #attempt(): Promise<EndDiagnosis | undefined> {
     const prepared = await prepare(this.#parts, this.#stopping.signal)
     if (prepared === undefined || 'verdict' in prepared) return prepared?.verdict
     const { launch } = prepared
-    const launcher = await this.#findLauncher(this.#parts.searchPath ?? launch.env.PATH ?? '')
+    const launcher = await this.#findDeathSignal(this.#parts.searchPath ?? launch.env.PATH ?? '')
     if (!this.#isStopping) return await this.#run(prepared.binary, launch, launcher)
     await launch.forgetSecret()
     return undefined
   }
 
-  async #run(binary: Binary, launch: Launch, launcher: readonly string[]): Promise<Verdict> {
+  async #run(binary: Binary, launch: Launch, launcher: readonly string[]): Promise<EndDiagnosis> {
     const { settings, ownPid } = this.#parts
     this.#starts += 1
     const connector = startConnector({
@@ -178,7 +178,7 @@ export class Supervisor implements Tunnel {
     this.#facts.keep({ tunnelId, hostname, connectorId: observation.connectorId, lastConnected: when })
   }
 
-  async #rest({ state, reason, remedy }: Verdict, pace: Pace): Promise<void> {
+  async #rest({ state, reason, remedy }: EndDiagnosis, pace: Pace): Promise<void> {
     const { settings, clock } = this.#parts
     if (state === 'missing-binary' && settings.isOptional) {
       this.#board.set({

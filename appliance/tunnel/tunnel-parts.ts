@@ -1,6 +1,6 @@
 /** What a tunnel is made of: the doors to all that is outside it. */
 import type { Log } from '../../src/index.ts'
-import type { Binary, Launch } from './launch.ts'
+import type { Binary, Launch } from './launch/launch.ts'
 import type { TunnelSettings } from './settings.ts'
 import type { TunnelMemory, TunnelStatus } from './tunnel.ts'
 import type { TunnelClock } from './tunnel-clock.ts'

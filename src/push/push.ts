@@ -20,6 +20,7 @@ import {
   parseIndices,
   protocolVersion,
 } from './protocol.ts'
+import type { PathStatus, PushEvent } from './push-event.ts'
 import { PushFault } from './push-fault.ts'
 import { Uploads } from './uploads.ts'
 
@@ -39,15 +40,6 @@ export interface PushOptions {
   readonly sleep: (ms: number) => Promise<void>
   readonly report: (event: PushEvent) => void
 }
-
-export type PushEvent =
-  /** Bytes of NAR. */
-  | { readonly event: 'plan'; readonly paths: number; readonly missingPaths: number; readonly missingBytes: number; readonly freeBytes: number }
-  /** Sent and taken: bytes of NAR, and of what went over the line. */
-  | { readonly event: 'sent'; readonly narBytes: number; readonly wireBytes: number }
-  | { readonly event: 'path'; readonly storePath: string; readonly status: PathStatus; readonly reason?: string }
-
-export type PathStatus = 'pushed' | 'present' | 'elsewhere' | 'conflict' | 'refused' | 'would-push'
 
 export interface PushResult {
   readonly paths: ReadonlyMap<string, { readonly status: PathStatus; readonly reason?: string }>

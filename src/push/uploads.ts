@@ -9,7 +9,7 @@ import type { FarEnd, FarReply } from './far-end.ts'
 import { compressFrame, contentDigest } from './frames.ts'
 import { LevelChooser } from './level-chooser.ts'
 import { type BatchEntry, type BatchReply, batchNarBytes, type PushInfo } from './protocol.ts'
-import type { PushEvent } from './push.ts'
+import type { PushEvent } from './push-event.ts'
 import { PushFault } from './push-fault.ts'
 import { Semaphore } from './semaphore.ts'
 

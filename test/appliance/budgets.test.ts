@@ -1,7 +1,7 @@
 import { readFile } from 'node:fs/promises'
 import { expect, test } from '@jest/globals'
 
-import { stopBudgets, stopMs } from '../../appliance/budgets.ts'
+import { stopBudgets, stopMs } from '../../appliance/server/stop-budgets.ts'
 
 const read = (path: string) => readFile(new URL(`../../${path}`, import.meta.url), 'utf8')
 

@@ -1,6 +1,6 @@
 import { describe, expect, test } from '@jest/globals'
 
-import { formatClientSetup, parseCacheUrl } from '../../appliance/client-setup.ts'
+import { formatClientSetup, parseCacheUrl } from '../../appliance/terminal/client-setup.ts'
 
 const setup = { url: 'http://127.0.0.1:8080', storeDir: '/nix/store', publicKeys: ['a-1:AAA=', 'b-1:BBB='], login: { name: 'ben', password: 'secret' } }
 const linesOf = (change: Partial<Parameters<typeof formatClientSetup>[0]>) => formatClientSetup({ ...setup, ...change }).split('\n')

@@ -7,7 +7,7 @@ import { buffer } from 'node:stream/consumers'
 import { pipeline } from 'node:stream/promises'
 import { describe, expect, test } from '@jest/globals'
 
-import { findDecompressors, startFilter } from '../../appliance/decompressors.ts'
+import { findDecompressors, startFilter } from '../../appliance/server/decompressors.ts'
 import { createScratchDir } from './scratch-dir.ts'
 
 const bytes = randomBytes(3_000_000)

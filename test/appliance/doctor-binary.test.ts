@@ -2,9 +2,9 @@ import { describe, expect, test } from '@jest/globals'
 
 import { checkBinary } from '../../appliance/doctor/binary-check.ts'
 import type { Finding } from '../../appliance/doctor/finding.ts'
-import { type Binary, LaunchFault } from '../../appliance/tunnel/launch.ts'
+import { isOlder } from '../../appliance/tunnel/find/version.ts'
+import { type Binary, LaunchFault } from '../../appliance/tunnel/launch/launch.ts'
 import type { TunnelSettings } from '../../appliance/tunnel/settings.ts'
-import { isOlder } from '../../appliance/tunnel/version.ts'
 
 const settings = { mode: 'token', isOptional: false, binary: undefined } as TunnelSettings
 

@@ -1,6 +1,6 @@
 import { describe, expect, test } from '@jest/globals'
 
-import { formatBytes, formatCount, formatRelative, formatSpan, printable } from '../../appliance/in-words.ts'
+import { formatBytes, formatCount, formatRelative, formatSpan, printable } from '../../appliance/terminal/format.ts'
 
 describe('in words', () => {
   test.each([

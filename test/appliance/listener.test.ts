@@ -7,7 +7,7 @@ import { describe, expect, test } from '@jest/globals'
 
 import type { Complaint } from '../../appliance/complaint.ts'
 import type { ListenAddress } from '../../appliance/config/listen-address.ts'
-import { type Listener, openListener } from '../../appliance/listener.ts'
+import { type Listener, openListener } from '../../appliance/server/listener.ts'
 import { createScratchDir } from './scratch-dir.ts'
 
 const anyPort: ListenAddress = { kind: 'tcp', host: '127.0.0.1', port: 0 }

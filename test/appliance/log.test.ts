@@ -2,8 +2,8 @@ import { PassThrough } from 'node:stream'
 import { text } from 'node:stream/consumers'
 import { describe, expect, test } from '@jest/globals'
 
-import { createLog } from '../../appliance/log.ts'
-import { formatLogLine } from '../../appliance/log-line.ts'
+import { createLog } from '../../appliance/log/log.ts'
+import { formatLogLine } from '../../appliance/log/log-line.ts'
 
 function openLog(format: 'auto' | 'json' | 'pretty', isTTY = false, level: 'debug' | 'info' | 'silent' = 'info') {
   const output = Object.assign(new PassThrough(), { isTTY })

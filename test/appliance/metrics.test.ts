@@ -1,6 +1,6 @@
 import { describe, expect, test } from '@jest/globals'
 
-import { createMetrics, type Stats } from '../../appliance/metrics.ts'
+import { createMetrics, type Stats } from '../../appliance/operator/metrics.ts'
 import type { TunnelStatus } from '../../appliance/tunnel/tunnel.ts'
 import { sampleReport } from './sample-report.ts'
 

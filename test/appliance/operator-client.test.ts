@@ -4,8 +4,8 @@ import { type AddressInfo, createServer as createTcpServer } from 'node:net'
 import { describe, expect, test } from '@jest/globals'
 
 import type { ListenAddress } from '../../appliance/config/listen-address.ts'
-import { openListener } from '../../appliance/listener.ts'
-import { askOperator } from '../../appliance/operator-client.ts'
+import { askOperator } from '../../appliance/operator/operator-client.ts'
+import { openListener } from '../../appliance/server/listener.ts'
 import { sampleReport } from './sample-report.ts'
 import { createScratchDir } from './scratch-dir.ts'
 

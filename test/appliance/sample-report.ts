@@ -1,5 +1,5 @@
 /** A status report as a Burrow that does well would give it. */
-import type { StatusReport } from '../../appliance/status.ts'
+import type { StatusReport } from '../../appliance/operator/status.ts'
 
 export const sampleReport: StatusReport = {
   version: '1.2.3',

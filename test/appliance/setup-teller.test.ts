@@ -3,7 +3,7 @@ import { expect, test } from '@jest/globals'
 import type { Appliance } from '../../appliance/appliance.ts'
 import type { Config } from '../../appliance/config/config.ts'
 import type { Machine } from '../../appliance/machine.ts'
-import { createSetupTeller } from '../../appliance/setup-teller.ts'
+import { createSetupTeller } from '../../appliance/terminal/setup-printer.ts'
 import type { TunnelState, TunnelStatus } from '../../appliance/tunnel/tunnel.ts'
 
 function startTelling(first: TunnelState, hostname?: string) {

@@ -2,9 +2,9 @@ import { chmod, chown, mkdir, readdir, readFile, stat, writeFile } from 'node:fs
 import { describe, expect, test } from '@jest/globals'
 
 import type { Complaint } from '../../appliance/complaint.ts'
-import { createPrivateFile, readOrCreatePrivateFile, replacePrivateFile } from '../../appliance/private-files.ts'
-import { createKeyName, createPassword } from '../../appliance/random-text.ts'
-import { findState, openState } from '../../appliance/state.ts'
+import { createPrivateFile, readOrCreatePrivateFile, replacePrivateFile } from '../../appliance/state/private-files.ts'
+import { findState, openState } from '../../appliance/state/state.ts'
+import { createKeyName, createPassword } from '../../appliance/users/random-text.ts'
 import { silentLog } from '../../src/index.ts'
 import { createScratchDir } from './scratch-dir.ts'
 

@@ -1,7 +1,7 @@
 import { describe, expect, test } from '@jest/globals'
 import { pino } from 'pino'
 
-import { createTraffic, type RequestLog } from '../../appliance/traffic.ts'
+import { createTraffic, type RequestLog } from '../../appliance/log/traffic.ts'
 import type { Exchange } from '../../src/index.ts'
 
 const exchange: Exchange = {

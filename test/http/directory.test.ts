@@ -5,7 +5,7 @@ import { join } from 'node:path'
 
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals'
 
-import { findDecompressors } from '../../appliance/decompressors.ts'
+import { findDecompressors } from '../../appliance/server/decompressors.ts'
 import { generateSecretKey, openDirectoryStore, parseNarInfo, silentLog } from '../../src/index.ts'
 import { openTestCache, type TestCache } from '../fixtures/cache.ts'
 import { type BuiltClosure, type NixFixture, openNixFixture, type ScratchStore } from '../fixtures/nix.ts'

@@ -6,7 +6,7 @@ import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
 import { describe, expect, test } from '@jest/globals'
 
-import { stopBudgets, stopMs } from '../../appliance/budgets.ts'
+import { stopBudgets, stopMs } from '../../appliance/server/stop-budgets.ts'
 import { runBurrow } from '../appliance/burrow.ts'
 import { createScratchDir } from '../appliance/scratch-dir.ts'
 

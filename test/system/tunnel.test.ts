@@ -6,7 +6,7 @@ import { readFile, writeFile } from 'node:fs/promises'
 import { type IncomingMessage, request } from 'node:http'
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals'
 
-import type { StatusReport } from '../../appliance/status.ts'
+import type { StatusReport } from '../../appliance/operator/status.ts'
 import { benAuthorization, get } from '../fixtures/cache.ts'
 import { type BuiltClosure, type NixFixture, openNixFixture, type ScratchStore } from '../fixtures/nix.ts'
 import { openTunnelled, type Tunnelled } from '../fixtures/tunnelled.ts'

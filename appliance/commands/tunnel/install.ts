@@ -5,16 +5,16 @@ import { join, resolve } from 'node:path'
 import { Command } from 'commander'
 
 import { Complaint, reasonOf } from '../../complaint.ts'
-import { loadPlaces } from '../../config/load-config.ts'
-import { formatBytes } from '../../in-words.ts'
+import { loadLocations } from '../../config/load-config.ts'
 import type { Machine, SignalName } from '../../machine.ts'
-import { prepareStateDir } from '../../state-dir.ts'
-import { type BinarySearch, findBinary, installedBinaryPath } from '../../tunnel/binary.ts'
-import { type StartFetch, startFetch as startRealFetch } from '../../tunnel/fetch-release.ts'
-import { type Installed, installBinary } from '../../tunnel/install.ts'
-import { LaunchFault } from '../../tunnel/launch.ts'
-import { chooseRelease, pinnedVersion, type Release } from '../../tunnel/release.ts'
-import { isOlder, leastVersion } from '../../tunnel/version.ts'
+import { prepareStateDir } from '../../state/state-dir.ts'
+import { formatBytes } from '../../terminal/format.ts'
+import { type BinarySearch, findBinary, installedBinaryPath } from '../../tunnel/find/binary.ts'
+import { type StartFetch, startFetch as startRealFetch } from '../../tunnel/find/fetch-release.ts'
+import { type Installed, installBinary } from '../../tunnel/find/install.ts'
+import { chooseRelease, pinnedVersion, type Release } from '../../tunnel/find/release.ts'
+import { isOlder, leastVersion } from '../../tunnel/find/version.ts'
+import { LaunchFault } from '../../tunnel/launch/launch.ts'
 
 interface InstallOptions {
   readonly config?: string
@@ -50,7 +50,7 @@ A cloudflared that the config names, or that is on PATH, is taken before it, unl
 
 async function install(machine: Machine, startFetch: StartFetch, command: Command): Promise<void> {
   const { config: file, version, sha256, force, to } = command.optsWithGlobals<InstallOptions>()
-  const { state, tunnel } = loadPlaces({ machine, file })
+  const { state, tunnel } = loadLocations({ machine, file })
   const release = chooseRelease({ version, sha256, platform: platform(), arch: arch() })
   if ('refusal' in release) throw new Complaint('usage', `Cannot install cloudflared: ${release.refusal}; ${release.remedy}`)
   const path = to === undefined ? await preparePlace(state.dir, machine.userId) : await checkPlace(resolve(machine.workingDir, to), machine.userId)

@@ -14,7 +14,7 @@ import { type Survey, survey, toService } from '../../cloudflare/survey.ts'
 import { Complaint } from '../../complaint.ts'
 import { isHostname } from '../../config/hostname.ts'
 import type { Machine } from '../../machine.ts'
-import { exceptRoot, prepareStateDir } from '../../state-dir.ts'
+import { exceptRoot, prepareStateDir } from '../../state/state-dir.ts'
 
 interface SetupOptions extends SessionOptions {
   readonly hostname?: string

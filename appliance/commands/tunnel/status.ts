@@ -12,8 +12,8 @@ import { toSetupSteps } from '../../cloudflare/setup-steps.ts'
 import type { Step } from '../../cloudflare/step.ts'
 import { type Survey, survey } from '../../cloudflare/survey.ts'
 import { Complaint } from '../../complaint.ts'
-import { formatCount, printable } from '../../in-words.ts'
 import type { Machine } from '../../machine.ts'
+import { formatCount, printable } from '../../terminal/format.ts'
 
 interface StatusOptions extends SessionOptions {
   readonly json?: boolean

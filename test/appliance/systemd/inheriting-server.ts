@@ -4,7 +4,7 @@ import { spawnSync } from 'node:child_process'
 import { readdirSync, readlinkSync } from 'node:fs'
 import { createServer } from 'node:http'
 
-import { openListener } from '../../../appliance/listener.ts'
+import { openListener } from '../../../appliance/server/listener.ts'
 import { findInheritedSocket } from '../../../appliance/systemd/socket-activation.ts'
 
 const server = createServer((request, response) => {

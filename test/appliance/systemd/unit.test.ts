@@ -2,9 +2,8 @@ import { spawnSync } from 'node:child_process'
 import { mkdir, readFile, writeFile } from 'node:fs/promises'
 import { fileURLToPath } from 'node:url'
 import { describe, expect, test } from '@jest/globals'
-
-import { stopMs } from '../../../appliance/budgets.ts'
 import { exitCodes } from '../../../appliance/complaint.ts'
+import { stopMs } from '../../../appliance/server/stop-budgets.ts'
 import { createScratchDir } from '../scratch-dir.ts'
 import { testWith } from './has-systemd.ts'
 

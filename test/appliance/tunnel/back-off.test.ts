@@ -1,8 +1,7 @@
 import { expect, test } from '@jest/globals'
 import fc from 'fast-check'
-
-import { createAllowance } from '../../../appliance/tunnel/allowance.ts'
 import { createBackOff, paces } from '../../../appliance/tunnel/back-off.ts'
+import { createAllowance } from '../../../appliance/tunnel/watch/allowance.ts'
 
 test('createBackOff doubles up to its limit', () => {
   const backOff = createBackOff(paces.soon, () => 0.999_999)

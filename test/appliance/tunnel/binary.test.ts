@@ -5,8 +5,8 @@ import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { describe, expect, test } from '@jest/globals'
 
-import { type BinarySearch, createBinaryFinder, findBinary, installedBinaryPath, warnOfVersion } from '../../../appliance/tunnel/binary.ts'
-import { LaunchFault } from '../../../appliance/tunnel/launch.ts'
+import { type BinarySearch, createBinaryFinder, findBinary, installedBinaryPath, warnOfVersion } from '../../../appliance/tunnel/find/binary.ts'
+import { LaunchFault } from '../../../appliance/tunnel/launch/launch.ts'
 import { createScratchDir, type ScratchDir } from '../scratch-dir.ts'
 
 const answering = (version: string) => `#!/bin/sh\necho ${version}\n`

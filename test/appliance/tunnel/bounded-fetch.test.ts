@@ -1,7 +1,7 @@
 import { writeFile } from 'node:fs/promises'
 import { expect, test } from '@jest/globals'
 
-import { watchFetch } from '../../../appliance/tunnel/bounded-fetch.ts'
+import { watchFetch } from '../../../appliance/tunnel/find/bounded-fetch.ts'
 import { createScratchDir } from '../scratch-dir.ts'
 import { TestClock } from './test-clock.ts'
 

@@ -1,7 +1,7 @@
 import { describe, expect, test } from '@jest/globals'
 import { parse } from 'yaml'
 
-import { formatConnectorConfig } from '../../../appliance/tunnel/connector-config.ts'
+import { formatConnectorConfig } from '../../../appliance/tunnel/launch/connector-config.ts'
 import type { TunnelSettings } from '../../../appliance/tunnel/settings.ts'
 import { settings as plain } from './scripted-launch.ts'
 

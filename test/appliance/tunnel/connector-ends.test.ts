@@ -2,7 +2,7 @@
 import { chmod, writeFile } from 'node:fs/promises'
 import { expect, test } from '@jest/globals'
 
-import { LaunchFault } from '../../../appliance/tunnel/launch.ts'
+import { LaunchFault } from '../../../appliance/tunnel/launch/launch.ts'
 import type { TunnelStatus } from '../../../appliance/tunnel/tunnel.ts'
 import { createScratchDir } from '../scratch-dir.ts'
 import { connectorFile } from './scripted-launch.ts'

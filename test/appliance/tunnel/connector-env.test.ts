@@ -1,7 +1,7 @@
 import { describe, expect, test } from '@jest/globals'
 import * as fc from 'fast-check'
 
-import { createConnectorEnv } from '../../../appliance/tunnel/connector-env.ts'
+import { createConnectorEnv } from '../../../appliance/tunnel/launch/connector-env.ts'
 import type { TunnelSettings } from '../../../appliance/tunnel/settings.ts'
 import { settings as plain } from './scripted-launch.ts'
 

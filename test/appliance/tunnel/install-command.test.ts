@@ -10,7 +10,7 @@ import { describe, expect, test } from '@jest/globals'
 import { Command } from 'commander'
 
 import { tunnelInstallCommand } from '../../../appliance/commands/tunnel/install.ts'
-import type { StartFetch } from '../../../appliance/tunnel/fetch-release.ts'
+import type { StartFetch } from '../../../appliance/tunnel/find/fetch-release.ts'
 import { runBurrow } from '../burrow.ts'
 import { runCommand } from '../run-command.ts'
 import { createScratchDir, type ScratchDir } from '../scratch-dir.ts'

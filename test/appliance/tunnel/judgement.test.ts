@@ -1,9 +1,9 @@
 import { describe, expect, test } from '@jest/globals'
 
-import { type Facts, hostnameOf, judge, type Wanted } from '../../../appliance/tunnel/judgement.ts'
+import { type Facts, hostnameOf, judge, type Wanted } from '../../../appliance/tunnel/explain/judgement.ts'
 
 const wanted: Wanted = { mode: 'token', protocol: 'http2', extraArgs: [], hostname: undefined }
-const fresh: Facts = { connections: 0, best: 0, isShort: false, misses: 0, complaint: undefined, complaints: 0, refusedLogin: undefined, ingress: undefined }
+const fresh: Facts = { connections: 0, best: 0, isShort: false, misses: 0, problem: undefined, complaints: 0, refusedLogin: undefined, ingress: undefined }
 const up: Facts = { ...fresh, connections: 4, best: 4 }
 const unreachable = { kind: 'unreachable', cause: 'i/o timeout' } as const
 
@@ -25,15 +25,15 @@ describe('judge', () => {
       'degraded',
       /refuses the token: Unauthorized: x; 4 connections made before/,
     ],
-    ['edge away at start', { ...fresh, complaint: unreachable, complaints: 1 }, 'starting', /cannot be reached: i\/o timeout/],
-    ['edge away', { ...up, connections: 0, complaint: unreachable, complaints: 3 }, 'reconnecting', /lost.*cannot be reached/],
+    ['edge away at start', { ...fresh, problem: unreachable, complaints: 1 }, 'starting', /cannot be reached: i\/o timeout/],
+    ['edge away', { ...up, connections: 0, problem: unreachable, complaints: 3 }, 'reconnecting', /lost.*cannot be reached/],
   ] as const)('%s', (_, facts, state, reason) => {
     expect(judge(facts, wanted)).toMatchObject({ state, reason: expect.stringMatching(reason) })
   })
 
   test('speaks of the firewall only when dialling has failed more than once or twice', () => {
-    expect(judge({ ...fresh, complaint: unreachable, complaints: 2 }, wanted).remedy).toBeUndefined()
-    expect(judge({ ...fresh, complaint: unreachable, complaints: 3 }, wanted).remedy).toContain('7844')
+    expect(judge({ ...fresh, problem: unreachable, complaints: 2 }, wanted).remedy).toBeUndefined()
+    expect(judge({ ...fresh, problem: unreachable, complaints: 3 }, wanted).remedy).toContain('7844')
   })
 
   test.each([

@@ -1,7 +1,7 @@
 import { expect, test } from '@jest/globals'
 import * as fc from 'fast-check'
 
-import { createLineMender } from '../../../appliance/tunnel/line-mender.ts'
+import { createLineMender } from '../../../appliance/tunnel/watch/line-mender.ts'
 
 const record = (message: string, fields = {}) => JSON.stringify({ ...fields, level: 'info', message, time: '2026-11-24T20:19:29Z' })
 

@@ -1,7 +1,7 @@
 import { expect, test } from '@jest/globals'
 import fc from 'fast-check'
 
-import { createLineReader } from '../../../appliance/tunnel/line-reader.ts'
+import { createLineReader } from '../../../appliance/tunnel/watch/line-reader.ts'
 
 function read(chunks: readonly Buffer[], maxBytes: number): string[] {
   const lines: string[] = []

@@ -1,8 +1,7 @@
 import { describe, expect, test } from '@jest/globals'
-
-import { levelOf } from '../../../appliance/tunnel/line-levels.ts'
-import { parseLine } from '../../../appliance/tunnel/log-lines.ts'
-import { decisive, findNews, type News } from '../../../appliance/tunnel/news.ts'
+import { decisive, findNews, type News } from '../../../appliance/tunnel/explain/news.ts'
+import { levelOf } from '../../../appliance/tunnel/watch/line-levels.ts'
+import { parseLine } from '../../../appliance/tunnel/watch/log-lines.ts'
 
 const json = (fields: object) => JSON.stringify({ level: 'info', time: '2026-11-22T16:53:24Z', ...fields })
 const up = { isStopping: false, connections: 2 }

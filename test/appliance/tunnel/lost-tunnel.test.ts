@@ -1,7 +1,7 @@
 /** A connector that has lost everything: left alone while it dials, replaced while it sleeps, and ended at once when there is nothing to wait for. */
 import { expect, test } from '@jest/globals'
 
-import { findFreePort } from '../../../appliance/tunnel/free-port.ts'
+import { findFreePort } from '../../../appliance/tunnel/launch/free-port.ts'
 import { createLaunch } from './scripted-launch.ts'
 import { type ScriptedTunnel, startScripted } from './scripted-tunnel.ts'
 

@@ -3,7 +3,7 @@ import { createServer, type RequestListener } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { expect, test } from '@jest/globals'
 
-import { createMetricsClient } from '../../../appliance/tunnel/metrics-client.ts'
+import { createMetricsClient } from '../../../appliance/tunnel/watch/metrics-client.ts'
 import { TestClock } from './test-clock.ts'
 
 async function serve(listener: RequestListener) {

@@ -6,8 +6,8 @@ import { createInterface } from 'node:readline'
 import { fileURLToPath } from 'node:url'
 import { describe, expect, test } from '@jest/globals'
 
-import { findLauncher } from '../../../appliance/tunnel/launcher.ts'
-import { openProcessTable, parseStartTime } from '../../../appliance/tunnel/process-identity.ts'
+import { findDeathSignal } from '../../../appliance/tunnel/launch/death-signal.ts'
+import { openProcessTable, parseStartTime } from '../../../appliance/tunnel/launch/process-identity.ts'
 import type { ConnectorRecord } from '../../../appliance/tunnel/tunnel.ts'
 import { createScratchDir } from '../scratch-dir.ts'
 import { endProcess, openLifelines } from './lifelines.ts'
@@ -39,7 +39,7 @@ async function startParent(behaviour: string, lifelinePort: number, stateFile: s
 }
 
 const searchPath = process.env.PATH ?? ''
-const hasSetpriv = (await findLauncher(searchPath, new TestClock())).length > 0
+const hasSetpriv = (await findDeathSignal(searchPath, new TestClock())).length > 0
 const testWithSetpriv = hasSetpriv ? test : test.skip
 
 testWithSetpriv('a connector dies with a Burrow that is killed, where there is setpriv', async () => {

@@ -5,8 +5,8 @@ import { createServer } from 'node:net'
 import { dirname } from 'node:path'
 import { describe, expect, test } from '@jest/globals'
 
-import { LaunchFault } from '../../../appliance/tunnel/launch.ts'
-import { createLauncher, type LauncherOptions } from '../../../appliance/tunnel/prepare-launch.ts'
+import { LaunchFault } from '../../../appliance/tunnel/launch/launch.ts'
+import { createLaunchPreparer, type LaunchPreparerOptions } from '../../../appliance/tunnel/launch/prepare-launch.ts'
 import type { TunnelSettings } from '../../../appliance/tunnel/settings.ts'
 import { createScratchDir, type ScratchDir } from '../scratch-dir.ts'
 import { settings as plain } from './scripted-launch.ts'
@@ -15,8 +15,8 @@ import { credentialsText, identity, token } from './tunnel-identity.ts'
 const binary = { path: '/usr/bin/cloudflared', version: '2026.8.2' }
 const modeOf = async (file: string) => ((await stat(file)).mode & 0o777).toString(8)
 
-function launcherIn(dir: ScratchDir, settings: Partial<TunnelSettings> = {}, options: Partial<LauncherOptions> = {}) {
-  return createLauncher({
+function launcherIn(dir: ScratchDir, settings: Partial<TunnelSettings> = {}, options: Partial<LaunchPreparerOptions> = {}) {
+  return createLaunchPreparer({
     settings: { ...plain, secret: { kind: 'token', token }, ...settings },
     origin: 'http://127.0.0.1:8080',
     runtimeDir: dir.file('run/burrow'),

@@ -1,7 +1,7 @@
 import { describe, expect, test } from '@jest/globals'
 
 import { coversName, parsePublicName } from '../../../appliance/tunnel/public-name.ts'
-import { parseIngress, parseLoopbackAddress, parseQuickTunnel, parseReadiness } from '../../../appliance/tunnel/readiness.ts'
+import { parseIngress, parseLoopbackAddress, parseQuickTunnel, parseReadiness } from '../../../appliance/tunnel/watch/readiness.ts'
 
 const uuid = '11111111-2222-4333-8444-555555555555'
 

@@ -1,7 +1,7 @@
 import { describe, expect, test } from '@jest/globals'
 import fc from 'fast-check'
 
-import { createRedactor } from '../../../appliance/tunnel/redact.ts'
+import { createRedactor } from '../../../appliance/tunnel/watch/redact.ts'
 
 const secret = 'correct horse/battery+staple"ü'
 

@@ -10,4 +10,4 @@ https.get = ((url: string, callback: (response: http.IncomingMessage) => void) =
   return http.get({ host: '127.0.0.1', port, path: pathname, headers: { host } }, callback)
 }) as typeof https.get
 
-await import('../../../appliance/tunnel/fetch-worker.ts')
+await import('../../../appliance/tunnel/find/fetch-worker.ts')

@@ -1,8 +1,7 @@
 /** What becomes of a connector's output: relayed, redacted, bounded, and never in its way. */
 import { expect, test } from '@jest/globals'
-
-import { createLogRelay, type LogRelay } from '../../../appliance/tunnel/log-relay.ts'
-import type { News } from '../../../appliance/tunnel/news.ts'
+import type { News } from '../../../appliance/tunnel/explain/news.ts'
+import { createLogRelay, type LogRelay } from '../../../appliance/tunnel/watch/log-relay.ts'
 import { connectorFile } from './scripted-launch.ts'
 import { startScripted } from './scripted-tunnel.ts'
 import { TestClock } from './test-clock.ts'

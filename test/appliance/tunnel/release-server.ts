@@ -4,8 +4,8 @@ import { once } from 'node:events'
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http'
 import type { AddressInfo } from 'node:net'
 
-import { type StartFetch, startFetchThread } from '../../../appliance/tunnel/fetch-release.ts'
-import type { Release } from '../../../appliance/tunnel/release.ts'
+import { type StartFetch, startFetchThread } from '../../../appliance/tunnel/find/fetch-release.ts'
+import type { Release } from '../../../appliance/tunnel/find/release.ts'
 
 export const version = '2026.9.3'
 export const program = `#!/bin/sh\necho ${version}\n`

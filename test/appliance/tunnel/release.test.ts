@@ -1,7 +1,7 @@
 import { describe, expect, test } from '@jest/globals'
 
-import { chooseRelease, pinnedVersion, type ReleaseWish } from '../../../appliance/tunnel/release.ts'
-import { isOlder, leastVersion } from '../../../appliance/tunnel/version.ts'
+import { chooseRelease, pinnedVersion, type ReleaseWish } from '../../../appliance/tunnel/find/release.ts'
+import { isOlder, leastVersion } from '../../../appliance/tunnel/find/version.ts'
 
 const linux: ReleaseWish = { version: undefined, sha256: undefined, platform: 'linux', arch: 'x64' }
 const sum = 'A'.repeat(64)

@@ -2,7 +2,7 @@
 import { dirname } from 'node:path'
 import { fileURLToPath } from 'node:url'
 
-import type { Launch } from '../../../appliance/tunnel/launch.ts'
+import type { Launch } from '../../../appliance/tunnel/launch/launch.ts'
 import type { TunnelSettings } from '../../../appliance/tunnel/settings.ts'
 
 export const settings: TunnelSettings = {

@@ -1,5 +1,5 @@
 /** A tunnel whose connector is one of `test/fixtures/connectors/`, with everything around it in the test's hands. */
-import type { Launch } from '../../../appliance/tunnel/launch.ts'
+import type { Launch } from '../../../appliance/tunnel/launch/launch.ts'
 import type { TunnelSettings } from '../../../appliance/tunnel/settings.ts'
 import { startTunnel, type TunnelParts } from '../../../appliance/tunnel/start-tunnel.ts'
 import type { ConnectorRecord, Tunnel, TunnelFacts, TunnelMemory, TunnelState, TunnelStatus } from '../../../appliance/tunnel/tunnel.ts'

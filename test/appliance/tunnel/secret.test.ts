@@ -2,8 +2,8 @@ import { execFileSync } from 'node:child_process'
 import { chmod, mkdir, writeFile } from 'node:fs/promises'
 import { describe, expect, test } from '@jest/globals'
 
-import { LaunchFault } from '../../../appliance/tunnel/launch.ts'
-import { isExposed, loadTunnelSecret } from '../../../appliance/tunnel/secret.ts'
+import { LaunchFault } from '../../../appliance/tunnel/launch/launch.ts'
+import { isExposed, loadTunnelSecret } from '../../../appliance/tunnel/launch/secret.ts'
 import { createScratchDir } from '../scratch-dir.ts'
 import { credentialsText, identity, token } from './tunnel-identity.ts'
 

@@ -1,7 +1,7 @@
 import { describe, expect, test } from '@jest/globals'
 import * as fc from 'fast-check'
 
-import { formatTunnelToken, parseTunnelCredentials, parseTunnelToken, type Refusal, type TunnelIdentity } from '../../../appliance/tunnel/token.ts'
+import { formatTunnelToken, parseTunnelCredentials, parseTunnelToken, type Refusal, type TunnelIdentity } from '../../../appliance/tunnel/launch/token.ts'
 
 const identity: TunnelIdentity = {
   accountTag: '0123456789abcdef0123456789abcdef',

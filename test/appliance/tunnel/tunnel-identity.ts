@@ -1,5 +1,5 @@
 /** A tunnel that nobody has, in both forms. */
-import { formatTunnelToken, type TunnelIdentity } from '../../../appliance/tunnel/token.ts'
+import { formatTunnelToken, type TunnelIdentity } from '../../../appliance/tunnel/launch/token.ts'
 
 export const identity: TunnelIdentity = {
   accountTag: '0123456789abcdef0123456789abcdef',

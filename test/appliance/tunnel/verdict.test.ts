@@ -1,10 +1,10 @@
 import { describe, expect, test } from '@jest/globals'
 
-import { explainComplaint, type Wanted } from '../../../appliance/tunnel/complaints.ts'
-import { explainEnd, explainHang, explainUnexecutable } from '../../../appliance/tunnel/verdict.ts'
+import { explainProblem, type Wanted } from '../../../appliance/tunnel/explain/connector-problems.ts'
+import { explainEnd, explainHang, explainUnexecutable } from '../../../appliance/tunnel/explain/end-diagnosis.ts'
 
 const wanted: Wanted = { mode: 'token', protocol: 'http2', extraArgs: [] }
-const silent = { bareLine: undefined, stdout: '', complaint: undefined, hasUpdated: false, signalled: undefined }
+const silent = { bareLine: undefined, stdout: '', problem: undefined, hasUpdated: false, signalled: undefined }
 const exit = (code: number) => ({ code, signal: null, spawnFault: undefined })
 const usage = 'Incorrect Usage: flag provided but not defined: -no-such\n\nNAME:\n   cloudflared tunnel\n'
 
@@ -86,7 +86,7 @@ describe('explainEnd', () => {
     [
       'an edge that closes, after a line about DNS that was got over',
       exit(1),
-      { bareLine: 'connection with edge closed', complaint: { kind: 'dns', cause: 'lookup x: no such host' } as const },
+      { bareLine: 'connection with edge closed', problem: { kind: 'dns', cause: 'lookup x: no such host' } as const },
       'backing-off',
       'network',
       /edge closed the connection/,
@@ -115,7 +115,7 @@ describe('explainEnd', () => {
     [
       'a refusal',
       exit(1),
-      { bareLine: 'x', complaint: { kind: 'refused', cause: 'boom' } as const },
+      { bareLine: 'x', problem: { kind: 'refused', cause: 'boom' } as const },
       'backing-off',
       'soon',
       /edge refuses the connection: boom/,
@@ -145,13 +145,13 @@ describe('explainEnd', () => {
   })
 })
 
-describe('explainComplaint', () => {
+describe('explainProblem', () => {
   test.each([
     ['http2', /outbound, TCP \(/],
     ['quic', /outbound, UDP \(/],
     ['auto', /outbound, UDP and TCP \(/],
   ] as const)('speaks of port 7844 as %s needs it', (protocol, remedy) => {
-    expect(explainComplaint({ kind: 'unreachable', cause: 'x' }, { ...wanted, protocol }).remedy).toMatch(remedy)
+    expect(explainProblem({ kind: 'unreachable', cause: 'x' }, { ...wanted, protocol }).remedy).toMatch(remedy)
   })
 
   test.each([
@@ -159,13 +159,13 @@ describe('explainComplaint', () => {
     ['Unauthorized: Tunnel not found', /does not exist any more/],
     ['Unauthorized: Failed to get tunnel', /does not exist any more/],
   ])('%s', (cause, remedy) => {
-    expect(explainComplaint({ kind: 'unauthorized', cause }, wanted)).toEqual({
+    expect(explainProblem({ kind: 'unauthorized', cause }, wanted)).toEqual({
       state: 'failed',
       pace: 'rarely',
       reason: `the edge refuses the token: ${cause}`,
       remedy: expect.stringMatching(remedy),
     })
-    expect(explainComplaint({ kind: 'unauthorized', cause }, { ...wanted, mode: 'credentials' }).reason).toContain('the credentials')
+    expect(explainProblem({ kind: 'unauthorized', cause }, { ...wanted, mode: 'credentials' }).reason).toContain('the credentials')
   })
 })
 

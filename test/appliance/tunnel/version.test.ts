@@ -1,7 +1,7 @@
 import { describe, expect, test } from '@jest/globals'
 import * as fc from 'fast-check'
 
-import { isOlder, leastVersion, parseVersion } from '../../../appliance/tunnel/version.ts'
+import { isOlder, leastVersion, parseVersion } from '../../../appliance/tunnel/find/version.ts'
 
 describe('isOlder', () => {
   test.each([

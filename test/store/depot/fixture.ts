@@ -6,7 +6,7 @@ import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { brotliCompressSync, constants, gzipSync, zstdCompressSync } from 'node:zlib'
-import { findDecompressors } from '../../../appliance/decompressors.ts'
+import { findDecompressors } from '../../../appliance/server/decompressors.ts'
 
 import type { ChunkReader } from '../../../src/chunks.ts'
 import type { Disk } from '../../../src/disk/disk.ts'

@@ -5,7 +5,7 @@ import { join } from 'node:path'
 
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals'
 
-import { findDecompressors } from '../../../appliance/decompressors.ts'
+import { findDecompressors } from '../../../appliance/server/decompressors.ts'
 import { ChunkBuffers } from '../../../src/disk/chunk-buffers.ts'
 import { OpenFiles } from '../../../src/disk/open-files.ts'
 import { generateSecretKey, parseNarInfo, silentLog } from '../../../src/index.ts'

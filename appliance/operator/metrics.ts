@@ -1,0 +1,178 @@
+/** Metrics for Prometheus, told on the operator's listener only. No label holds what a stranger sent. */
+import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client'
+
+import type { CacheStats, Exchange, StoreHealth } from '../../src/index.ts'
+import type { TunnelStatus } from '../tunnel/tunnel.ts'
+import { tunnelStates } from './tunnel-states.ts'
+
+export interface Stats extends CacheStats {
+  readonly stores: readonly StoreHealth[]
+  /** `undefined` before there is one, which counts as off. */
+  readonly tunnel: TunnelStatus | undefined
+}
+
+export interface TrafficMetrics {
+  count(exchange: Exchange): void
+}
+
+export interface Metrics extends TrafficMetrics {
+  /** The text that `/metrics` shows. */
+  format(): Promise<{ readonly contentType: string; readonly body: string }>
+  /** Where to read what is counted elsewhere, once it is there. */
+  watch(readStats: () => Stats): void
+}
+
+/** From a narinfo out of memory to a NAR of several GB. */
+const durationBuckets = [0.001, 0.005, 0.02, 0.1, 0.5, 2, 10, 60, 300, 1800]
+
+type Readings = Readonly<Record<string, readonly [help: string, read: (stats: Stats) => number]>>
+
+const gauges: Readings = {
+  burrow_transfers: ['NARs on their way', (stats) => stats.transfersUnderWay],
+  burrow_transfers_waiting: ['Requests for NARs that wait for a place', (stats) => stats.transfersWaiting],
+  burrow_answers_absent: ['1 while all paths are answered as absent because the store cannot be read', (stats) => (stats.answersAbsent ? 1 : 0)],
+  burrow_larder_files: ['Compressed NARs kept', (stats) => stats.larder?.files ?? 0],
+  burrow_larder_bytes: ['Bytes of the compressed NARs kept', (stats) => stats.larder?.bytes ?? 0],
+  burrow_larder_max_bytes: ['The most the larder may hold', (stats) => stats.larder?.maxBytes ?? 0],
+  burrow_larder_fills_under_way: ['Compressions under way', (stats) => stats.larder?.fillsUnderWay ?? 0],
+  burrow_larder_writable: ['0 when nothing can be kept', (stats) => (stats.larder?.unwritable === undefined ? 1 : 0)],
+  burrow_tunnel_connections: ['Live connections to the edge', (stats) => stats.tunnel?.connections ?? 0],
+}
+
+/** Kept where things happen and only grow, so that a restart of this program is the only time they begin again. */
+const counters: Readings = {
+  burrow_failed_logins_total: ['Failed logins', (stats) => stats.failedLogins],
+  burrow_larder_fills_total: ['Compressions', (stats) => stats.larder?.fills ?? 0],
+  burrow_larder_hits_total: ['NARs found in the larder', (stats) => stats.larder?.hits ?? 0],
+  burrow_larder_evictions_total: ['Compressed NARs given up for room', (stats) => stats.larder?.evictions ?? 0],
+  burrow_larder_damaged_total: ['Compressed NARs found missing or rotten, and dropped', (stats) => stats.larder?.damaged ?? 0],
+  burrow_tunnel_restarts_total: ['Starts of the connector after its first', (stats) => stats.tunnel?.restarts ?? 0],
+}
+
+export function createMetrics(version: string): Metrics {
+  const registry = new Registry()
+  const registers = [registry]
+  collectDefaultMetrics({ register: registry })
+  new Gauge({ name: 'burrow_build_info', help: 'Always 1; the label tells the version', labelNames: ['version'], registers }).set({ version }, 1)
+  const exchanges = new Counter({
+    name: 'burrow_requests_total',
+    help: 'Requests answered, or cut while they were',
+    labelNames: ['route', 'status', 'complete'],
+    registers,
+  })
+  const bytes = new Counter({ name: 'burrow_sent_bytes_total', help: 'Body bytes sent', labelNames: ['route'], registers })
+  const seconds = new Histogram({
+    name: 'burrow_request_seconds',
+    help: 'From the request to the end of its reply',
+    labelNames: ['route'],
+    buckets: durationBuckets,
+    registers,
+  })
+
+  return {
+    count({ route, status, isComplete, bytes: sent, durationMs }) {
+      exchanges.inc({ route, status, complete: String(isComplete) })
+      if (sent > 0) bytes.inc({ route }, sent)
+      seconds.observe({ route }, durationMs / 1000)
+    },
+    async format() {
+      return { contentType: registry.contentType, body: await registry.metrics() }
+    },
+    watch: (readStats) => watch(registry, readStats),
+  }
+}
+
+function watch(registry: Registry, readStats: () => Stats): void {
+  const registers = [registry]
+  for (const [name, [help, read]] of Object.entries(gauges)) {
+    new Gauge({
+      name,
+      help,
+      registers,
+      collect() {
+        this.set(read(readStats()))
+      },
+    })
+  }
+  for (const [name, [help, read]] of Object.entries(counters)) {
+    new Counter({
+      name,
+      help,
+      registers,
+      collect() {
+        this.reset()
+        this.inc(read(readStats()))
+      },
+    })
+  }
+  watchStores(registers, readStats)
+  watchTunnel(registers, readStats)
+}
+
+type StoreReadings = Readonly<Record<string, readonly [help: string, read: (health: StoreHealth) => number | undefined]>>
+
+const storeGauges: StoreReadings = {
+  burrow_store_readable: ['0 when the store cannot be read', ({ isReadable }) => (isReadable ? 1 : 0)],
+  burrow_store_withdrawn_paths: ['Paths out of service, since their files contradict their record', ({ withdrawn }) => withdrawn.now],
+  burrow_lease_roots: ['Temporary roots held at the Nix daemon', ({ leases }) => leases?.roots],
+  burrow_leases_active: ['0 when no protection from garbage collection can be had', ({ leases }) => leases && (leases.active ? 1 : 0)],
+}
+
+const storeCounters: StoreReadings = {
+  burrow_store_withdrawals_total: ['Paths taken out of service', ({ withdrawn }) => withdrawn.total],
+}
+
+/** A series for each store, by its name in the configuration. */
+function watchStores(registers: Registry[], readStats: () => Stats): void {
+  for (const [name, [help, read]] of Object.entries(storeGauges)) {
+    new Gauge({
+      name,
+      help,
+      labelNames: ['store'],
+      registers,
+      collect() {
+        for (const health of readStats().stores) {
+          const value = read(health)
+          if (value !== undefined) this.set({ store: health.name }, value)
+        }
+      },
+    })
+  }
+  for (const [name, [help, read]] of Object.entries(storeCounters)) {
+    new Counter({
+      name,
+      help,
+      labelNames: ['store'],
+      registers,
+      collect() {
+        this.reset()
+        for (const health of readStats().stores) this.inc({ store: health.name }, read(health) ?? 0)
+      },
+    })
+  }
+}
+
+/** The state as a set, in OpenMetrics' words: a series for each state, of which one is 1. */
+function watchTunnel(registers: Registry[], readStats: () => Stats): void {
+  new Gauge({
+    name: 'burrow_tunnel_state',
+    help: '1 for the state the tunnel is in, 0 for all others',
+    labelNames: ['state'],
+    registers,
+    collect() {
+      const current = readStats().tunnel?.state ?? 'off'
+      for (const state of tunnelStates) this.set({ state }, state === current ? 1 : 0)
+    },
+  })
+  new Gauge({
+    name: 'burrow_tunnel_last_connected_timestamp_seconds',
+    help: 'When the tunnel was last connected; absent when it never was',
+    labelNames: [],
+    registers,
+    collect() {
+      const last = readStats().tunnel?.lastConnected
+      if (last === undefined) this.remove()
+      else this.set(last.getTime() / 1000)
+    },
+  })
+}

@@ -1,0 +1,75 @@
+/**
+ * The operator's listener: `/healthz` (the program lives), `/readyz` (it can serve), `/status` (everything, as JSON), `/metrics`. No authentication, loopback only,
+ * never routed through a tunnel. The Host header must name this machine: a web page that made its own name point at 127.0.0.1 would otherwise read along.
+ */
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
+
+import type { Log } from '../../src/index.ts'
+import type { Metrics } from './metrics.ts'
+import type { StatusReport } from './status.ts'
+import { formatTunnelState } from './tunnel-states.ts'
+
+export interface OperatorView {
+  /** `undefined` when it can serve, else why not. */
+  findImpediment(): string | undefined
+  /** `undefined` before everything was opened. */
+  readStatus(): StatusReport | undefined
+  readonly metrics: Metrics
+  readonly log: Log
+}
+
+export function createOperatorServer(view: OperatorView): Server {
+  const server = createServer({ maxHeaderSize: 8192, headersTimeout: 10_000, requestTimeout: 10_000 }, (request, response) => {
+    answer(view, request, response).catch((error: unknown) => {
+      view.log.error({ err: error }, 'Could not answer the operator')
+      response.destroy()
+    })
+  })
+  server.maxConnections = 64
+  return server
+}
+
+async function answer(view: OperatorView, request: IncomingMessage, response: ServerResponse): Promise<void> {
+  const send = (status: number, body: string, headers: Record<string, string> = {}) => {
+    response.writeHead(status, {
+      'Content-Type': 'text/plain; charset=utf-8',
+      'Cache-Control': 'no-store',
+      'X-Content-Type-Options': 'nosniff',
+      'Content-Length': Buffer.byteLength(body),
+      ...headers,
+    })
+    response.end(request.method === 'HEAD' ? undefined : body)
+  }
+  if (!namesThisMachine(request.headers.host)) return send(421, 'Misdirected Request\n')
+  if (request.method !== 'GET' && request.method !== 'HEAD') return send(405, 'Method Not Allowed\n', { Allow: 'GET, HEAD' })
+  switch (request.url) {
+    case '/healthz':
+      return send(200, 'ok\n')
+    case '/readyz': {
+      const impediment = view.findImpediment()
+      return send(impediment === undefined ? 200 : 503, `${impediment ?? 'ready'}\n${tunnelLine(view)}`)
+    }
+    case '/status': {
+      const report = view.readStatus()
+      if (report === undefined) return send(503, 'starting\n', { 'Retry-After': '1' })
+      return send(200, `${JSON.stringify(report)}\n`, { 'Content-Type': 'application/json' })
+    }
+    case '/metrics': {
+      const { contentType, body } = await view.metrics.format()
+      return send(200, body, { 'Content-Type': contentType })
+    }
+    default:
+      return send(404, 'Not Found\n')
+  }
+}
+
+/** Told, and no more: clients on this machine are served without a tunnel, and a restart would not mend the edge. */
+function tunnelLine(view: OperatorView): string {
+  const report = view.readStatus()
+  return report === undefined ? '' : `tunnel: ${formatTunnelState(report.tunnel)}\n`
+}
+
+/** Without a Host (HTTP/1.0 through a unix socket) there is no web page to fear. */
+function namesThisMachine(host: string | undefined): boolean {
+  return host === undefined || /^(?:localhost|127(?:\.\d{1,3}){3}|\[::1\])?(?::\d+)?$/i.test(host)
+}

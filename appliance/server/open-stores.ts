@@ -1,0 +1,99 @@
+/** Everything that is served, opened as the config says: the depot first, then this machine's Nix store, folders, and other caches. */
+import { existsSync } from 'node:fs'
+import { mkdir, readFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import type { Logger } from 'pino'
+import {
+  createFileBuffers,
+  createLocalSource,
+  type Depot,
+  keepInDepot,
+  type LocalStore,
+  openDepot,
+  openDirectoryStore,
+  openLocalStore,
+  openUpstreamStore,
+  type Store,
+  type UpstreamStore,
+} from '../../src/index.ts'
+import { Complaint, reasonOf } from '../complaint.ts'
+import type { Config, UpstreamConfig } from '../config/config.ts'
+import type { Machine } from '../machine.ts'
+import { findDecompressors } from './decompressors.ts'
+
+export interface OpenedStores extends AsyncDisposable {
+  /** In the order in which they are asked. */
+  readonly stores: readonly Store[]
+  readonly depot: Depot | undefined
+}
+
+/** @throws {Complaint} state, config */
+export async function openStores(config: Config, machine: Machine, version: string, log: Logger): Promise<OpenedStores> {
+  await using opening = new AsyncDisposableStack()
+  const decompressors = findDecompressors(machine.env.PATH)
+  const { store, depot: wanted } = config
+  const local = wanted !== undefined && !existsSync(store.realDir) ? undefined : opening.use(await openLocal(config, log))
+  if (local === undefined) {
+    log.info({ dir: store.realDir }, `There is no Nix store on this machine: only what is pushed here is served. After installing Nix, restart Burrow`)
+  }
+  const depot = wanted === undefined ? undefined : opening.use(await openDepotOf(config, machine, local, log))
+  const folders = await Promise.all(config.stores.map(({ dir }) => openDirectoryStore({ dir, storeDir: store.dir, decompressors, log })))
+  const upstreams: { readonly mode: UpstreamConfig['mode']; readonly store: UpstreamStore }[] = []
+  const shared = config.upstreams.length === 0 ? undefined : opening.use(createFileBuffers())
+  for (const upstream of config.upstreams) {
+    const spoolDir = join(config.runtimeDir, 'upstream')
+    await mkdir(spoolDir, { recursive: true, mode: 0o700 })
+    const opened = openUpstreamStore({
+      url: upstream.url,
+      authorization: await authorizationOf(upstream),
+      publicKeys: upstream.publicKeys,
+      storeDir: store.dir,
+      spoolDir,
+      keep: upstream.keep && depot !== undefined ? keepInDepot(depot, upstream.url.host) : undefined,
+      ...shared!,
+      decompressors,
+      version,
+      log,
+      now: () => performance.now(),
+    })
+    upstreams.push({ mode: upstream.mode, store: opening.use(opened) })
+  }
+  const ofMode = (mode: UpstreamConfig['mode']) => upstreams.filter((one) => one.mode === mode).map((one) => one.store)
+  const own = [depot, local, ...folders].filter((each) => each !== undefined)
+  const opened = opening.move()
+  return { stores: [...ofMode('always'), ...own, ...ofMode('on-miss')], depot, [Symbol.asyncDispose]: () => opened.disposeAsync() }
+}
+
+function openLocal({ store, leases }: Config, log: Logger): Promise<LocalStore> {
+  return openLocalStore({ ...store, storeDir: store.dir, realStoreDir: store.realDir, leases, log })
+}
+
+async function openDepotOf({ depot, store }: Config, { env, pid }: Machine, local: LocalStore | undefined, log: Logger): Promise<Depot> {
+  const { dir, maxBytes, keepFree, policy } = depot!
+  try {
+    return await openDepot({
+      dir,
+      storeDir: store.dir,
+      maxBytes,
+      keepFree,
+      policy,
+      searchPath: env.PATH ?? '',
+      decompressors: findDecompressors(env.PATH),
+      log,
+      local: local && createLocalSource(local),
+      pid,
+    })
+  } catch (error) {
+    throw new Complaint('state', `Cannot open the depot "${dir}": ${(error as Error).message}`, { cause: error })
+  }
+}
+
+async function authorizationOf({ url, user, passwordFile }: UpstreamConfig): Promise<string | undefined> {
+  if (user === undefined || passwordFile === undefined) return undefined
+  try {
+    const password = (await readFile(passwordFile, 'utf8')).replace(/\r?\n$/, '')
+    return `Basic ${Buffer.from(`${user}:${password}`).toString('base64')}`
+  } catch (error) {
+    throw new Complaint('config', `Cannot read "${passwordFile}", the password for ${url.href}: ${reasonOf(error)}`, { cause: error })
+  }
+}

@@ -1,0 +1,109 @@
+/**
+ * Files that nobody else may read: written whole or not at all, 0600 from their first byte.
+ */
+import { randomBytes } from 'node:crypto'
+import { link, open, readFile, rename, stat, unlink } from 'node:fs/promises'
+import { basename, dirname, join } from 'node:path'
+
+import { systemCodeOf } from '../complaint.ts'
+
+/**
+ * Makes the file if there is none, and returns what it holds: what was given, or what another was quicker to write. Of several
+ * processes that try at once one wins, and all return the same; nobody ever reads a part of it.
+ */
+export async function readOrCreatePrivateFile(file: string, content: () => string): Promise<{ text: string; isNew: boolean }> {
+  const existing = await readIfAny(file)
+  if (existing !== undefined) return { text: existing, isNew: false }
+  const text = content()
+  const isNew = await createPrivateFile(file, text)
+  return { text: isNew ? text : await readFile(file, 'utf8'), isNew }
+}
+
+/** False when there is a file of that name already; it is left alone. */
+export async function createPrivateFile(file: string, text: string): Promise<boolean> {
+  const temporary = await writeTemporary(file, text)
+  try {
+    await link(temporary, file)
+  } catch (error) {
+    const code = systemCodeOf(error)
+    if (code === 'EEXIST') return false
+    // File systems without hard links (SMB, exFAT) can create exclusively, though a crash may leave a part.
+    if (code !== 'EPERM' && code !== 'ENOTSUP' && code !== 'EOPNOTSUPP' && code !== 'ENOSYS') throw error
+    return await createInPlace(file, text)
+  } finally {
+    await unlink(temporary)
+  }
+  await syncDirectory(dirname(file))
+  return true
+}
+
+/** Puts the text in the place of whatever the file held. */
+export async function replacePrivateFile(file: string, text: string): Promise<void> {
+  const temporary = await writeTemporary(file, text)
+  try {
+    await rename(temporary, file)
+  } catch (error) {
+    await unlink(temporary)
+    throw error
+  }
+  await syncDirectory(dirname(file))
+}
+
+export async function readIfAny(file: string): Promise<string | undefined> {
+  try {
+    return await readFile(file, 'utf8')
+  } catch (error) {
+    if (systemCodeOf(error) === 'ENOENT') return undefined
+    throw error
+  }
+}
+
+/** True when others than the owner may read the file. */
+export async function isReadableByOthers(file: string): Promise<boolean> {
+  return ((await stat(file)).mode & 0o077) !== 0
+}
+
+async function writeTemporary(file: string, text: string): Promise<string> {
+  const temporary = join(dirname(file), `.${basename(file)}.${randomBytes(6).toString('hex')}.tmp`)
+  const handle = await open(temporary, 'wx', 0o600)
+  try {
+    await handle.writeFile(text)
+    await handle.sync()
+  } catch (error) {
+    await unlink(temporary)
+    throw error
+  } finally {
+    await handle.close()
+  }
+  return temporary
+}
+
+async function createInPlace(file: string, text: string): Promise<boolean> {
+  let handle: Awaited<ReturnType<typeof open>>
+  try {
+    handle = await open(file, 'wx', 0o600)
+  } catch (error) {
+    if (systemCodeOf(error) === 'EEXIST') return false
+    throw error
+  }
+  try {
+    await handle.writeFile(text)
+    await handle.sync()
+  } finally {
+    await handle.close()
+  }
+  return true
+}
+
+/** A new name survives a power cut only when its directory is written too. */
+async function syncDirectory(dir: string): Promise<void> {
+  const handle = await open(dir, 'r')
+  try {
+    await handle.sync()
+  } catch (error) {
+    // Some network file systems cannot; then it is theirs to keep.
+    if (systemCodeOf(error) !== 'EINVAL' && systemCodeOf(error) !== 'ENOTSUP') throw error
+  } finally {
+    await handle.close()
+  }
+}

@@ -1,0 +1,75 @@
+/**
+ * Prints what clients need, ready to paste, on standard output: as soon as Burrow serves, with what is known then, and again when the tunnel is connected
+ * under an address that was not printed yet.
+ */
+import type { Appliance } from '../appliance.ts'
+import type { Config } from '../config/config.ts'
+import type { Machine } from '../machine.ts'
+import { urlOf } from '../server/listener.ts'
+import { publicUrlOf, type TunnelStatus } from '../tunnel/tunnel.ts'
+import { formatClientSetup, type Login } from './client-setup.ts'
+
+export interface SetupTeller {
+  /** The listener answers. */
+  begin(appliance: Appliance): void
+  tell(status: TunnelStatus): void
+}
+
+const quickHint = `# A quick tunnel is for trying out: its name changes with every start, nobody vouches for its being up, and it takes 200 requests at once.
+# For a lasting name: burrow tunnel setup --hostname cache.example.org
+`
+
+const waitingHint = '# On this machine only, so far: the public address is printed when the tunnel is connected.\n'
+
+export function createSetupTeller(machine: Machine, config: Config): SetupTeller {
+  let appliance: Appliance | undefined
+  let told: string | undefined
+
+  function print(url: string | undefined, note: string): void {
+    if (appliance === undefined) return
+    const { login, hint } = toLogin(machine, config.access.kind, appliance.inForce.users, url)
+    const publicKeys = appliance.inForce.signing.map((key) => key.publicKey)
+    machine.stdout.write(`${formatClientSetup({ url, storeDir: config.store.dir, publicKeys, login })}${hint}${note}\n`)
+  }
+
+  function tell(status: TunnelStatus): void {
+    const url = publicUrlOf(status)
+    // In other states the address is known at best, and nothing answers there.
+    if (appliance === undefined || url === undefined || !isThrough(status) || url === told) return
+    told = url
+    print(url, status.mode === 'quick' ? quickHint : '')
+  }
+
+  return {
+    begin(started) {
+      appliance = started
+      const { status } = started.tunnel
+      if (isThrough(status) && publicUrlOf(status) !== undefined) return tell(status)
+      const name = publicUrlOf(status)
+      if (status.mode === 'quick' || name === undefined) return print(urlOf(started.listener.address), isOnTheWay(status) ? waitingHint : '')
+      // A name of one's own stays the same: what is pasted now is right later.
+      told = name
+      print(name, '# The tunnel is not connected yet: see "burrow status".\n')
+    },
+    tell,
+  }
+}
+
+const isThrough = ({ state }: TunnelStatus) => state === 'connected' || state === 'degraded'
+const isOnTheWay = ({ state }: TunnelStatus) => state !== 'off' && state !== 'missing-binary' && state !== 'failed'
+
+/** The password of the user that Burrow made is shown, since nobody could know it, but not to a journal, which keeps it and shows it to others. */
+function toLogin(
+  machine: Machine,
+  kind: Config['access']['kind'],
+  users: Appliance['inForce']['users'],
+  url: string | undefined,
+): { login: Login | undefined; hint: string } {
+  if (users === undefined) return { login: undefined, hint: '' }
+  const [user, ...others] = users
+  if (kind === 'generated' && user !== undefined && machine.env.JOURNAL_STREAM === undefined) {
+    return { login: { name: user.name, password: user.secret.kind === 'plain' ? user.secret.password : undefined }, hint: '' }
+  }
+  const name = others.length === 0 && user !== undefined ? user.name : 'NAME'
+  return { login: undefined, hint: `# For the netrc entry: burrow client-config --user ${name}${url?.startsWith('https:') === true ? ` --url ${url}` : ''}\n` }
+}

@@ -1,0 +1,160 @@
+/**
+ * cloudflared into its place: fetched into a directory of its own beside that, compared with its SHA-256 while nobody may execute it, tried, and put there by rename.
+ *   <state>/bin/.burrow-fetch-Xy12z3/cloudflared  →  <state>/bin/cloudflared
+ */
+import { createHash } from 'node:crypto'
+import { chmod, lstat, mkdir, mkdtemp, open, readdir, rename, rm, stat } from 'node:fs/promises'
+import { basename, dirname, join } from 'node:path'
+
+import { Complaint, reasonOf, systemCodeOf } from '../../complaint.ts'
+import type { Environment } from '../launch/connector-env.ts'
+import type { TunnelClock } from '../tunnel-clock.ts'
+import { askVersion } from './binary.ts'
+import { FetchStopped, watchFetch } from './bounded-fetch.ts'
+import { findUnexecutable, isForeign } from './executable.ts'
+import type { StartFetch } from './fetch-release.ts'
+import type { Release } from './release.ts'
+
+export interface Installation {
+  readonly release: Release
+  /** Where to; nobody but us and root may change what lies in its directory, which is made when it is missing. */
+  readonly path: string
+  readonly env: Environment
+  /** Fetch it even if it is there. */
+  readonly isForced: boolean
+  /** What is there by that name came from here too. If not, it is replaced only when `isForced`. */
+  readonly isOurPlace: boolean
+  readonly startFetch: StartFetch
+  readonly clock: Pick<TunnelClock, 'now' | 'after'>
+  /** Gives up and tidies up. */
+  readonly signal: AbortSignal
+  /** Called before anything is fetched. */
+  readonly onBegin: () => void
+  /** Bytes that are there by now. */
+  readonly onProgress: (bytes: number) => void
+}
+
+export interface Installed {
+  readonly path: string
+  readonly version: string
+  /** False: it was there already. */
+  readonly isNew: boolean
+}
+
+/** 64 MiB at 1 Mbit/s. The programs have some 40 MB; what they may grow to is left some room. */
+const limits = { wholeMs: 600_000, stallMs: 30_000, maxBytes: 256 * 1024 * 1024 } as const
+
+/** @throws {Complaint} refused, interrupted: nothing was changed, and no file is left behind */
+export async function installBinary(installation: Installation): Promise<Installed> {
+  const { release, path, isForced, isOurPlace } = installation
+  try {
+    if (!isForced && (await isInstalled(path, release))) return { path, version: release.version, isNew: false }
+    if (!isForced && !isOurPlace && (await isTaken(path)))
+      throw refusal(release, `there is another "${path}"`, 'if nothing needs it (a package, a service of its own), replace it with --force')
+    await mkdir(dirname(path), { recursive: true, mode: 0o700 })
+    await removeRemains(installation)
+    const dir = await mkdtemp(join(dirname(path), fetchPrefix))
+    try {
+      await fetchAndTry(installation, join(dir, basename(path)))
+      await rename(join(dir, basename(path)), path)
+    } finally {
+      await rm(dir, { recursive: true, force: true })
+    }
+    return { path, version: release.version, isNew: true }
+  } catch (error) {
+    if (error instanceof Complaint) throw error
+    throw refusal(release, reasonOf(error), `see that "${dirname(path)}" can be written and has room for 100 MiB`, error)
+  }
+}
+
+async function isInstalled(path: string, { sha256 }: Release): Promise<boolean> {
+  return (await findUnexecutable(path)) === undefined && (await hashFile(path)) === sha256
+}
+
+async function isTaken(path: string): Promise<boolean> {
+  try {
+    await lstat(path)
+    return true
+  } catch (error) {
+    if (systemCodeOf(error) === 'ENOENT') return false
+    throw error
+  }
+}
+
+async function fetchAndTry(installation: Installation, file: string): Promise<void> {
+  const { release, startFetch, env, signal, clock, onBegin, onProgress } = installation
+  onBegin()
+  try {
+    await watchFetch(startFetch(file, release.version, env), { dir: dirname(file), limits, clock, signal, onProgress })
+    await chmod(file, 0o600)
+  } catch (error) {
+    if (error instanceof Complaint || isOfThisDisk(error)) throw error
+    throw refusal(release, `it cannot be fetched from ${release.url}: ${wordsOf(error)}`, byOtherMeans, error)
+  }
+  const sha256 = await hashFile(file)
+  if (sha256 !== release.sha256) {
+    throw refusal(
+      release,
+      `what came from ${release.url} has the SHA-256 ${sha256} instead of ${release.sha256}`,
+      'do not use it; try again, and compare the sums',
+    )
+  }
+  if (await isForeign(file))
+    throw refusal(release, `"${release.asset}" is no program for this machine`, 'see that version and SHA-256 are those of this machine')
+  await chmod(file, 0o755)
+  const version = await askVersion(file, env)
+  if (version === undefined) {
+    const remedy = `see that programs may be executed in "${dirname(dirname(file))}" (no mount option noexec)`
+    throw refusal(release, 'it has the right SHA-256 and does not run: "version --short" was not answered', remedy)
+  }
+  if (version !== release.version) throw refusal(release, `it says that it is version ${version}`, 'give the SHA-256 that belongs to --version')
+  signal.throwIfAborted()
+}
+
+const byOtherMeans = 'try again, or fetch it by other means and name it in the config: "tunnel": { "binary": … }'
+
+function refusal({ version }: Release, reason: string, remedy: string, cause?: unknown): Complaint {
+  return new Complaint('refused', `Cannot install cloudflared ${version}: ${reason}; ${remedy}`, { cause })
+}
+
+/** Not the network's doing. */
+function isOfThisDisk(error: unknown): boolean {
+  return ['ENOSPC', 'EDQUOT', 'EROFS', 'EACCES', 'ENOENT', 'EIO'].includes(systemCodeOf(error) ?? '')
+}
+
+const networkWords: Readonly<Record<string, string>> = {
+  ENOTFOUND: 'its name cannot be resolved (see that this machine has Internet and DNS)',
+  EAI_AGAIN: 'its name cannot be resolved (see that this machine has Internet and DNS)',
+  ECONNREFUSED: 'the connection was refused',
+  ECONNRESET: 'the connection was cut',
+  ENETUNREACH: 'the network cannot be reached',
+  EHOSTUNREACH: 'the host cannot be reached',
+  ETIMEDOUT: 'the connection timed out',
+}
+
+function wordsOf(error: unknown): string {
+  if (error instanceof FetchStopped) return error.message
+  const known = networkWords[systemCodeOf(error) ?? '']
+  return known ?? (error instanceof Error ? error.message.replaceAll(/\s+/g, ' ').slice(0, 300) : String(error))
+}
+
+/** Also written to the disk for good, so that after a power cut the name never leads to nothing. */
+async function hashFile(file: string): Promise<string> {
+  await using handle = await open(file, 'r')
+  const hash = createHash('sha256')
+  for await (const chunk of handle.createReadStream({ autoClose: false })) hash.update(chunk)
+  await handle.sync()
+  return hash.digest('hex')
+}
+
+const fetchPrefix = '.burrow-fetch-'
+
+/** What a killed process left; one that still runs is younger than its limit. */
+async function removeRemains({ path, clock }: Installation): Promise<void> {
+  const dir = dirname(path)
+  for (const name of await readdir(dir)) {
+    if (!name.startsWith(fetchPrefix)) continue
+    const { mtimeMs } = await stat(join(dir, name)).catch(() => ({ mtimeMs: Number.POSITIVE_INFINITY }))
+    if (clock.now() - mtimeMs > 2 * limits.wholeMs) await rm(join(dir, name), { recursive: true, force: true })
+  }
+}

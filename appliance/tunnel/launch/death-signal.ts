@@ -1,0 +1,58 @@
+/**
+ * `setpriv --pdeathsig KILL -- cloudflared …` (util-linux): the kernel then ends the connector when Burrow dies, however it dies. A connector on its own would stay registered
+ * at the edge and answer 502 for an origin that is gone. setpriv becomes the program, so there is no process in between.
+ */
+import { spawn } from 'node:child_process'
+import { access, constants } from 'node:fs/promises'
+import { delimiter, isAbsolute, join } from 'node:path'
+
+import type { Log } from '../../../src/index.ts'
+import type { TunnelClock } from '../tunnel-clock.ts'
+
+const probeMs = 5_000
+const deathSignal = ['--pdeathsig', 'KILL', '--'] as const
+
+/** As `findDeathSignal`, with each answer kept: a machine does not change that way, and asking starts a process. */
+export function createDeathSignalFinder(clock: TunnelClock, log: Log): (searchPath: string) => Promise<readonly string[]> {
+  const known = new Map<string, readonly string[]>()
+  return async (searchPath) => {
+    const found = known.get(searchPath) ?? (await findDeathSignal(searchPath, clock))
+    if (found.length === 0 && !known.has(searchPath))
+      log.debug({ searchPath }, 'There is no setpriv: should Burrow be killed, its next start ends the connector')
+    known.set(searchPath, found)
+    return found
+  }
+}
+
+/** Words to put before a command; none where there is no setpriv that can do it (an old one, a system other than Linux). Never rejects. */
+export async function findDeathSignal(searchPath: string, clock: TunnelClock): Promise<readonly string[]> {
+  for (const dir of searchPath.split(delimiter)) {
+    if (!isAbsolute(dir)) continue
+    const setpriv = join(dir, 'setpriv')
+    if (await isExecutable(setpriv)) return (await works(setpriv, clock)) ? [setpriv, ...deathSignal] : []
+  }
+  return []
+}
+
+async function isExecutable(file: string): Promise<boolean> {
+  try {
+    await access(file, constants.X_OK)
+    return true
+  } catch {
+    return false
+  }
+}
+
+/** Itself under itself: the one program that is certainly there. */
+function works(setpriv: string, clock: TunnelClock): Promise<boolean> {
+  return new Promise((resolve) => {
+    const child = spawn(setpriv, [...deathSignal, setpriv, '--version'], { stdio: 'ignore', env: {} })
+    const cancel = clock.after(probeMs, () => child.kill('SIGKILL'))
+    const settle = (isGood: boolean) => {
+      cancel()
+      resolve(isGood)
+    }
+    child.on('error', () => settle(false))
+    child.on('exit', (code) => settle(code === 0))
+  })
+}

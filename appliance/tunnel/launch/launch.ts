@@ -1,0 +1,39 @@
+/**
+ * One start of a connector: program, arguments, environment, the files it reads.
+ */
+import type { LoopbackAddress } from '../watch/readiness.ts'
+
+export interface Launch {
+  /** The executable, absolute. */
+  readonly command: string
+  readonly args: readonly string[]
+  /** All of the child's environment. */
+  readonly env: Readonly<Record<string, string>>
+  /** The connector's own config, by which the process can be told from others. */
+  readonly configFile: string
+  readonly tunnelId: string | undefined
+  /** Where it will answer; `undefined` when only a line of its log can tell. */
+  readonly metrics: LoopbackAddress | undefined
+  /** Texts that must not appear in any log. */
+  readonly secrets: readonly string[]
+  /** The connector has read its secret (or ended): removes the file that held it. Idempotent; never rejects. */
+  forgetSecret(): Promise<void>
+}
+
+/** Why a connector cannot be started as things stand. */
+export class LaunchFault extends Error {
+  override readonly name = 'LaunchFault'
+  readonly remedy: string
+
+  constructor(message: string, remedy: string, options?: ErrorOptions) {
+    super(message, options)
+    this.remedy = remedy
+  }
+}
+
+export interface Binary {
+  /** Absolute. */
+  readonly path: string
+  /** As `cloudflared version --short` tells it: `2026.8.2`; `undefined` when it tells none. */
+  readonly version: string | undefined
+}
