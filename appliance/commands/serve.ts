@@ -33,7 +33,7 @@ cloudflared is found it opens a quick tunnel too: a public https address that ch
 
 Signals: SIGHUP reads users, keys, the index page and the log level again, and starts a tunnel that failed anew. SIGTERM and SIGINT stop it:
 first the tunnel (its grace period, ${stopBudgets.tunnelGraceMs / 1000} s unless set), then the listener (${stopBudgets.drainMs / 1000} s at the most), while downloads under way may finish. A second signal
-ends it at once.
+ends it at once and cuts them; a second SIGINT (Ctrl-C) counts a second after the first.
 
   burrow serve
   burrow --config /etc/burrow/burrow.json serve
@@ -85,7 +85,10 @@ function requireListenAddress(listen: string): void {
 /** The tunnel first: the edge sends nothing new, and what is under way is answered to its end or to the end of the grace period. */
 async function stop(appliance: Appliance, signal: string, machine: Machine, log: Logger, drainMs: number): Promise<void> {
   const { tunnel, listener } = appliance
-  log.info({ signal, requestsUnderWay: listener.requestsUnderWay }, 'Stopping: requests under way may finish; a second signal stops at once')
+  log.info(
+    { signal, requestsUnderWay: listener.requestsUnderWay },
+    'Stopping: requests under way may finish; another signal (Ctrl-C again, after a second) cuts them',
+  )
   await tunnel.stop()
   const { cut } = await listener.drain(drainMs)
   if (cut > 0) log.warn({ cut, seconds: drainMs / 1000 }, 'Cut the requests that were still under way at the end of the time for stopping')
