@@ -36,7 +36,7 @@ test.each([
     // What was announced was also true: the guide's last look is at a cache that clients reach through the edge.
     if (page === 'docs/guide.md') expect(transcript).toMatch(/^ok {4}download {6}NARs come through/m)
   },
-  180_000,
+  1_800_000,
 )
 
 describe('the convention', () => {

@@ -109,7 +109,7 @@ describe('the Cloudflare API', () => {
     const { code, stderr } = await setUp({ dir, api })
     expect(code).toBe(1)
     expect(stderr).toMatch(/127\.0\.0\.1:\d+ cannot be reached \(ECONNREFUSED\); see to the network/)
-  }, 20_000)
+  })
 
   test('setup follows no redirect', async () => {
     await using api = await startCloudflareApi()

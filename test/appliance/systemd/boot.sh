@@ -47,9 +47,10 @@ DefaultDependencies=no
 [Service]
 Type=oneshot
 # Whatever hangs ends with the machine.
-TimeoutStartSec=80
+TimeoutStartSec=1200
 ExecStart=/bin/bash /run/share/run.sh
-StandardOutput=file:/run/share/output
+# Not "file:": systemctl's "Powering off." would overwrite the beginning.
+StandardOutput=append:/run/share/output
 StandardError=inherit
 ExecStopPost=/bin/systemctl --force --force poweroff
 UNIT
