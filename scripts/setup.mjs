@@ -23,9 +23,19 @@ function installPackages() {
   const stamp = join(root, 'node_modules', '.setup-stamp')
   if (existsSync(stamp) && readFileSync(stamp, 'utf8') === wanted) return
   say('installing the npm packages (only when package-lock.json has changed)')
-  // Not `npm ci`: it refuses a lock file in which an optional package of another platform is missing, though this one needs none of it.
-  run('npm', ['install', '--no-save', '--loglevel=error'], 'npm install failed: is the npm registry reachable?')
+  runNpm()
   writeFileSync(stamp, wanted)
+}
+
+/**
+ * npm by itself asks a registry that does not answer three times, up to five minutes each and for each package, and says nothing meanwhile. So one
+ * small question goes first; the downloads then have the time they need.
+ */
+function runNpm() {
+  const silenceMs = 30_000
+  const complaint = `the npm registry did not answer within ${silenceMs / 1000} s, or refused. See that this machine reaches it (behind a proxy: "npm config set proxy URL"), and start again`
+  run('npm', ['view', 'commander', 'version', '--loglevel=error', '--progress=false', `--fetch-timeout=${silenceMs}`, '--fetch-retries=0'], complaint)
+  run('npm', ['ci', '--loglevel=error', `--fetch-timeout=${silenceMs}`, '--fetch-retries=1'], 'npm ci failed, see above')
 }
 
 function installTools() {
