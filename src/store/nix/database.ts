@@ -34,6 +34,9 @@ const daemonRetryMs = 30_000
 /** A writer may come or go between two looks at the files; three times in a row means that it is busy. */
 const maxTries = 3
 
+const noStoreYet =
+  'There is no Nix store on this machine yet: Burrow runs, but has no paths to serve. Install Nix, or set "store.database"; the store is then found without a restart'
+
 export class StoreDatabase implements Disposable {
   readonly #options: StoreDatabaseOptions
   #connection: DatabaseConnection | undefined
@@ -144,7 +147,9 @@ export class StoreDatabase implements Disposable {
     const { file, log, now } = this.#options
     const { kind, message } = diagnose(file, error)
     const fault = new Fault('store-unavailable', message, { cause: error })
-    if (this.#problem?.kind !== kind) log.error({ database: file, problem: kind }, message)
+    // Nothing broke on a machine that has no store yet: one sentence, and no alarm.
+    if (this.#problem === undefined && kind === 'missing' && this.#generation === 0) log.warn({ database: file, problem: kind }, noStoreYet)
+    else if (this.#problem?.kind !== kind) log.error({ database: file, problem: kind }, message)
     this.#problem = { fault, kind, retryAtMs: now() + retryMs }
     return fault
   }

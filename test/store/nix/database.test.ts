@@ -74,7 +74,7 @@ describe('on a machine without a store', () => {
     clock.advance(1000)
     expect(find()).toBe(path)
     expect(problem()).toBeUndefined()
-    expect(log.loud()).toEqual([expect.stringMatching(/^error Cannot open store database/), 'info Store database is open'])
+    expect(log.loud()).toEqual([expect.stringMatching(/^warn There is no Nix store/), 'info Store database is open'])
   })
 
   test('a database that is being made is no fault of its own: it is tried again', async () => {
@@ -177,7 +177,7 @@ describe('what cannot be read', () => {
     mkdirSync(database, { recursive: true })
     clock.advance(1000)
     expect(() => find()).toThrow()
-    expect(log.loud()).toEqual([expect.stringMatching(/no such file/), expect.stringMatching(/no regular file/)])
+    expect(log.loud()).toEqual([expect.stringMatching(/There is no Nix store/), expect.stringMatching(/no regular file/)])
   })
 })
 
