@@ -1,7 +1,7 @@
 import { expect, test } from '@jest/globals'
 
 import type { SignalName } from '../../appliance/machine.ts'
-import { awaitStopSignal, sameKeyMs } from '../../appliance/stop-signal.ts'
+import { awaitStopSignal, sameKeyMs } from '../../appliance/server/stop-signal.ts'
 
 function receiveSignals() {
   const listeners = new Map<SignalName, () => void>()
