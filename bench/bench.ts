@@ -69,6 +69,17 @@ export async function openBench(options: BenchOptions): Promise<Bench & AsyncDis
       standing.raw ??= await openPair('raw', () => open('burrow-raw', 'none', join(workDir, 'larder-raw')))
       return standing.raw.pair
     },
+    depot: () =>
+      openBurrow({
+        label: 'burrow-depot',
+        store,
+        key,
+        compression: 'none',
+        larderDir: join(workDir, 'larder-none'),
+        firstHashPart: store.root.hashPart,
+        mayPush: true,
+        profile: options.profile,
+      }),
     async fresh(label, { compression, larder }) {
       if (larder === 'empty') {
         const dir = join(workDir, 'larder-empty')

@@ -9,7 +9,7 @@ import type { SigningKey } from './nix.ts'
 import { findFreePort, waitUntil } from './ports.ts'
 import { projectDir, workDir } from './work-dir.ts'
 
-const user = { name: 'ben', password: 'a long and random bench password' } as const
+export const user = { name: 'ben', password: 'a long and random bench password' } as const
 
 export interface BurrowSettings {
   /** Names the config file, the log and the state. */
@@ -20,6 +20,8 @@ export interface BurrowSettings {
   readonly larderDir: string
   /** Hash part of the path that is asked for until there is an answer. */
   readonly firstHashPart: string
+  /** The user may push, into an empty depot. */
+  readonly mayPush?: boolean
   /** Writes a processor profile into `bench/.work/profiles` when the process ends. */
   readonly profile: boolean
 }
@@ -42,7 +44,12 @@ export async function openBurrow(settings: BurrowSettings): Promise<Burrow> {
   })
   const authorization = `Basic ${Buffer.from(`${user.name}:${user.password}`).toString('base64')}`
   const endpoint: Endpoint = { label: settings.label, host: '127.0.0.1', port, prefix: '', authorization, pid: child.pid ?? 0 }
-  await waitUntil(`burrow (see bench/.work/${settings.label}.log)`, child, () => askFor(endpoint, settings.firstHashPart), 4)
+  await waitUntil(
+    `burrow (see bench/.work/${settings.label}.log)`,
+    child,
+    () => askFor(endpoint, settings.mayPush ? '/nix-cache-info' : `/${settings.firstHashPart}.narinfo`),
+    4,
+  )
   return { endpoint, secondsToFirstAnswer: (performance.now() - started) / 1_000, [Symbol.asyncDispose]: () => stopChild(child) }
 }
 
@@ -60,20 +67,22 @@ function writeConfig(settings: BurrowSettings, port: number): string {
   mkdirSync(settings.larderDir, { recursive: true, mode: 0o700 })
   const config = {
     listen: `127.0.0.1:${port}`,
-    users: [{ ...user, access: ['pull'] }],
+    users: [{ ...user, access: settings.mayPush ? ['pull', 'push'] : ['pull'] }],
     signing: { keyFiles: [settings.key.secretKeyFile] },
     store: { dir: '/nix/store', realDir: settings.store.realStoreDir, database: settings.store.database },
     compression: settings.compression,
     larder: { dir: settings.larderDir },
     state: { dir: stateDir },
+    // A cache without the objects of the bench: what is pushed to it is new.
+    ...(settings.mayPush && { store: { realDir: join(stateDir, 'no-store') }, push: { references: 'any', upstreamKeys: [] } }),
   }
   const file = join(workDir, `${settings.label}.json`)
   writeFileSync(file, JSON.stringify(config, undefined, 2), { mode: 0o600 })
   return file
 }
 
-async function askFor(endpoint: Endpoint, hashPart: string): Promise<void> {
-  const response = await request(endpoint, `/${hashPart}.narinfo`)
+async function askFor(endpoint: Endpoint, path: string): Promise<void> {
+  const response = await request(endpoint, path)
   for await (const _ of response);
   if (response.statusCode !== 200) throw new Error(`status ${response.statusCode}`)
 }

@@ -52,6 +52,8 @@ export interface Bench {
   compressed(): Promise<Pair>
   /** nginx with raw NARs, and a Burrow whose config says `"compression": "none"`. */
   raw(): Promise<Pair>
+  /** A Burrow with an empty depot and a user that may push, just started; the caller ends it. */
+  depot(): Promise<Burrow>
   /** A further Burrow, just started; the caller ends it. */
   fresh(label: string, options: { readonly compression: 'zstd' | 'none'; readonly larder: 'warm' | 'empty' }): Promise<Burrow>
 }

@@ -108,7 +108,7 @@ export async function openCache(options: CacheOptions): Promise<Cache> {
   const catalogue = createCatalogue(stores, larder, options.signing, illness.end)
   const throttle = createLoginThrottle(sleep)
   const verifier = createVerifier({ users: options.users, throttle, now: Date.now })
-  const door = createDoor(verifier, createAuthenticator(verifier, options.visitors))
+  const door = createDoor(verifier, createAuthenticator(verifier, options.visitors), options.pushes !== undefined)
   const transfers = createQueue(limits.concurrentNars, limits.waitingNars)
   const origin: Origin = { stores, packer, larder, catalogue, transfers, limits, log, illness, after }
   let reloadable: Reloadable = options

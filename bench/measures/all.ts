@@ -6,6 +6,7 @@ import { latencyWhileCompressing, latencyWhileStreaming } from './latency.ts'
 import { narInfoRate } from './narinfo.ts'
 import { larderNars, rawHugeFile1, rawHugeFile4, rawNars, smallLarderNars } from './nars.ts'
 import { firstFetch, tinyFiles } from './packing.ts'
+import { pushAgainstStockNix, pushClosure, pushCuts, pushHomeLine, pushNothing, pushSmall } from './push.ts'
 
 export const measures: readonly Measure[] = [
   narInfoRate,
@@ -22,4 +23,10 @@ export const measures: readonly Measure[] = [
   latencyWhileCompressing,
   slowReaders,
   startUp,
+  pushClosure,
+  pushAgainstStockNix,
+  pushSmall,
+  pushNothing,
+  pushHomeLine,
+  pushCuts,
 ]

@@ -185,7 +185,7 @@ function serve(origin: Origin, users: readonly string[] | undefined, exchanges: 
   const app = createApp(origin, () => ({ version: '0', priority: 30, wantMassQuery: true, publicKeys: [], indexPage: undefined, isPublic: false }))
   const handle = createHandler(
     origin,
-    createDoor(verifier, createAuthenticator(verifier, undefined)),
+    createDoor(verifier, createAuthenticator(verifier, undefined), false),
     (request, response) => new Reply(request, response, cacheHeaders, { exchanged: (exchange) => void exchanges.push(exchange) }),
     (reply) => {
       keepReply(reply)

@@ -21,8 +21,8 @@ interface Rule {
 const read = /^(?:GET|HEAD)$/
 const any = /./
 
-/** The first rule that fits decides. Paths are compared as they were sent: what is written in another way falls to the last rule, which asks for no less. */
-const rules: readonly Rule[] = [
+/** The first rule that fits decides. Paths are compared as they were sent: what is written in another way falls to the last rules, which ask for no less. */
+const pushRules: readonly Rule[] = [
   // What a push needs to know before it begins; NARs themselves are for those who may pull.
   { methods: read, path: /^\/(?:nix-cache-info|[0-9a-z]{32}\.narinfo)$/, access: ['pull', 'push'] },
   { methods: /^HEAD$/, path: /^\/nar\//, access: ['pull', 'push'] },
@@ -30,6 +30,9 @@ const rules: readonly Rule[] = [
   { methods: any, path: /^\/v1\/forget$/, access: [] },
   { methods: any, path: /^\/v1\/(?:push|pins)(?:\/|$)/, access: ['push'] },
   { methods: /^(?:PUT|POST|DELETE)$/, path: any, access: ['push'] },
+]
+
+const pullRules: readonly Rule[] = [
   // What people look at with a browser.
   { methods: read, path: /^\/(?:\?.*)?$/, access: ['pull'], forVisitors: true },
   { methods: read, path: /^\/[^/]*\.ls(?:\?.*)?$/, access: ['pull'], forVisitors: true },
@@ -45,7 +48,9 @@ export interface Door {
 /** Requests of one connection that wait for a login. No client of a cache sends a second before it has the first answer; a guesser sends thousands. */
 const maxWaitingPerConnection = 64
 
-export function createDoor(verifier: Verifier, authenticator: Authenticator): Door {
+/** `takesPushes`: without a depot there is nothing to push to, and what is no reading is refused as in any other cache. */
+export function createDoor(verifier: Verifier, authenticator: Authenticator, takesPushes: boolean): Door {
+  const rules = takesPushes ? [...pushRules, ...pullRules] : pullRules
   const lines = new WeakMap<object, { last: Promise<unknown>; length: number }>()
 
   /** One login of a connection after another: what is sent in one go is checked no faster than what waits for its answers. */
@@ -81,14 +86,14 @@ export function createDoor(verifier: Verifier, authenticator: Authenticator): Do
       const { request } = reply
       // Requests that were sent one behind the other on a connection that was ended meanwhile.
       if (request.socket.destroyed) return false
-      const rule = ruleOf(request)
+      const rule = ruleOf(rules, request)
       const identity = verifier.recall(request.headers.authorization)
       return identity === undefined ? authenticateInLine(reply, rule) : admitIdentity(reply, rule, identity)
     },
   }
 }
 
-function ruleOf({ method = '', url = '' }: IncomingMessage): Rule {
+function ruleOf(rules: readonly Rule[], { method = '', url = '' }: IncomingMessage): Rule {
   return rules.find((rule) => rule.methods.test(method) && rule.path.test(url))!
 }
 

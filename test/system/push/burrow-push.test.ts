@@ -259,3 +259,58 @@ function clientEnv(): Record<string, string> {
 }
 
 beforeAll(() => writeFile(join(nix.dir, 'password'), 'secret\n', { mode: 0o600 }))
+
+describe('what an upstream cache has', () => {
+  test('is not sent when its signature is right, is sent when it is forged, and a client with both caches gets everything', async () => {
+    const { openTestCache } = await import('../../fixtures/cache.ts')
+    const source = await nix.openStore()
+    await nix.run('nix', ['copy', '--no-check-sigs', '--from', store.root, '--to', source.root, closure.app])
+    const upstreamKey = await nix.generateKey('upstream-1')
+    const otherKey = await nix.generateKey('other-1')
+    await source.sign(upstreamKey.secretFile, [closure.text, closure.base])
+    // A right signature of another key: a name proves nothing.
+    await source.sign(otherKey.secretFile, [closure.lib])
+    await using upstream = await openTestCache(source, { signing: [] })
+    await using cache = await openPushCache(nix, { signing: [key], policy: { upstreamKeys: [upstreamKey.publicKey] } })
+    const { paths } = await push(cache.url, [closure.app], source)
+    const statusOf = (path: string) => paths.get(path)?.status
+    expect([statusOf(closure.text), statusOf(closure.base), statusOf(closure.lib), statusOf(closure.app)]).toEqual([
+      'elsewhere',
+      'elsewhere',
+      'pushed',
+      'pushed',
+    ])
+    const to = await nix.openStore()
+    const netrc = await nix.writeNetrc([{ login: 'ben', password: 'secret' }])
+    await nix.realise({ from: `${upstream.url} ${cache.url}`, to, paths: [closure.app], netrc, trustedPublicKeys: [key.publicKey, upstreamKey.publicKey] })
+    expect((await to.dump(closure.app)).equals(await store.dump(closure.app))).toBe(true)
+  })
+})
+
+test('NARs put an hour before their narinfos, with a collection of another pusher between, are there when the narinfos come', async () => {
+  await using cache = await openPushCache(nix, { signing: [key] })
+  const folder = await nix.makeDir('folder')
+  await nix.run('nix', ['copy', '--no-check-sigs', '--from', store.root, '--to', `file://${folder}?compression=zstd`, closure.app])
+  const { readdir, readFile } = await import('node:fs/promises')
+  const put = async (path: string, body: Buffer) =>
+    (await fetch(`${cache.url}/${path}`, { method: 'PUT', body: new Uint8Array(body), headers: { authorization: basic('ci', 'secret') } })).status
+  for (const name of await readdir(join(folder, 'nar'))) expect(await put(`nar/${name}`, await readFile(join(folder, 'nar', name)))).toBe(201)
+  await cache.depot.collect({ isDryRun: false, olderThanMs: 0 })
+  const narInfos = (await readdir(folder)).filter((name) => name.endsWith('.narinfo'))
+  const texts = new Map(await Promise.all(narInfos.map(async (name) => [name, await readFile(join(folder, name))] as const)))
+  const order = closure.appClosure.map((path) => `${path.slice(11, 43)}.narinfo`)
+  // Dependencies first, as Nix puts them.
+  const done = new Set<string>()
+  const visit = async (name: string): Promise<void> => {
+    if (done.has(name)) return
+    done.add(name)
+    const references = /^References: (.*)$/m
+      .exec(texts.get(name)!.toString())![1]!
+      .split(' ')
+      .filter((word) => word !== '')
+    for (const reference of references) await visit(`${reference.slice(0, 32)}.narinfo`)
+    expect(await put(name, texts.get(name)!)).toBe(201)
+  }
+  for (const name of order) if (texts.has(name)) await visit(name)
+  await expectPulled(cache, [closure.app])
+})
