@@ -1,12 +1,14 @@
 /** Whether there is a cloudflared to run, and whether it is new enough. */
 
-import { isOlder, leastVersion } from '../tunnel/find/version.ts'
+import { pinnedVersion } from '../tunnel/find/release.ts'
+import { findVersionFault, isOlder, leastVersion } from '../tunnel/find/version.ts'
 import { type Binary, LaunchFault } from '../tunnel/launch/launch.ts'
 import type { TunnelSettings } from '../tunnel/settings.ts'
 import { type Findings, fail, ok, warn } from './finding.ts'
 
-export async function* checkBinary({ binary: wanted, isOptional }: TunnelSettings, findBinary: () => Promise<Binary | undefined>): Findings {
+export async function* checkBinary({ binary: wanted, isOptional }: TunnelSettings, findBinary: () => Promise<Binary | undefined>, now: number): Findings {
   const install = 'run "burrow tunnel install", or install cloudflared'
+  const update = 'update it by the means it came, or run "burrow tunnel install"; then restart Burrow'
   try {
     const binary = await findBinary()
     if (binary === undefined) {
@@ -14,11 +16,16 @@ export async function* checkBinary({ binary: wanted, isOptional }: TunnelSetting
       return yield isOptional ? warn('cloudflared', `${what}, so this cache stays on this machine`, install) : fail('cloudflared', what, install)
     }
     const { path, version } = binary
+    const fault = version === undefined ? undefined : (findVersionFault(version, now) ?? findNewer(version))
     if (version === undefined) yield warn('cloudflared', `${path} does not tell its version`, `see that it is cloudflared, ${leastVersion} or newer`)
-    else if (isOlder(version, leastVersion)) yield warn('cloudflared', `${path} is version ${version}, older than ${leastVersion}`, install)
+    else if (fault !== undefined) yield warn('cloudflared', `${path} is version ${version}, which ${fault}`, update)
     else yield ok('cloudflared', `${path}, version ${version}`)
   } catch (error) {
     if (!(error instanceof LaunchFault)) throw error
     yield fail('cloudflared', error.message, error.remedy)
   }
+}
+
+function findNewer(version: string): string | undefined {
+  return isOlder(version, pinnedVersion) ? `lacks the security fixes of ${pinnedVersion}` : undefined
 }

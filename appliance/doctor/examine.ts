@@ -44,7 +44,7 @@ export async function* examine(examination: Examination): Findings {
   yield* checkStore(config)
   const report = yield* checkServer(config, version)
   yield* checkLarder(config, report?.larder?.bytes)
-  if (config.tunnel !== undefined && findBinary !== undefined) yield* checkBinary(config.tunnel, () => findBinary(config))
+  if (config.tunnel !== undefined && findBinary !== undefined) yield* checkBinary(config.tunnel, () => findBinary(config), clocks.now())
   if (report !== undefined) yield* checkTunnel(config, report)
   const trusted = new TrustedPlaces(examination, config, report)
   const askOrigin = yield* checkOrigin({ config, report, login: trusted.isOriginOurs ? loginOf(chosen) : undefined, patience })

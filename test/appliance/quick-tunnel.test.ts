@@ -13,7 +13,7 @@ const connector = fileURLToPath(new URL('../fixtures/connectors/connects-quickly
 /** A PATH with a cloudflared on it that notes that it was called, tells its version, and opens a quick tunnel. */
 async function createPath(dir: ScratchDir): Promise<string> {
   await mkdir(dir.file('path'))
-  const script = `#!/bin/sh\necho "$@" >> ${dir.file('called')}\n[ "$1" = version ] && echo 2026.8.2 && exit\nexec ${connector} "$@"\n`
+  const script = `#!/bin/sh\necho "$@" >> ${dir.file('called')}\n[ "$1" = version ] && echo DEV && exit\nexec ${connector} "$@"\n`
   await writeFile(dir.file('path/cloudflared'), script, { mode: 0o755 })
   return `${dir.file('path')}:${bare}:/usr/bin:/bin`
 }
@@ -34,7 +34,7 @@ test('where a cloudflared is on PATH it opens a quick tunnel, which the generate
   await using served = await serve(dir, await createPath(dir))
   const setup = await served.printed(/random-words\.trycloudflare\.com[\s\S]*quick tunnel is for trying out[\s\S]*\n/)
   expect(setup).toMatch(/^machine random-words\.trycloudflare\.com login burrow password \S{32}$/m)
-  expect(await served.logged(/Found cloudflared/)).toMatchObject({ path: dir.file('path/cloudflared'), version: '2026.8.2' })
+  expect(await served.logged(/Found cloudflared/)).toMatchObject({ path: dir.file('path/cloudflared'), version: 'DEV' })
   expect((await fetch(new URL('/nix-cache-info', served.url))).status).toBe(401)
   await stop(served)
 })

@@ -12,8 +12,8 @@ import { formatBytes } from '../../terminal/format.ts'
 import { type BinarySearch, findBinary, installedBinaryPath } from '../../tunnel/find/binary.ts'
 import { type StartFetch, startFetch as startRealFetch } from '../../tunnel/find/fetch-release.ts'
 import { type Installed, installBinary } from '../../tunnel/find/install.ts'
-import { chooseRelease, pinnedVersion, type Release } from '../../tunnel/find/release.ts'
-import { isOlder, leastVersion } from '../../tunnel/find/version.ts'
+import { chooseRelease, knownVersions, pinnedVersion, type Release } from '../../tunnel/find/release.ts'
+import { findVersionFault, leastVersion } from '../../tunnel/find/version.ts'
 import { LaunchFault } from '../../tunnel/launch/launch.ts'
 
 interface InstallOptions {
@@ -27,7 +27,7 @@ interface InstallOptions {
 export function tunnelInstallCommand(machine: Machine, startFetch: StartFetch = startRealFetch): Command {
   return new Command('install')
     .description("fetch Cloudflare's cloudflared into the state directory, where Burrow finds it")
-    .option('--version <version>', `another version than ${pinnedVersion}; needs --sha256`)
+    .option('--version <version>', `another version than ${pinnedVersion}; needs --sha256, unless it is ${knownVersions.slice(1).join(' or ')}`)
     .option('--sha256 <sum>', 'what its SHA-256 must be')
     .option('--to <dir>', 'another directory, such as /usr/local/bin: for a service whose state directory belongs to a user of its own')
     .option('--force', 'fetch it even if it is there, or another is')
@@ -35,15 +35,15 @@ export function tunnelInstallCommand(machine: Machine, startFetch: StartFetch = 
       'after',
       `
 It comes from https://github.com/cloudflare/cloudflared/releases (some 40 MB), and becomes executable only if its SHA-256 is right. Burrow knows that of
-${pinnedVersion} for Linux on amd64 and arm64; for other versions and machines give it: it is published at
+${knownVersions.join(' and ')} for Linux on amd64 and arm64, and takes the newest of them. Newer ones exist: look there, and give version and SHA-256. It is published at
 https://github.com/cloudflare/cloudflared/releases/tag/VERSION under "SHA256 Checksums", beside the name of the file, such as cloudflared-linux-arm.
 (On macOS it must be that of the program inside the archive.)
 
-A cloudflared that the config names, or that is on PATH, is taken before it, unless the one on PATH is older than ${leastVersion}.
+A cloudflared that the config names, or that is on PATH, is taken before it, unless the one on PATH is older than ${leastVersion} or a year, or was withdrawn.
 
   burrow tunnel install
   burrow tunnel install --to /usr/local/bin      as root, for a service with a user of its own
-  burrow tunnel install --version 2026.8.2 --sha256 SUM`,
+  burrow tunnel install --version 2026.11.2 --sha256 SUM`,
     )
     .action((_options, command: Command) => install(machine, startFetch, command))
 }
@@ -130,7 +130,8 @@ async function formatEnd({ path, version, isNew }: Installed, search: BinarySear
   const done = isNew
     ? `Installed cloudflared ${version} as "${path}"; its SHA-256 is right\n`
     : `cloudflared ${version} is there already, as "${path}", with the right SHA-256; nothing was changed\n`
-  const warning = isOlder(version, leastVersion) ? `Burrow wants ${leastVersion} or newer: it may not do all that Burrow asks of it\n` : ''
+  const fault = findVersionFault(version, Date.now())
+  const warning = fault === undefined ? '' : `Warning: cloudflared ${version} ${fault}; "burrow tunnel install --force" takes ${pinnedVersion}\n`
   return done + warning + (await tellOther(path, search))
 }
 

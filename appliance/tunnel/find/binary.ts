@@ -12,7 +12,7 @@ import type { Environment } from '../launch/connector-env.ts'
 import { type Binary, LaunchFault } from '../launch/launch.ts'
 import type { TunnelSettings } from '../settings.ts'
 import { findUnexecutable, type Unexecutable } from './executable.ts'
-import { isOlder, leastVersion, parseVersion } from './version.ts'
+import { findVersionFault, leastVersion, parseVersion } from './version.ts'
 
 export interface BinarySearch {
   readonly settings: Pick<TunnelSettings, 'binary'>
@@ -20,6 +20,8 @@ export interface BinarySearch {
   readonly stateDir: string
   /** Who this is. root asks what lies in another user's state directory for its version in that user's name: he may have put anything there. */
   readonly userId?: number | undefined
+  /** Milliseconds since 1970, to know what is too old. */
+  readonly now?: (() => number) | undefined
 }
 
 /** Where `burrow tunnel install` puts it. */
@@ -27,7 +29,7 @@ export function installedBinaryPath(stateDir: string): string {
   return join(stateDir, 'bin', 'cloudflared')
 }
 
-/** Undefined when there is none; one that is too old only when there is no other. @throws {LaunchFault} the one that the config names cannot be run */
+/** Undefined when there is none; one that is too old or was withdrawn only when there is no other. @throws {LaunchFault} the one that the config names cannot be run */
 export async function findBinary(search: BinarySearch): Promise<Binary | undefined> {
   const { settings, env, stateDir } = search
   if (settings.binary !== undefined) {
@@ -36,25 +38,22 @@ export async function findBinary(search: BinarySearch): Promise<Binary | undefin
       throw new LaunchFault(`the cloudflared that the config names, "${settings.binary}", ${unexecutable[fault]}`, 'correct "tunnel": { "binary": … }')
     return { path: settings.binary, version: await versionOf(settings.binary, search) }
   }
-  let outdated: Binary | undefined
+  let faulty: Binary | undefined
+  const now = search.now?.() ?? Date.now()
   for (const path of await candidatesOf(env, stateDir)) {
     if (!(await isFile(path)) || (await findUnexecutable(path)) !== undefined) continue
     const binary = { path, version: await versionOf(path, search) }
-    if (!isOutdated(binary)) return binary
-    outdated ??= binary
+    if (binary.version === undefined || findVersionFault(binary.version, now) === undefined) return binary
+    faulty ??= binary
   }
-  return outdated
+  return faulty
 }
 
-function isOutdated({ version }: Binary): boolean {
-  return version !== undefined && isOlder(version, leastVersion)
-}
-
-/** A warning, when the version is older than what Burrow was made for, or unknown. A build of one's own (`DEV`) is taken as it is. */
-export function warnOfVersion({ path, version }: Binary): string | undefined {
+/** A warning, when the version is too old, was withdrawn, or is unknown. A build of one's own (`DEV`) is taken as it is. */
+export function warnOfVersion({ path, version }: Binary, now: number): string | undefined {
   if (version === undefined) return `"${path}" does not answer "version --short"; see that it is cloudflared ${leastVersion} or newer, and runs on this machine`
-  if (!isOutdated({ path, version })) return undefined
-  return `"${path}" is cloudflared ${version}, and Burrow wants ${leastVersion} or newer; update it, or run "burrow tunnel install"`
+  const fault = findVersionFault(version, now)
+  return fault && `"${path}" is cloudflared ${version}, which ${fault}; update it, or run "burrow tunnel install"`
 }
 
 /** Looks again and again for a tunnel, and tells what it finds once: version and age. */
@@ -64,7 +63,7 @@ export function createBinaryFinder(search: BinarySearch, log: Log): () => Promis
     const binary = await findBinary(search)
     const identity = binary && `${binary.path} ${binary.version}`
     if (binary !== undefined && identity !== told) {
-      const warning = warnOfVersion(binary)
+      const warning = warnOfVersion(binary, search.now?.() ?? Date.now())
       if (warning === undefined) log.info({ ...binary }, 'Found cloudflared')
       else log.warn({ ...binary }, warning)
     }

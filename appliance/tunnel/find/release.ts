@@ -1,17 +1,37 @@
 /**
  * Which cloudflared `burrow tunnel install` fetches, and the SHA-256 that it must have. Cloudflare publishes the sums in the notes of each release, under "SHA256 Checksums":
  *   cloudflared-linux-amd64: 77e26d8d…
- * Those below are of https://github.com/cloudflare/cloudflared/releases/tag/2026.9.3, taken from a copy of its notes (github.com/charlestephen/hassio-apps, cloudflared/CHANGELOG.md).
- * More than ten other public programs that pin this release have the same, some from its notes, some from the digests that GitHub itself tells of its files.
+ * A release is listed here only when the sums of both machines are known from more than one place. Those of 2026.9.3 are from a copy of its notes
+ * (github.com/charlestephen/hassio-apps, cloudflared/CHANGELOG.md); those of both releases stand alike in several other public programs that pin them.
  */
 
-/** As `burrow tunnel install` takes it when it is not told otherwise. */
-export const pinnedVersion = '2026.9.3'
-
-const pins: Readonly<Record<string, { readonly sha256: string; readonly bytes: number }>> = {
-  'cloudflared-linux-amd64': { sha256: '77e26d8d900e0b8469f416239d14b5f296525fdf79fee6f511ef55609e3fbac2', bytes: 40_122_749 },
-  'cloudflared-linux-arm64': { sha256: 'aaeb2d7d0da3614634c7e03ab13487a1522c2e79165ed2929cfe23d5e95b326d', bytes: 37_685_657 },
+interface KnownRelease {
+  readonly version: string
+  readonly files: Readonly<Record<string, { readonly sha256: string; readonly bytes: number }>>
 }
+
+/** The newest first. */
+const knownReleases: readonly [KnownRelease, ...KnownRelease[]] = [
+  {
+    version: '2026.10.0',
+    files: {
+      'cloudflared-linux-amd64': { sha256: 'd33ff2d14475178d2012c2c56beba87389ac5ded27649519f198a7d3134a99db', bytes: 40_129_756 },
+      'cloudflared-linux-arm64': { sha256: 'e6422b9d4f72d3194bc5a38676f13667c06666523217b842a877d72a80b5ac08', bytes: 37_687_584 },
+    },
+  },
+  {
+    version: '2026.9.3',
+    files: {
+      'cloudflared-linux-amd64': { sha256: '77e26d8d900e0b8469f416239d14b5f296525fdf79fee6f511ef55609e3fbac2', bytes: 40_122_749 },
+      'cloudflared-linux-arm64': { sha256: 'aaeb2d7d0da3614634c7e03ab13487a1522c2e79165ed2929cfe23d5e95b326d', bytes: 37_685_657 },
+    },
+  },
+]
+
+/** As `burrow tunnel install` takes it when it is not told otherwise. */
+export const pinnedVersion = knownReleases[0].version
+
+export const knownVersions = knownReleases.map(({ version }) => version)
 
 export interface Release {
   readonly version: string
@@ -58,10 +78,10 @@ export function chooseRelease({ version = pinnedVersion, sha256, platform, arch 
   if (asset === undefined)
     return { refusal: `Cloudflare publishes none for ${platform} on ${arch}`, remedy: 'build one, and name it in the config: "tunnel": { "binary": … }' }
   const url = `${releases}/download/${version}/${asset}`
-  const pin = version === pinnedVersion ? pins[asset] : undefined
+  const pin = knownReleases.find((release) => release.version === version)?.files[asset]
   const expected = sha256?.toLowerCase() ?? pin?.sha256
   if (expected !== undefined) return { version, asset, url, sha256: expected, bytes: pin?.bytes }
-  const why = `Burrow knows the SHA-256 of ${pinnedVersion} for Linux on amd64 and arm64 alone, not that of "${asset}" ${version}`
+  const why = `Burrow knows the SHA-256 of ${knownVersions.join(' and ')} for Linux on amd64 and arm64 alone, not that of "${asset}" ${version}`
   return { refusal: why, remedy: `give it with --sha256: ${asset.endsWith('.tgz') ? ofUnpacked(url) : `${whereSumsAre(version)}, beside "${asset}"`}` }
 }
 

@@ -23,6 +23,7 @@ const searchIn = (dir: ScratchDir, path: readonly string[], search: Partial<Bina
   // Whoever ran the npm package's install script has one there.
   env: { PATH: path.join(':'), CLOUDFLARED_BIN: dir.file('packaged') },
   stateDir: dir.file('state'),
+  now: () => Date.UTC(2026, 10, 26),
   ...search,
 })
 
@@ -89,6 +90,17 @@ describe('findBinary', () => {
     expect(await findBinary(search)).toEqual({ path: old, version: '2025.6.1' })
     const installed = await put(installedBinaryPath(dir.file('state')), answering('2026.9.3'))
     expect((await findBinary(search))?.path).toBe(installed)
+    await put(old, answering('2026.8.1'))
+    expect((await findBinary(search))?.path).toBe(installed)
+  })
+
+  test('one that has grown older than a year gives way to a newer one', async () => {
+    await using dir = await createScratchDir()
+    const old = await put(dir.file('a/cloudflared'), answering('2026.3.0'))
+    const installed = await put(installedBinaryPath(dir.file('state')), answering('2027.1.0'))
+    const search = (now: number) => ({ ...searchIn(dir, [dir.file('a')]), now: () => now })
+    expect((await findBinary(search(Date.UTC(2027, 2))))?.path).toBe(old)
+    expect((await findBinary(search(Date.UTC(2027, 3))))?.path).toBe(installed)
   })
 
   test.each<[string, string]>([
@@ -134,10 +146,11 @@ describe('findBinary', () => {
 test.each([
   ['2025.6.11', expect.stringMatching(/"\/x\/cloudflared" is cloudflared 2025.*2025\.7\.0/)],
   ['2025.7.0', undefined],
+  ['2026.8.0', expect.stringMatching(/2026\.8\.0, which was withdrawn by Cloudflare.*; update it, or run "burrow tunnel install"/)],
   ['DEV', undefined],
   [undefined, expect.stringMatching(/"\/x\/cloudflared" does not answer .*2025\.7\.0 or newer/)],
 ])('warnOfVersion %s: %s', (version, expected) => {
-  expect(warnOfVersion({ path: '/x/cloudflared', version })).toEqual(expected)
+  expect(warnOfVersion({ path: '/x/cloudflared', version }, Date.UTC(2026, 6))).toEqual(expected)
 })
 
 describe('root and what lies in the state directory of another', () => {

@@ -35,7 +35,7 @@ describe('burrow tunnel install', () => {
     await using dir = await createScratchDir()
     const first = await install(dir, known)
     expect(first).toMatchObject({ code: 0, stdout: `Installed cloudflared ${version} as "${dir.file('state/bin/cloudflared')}"; its SHA-256 is right\n` })
-    expect(first.stderr).toMatch(/^Fetching cloudflared 2026\.9\.3 from https:\/\/github\.com\/cloudflare\/cloudflared\/\S+ \(3\d\.\d MiB\)\n$/)
+    expect(first.stderr).toMatch(/^Fetching cloudflared 2026\.10\.0 from https:\/\/github\.com\/cloudflare\/cloudflared\/\S+ \(3\d\.\d MiB\)\n$/)
     expect(await install(dir, known)).toEqual({ code: 0, stdout: expect.stringMatching(/is there already, .* nothing was changed\n$/), stderr: '' })
     expect((await install(dir, [...known, '--force'])).stdout).toMatch(/^Installed/)
   })
@@ -44,10 +44,10 @@ describe('burrow tunnel install', () => {
     await using dir = await createScratchDir()
     mkdirSync(dir.file('path'))
     const other = dir.file('path/cloudflared')
-    writeFileSync(other, '#!/bin/sh\necho 2025.9.0\n')
+    writeFileSync(other, '#!/bin/sh\necho DEV\n')
     chmodSync(other, 0o755)
     const { stdout } = await install(dir, known, { path: dir.file('path') })
-    expect(stdout).toContain(`Note: "${other}", version 2025.9.0, is taken before it; to use this one, set "tunnel": { "binary": `)
+    expect(stdout).toContain(`Note: "${other}", version DEV, is taken before it; to use this one, set "tunnel": { "binary": `)
     writeFileSync(other, '#!/bin/sh\necho 2024.1.1\n')
     expect((await install(dir, known, { path: dir.file('path') })).stdout).not.toContain('Note')
   })
@@ -95,11 +95,18 @@ describe('burrow tunnel install', () => {
     expect([...readdirSync(dir.file('state')), ...readdirSync(dir.file('open'))]).toEqual([])
   })
 
+  test('warns of a version that was withdrawn', async () => {
+    await using dir = await createScratchDir()
+    const content = '#!/bin/sh\necho 2026.8.1\n'
+    const { code, stdout } = await install(dir, ['--version', '2026.8.1', '--sha256', sha256Of(content)], { content })
+    expect([code, stdout]).toEqual([0, expect.stringMatching(/Warning: cloudflared 2026\.8\.1 was withdrawn by Cloudflare.*takes 2026\.10\.0\n/)])
+  })
+
   test('warns of a version that is too old', async () => {
     await using dir = await createScratchDir()
     const content = '#!/bin/sh\necho 2025.4.0\n'
     const { code, stdout } = await install(dir, ['--version', '2025.4.0', '--sha256', sha256Of(content)], { content })
-    expect([code, stdout]).toEqual([0, expect.stringContaining('Burrow wants 2025.7.0 or newer')])
+    expect([code, stdout]).toEqual([0, expect.stringContaining('Warning: cloudflared 2025.4.0 is too old: Burrow wants 2025.7.0 or newer')])
   })
 
   test('refuses a version whose SHA-256 it does not know, before anything is made', async () => {
@@ -147,7 +154,7 @@ describe('the program', () => {
     expect(proxy.asked).toEqual(['github.com:443'])
     expect([code, stdout]).toEqual([1, ''])
     expect(stderr).toMatch(
-      /^Fetching cloudflared .*\nCannot install cloudflared 2026\.9\.3: it cannot be fetched from https:\/\/github\.com\/.*: .+; try again, or .*\n$/,
+      /^Fetching cloudflared .*\nCannot install cloudflared 2026\.10\.0: it cannot be fetched from https:\/\/github\.com\/.*: .+; try again, or .*\n$/,
     )
     expect(stderr).not.toMatch(/^\s+at /m)
     expect(readdirSync(dir.file('state/bin'))).toEqual([])

@@ -55,11 +55,11 @@ describe('installBinary', () => {
     const path = installedBinaryPath(dir.path)
     expect(await installBinary(createInstallation(dir, server.startFetch, { onBegin: () => begun++, onProgress: (bytes) => told.push(bytes) }))).toEqual({
       path,
-      version: '2026.9.3',
+      version: '2026.10.0',
       isNew: true,
     })
     expect(server.requests.map(({ url, headers }) => `${headers.host}${url}`)).toEqual([
-      expect.stringMatching(/^github\.com\/cloudflare\/cloudflared\/releases\/download\/2026\.9\.3\/cloudflared-linux-(amd64|arm64)$/),
+      expect.stringMatching(/^github\.com\/cloudflare\/cloudflared\/releases\/download\/2026\.10\.0\/cloudflared-linux-(amd64|arm64)$/),
       'objects.example.com/elsewhere',
     ])
     expect([begun, told.at(-1)]).toEqual([1, program.length])
@@ -112,7 +112,7 @@ describe('installBinary', () => {
     await writeFile(dir.file('bin/cloudflared'), 'old', { mode: 0o755 })
     const fault = await faultOf(installBinary(createInstallation(dir, server.startFetch, { release: releaseOf(content, overrides) })))
     expect([fault.name, fault.code]).toEqual(['Complaint', 'refused'])
-    expect(fault.message).toMatch(/^Cannot install cloudflared 2026\.9\.3: /)
+    expect(fault.message).toMatch(/^Cannot install cloudflared 2026\.10\.0: /)
     expect(fault.message).toMatch(expected)
     expect([await left(dir), await readFile(dir.file('bin/cloudflared'), 'utf8')]).toEqual([['cloudflared'], 'old'])
   })

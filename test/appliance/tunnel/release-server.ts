@@ -5,9 +5,9 @@ import { createServer, type IncomingMessage, type ServerResponse } from 'node:ht
 import type { AddressInfo } from 'node:net'
 
 import { type StartFetch, startFetchThread } from '../../../appliance/tunnel/find/fetch-release.ts'
-import type { Release } from '../../../appliance/tunnel/find/release.ts'
+import { pinnedVersion, type Release } from '../../../appliance/tunnel/find/release.ts'
 
-export const version = '2026.9.3'
+export const version = pinnedVersion
 export const program = `#!/bin/sh\necho ${version}\n`
 
 export const sha256Of = (content: string): string => createHash('sha256').update(content).digest('hex')
@@ -15,7 +15,7 @@ export const sha256Of = (content: string): string => createHash('sha256').update
 export const releaseOf = (content: string, overrides: Partial<Release> = {}): Release => ({
   version,
   asset: 'cloudflared-linux-amd64',
-  url: 'https://github.com/cloudflare/cloudflared/releases/download/2026.9.3/cloudflared-linux-amd64',
+  url: `https://github.com/cloudflare/cloudflared/releases/download/${version}/cloudflared-linux-amd64`,
   sha256: sha256Of(content),
   bytes: content.length,
   ...overrides,

@@ -1,6 +1,6 @@
 import { describe, expect, test } from '@jest/globals'
 
-import { chooseRelease, pinnedVersion, type ReleaseWish } from '../../../appliance/tunnel/find/release.ts'
+import { chooseRelease, knownVersions, pinnedVersion, type ReleaseWish } from '../../../appliance/tunnel/find/release.ts'
 import { isOlder, leastVersion } from '../../../appliance/tunnel/find/version.ts'
 
 const linux: ReleaseWish = { version: undefined, sha256: undefined, platform: 'linux', arch: 'x64' }
@@ -20,6 +20,16 @@ describe('chooseRelease', () => {
       bytes: expect.any(Number),
     })
     expect(isOlder(pinnedVersion, leastVersion)).toBe(false)
+  })
+
+  test('knows the sums of both machines for each version that it knows at all, and takes the newest of them', () => {
+    expect(knownVersions.length).toBeGreaterThan(1)
+    for (const [index, version] of knownVersions.entries()) {
+      const sums = ['x64', 'arm64'].map((arch) => chooseRelease({ ...linux, version, arch }))
+      for (const found of sums) expect(found).toMatchObject({ version, sha256: expect.stringMatching(/^[0-9a-f]{64}$/) })
+      if (index > 0) expect(isOlder(version, knownVersions[index - 1]!)).toBe(true)
+    }
+    expect(chooseRelease(linux)).toMatchObject({ version: knownVersions[0] })
   })
 
   test('takes the SHA-256 that is given before the one it knows', () => {

@@ -1,7 +1,7 @@
 import { describe, expect, test } from '@jest/globals'
 import * as fc from 'fast-check'
 
-import { isOlder, leastVersion, parseVersion } from '../../../appliance/tunnel/find/version.ts'
+import { findVersionFault, isOlder, leastVersion, parseVersion } from '../../../appliance/tunnel/find/version.ts'
 
 describe('isOlder', () => {
   test.each([
@@ -28,6 +28,21 @@ describe('isOlder', () => {
       }),
     )
   })
+})
+
+test.each([
+  ['2026.10.0', undefined],
+  ['2025.11.1', undefined],
+  ['2025.10.1', /more than a year old/],
+  ['2025.6.1', /too old: Burrow wants 2025\.7\.0/],
+  ['2026.8.0', /withdrawn/],
+  ['2026.8.1', /withdrawn/],
+  ['2026.8.2', undefined],
+  ['DEV', undefined],
+])('findVersionFault %s in November 2026', (version, expected) => {
+  const fault = findVersionFault(version, Date.UTC(2026, 10, 26))
+  if (expected === undefined) expect(fault).toBeUndefined()
+  else expect(fault).toMatch(expected)
 })
 
 test.each([
