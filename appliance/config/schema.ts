@@ -153,7 +153,7 @@ const limits = z
     firstByteSeconds: seconds(1, 90)
       .default(75)
       .describe(
-        'How long a client waits for the first byte of a reply, a place included, before it is asked to come again (503). The edge gives up after 100 s.',
+        'How long a client waits for the first byte of a reply, a place included, before it is asked to come again (503). The edge gives up after 120 s.',
       ),
   })
   .describe('Bounds on what clients can take.')

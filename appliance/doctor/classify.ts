@@ -12,7 +12,8 @@ import { encodingOf, textOf } from './reply-text.ts'
 
 export type Reply = Pick<HttpAnswer, 'status' | 'httpVersion' | 'headers' | 'body'>
 
-const exemption = 'exempt this host name from bot protection, "Under Attack" mode and managed challenges: Nix cannot answer them'
+const exemption =
+  'turn "Bot Fight Mode" off, which no rule can skip, and exempt this host name from "Under Attack" mode and managed challenges: Nix cannot answer them'
 const ingressRemedy =
   'let the public hostname of the tunnel lead to the address of "origin" in "burrow status" (mode "token": at Cloudflare, under the tunnel; mode "credentials": set "tunnel": { "hostname": … } to this name)'
 

@@ -24,7 +24,11 @@ const byCode: Readonly<Record<number, Entry>> = {
 }
 
 const byStatus: Readonly<Record<number, Entry>> = {
-  413: ['body-limit', 'the edge refuses the size of the request', 'send nothing over 100 MB in one request through this host name'],
+  413: [
+    'body-limit',
+    'the edge refuses the size of the request',
+    'send nothing over the limit of the plan in one request through this host name: 100 MB on Free and Pro, 200 MB on Business',
+  ],
   502: [
     'origin-unreachable',
     'the connector of the tunnel cannot reach Burrow',
@@ -37,8 +41,8 @@ const byStatus: Readonly<Record<number, Entry>> = {
   523: ['wrong-ingress', 'the edge connects to a server instead of the tunnel, and finds no way', pointElsewhere],
   524: [
     'timeout',
-    'the edge got no answer from Burrow within 100 s',
-    'look at the load of the machine, at the log, and at "limits.firstByteSeconds", which must stay below 100',
+    'the edge got no answer from Burrow within 120 s',
+    'look at the load of the machine, at the log, and at "limits.firstByteSeconds", which must stay well below 120',
   ],
   525: ['wrong-ingress', 'the edge connects to a server instead of the tunnel, and their TLS handshake fails', pointElsewhere],
   526: ['wrong-ingress', 'the edge connects to a server instead of the tunnel, whose certificate is invalid', pointElsewhere],

@@ -96,7 +96,7 @@ export class Edge implements AsyncDisposable {
   ) {
     this.hostname = hostname
     this.caFile = caFile
-    this.limits = { bodyBytes: options.bodyBytes ?? 100_000_000, replyMs: options.replyMs ?? 100_000, cachedBytes: options.cachedBytes ?? 512 * 2 ** 20 }
+    this.limits = { bodyBytes: options.bodyBytes ?? 100_000_000, replyMs: options.replyMs ?? 120_000, cachedBytes: options.cachedBytes ?? 512 * 2 ** 20 }
     this.isQuicLike = options.isQuicLike ?? false
     this.isRemotelyManaged = options.isRemotelyManaged ?? false
     this.cacheRule = options.cacheRule ?? { eligible: 'by-extension' }

@@ -64,9 +64,9 @@ describe("an origin's silence", () => {
     expect(await get(connected.edge.url, '/')).toMatchObject({ status: 200, body: Buffer.from('half'), isComplete: false })
   })
 
-  test('may last 100 s by default', async () => {
+  test('may last 120 s by default', async () => {
     await using edge = await openEdge()
-    expect(edge.limits.replyMs).toBe(100_000)
+    expect(edge.limits.replyMs).toBe(120_000)
   })
 })
 

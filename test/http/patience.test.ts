@@ -1,4 +1,4 @@
-/** The edge gives a reply up that has not begun after 100 s. So every reply begins before that, or asks the client to come again, and keeps nothing for it. */
+/** The edge gives a reply up that has not begun after 120 s. So every reply begins before that, or asks the client to come again, and keeps nothing for it. */
 import { PassThrough, Readable } from 'node:stream'
 
 import { describe, expect, test } from '@jest/globals'

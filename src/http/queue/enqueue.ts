@@ -56,7 +56,7 @@ function nextRetrySeconds(): number {
 }
 
 /**
- * A reply must have begun well before the edge's limit of 100 s, counted from the request's arrival; the client comes again and finds more done.
+ * A reply must have begun well before the edge's limit of 120 s, counted from the request's arrival; the client comes again and finds more done.
  * Rejects as the work does, with `busy` when the time is over, or with `abandoned` when the client goes away: the work then goes on unless its owner ends it.
  */
 export async function withinDeadline<T>({ limits, after }: Origin, reply: Reply, work: Promise<T>): Promise<T> {
