@@ -10,7 +10,7 @@ import type { Machine, SignalName } from '../../machine.ts'
 import { prepareStateDir } from '../../state/state-dir.ts'
 import { formatBytes } from '../../terminal/format.ts'
 import { type BinarySearch, findBinary, installedBinaryPath } from '../../tunnel/find/binary.ts'
-import { type StartFetch, startFetch as startRealFetch } from '../../tunnel/find/fetch-release.ts'
+import { type FetchFile, fetchFile as fetchRealFile } from '../../tunnel/find/fetch-file.ts'
 import { type Installed, installBinary } from '../../tunnel/find/install.ts'
 import { chooseRelease, knownVersions, pinnedVersion, type Release } from '../../tunnel/find/release.ts'
 import { findVersionFault, leastVersion } from '../../tunnel/find/version.ts'
@@ -24,7 +24,7 @@ interface InstallOptions {
   readonly to?: string
 }
 
-export function tunnelInstallCommand(machine: Machine, startFetch: StartFetch = startRealFetch): Command {
+export function tunnelInstallCommand(machine: Machine, fetchFile: FetchFile = fetchRealFile): Command {
   return new Command('install')
     .description("fetch Cloudflare's cloudflared into the state directory, where Burrow finds it")
     .option('--version <version>', `another version than ${pinnedVersion}; needs --sha256, unless it is ${knownVersions.slice(1).join(' or ')}`)
@@ -45,10 +45,10 @@ A cloudflared that the config names, or that is on PATH, is taken before it, unl
   burrow tunnel install --to /usr/local/bin      as root, for a service with a user of its own
   burrow tunnel install --version 2026.11.2 --sha256 SUM`,
     )
-    .action((_options, command: Command) => install(machine, startFetch, command))
+    .action((_options, command: Command) => install(machine, fetchFile, command))
 }
 
-async function install(machine: Machine, startFetch: StartFetch, command: Command): Promise<void> {
+async function install(machine: Machine, fetchFile: FetchFile, command: Command): Promise<void> {
   const { config: file, version, sha256, force, to } = command.optsWithGlobals<InstallOptions>()
   const { state, tunnel } = loadLocations({ machine, file })
   const release = chooseRelease({ version, sha256, platform: platform(), arch: arch() })
@@ -65,7 +65,7 @@ async function install(machine: Machine, startFetch: StartFetch, command: Comman
       env: machine.env,
       isForced: force === true,
       isOurPlace: to === undefined,
-      startFetch,
+      fetchFile,
       clock: { now: Date.now, after },
       signal: interruption.signal,
       onBegin: progress.begin,

@@ -2,17 +2,18 @@
  * cloudflared into its place: fetched into a directory of its own beside that, compared with its SHA-256 while nobody may execute it, tried, and put there by rename.
  *   <state>/bin/.burrow-fetch-Xy12z3/cloudflared  →  <state>/bin/cloudflared
  */
+import { execFile } from 'node:child_process'
 import { createHash } from 'node:crypto'
 import { chmod, lstat, mkdir, mkdtemp, open, readdir, rename, rm, stat } from 'node:fs/promises'
 import { basename, dirname, join } from 'node:path'
+import { promisify } from 'node:util'
 
 import { Complaint, reasonOf, systemCodeOf } from '../../complaint.ts'
 import type { Environment } from '../launch/connector-env.ts'
 import type { TunnelClock } from '../tunnel-clock.ts'
 import { askVersion } from './binary.ts'
-import { FetchStopped, watchFetch } from './bounded-fetch.ts'
 import { findUnexecutable, isForeign } from './executable.ts'
-import type { StartFetch } from './fetch-release.ts'
+import { type FetchFile, FetchStopped } from './fetch-file.ts'
 import type { Release } from './release.ts'
 
 export interface Installation {
@@ -24,7 +25,7 @@ export interface Installation {
   readonly isForced: boolean
   /** What is there by that name came from here too. If not, it is replaced only when `isForced`. */
   readonly isOurPlace: boolean
-  readonly startFetch: StartFetch
+  readonly fetchFile: FetchFile
   readonly clock: Pick<TunnelClock, 'now' | 'after'>
   /** Gives up and tidies up. */
   readonly signal: AbortSignal
@@ -82,16 +83,17 @@ async function isTaken(path: string): Promise<boolean> {
 }
 
 async function fetchAndTry(installation: Installation, file: string): Promise<void> {
-  const { release, startFetch, env, signal, clock, onBegin, onProgress } = installation
+  const { release, fetchFile, env, signal, clock, onBegin, onProgress } = installation
+  const isArchive = release.asset.endsWith('.tgz')
   onBegin()
+  let sha256: string
   try {
-    await watchFetch(startFetch(file, release.version, env), { dir: dirname(file), limits, clock, signal, onProgress })
-    await chmod(file, 0o600)
+    sha256 = await fetchFile({ url: release.url, to: isArchive ? `${file}.tgz` : file, env, limits, clock, signal, onProgress })
   } catch (error) {
     if (error instanceof Complaint || isOfThisDisk(error)) throw error
     throw refusal(release, `it cannot be fetched from ${release.url}: ${wordsOf(error)}`, byOtherMeans, error)
   }
-  const sha256 = await hashFile(file)
+  if (isArchive) sha256 = await unpack(release, file)
   if (sha256 !== release.sha256) {
     throw refusal(
       release,
@@ -109,6 +111,17 @@ async function fetchAndTry(installation: Installation, file: string): Promise<vo
   }
   if (version !== release.version) throw refusal(release, `it says that it is version ${version}`, 'give the SHA-256 that belongs to --version')
   signal.throwIfAborted()
+}
+
+/** Of macOS. The sum that counts is that of the program, so that one which is there can be compared too. */
+async function unpack(release: Release, file: string): Promise<string> {
+  try {
+    await promisify(execFile)('tar', ['-xzf', `${file}.tgz`, '-C', dirname(file), 'cloudflared'])
+    await chmod(file, 0o600)
+    return await hashFile(file)
+  } catch (error) {
+    throw refusal(release, `"${release.asset}" cannot be unpacked: ${reasonOf(error)}`, byOtherMeans, error)
+  }
 }
 
 const byOtherMeans = 'try again, or fetch it by other means and name it in the config: "tunnel": { "binary": … }'

@@ -4,6 +4,7 @@
  * A release is listed here only when the sums of both machines are known from more than one place. Those of 2026.9.3 are from a copy of its notes
  * (github.com/charlestephen/hassio-apps, cloudflared/CHANGELOG.md); those of both releases stand alike in several other public programs that pin them.
  */
+import { RELEASE_BASE } from 'cloudflared'
 
 interface KnownRelease {
   readonly version: string
@@ -58,7 +59,7 @@ export interface ReleaseWish {
   readonly arch: string
 }
 
-/** As the npm package `cloudflared` names them, which fetches by the same two words (lib/install.js). */
+/** As the npm package `cloudflared` names them, which does not export its table (lib/install.js). */
 const assets: Readonly<Record<string, string>> = {
   'linux x64': 'cloudflared-linux-amd64',
   'linux arm64': 'cloudflared-linux-arm64',
@@ -85,7 +86,8 @@ export function chooseRelease({ version = pinnedVersion, sha256, platform, arch 
   return { refusal: why, remedy: `give it with --sha256: ${asset.endsWith('.tgz') ? ofUnpacked(url) : `${whereSumsAre(version)}, beside "${asset}"`}` }
 }
 
-const releases = 'https://github.com/cloudflare/cloudflared/releases'
+/** As the npm package `cloudflared` has it. */
+const releases = RELEASE_BASE.replace(/\/$/, '')
 
 function whereSumsAre(version: string): string {
   return `it stands at ${releases}/tag/${version} under "SHA256 Checksums"`

@@ -10,17 +10,17 @@ import { describe, expect, test } from '@jest/globals'
 import { Command } from 'commander'
 
 import { tunnelInstallCommand } from '../../../appliance/commands/tunnel/install.ts'
-import type { StartFetch } from '../../../appliance/tunnel/find/fetch-release.ts'
+import type { FetchFile } from '../../../appliance/tunnel/find/fetch-file.ts'
 import { runBurrow } from '../burrow.ts'
 import { runCommand } from '../run-command.ts'
 import { createScratchDir, type ScratchDir } from '../scratch-dir.ts'
 import { program, sha256Of, version } from './release-server.ts'
 
 const bring =
-  (content: string): StartFetch =>
-  (to) => {
+  (content: string): FetchFile =>
+  async ({ to }) => {
     writeFileSync(to, content)
-    return { done: Promise.resolve(), stop: async () => {} }
+    return sha256Of(content)
   }
 
 function install(dir: ScratchDir, args: readonly string[], { content = program, path = dir.file('empty') } = {}) {

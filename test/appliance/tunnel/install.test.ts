@@ -1,4 +1,5 @@
-/** The real installer of the npm package, in its thread, against a server on loopback. */
+/** The real download, against a server on loopback. */
+import { execFileSync } from 'node:child_process'
 import { mkdir, readdir, readFile, stat, utimes, writeFile } from 'node:fs/promises'
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import { dirname, join } from 'node:path'
@@ -13,14 +14,14 @@ import { TestClock } from './test-clock.ts'
 
 const serveProgram = (_request: IncomingMessage, response: ServerResponse) => void response.end(program)
 
-function createInstallation(dir: ScratchDir, startFetch: Installation['startFetch'], overrides: Partial<Installation> = {}): Installation {
+function createInstallation(dir: ScratchDir, fetchFile: Installation['fetchFile'], overrides: Partial<Installation> = {}): Installation {
   return {
     release: releaseOf(program),
     path: installedBinaryPath(dir.path),
     env: { PATH: process.env.PATH },
     isForced: false,
     isOurPlace: true,
-    startFetch,
+    fetchFile,
     clock: new TestClock(),
     signal: new AbortController().signal,
     onBegin: () => {},
@@ -39,7 +40,7 @@ const faultOf = (promise: Promise<unknown>) =>
     (error: unknown) => error as Complaint,
   )
 
-const never: Installation['startFetch'] = () => {
+const never: Installation['fetchFile'] = () => {
   throw new Error('Nothing was to be fetched')
 }
 
@@ -53,7 +54,7 @@ describe('installBinary', () => {
     const told: number[] = []
     let begun = 0
     const path = installedBinaryPath(dir.path)
-    expect(await installBinary(createInstallation(dir, server.startFetch, { onBegin: () => begun++, onProgress: (bytes) => told.push(bytes) }))).toEqual({
+    expect(await installBinary(createInstallation(dir, server.fetchFile, { onBegin: () => begun++, onProgress: (bytes) => told.push(bytes) }))).toEqual({
       path,
       version: '2026.10.0',
       isNew: true,
@@ -81,16 +82,11 @@ describe('installBinary', () => {
       installBinary(
         createInstallation(
           dir,
-          (to, ...rest) => {
-            const fetch = server.startFetch(to, ...rest)
-            return {
-              ...fetch,
-              stop: async () => {
-                seen.push(look())
-                await seen.at(-1)
-                await fetch.stop()
-              },
-            }
+          async (wish) => {
+            const sha256 = await server.fetchFile(wish)
+            seen.push(look())
+            await seen.at(-1)
+            return sha256
           },
           { release },
         ),
@@ -110,7 +106,7 @@ describe('installBinary', () => {
     await using server = await openReleaseServer((_request, response) => void response.end(content))
     await mkdir(dir.file('bin'))
     await writeFile(dir.file('bin/cloudflared'), 'old', { mode: 0o755 })
-    const fault = await faultOf(installBinary(createInstallation(dir, server.startFetch, { release: releaseOf(content, overrides) })))
+    const fault = await faultOf(installBinary(createInstallation(dir, server.fetchFile, { release: releaseOf(content, overrides) })))
     expect([fault.name, fault.code]).toEqual(['Complaint', 'refused'])
     expect(fault.message).toMatch(/^Cannot install cloudflared 2026\.10\.0: /)
     expect(fault.message).toMatch(expected)
@@ -118,7 +114,7 @@ describe('installBinary', () => {
   })
 
   test.each<[string, (response: ServerResponse) => void, RegExp]>([
-    ['404', (response) => void response.writeHead(404).end('no'), /status code: 404/],
+    ['404', (response) => void response.writeHead(404).end('no'), /the answer is HTTP 404/],
     [
       'a body that is cut',
       (response) => {
@@ -131,7 +127,7 @@ describe('installBinary', () => {
   ])('tells of %s at once, with the way out', async (_what, answer, expected) => {
     await using dir = await createScratchDir()
     await using server = await openReleaseServer((_request, response) => answer(response))
-    const fault = await faultOf(installBinary(createInstallation(dir, server.startFetch)))
+    const fault = await faultOf(installBinary(createInstallation(dir, server.fetchFile)))
     expect(fault.code).toBe('refused')
     expect(fault.message).toMatch(expected)
     expect(fault.message).toMatch(/from https:\/\/github\.com\/.*; try again, or fetch it by other means and name it/)
@@ -151,32 +147,92 @@ describe('installBinary', () => {
     return { standing, answer }
   }
 
-  test('ends redirects that run in a circle, and all else that brings nothing', async () => {
+  test.each<[string, string, RegExp, number]>([
+    ['run in a circle', 'https://example.com/again', /redirected more than 5 times/, 6],
+    ['leave https', 'http://example.com/cloudflared', /redirected to an address that is not https/, 1],
+    ['lead nowhere', 'https://', /redirected to an address that is not https/, 1],
+  ])('follows no redirects that %s', async (_what, location, expected, requests) => {
     await using dir = await createScratchDir()
-    await using server = await openReleaseServer((_request, response) => void response.writeHead(302, { location: 'https://example.com/again' }).end())
+    await using server = await openReleaseServer((_request, response) => void response.writeHead(302, { location }).end())
     const clock = new TestClock()
-    const fault = faultOf(installBinary(createInstallation(dir, server.startFetch, { clock })))
-    let isOver = false
-    const settled = fault.then(() => {
-      isOver = true
+    expect((await faultOf(installBinary(createInstallation(dir, server.fetchFile, { clock })))).message).toMatch(expected)
+    expect([await left(dir), clock.pending, server.requests.length]).toEqual([[], 0, requests])
+  })
+
+  test('ends a download that brings nothing any more, counted from what came last', async () => {
+    await using dir = await createScratchDir()
+    let send = (_text: string) => {}
+    await using server = await openReleaseServer((_request, response) => {
+      response.writeHead(200, { 'content-length': 1000 })
+      send = (text) => void response.write(text)
+      send('part')
     })
-    while (!isOver) {
-      const looked = clock.set(250)
-      clock.advance(250)
-      await Promise.race([looked, settled])
-    }
+    const clock = new TestClock()
+    const fault = faultOf(installBinary(createInstallation(dir, server.fetchFile, { clock })))
+    while (clock.count(30_000) < 2) await clock.set(30_000)
+    clock.advance(20_000)
+    const more = clock.set(30_000)
+    send('more')
+    await more
+    clock.advance(20_000)
+    expect(clock.pending).toBe(2)
+    clock.advance(10_000)
     expect((await fault).message).toMatch(/nothing came for 30 s/)
     expect([await left(dir), clock.pending]).toEqual([[], 0])
   })
 
+  test('ends a download that grows larger than any program', async () => {
+    await using dir = await createScratchDir()
+    await using server = await openReleaseServer((_request, response) => void response.end('12345678901'))
+    const file = dir.file('big')
+    const limits = { wholeMs: 60_000, stallMs: 30_000, maxBytes: 10 }
+    const wish = { url: 'https://example.com/x', to: file, env: {}, limits, clock: new TestClock(), signal: new AbortController().signal, onProgress: () => {} }
+    await expect(server.fetchFile(wish)).rejects.toThrow(/is larger than .* MiB/)
+    expect(await server.fetchFile({ ...wish, to: dir.file('fits'), limits: { ...limits, maxBytes: 11 } })).toBe(sha256Of('12345678901'))
+  })
+
+  test('unpacks an archive, as there is for macOS, and compares the program inside', async () => {
+    await using dir = await createScratchDir()
+    await writeFile(dir.file('cloudflared'), program, { mode: 0o755 })
+    execFileSync('tar', ['-czf', dir.file('c.tgz'), '-C', dir.path, 'cloudflared'])
+    const archive = await readFile(dir.file('c.tgz'))
+    let body: Buffer | string = archive
+    await using server = await openReleaseServer((_request, response) => void response.end(body))
+    const release = releaseOf(program, { asset: 'cloudflared-darwin-arm64.tgz' })
+    const path = installedBinaryPath(dir.path)
+    expect(await installBinary(createInstallation(dir, server.fetchFile, { release }))).toMatchObject({ path, isNew: true })
+    expect([await readFile(path, 'utf8'), await left(dir)]).toEqual([program, ['cloudflared']])
+    body = 'no archive'
+    const fault = await faultOf(installBinary(createInstallation(dir, server.fetchFile, { release, isForced: true })))
+    expect(fault.message).toMatch(/"cloudflared-darwin-arm64\.tgz" cannot be unpacked/)
+    expect([await readFile(path, 'utf8'), await left(dir)]).toEqual([program, ['cloudflared']])
+  })
+
+  test('asks nothing when it is interrupted already', async () => {
+    await using dir = await createScratchDir()
+    await using server = await openReleaseServer(serveProgram)
+    expect((await faultOf(installBinary(createInstallation(dir, server.fetchFile, { signal: AbortSignal.abort() })))).code).toBe('interrupted')
+    expect(server.requests).toEqual([])
+  })
+
   test('ends a download that takes too long', async () => {
     await using dir = await createScratchDir()
-    const { standing, answer } = stand()
-    await using server = await openReleaseServer(answer)
+    let send = () => {}
+    await using server = await openReleaseServer((_request, response) => {
+      response.writeHead(200, { 'content-length': 1000 })
+      send = () => void response.write('part')
+      send()
+    })
     const clock = new TestClock()
-    const fault = faultOf(installBinary(createInstallation(dir, server.startFetch, { clock })))
-    await standing
-    clock.advance(600_000)
+    const fault = faultOf(installBinary(createInstallation(dir, server.fetchFile, { clock })))
+    while (clock.count(30_000) < 2) await clock.set(30_000)
+    for (let seconds = 25; seconds < 600; seconds += 25) {
+      clock.advance(25_000)
+      const more = clock.set(30_000)
+      send()
+      await more
+    }
+    clock.advance(25_000)
     expect((await fault).message).toMatch(/it was not done within 600 s/)
     expect([await left(dir), clock.pending]).toEqual([[], 0])
   })
@@ -186,7 +242,7 @@ describe('installBinary', () => {
     const { standing, answer } = stand()
     await using server = await openReleaseServer(answer)
     const interruption = new AbortController()
-    const fault = faultOf(installBinary(createInstallation(dir, server.startFetch, { signal: interruption.signal })))
+    const fault = faultOf(installBinary(createInstallation(dir, server.fetchFile, { signal: interruption.signal })))
     await standing
     // However it ends, by a reset or in order.
     const closed = new Promise((resolve) => server.requests[0]!.socket.on('close', resolve))
@@ -199,11 +255,11 @@ describe('installBinary', () => {
   test('fetches nothing when it is there already, and does when that is wanted, or it is another', async () => {
     await using dir = await createScratchDir()
     await using server = await openReleaseServer(serveProgram)
-    await installBinary(createInstallation(dir, server.startFetch))
+    await installBinary(createInstallation(dir, server.fetchFile))
     expect(await installBinary(createInstallation(dir, never))).toMatchObject({ isNew: false })
-    expect(await installBinary(createInstallation(dir, server.startFetch, { isForced: true }))).toMatchObject({ isNew: true })
+    expect(await installBinary(createInstallation(dir, server.fetchFile, { isForced: true }))).toMatchObject({ isNew: true })
     await writeFile(dir.file('bin/cloudflared'), 'damaged')
-    expect(await installBinary(createInstallation(dir, server.startFetch))).toMatchObject({ isNew: true })
+    expect(await installBinary(createInstallation(dir, server.fetchFile))).toMatchObject({ isNew: true })
     expect(server.requests).toHaveLength(3)
   })
 
@@ -215,7 +271,7 @@ describe('installBinary', () => {
     const fault = await faultOf(installBinary(createInstallation(dir, never, { isOurPlace: false })))
     expect([fault.code, fault.message]).toEqual(['refused', expect.stringMatching(/there is another ".*bin\/cloudflared"; .*--force$/)])
     expect(await readFile(dir.file('bin/cloudflared'), 'utf8')).toBe('of a package')
-    expect(await installBinary(createInstallation(dir, server.startFetch, { isOurPlace: false, isForced: true }))).toMatchObject({ isNew: true })
+    expect(await installBinary(createInstallation(dir, server.fetchFile, { isOurPlace: false, isForced: true }))).toMatchObject({ isNew: true })
     expect(await installBinary(createInstallation(dir, never, { isOurPlace: false }))).toMatchObject({ isNew: false })
   })
 
@@ -227,7 +283,7 @@ describe('installBinary', () => {
     await utimes(dir.file('bin/.burrow-fetch-old'), 0, 0)
     await utimes(dir.file('bin/.burrow-fetch-new'), now / 1000, now / 1000)
     await utimes(dir.file('bin/mine'), 0, 0)
-    await installBinary(createInstallation(dir, server.startFetch, { clock: { now: () => now, after: new TestClock().after.bind(new TestClock()) } }))
+    await installBinary(createInstallation(dir, server.fetchFile, { clock: { now: () => now, after: new TestClock().after.bind(new TestClock()) } }))
     expect((await left(dir)).sort()).toEqual(['.burrow-fetch-new', 'cloudflared', 'mine'])
   })
 

@@ -1,10 +1,10 @@
 /** GitHub's releases on loopback, the installer pointed at it, and a scratch state directory to install into. */
 import { createHash } from 'node:crypto'
 import { once } from 'node:events'
-import { createServer, type IncomingMessage, type ServerResponse } from 'node:http'
+import { createServer, get, type IncomingMessage, type ServerResponse } from 'node:http'
 import type { AddressInfo } from 'node:net'
 
-import { type StartFetch, startFetchThread } from '../../../appliance/tunnel/find/fetch-release.ts'
+import { createFetchFile, type FetchFile } from '../../../appliance/tunnel/find/fetch-file.ts'
 import { pinnedVersion, type Release } from '../../../appliance/tunnel/find/release.ts'
 
 export const version = pinnedVersion
@@ -22,7 +22,7 @@ export const releaseOf = (content: string, overrides: Partial<Release> = {}): Re
 })
 
 export interface ReleaseServer extends AsyncDisposable {
-  readonly startFetch: StartFetch
+  readonly fetchFile: FetchFile
   readonly requests: readonly IncomingMessage[]
 }
 
@@ -35,12 +35,9 @@ export async function openReleaseServer(answer: (request: IncomingMessage, respo
   server.listen(0, '127.0.0.1')
   await once(server, 'listening')
   const { port } = server.address() as AddressInfo
-  const worker = new URL('./redirected-fetch-worker.ts', import.meta.url)
   return {
-    startFetch: (to, wanted) => {
-      const data = { to, version: wanted, proxyEnv: {}, port }
-      return startFetchThread(worker, data)
-    },
+    // The real one, whose requests go to a port of this machine without TLS.
+    fetchFile: createFetchFile(({ host, pathname }, { signal }) => get({ host: '127.0.0.1', port, path: pathname, headers: { host }, signal })),
     requests,
     async [Symbol.asyncDispose]() {
       server.closeAllConnections()
