@@ -13,7 +13,7 @@ export function withMember(text: string, key: string, value: unknown): string {
   if (found !== undefined) return text.slice(0, found.valueStart) + formatted + text.slice(found.end)
   const entry = `${JSON.stringify(key)}: ${formatted}`
   const last = members.at(-1)
-  if (last === undefined) return text.replace(/\{\s*\}/, `{${newline}${indent}${entry}${newline}}`)
+  if (last === undefined) return text.replace(/\{\s*\}/, () => `{${newline}${indent}${entry}${newline}}`)
   return `${text.slice(0, last.end)},${indent === undefined ? ' ' : newline + indent}${entry}${text.slice(last.end)}`
 }
 

@@ -15,6 +15,7 @@ describe('withMember', () => {
     )
     expect(withMember('{"a": [1]}', 'tunnel', { mode: 'off' })).toBe('{"a": [1], "tunnel": {"mode":"off"}}')
     expect(withMember('{ }', 'tunnel', 'off')).toBe('{\n  "tunnel": "off"\n}')
+    expect(withMember('{}', 'tunnel', ['$&'])).toContain('"$&"')
     expect(withMember('\ufeff{"tunnel":"off"}', 'tunnel', 'quick')).toBe('\ufeff{"tunnel":"quick"}')
   })
 
