@@ -1,6 +1,6 @@
 /** Everything that is served, opened as the config says: the depot first, then this machine's Nix store, folders, and other caches. */
 import { existsSync } from 'node:fs'
-import { mkdir, readFile } from 'node:fs/promises'
+import { mkdir, readFile, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { Logger } from 'pino'
 import {
@@ -40,15 +40,14 @@ export async function openStores(config: Config, machine: Machine, version: stri
   const folders = await Promise.all(config.stores.map(({ dir }) => openDirectoryStore({ dir, storeDir: store.dir, decompressors, log })))
   const upstreams: { readonly mode: UpstreamConfig['mode']; readonly store: UpstreamStore }[] = []
   const shared = config.upstreams.length === 0 ? undefined : opening.use(createFileBuffers())
+  const spoolDir = config.upstreams.length === 0 ? undefined : await makeSpoolDir(config.state.dir)
   for (const upstream of config.upstreams) {
-    const spoolDir = join(config.runtimeDir, 'upstream')
-    await mkdir(spoolDir, { recursive: true, mode: 0o700 })
     const opened = openUpstreamStore({
       url: upstream.url,
       authorization: await authorizationOf(upstream),
       publicKeys: upstream.publicKeys,
       storeDir: store.dir,
-      spoolDir,
+      spoolDir: spoolDir!,
       keep: upstream.keep && depot !== undefined ? keepInDepot(depot, upstream.url.host) : undefined,
       ...shared!,
       decompressors,
@@ -62,6 +61,14 @@ export async function openStores(config: Config, machine: Machine, version: stri
   const own = [depot, local, ...folders].filter((each) => each !== undefined)
   const opened = opening.move()
   return { stores: [...ofMode('always'), ...own, ...ofMode('on-miss')], depot, [Symbol.asyncDispose]: () => opened.disposeAsync() }
+}
+
+/** On the disk of the state, not in the runtime directory: that is memory on most machines, and a NAR has gigabytes. What an earlier run left is removed. */
+async function makeSpoolDir(stateDir: string): Promise<string> {
+  const dir = join(stateDir, 'upstream')
+  await rm(dir, { recursive: true, force: true })
+  await mkdir(dir, { recursive: true, mode: 0o700 })
+  return dir
 }
 
 function openLocal({ store, leases }: Config, log: Logger): Promise<LocalStore> {
