@@ -147,7 +147,7 @@ function* toUserFindings(users: readonly User[], now: number): Generator<Finding
   else yield ok('users', `${usable.length} may pull: ${usable.map(({ name }) => name).join(', ')}`)
 }
 
-function hasExpired({ expires }: User, now: number): boolean {
+export function hasExpired({ expires }: User, now: number): boolean {
   return expires !== undefined && expires.getTime() <= now
 }
 

@@ -27,7 +27,7 @@ const byStatus: Readonly<Record<number, Entry>> = {
   413: [
     'body-limit',
     'the edge refuses the size of the request',
-    'send nothing over the limit of the plan in one request through this host name: 100 MB on Free and Pro, 200 MB on Business',
+    'send nothing over the limit of the plan in one request through this host name (100 MB on Free and Pro, 200 MB on Business): use "burrow push" instead of "nix copy"',
   ],
   502: [
     'origin-unreachable',

@@ -13,6 +13,7 @@ import { type Findings, warn } from './finding.ts'
 import { chooseLogin, type LoginOptions } from './login.ts'
 import { checkClock, checkLarder, checkStore, watchClock } from './machine-checks.ts'
 import { checkPublic } from './public-checks.ts'
+import { checkPush, checkUpstreams } from './push-checks.ts'
 import { findSample } from './sample.ts'
 import { checkOrigin, checkServer, checkTunnel } from './server-checks.ts'
 
@@ -44,6 +45,8 @@ export async function* examine(examination: Examination): Findings {
   yield* checkStore(config)
   const report = yield* checkServer(config, version)
   yield* checkLarder(config, report?.larder?.bytes)
+  yield* checkPush({ config, users: secrets.users, report, now: clocks.now() })
+  yield* checkUpstreams({ config, report, patience })
   if (config.tunnel !== undefined && findBinary !== undefined) yield* checkBinary(config.tunnel, () => findBinary(config), clocks.now())
   if (report !== undefined) yield* checkTunnel(config, report)
   const trusted = new TrustedPlaces(examination, config, report)

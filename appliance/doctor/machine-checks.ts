@@ -1,20 +1,22 @@
 /** The Nix store, its daemon, the larder's disk and the clock. */
-import { constants } from 'node:fs'
-import { access, readdir, stat, statfs } from 'node:fs/promises'
+import { readdir, stat } from 'node:fs/promises'
 import { connect } from 'node:net'
-import { dirname, join } from 'node:path'
+import { join } from 'node:path'
 
 import { openLocalStore, silentLog } from '../../src/index.ts'
 import { reasonOf, systemCodeOf } from '../complaint.ts'
 import type { Config } from '../config/config.ts'
 import { formatBytes, formatSpan } from '../terminal/format.ts'
 import type { Ask, Clocks } from './asking.ts'
+import { findDiskRoom } from './disk-room.ts'
 import { type Findings, fail, ok, warn } from './finding.ts'
 
-export async function* checkStore({ store, leases }: Config): Findings {
+export async function* checkStore({ store, leases, depot }: Config): Findings {
   try {
     await readdir(store.realDir)
   } catch (error) {
+    if (depot !== undefined && systemCodeOf(error) === 'ENOENT')
+      return yield ok('store', `there is no Nix store at "${store.realDir}": only what is pushed here is served`)
     yield fail('store', `cannot read "${store.realDir}": ${reasonOf(error)}`, 'install Nix, or set "store": { "realDir": … } to where its store lies')
     return
   }
@@ -54,10 +56,7 @@ export async function* checkLarder({ larder, compression }: Config, usedBytes: n
   if (larder === undefined || larder.maxBytes === 0 || compression.type === 'none') return yield ok('larder', 'none is wanted: nothing is kept')
   const { dir, maxBytes } = larder
   try {
-    const place = await findExisting(dir)
-    await access(place, constants.W_OK | constants.X_OK)
-    const { bavail, bsize } = await statfs(place)
-    const free = bavail * bsize
+    const { place, freeBytes: free } = await findDiskRoom(dir)
     const used = usedBytes ?? (place === dir ? await sumSizes(dir) : 0)
     if (free < maxBytes - used) {
       const what = `"${dir}" may grow to ${formatBytes(maxBytes)}, holds ${formatBytes(used)}, and its disk has ${formatBytes(free)} left`
@@ -65,17 +64,6 @@ export async function* checkLarder({ larder, compression }: Config, usedBytes: n
     } else yield ok('larder', `${dir}: ${formatBytes(used)} of ${formatBytes(maxBytes)}, ${formatBytes(free)} free on its disk`)
   } catch (error) {
     yield fail('larder', `cannot write "${dir}": ${reasonOf(error)}`, 'let the user that runs Burrow write there, or set "larder": { "dir": … }')
-  }
-}
-
-/** The directory, or the nearest above it that is there. */
-async function findExisting(dir: string): Promise<string> {
-  try {
-    await stat(dir)
-    return dir
-  } catch (error) {
-    if (systemCodeOf(error) !== 'ENOENT' || dirname(dir) === dir) throw error
-    return findExisting(dirname(dir))
   }
 }
 

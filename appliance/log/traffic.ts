@@ -4,14 +4,17 @@
  */
 import type { Logger } from 'pino'
 
-import type { Exchange, Observer, RouteName } from '../../src/index.ts'
+import type { Exchange, Observer, PushTally, RouteName } from '../../src/index.ts'
 import type { TrafficMetrics } from '../operator/metrics.ts'
 
 /** Since the start. */
 export interface TrafficTotals {
   readonly requests: number
-  /** Of bodies. */
+  /** Of bodies sent. */
   readonly bytes: number
+  readonly pushedPaths: number
+  /** Of bodies of pushes. */
+  readonly receivedBytes: number
 }
 
 export interface Traffic extends Disposable {
@@ -35,6 +38,11 @@ interface Sum {
   /** Names that refused logins claimed. */
   readonly claimed: Set<string>
   postponed: number
+  pushedPaths: number
+  receivedBytes: number
+  refusedPaths: number
+  /** Why, without repetitions. */
+  readonly reasons: Set<string>
 }
 
 const isNar: Readonly<Partial<Record<RouteName, true>>> = { nar: true, 'nar-compressed': true, 'nar-legacy': true }
@@ -45,6 +53,8 @@ const sumMs = 10_000
 const maxSums = 1000
 /** Names in one line; a guesser may try thousands. */
 const maxClaimed = 5
+/** Reasons of refused pushes in one line. */
+const maxReasons = 3
 
 /** `after` calls back once after so many milliseconds, unless its result is called before. */
 export function createTraffic(
@@ -54,7 +64,7 @@ export function createTraffic(
   requests: RequestLog = 'summed',
 ): Traffic {
   const sums = createSums(log, after)
-  const totals = { requests: 0, bytes: 0 }
+  const totals = { requests: 0, bytes: 0, pushedPaths: 0, receivedBytes: 0 }
   return {
     totals,
     observer: {
@@ -62,6 +72,8 @@ export function createTraffic(
         metrics?.count(exchange)
         totals.requests++
         totals.bytes += exchange.bytes
+        totals.pushedPaths += exchange.push?.registered ?? 0
+        totals.receivedBytes += exchange.push?.receivedBytes ?? 0
         const isLarge = isNar[exchange.route] === true && exchange.method === 'GET' && exchange.status < 300 && exchange.bytes >= largeBytes
         if (requests === 'each' || isLarge) return log.info(fieldsOf(exchange), messageOf(exchange))
         sums.add(exchange)
@@ -79,9 +91,12 @@ function createSums(log: Logger, after: (ms: number, callback: () => void) => ()
   function tell(): void {
     callOff?.()
     callOff = undefined
-    for (const { nars, bytes, cut, refused, claimed, postponed, ...who } of sums.values()) {
+    for (const sum of sums.values()) {
+      const { nars, bytes, cut, refused, claimed, postponed, pushedPaths, receivedBytes, refusedPaths, reasons, ...who } = sum
       if (nars + cut > 0) log.info({ ...who, nars, bytes, cut }, 'Sent small NARs')
       if (refused > 0) log.info({ address: who.address, ray: who.ray, refused, claimed: [...claimed] }, 'Refused logins')
+      if (pushedPaths + receivedBytes > 0) log.info({ ...who, paths: pushedPaths, receivedBytes }, 'Received a push')
+      if (refusedPaths > 0) log.warn({ ...who, paths: refusedPaths, reasons: [...reasons] }, 'Refused a push, or part of one')
       if (postponed > 0) log.info({ ...who, postponed }, 'Asked a client to come again later')
     }
     sums.clear()
@@ -93,7 +108,10 @@ function createSums(log: Logger, after: (ms: number, callback: () => void) => ()
     if (known !== undefined) return known
     if (sums.size >= maxSums) tell()
     callOff ??= after(sumMs, tell)
-    const sum = { user, address, ray, nars: 0, bytes: 0, cut: 0, refused: 0, claimed: new Set<string>(), postponed: 0 }
+    const sum = {
+      ...{ user, address, ray, nars: 0, bytes: 0, cut: 0, refused: 0, claimed: new Set<string>(), postponed: 0 },
+      ...{ pushedPaths: 0, receivedBytes: 0, refusedPaths: 0, reasons: new Set<string>() },
+    }
     sums.set(key, sum)
     return sum
   }
@@ -102,7 +120,8 @@ function createSums(log: Logger, after: (ms: number, callback: () => void) => ()
     tell,
     /** Narinfos and the other small things are nobody's traffic. */
     add(exchange: Exchange): void {
-      const { route, method, status, bytes, isComplete } = exchange
+      const { route, method, status, bytes, isComplete, push } = exchange
+      if (push !== undefined && push.receivedBytes + push.registered + push.refused > 0) addPush(sumOf(exchange), push)
       if (status === 401 || status === 429) {
         const sum = sumOf(exchange)
         sum.refused++
@@ -118,16 +137,40 @@ function createSums(log: Logger, after: (ms: number, callback: () => void) => ()
   }
 }
 
+function addPush(sum: Sum, { receivedBytes, registered, refused, refusal }: PushTally): void {
+  sum.receivedBytes += receivedBytes
+  sum.pushedPaths += registered
+  sum.refusedPaths += refused
+  if (refusal !== undefined && sum.reasons.size < maxReasons) sum.reasons.add(refusal)
+}
+
 function messageOf({ route, status, method, isComplete }: Exchange): string {
   if (status === 401) return 'Refused a login'
   if (!isComplete) return 'A reply was cut'
   return isNar[route] === true && status < 300 && method === 'GET' ? 'Sent a NAR' : 'Answered'
 }
 
-function fieldsOf({ route, method, target, status, user, claimedUser, storePath, servedFrom, address, ray, bytes, durationMs, isComplete }: Exchange): object {
+function fieldsOf(exchange: Exchange): object {
+  const { route, method, target, status, user, claimedUser, storePath, servedFrom, address, ray, bytes, durationMs, isComplete, push } = exchange
   const mbPerSecond = isNar[route] === true && bytes > 0 ? { mbPerSecond: Number((bytes / 1000 / Math.max(durationMs, 0.001)).toPrecision(3)) } : {}
   const name = storePath && nameOf(storePath)
-  return { route, name, method, target, status, user, claimedUser, address, ray, bytes, ms: Math.round(durationMs), ...mbPerSecond, servedFrom, isComplete }
+  return {
+    route,
+    name,
+    method,
+    target,
+    status,
+    user,
+    claimedUser,
+    address,
+    ray,
+    bytes,
+    ms: Math.round(durationMs),
+    ...mbPerSecond,
+    servedFrom,
+    isComplete,
+    ...push,
+  }
 }
 
 /** What follows the hash part: `hello-2.12`. */

@@ -3,6 +3,7 @@ import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom
 
 import type { CacheStats, Exchange, StoreHealth } from '../../src/index.ts'
 import type { TunnelStatus } from '../tunnel/tunnel.ts'
+import { createPushCounters, watchDepot } from './depot-metrics.ts'
 import { tunnelStates } from './tunnel-states.ts'
 
 export interface Stats extends CacheStats {
@@ -69,16 +70,31 @@ export function createMetrics(version: string): Metrics {
     registers,
   })
 
+  const pushed = createPushCounters(registers)
+  let forget = () => {}
+
   return {
-    count({ route, status, isComplete, bytes: sent, durationMs }) {
+    count({ route, status, isComplete, bytes: sent, durationMs, push }) {
       exchanges.inc({ route, status, complete: String(isComplete) })
       if (sent > 0) bytes.inc({ route }, sent)
       seconds.observe({ route }, durationMs / 1000)
+      if (push !== undefined) pushed.count(push)
     },
     async format() {
+      forget()
       return { contentType: registry.contentType, body: await registry.metrics() }
     },
-    watch: (readStats) => watch(registry, readStats),
+    watch(readStats) {
+      // Read once for all series: they belong together, and the stores count their rows for it.
+      let stats: Stats | undefined
+      forget = () => {
+        stats = undefined
+      }
+      watch(registry, () => {
+        stats ??= readStats()
+        return stats
+      })
+    },
   }
 }
 
@@ -106,6 +122,7 @@ function watch(registry: Registry, readStats: () => Stats): void {
     })
   }
   watchStores(registers, readStats)
+  watchDepot(registers, () => readStats().stores)
   watchTunnel(registers, readStats)
 }
 

@@ -96,6 +96,23 @@ const reportSchema = z.looseObject({
       problem: z.string().nullish(),
       withdrawn: z.looseObject({ now: count, total: count }),
       leases: z.looseObject({ active: z.boolean(), connections: count, roots: count, held: count }).nullish(),
+      depot: z
+        .looseObject({
+          objects: count,
+          nars: count,
+          damaged: count,
+          pins: count,
+          unfinishedUploads: count,
+          unfinishedBytes: count,
+          usedBytes: count,
+          maxBytes: count,
+          freeBytes: count,
+          pushedToday: z.array(z.looseObject({ user: z.string(), bytes: count })),
+          refusedToday: count,
+          shortage: z.string().nullish(),
+          recovered: z.looseObject({ sweptFiles: count, lostNars: count }),
+        })
+        .nullish(),
     }),
   ),
   larder: z
@@ -114,7 +131,14 @@ const reportSchema = z.looseObject({
     .nullable(),
   users: z.array(z.looseObject({ name: z.string(), access: z.array(z.string()), expires: nullableText, isExpired: z.boolean() })).nullable(),
   publicKeys: z.array(z.string()),
-  traffic: z.looseObject({ requests: count, bytes: count, transfersUnderWay: count, failedLogins: count }),
+  traffic: z.looseObject({
+    requests: count,
+    bytes: count,
+    pushedPaths: count.default(0),
+    receivedBytes: count.default(0),
+    transfersUnderWay: count,
+    failedLogins: count,
+  }),
 })
 
 function parseReport(text: string): StatusReport | undefined {

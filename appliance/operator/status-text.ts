@@ -10,6 +10,7 @@
 import { formatBytes, formatCount, formatRelative, formatSpan, printable } from '../terminal/format.ts'
 import type { TunnelFacts } from '../tunnel/tunnel.ts'
 import type { StatusReport, UserReport } from './status.ts'
+import { storeLines } from './store-text.ts'
 import { formatTunnelState } from './tunnel-states.ts'
 
 type Line = readonly [subject: string, text: string]
@@ -29,7 +30,7 @@ export function formatStatus(report: StatusReport): string {
     ['origin', `${printable(origin.url)}, ${formatCount(origin.requestsUnderWay, 'request')} under way`],
     ...(origin.impediment === null ? [] : [['', printable(origin.impediment)] as const]),
     ...(origin.answersAbsent ? [['', 'all paths are answered as absent (404) until the store can be read'] as const] : []),
-    ...storeLines(report),
+    ...storeLines(report.storeDir, report.stores),
     ['larder', larderText(report)],
     ['users', usersText(report, now)],
     ...(publicKeys.length === 0
@@ -62,24 +63,6 @@ function noteOf(remedy: string | null): Line[] {
   return remedy === null ? [] : [['', `to do: ${printable(remedy)}`]]
 }
 
-function storeLines({ storeDir, stores }: StatusReport): Line[] {
-  return stores.flatMap((store, index) => {
-    const lines = storeText(storeDir, store)
-    return lines.map((text, line) => [index === 0 && line === 0 ? 'store' : '', text] as const)
-  })
-}
-
-function storeText(storeDir: string, { type, location, isReadable, problem, leases, withdrawn }: StatusReport['stores'][number]): string[] {
-  const place = type === 'nix' ? (location === storeDir ? '' : ` (files in ${printable(location)})`) : ` in ${printable(location)}`
-  const what = type === 'nix' ? printable(storeDir) : printable(type)
-  const unprotected = leases?.active === false ? ', no protection from garbage collection' : ''
-  return [
-    `${what}${place}, ${isReadable ? 'readable' : 'not readable'}${unprotected}`,
-    ...(isReadable || !problem ? [] : [printable(problem)]),
-    ...(withdrawn.now > 0 ? [`${formatCount(withdrawn.now, 'path')} out of service: the files contradict their record (see the log)`] : []),
-  ]
-}
-
 function larderText({ larder }: StatusReport): string {
   if (larder === null) return 'none: nothing is kept'
   const { bytes, maxBytes, files, hits, fills, fillsUnderWay, unwritable } = larder
@@ -105,8 +88,9 @@ function userText({ name, access, expires, isExpired }: UserReport, now: number)
 }
 
 function trafficText({ traffic }: StatusReport): string {
-  const { requests, bytes, transfersUnderWay, failedLogins } = traffic
+  const { requests, bytes, pushedPaths, receivedBytes, transfersUnderWay, failedLogins } = traffic
   const parts = [formatCount(requests, 'request'), `${formatBytes(bytes)} sent`, `${formatCount(transfersUnderWay, 'NAR')} on the way`]
+  if (receivedBytes > 0) parts.push(`${formatBytes(receivedBytes)} and ${formatCount(pushedPaths, 'new path')} received`)
   return [...parts, formatCount(failedLogins, 'failed login')].join(', ')
 }
 

@@ -36,7 +36,14 @@ export interface StatusReport {
   /** null on a public cache. */
   readonly users: readonly UserReport[] | null
   readonly publicKeys: readonly string[]
-  readonly traffic: { readonly requests: number; readonly bytes: number; readonly transfersUnderWay: number; readonly failedLogins: number }
+  readonly traffic: {
+    readonly requests: number
+    readonly bytes: number
+    readonly pushedPaths: number
+    readonly receivedBytes: number
+    readonly transfersUnderWay: number
+    readonly failedLogins: number
+  }
 }
 
 export interface UserReport {

@@ -42,6 +42,19 @@ export interface Exchange {
   readonly durationMs: number
   /** False when the transfer was cut, by either side. */
   readonly isComplete: boolean
+  /** Of a push; undefined for all other requests. */
+  readonly push?: PushTally | undefined
+}
+
+/** What one request of a push brought. */
+export interface PushTally {
+  /** Body bytes that arrived. */
+  readonly receivedBytes: number
+  /** Store paths that are here since this request. */
+  readonly registered: number
+  readonly refused: number
+  /** Why the first of them was refused, as the client was told. May hold names that the client sent; at most 300 characters. */
+  readonly refusal: string | undefined
 }
 
 export interface Observer {

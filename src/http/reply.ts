@@ -6,8 +6,9 @@ import { type IncomingMessage, type ServerResponse, STATUS_CODES } from 'node:ht
 import { clientAddressOf, rayOf } from './auth/client-address.ts'
 import type { Identity } from './auth/user.ts'
 import type { CacheHeaders, Kind } from './cache-headers.ts'
-import type { Exchange, Observer, RouteName, ServedFrom } from './observer.ts'
+import type { Exchange, Observer, PushTally, RouteName, ServedFrom } from './observer.ts'
 import { endWithPrepared, prepareReply } from './prepared-reply.ts'
+import { receivedBytesOf } from './push/request-body.ts'
 import type { RawHeaders } from './raw-headers.ts'
 
 /** When its reply has ended it is the exchange to be reported: what costs is worked out only if it is asked for. */
@@ -26,6 +27,9 @@ export class Reply implements Exchange {
   readonly #startedMs = performance.now()
   #endedMs = 0
   isComplete = false
+  #registered = 0
+  #refused = 0
+  #refusal: string | undefined
 
   constructor(request: IncomingMessage, response: ServerResponse, cacheHeaders: CacheHeaders, observer: Observer) {
     this.request = request
@@ -65,6 +69,22 @@ export class Reply implements Exchange {
 
   set claimedUser(name: string | undefined) {
     this.#claimedUser = name?.slice(0, maxClaimedLength)
+  }
+
+  get push(): PushTally | undefined {
+    if (this.route !== 'push' && this.#refused === 0) return undefined
+    return { receivedBytes: receivedBytesOf(this.request), registered: this.#registered, refused: this.#refused, refusal: this.#refusal }
+  }
+
+  /** Store paths that are here since this request. */
+  noteRegistered(paths: number): void {
+    this.#registered += paths
+  }
+
+  /** A path that may not be pushed, and why. */
+  noteRefused(reason: string): void {
+    this.#refused++
+    this.#refusal ??= reason.slice(0, maxRefusalLength)
   }
 
   get address(): string {
@@ -161,6 +181,7 @@ export class Reply implements Exchange {
 
 const maxTargetLength = 512
 const maxClaimedLength = 64
+const maxRefusalLength = 300
 
 /** Secrets come in queries (`?token=`) and before hosts (`http://user:password@`): neither means anything here, but for `?json`. Node's parser lets nothing but printable ASCII through. */
 function loggableTarget(url: string): string {

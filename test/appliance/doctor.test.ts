@@ -11,7 +11,7 @@ import { openListener } from '../../appliance/server/listener.ts'
 import { type NixFixture, openNixFixture, type ScratchStore } from '../fixtures/nix.ts'
 import { type Served, serve, writeConfig } from './burrow.ts'
 import { runCommand } from './run-command.ts'
-import { sampleReport } from './sample-report.ts'
+import { sampleDepot, sampleReport } from './sample-report.ts'
 import { createScratchDir, type ScratchDir } from './scratch-dir.ts'
 
 const env = (dir: ScratchDir) => ({ STATE_DIRECTORY: dir.file('state') })
@@ -170,6 +170,99 @@ describe('burrow doctor of a machine', () => {
     expect(await run(dir, '--url', 'https://ben:secret@cache.example.org')).toMatchObject({ code: 2, stdout: '' })
     await writeFile(dir.file('p'), 's\n')
     expect(await run(dir, '--password-file', 'p')).toMatchObject({ code: 2 })
+  })
+})
+
+describe('burrow doctor of a cache that is pushed to', () => {
+  const pushers = [{ name: 'ci', password: 'secret', access: ['pull', 'push'] }]
+  const all = (found: readonly Finding[], check: string) => found.filter((finding) => finding.check === check)
+
+  test('says who may push, what room the depot has, and that no Nix store is needed', async () => {
+    await using dir = await createScratchDir()
+    await writeConfig(dir, { users: pushers, tunnel: 'off', store: { realDir: dir.file('none') }, depot: { maxBytes: '1 MiB', keepFree: 0 } })
+    const found = await findings(dir)
+    expect(find(found, 'store')).toMatchObject({ grade: 'ok', what: expect.stringContaining('only what is pushed here is served') })
+    expect(find(found, 'depot')).toMatchObject({ grade: 'ok', what: expect.stringMatching(/state\/depot: 0 B of 1\.0 MiB, .* free on its disk$/) })
+    expect(find(found, 'push')).toMatchObject({ grade: 'ok', what: 'may push: ci' })
+  })
+
+  test('a disk without room for the depot, and a depot that cannot be written', async () => {
+    await using dir = await createScratchDir()
+    await writeConfig(dir, { users: pushers, tunnel: 'off', depot: { maxBytes: '8000 TiB', keepFree: 0 } })
+    expect(find(await findings(dir), 'depot')).toMatchObject({ grade: 'warn', what: expect.stringContaining('may grow to 7.8 PiB') })
+    await writeConfig(dir, { users: pushers, tunnel: 'off', depot: { keepFree: '8000 TiB' } })
+    expect(find(await findings(dir), 'depot')).toMatchObject({ grade: 'fail', what: expect.stringContaining('nearly out of room') })
+    await writeFile(dir.file('depot'), '')
+    await writeConfig(dir, { users: pushers, tunnel: 'off', depot: { dir: 'depot/x' } })
+    expect(find(await findings(dir), 'depot')).toMatchObject({ grade: 'fail', what: expect.stringContaining('cannot write') })
+  })
+
+  test('users who may push where the depot is switched off, and a depot into which no user may push', async () => {
+    await using dir = await createScratchDir()
+    await writeConfig(dir, { users: pushers, tunnel: 'off', depot: false })
+    expect(find(await findings(dir), 'depot')).toMatchObject({ grade: 'fail', what: '"ci" may push, and "depot" is false: every push is refused' })
+    await writeConfig(dir, { users, tunnel: 'off', depot: true })
+    expect(all(await findings(dir), 'depot')[0]).toMatchObject({ grade: 'warn', what: 'there is a depot, and no user may push into it' })
+    await writeConfig(dir, { users, tunnel: 'off' })
+    expect(find(await findings(dir), 'depot')).toMatchObject({ grade: 'ok', what: 'none: nothing can be pushed' })
+  })
+
+  test('what "nix copy" can send through the edge, with the symptom and the remedy', async () => {
+    await using dir = await createScratchDir()
+    const tunnel = { mode: 'token', token: 'x' }
+    await writeConfig(dir, { users: pushers, tunnel })
+    expect(find(await findings(dir), 'push')).toMatchObject({ grade: 'ok', what: expect.stringContaining('burrow push --to URL PATH') })
+    await writeConfig(dir, { users: pushers, tunnel, push: { maxBodyBytes: '1 GiB' } })
+    expect(find(await findings(dir), 'push')).toMatchObject({
+      grade: 'warn',
+      what: expect.stringContaining('HTTP error 413'),
+      remedy: expect.stringContaining('burrow push --to URL PATH'),
+    })
+  })
+
+  test('what the running Burrow tells of its depot: damage, and a push that failed for want of room', async () => {
+    await using dir = await createScratchDir()
+    await writeConfig(dir, { users: pushers, operator: `unix:${dir.file('op.sock')}`, tunnel: 'off', depot: { maxBytes: '1 MiB', keepFree: 0 } })
+    const depot = { ...sampleDepot.depot!, usedBytes: 1, damaged: 2, shortage: 'no space left' }
+    const report = { ...sampleReport, stores: [{ ...sampleDepot, depot }], publicUrl: null }
+    const server = createServer((_request, response) => response.end(JSON.stringify(report)))
+    await using _operator = await openListener(server, { kind: 'unix', path: dir.file('op.sock') }, { drainMs: 0 })
+    expect(all(await findings(dir), 'depot')).toMatchObject([
+      { grade: 'ok' },
+      { grade: 'warn', what: 'the last push failed for want of room: no space left' },
+      { grade: 'fail', what: expect.stringContaining('2 NARs of the depot missing or damaged') },
+    ])
+  })
+
+  test('an upstream that answers, one that does not, one that refuses, and one that is none', async () => {
+    await using dir = await createScratchDir()
+    await writeFile(dir.file('password'), 'secret\n')
+    const server = createServer((request, response) => {
+      const { url = '', headers } = request
+      if (url === '/private/nix-cache-info' && headers.authorization !== `Basic ${btoa('office:secret')}`) response.writeHead(401).end()
+      else if (url === '/page/nix-cache-info') response.end('<html>')
+      else response.end('StoreDir: /nix/store\n')
+    })
+    await using upstream = await openListener(server, { kind: 'tcp', host: '127.0.0.1', port: 0 }, { drainMs: 0 })
+    const publicKeys = ['a-1:AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=']
+    const login = { user: 'office', passwordFile: 'password' }
+    const upstreams = [
+      { url: upstream.url, publicKeys },
+      { url: `${upstream.url}/private`, publicKeys, ...login },
+      { url: `${upstream.url}/private`, publicKeys },
+      { url: `${upstream.url}/page`, publicKeys },
+      { url: 'http://127.0.0.1:1', publicKeys },
+      { url: upstream.url, publicKeys, ...login, passwordFile: 'none' },
+    ]
+    await writeConfig(dir, { users, tunnel: 'off', upstreams })
+    expect(all(await findings(dir), 'upstream')).toMatchObject([
+      { grade: 'ok', what: `${upstream.url}/ answers` },
+      { grade: 'ok', what: `${upstream.url}/private answers` },
+      { grade: 'fail', what: expect.stringContaining('refuses this cache (401)') },
+      { grade: 'fail', what: expect.stringContaining('is no binary cache') },
+      { grade: 'warn', what: expect.stringContaining('does not answer (ECONNREFUSED') },
+      { grade: 'fail', what: expect.stringContaining('the password for') },
+    ])
   })
 })
 

@@ -2,7 +2,7 @@ import { describe, expect, test } from '@jest/globals'
 
 import { createMetrics, type Stats } from '../../appliance/operator/metrics.ts'
 import type { TunnelStatus } from '../../appliance/tunnel/tunnel.ts'
-import { sampleReport } from './sample-report.ts'
+import { sampleDepot, sampleReport, sampleUpstream } from './sample-report.ts'
 
 const tunnel: TunnelStatus = {
   ...{ mode: 'quick', hostname: undefined, tunnelId: undefined, connectorId: undefined, binary: undefined, pid: undefined, metricsUrl: undefined },
@@ -57,6 +57,41 @@ describe('metrics', () => {
       expect(body.split('\n')).toContain(line)
     }
     expect(body).not.toContain('hostile')
+  })
+
+  test('the depot is told as it stands, with what each user pushed today, and is absent where there is none', async () => {
+    const upstream = { ...sampleUpstream, isReadable: false, problem: 'hostile "text"' }
+    const body = await scrape({ ...stats, stores: [sampleDepot, upstream] })
+    for (const line of [
+      'burrow_depot_objects 1234',
+      `burrow_depot_bytes ${12 * 2 ** 30}`,
+      `burrow_depot_max_bytes ${50 * 2 ** 30}`,
+      `burrow_depot_free_bytes ${100 * 2 ** 30}`,
+      'burrow_depot_pins 3',
+      'burrow_depot_damaged_nars 0',
+      'burrow_depot_unfinished_uploads 0',
+      'burrow_depot_refused_today 0',
+      'burrow_depot_short 0',
+      `burrow_depot_pushed_today_bytes{user="ci"} ${2 ** 30}`,
+      'burrow_store_readable{store="depot"} 1',
+      'burrow_store_readable{store="upstream:https://cache.nixos.org"} 0',
+    ]) {
+      expect(body.split('\n')).toContain(line)
+    }
+    expect(body).not.toContain('hostile')
+    expect(await scrape(stats)).not.toMatch(/^burrow_depot/m)
+  })
+
+  test('the stores are looked at once for each scrape', async () => {
+    const metrics = createMetrics('1.2.3')
+    let looks = 0
+    metrics.watch(() => {
+      looks++
+      return { ...stats, stores: [sampleDepot] }
+    })
+    await metrics.format()
+    await metrics.format()
+    expect(looks).toBe(2)
   })
 
   test('the state of the tunnel is a set of which one member is 1', async () => {

@@ -1,5 +1,6 @@
 /** A status report as a Burrow that does well would give it. */
 import type { StatusReport } from '../../appliance/operator/status.ts'
+import type { StoreHealth } from '../../src/index.ts'
 
 export const sampleReport: StatusReport = {
   version: '1.2.3',
@@ -59,5 +60,31 @@ export const sampleReport: StatusReport = {
     { name: 'ben', access: ['pull'], expires: '2030-01-01T05:06:07.000Z', isExpired: true },
   ],
   publicKeys: ['cache.example.org-1:AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA='],
-  traffic: { requests: 12_345, bytes: 45 * 2 ** 30, transfersUnderWay: 3, failedLogins: 5 },
+  traffic: { requests: 12_345, bytes: 45 * 2 ** 30, pushedPaths: 0, receivedBytes: 0, transfersUnderWay: 3, failedLogins: 5 },
 }
+
+const calm = { isReadable: true, mode: undefined, problem: undefined, leases: undefined, withdrawn: { now: 0, total: 0 } } as const
+
+export const sampleDepot: StoreHealth = {
+  ...calm,
+  name: 'depot',
+  type: 'depot',
+  location: '/var/lib/burrow/depot',
+  depot: {
+    objects: 1234,
+    nars: 1200,
+    damaged: 0,
+    pins: 3,
+    unfinishedUploads: 0,
+    unfinishedBytes: 0,
+    usedBytes: 12 * 2 ** 30,
+    maxBytes: 50 * 2 ** 30,
+    freeBytes: 100 * 2 ** 30,
+    pushedToday: [{ user: 'ci', bytes: 2 ** 30 }],
+    refusedToday: 0,
+    shortage: undefined,
+    recovered: { sweptFiles: 0, lostNars: 0 },
+  },
+}
+
+export const sampleUpstream: StoreHealth = { ...calm, name: 'upstream:https://cache.nixos.org', type: 'upstream', location: 'https://cache.nixos.org/' }

@@ -8,7 +8,7 @@ import { formatStatus } from '../../appliance/operator/status-text.ts'
 import { openListener } from '../../appliance/server/listener.ts'
 import { serve, writeConfig } from './burrow.ts'
 import { runCommand } from './run-command.ts'
-import { sampleReport } from './sample-report.ts'
+import { sampleDepot, sampleReport, sampleUpstream } from './sample-report.ts'
 import { createScratchDir, type ScratchDir } from './scratch-dir.ts'
 
 const users = ['ben:secret']
@@ -117,6 +117,38 @@ config    /etc/burrow/burrow.json; state in /var/lib/burrow
 `)
   })
 
+  test('the depot and upstreams have a line each, and more only for what is wrong', () => {
+    expect(formatStatus({ ...sampleReport, stores: [sampleDepot, ...sampleReport.stores, sampleUpstream] })).toContain(`
+store     /nix/store, readable
+depot     12.0 GiB of 50.0 GiB in 1,234 paths, 100.0 GiB free on its disk; 3 pins
+          pushed today: ci 1.0 GiB
+upstream  https://cache.nixos.org/
+larder `)
+    const depot = {
+      ...sampleDepot.depot!,
+      refusedToday: 2,
+      unfinishedUploads: 1,
+      unfinishedBytes: 2048,
+      damaged: 1,
+      shortage: 'no space left',
+      pushedToday: [],
+    }
+    const upstream = { ...sampleUpstream, isReadable: false, problem: 'connect ECONNREFUSED' }
+    const traffic = { ...sampleReport.traffic, pushedPaths: 7, receivedBytes: 2 ** 30 }
+    const text = formatStatus({ ...sampleReport, stores: [{ ...sampleDepot, depot }, upstream], traffic })
+    expect(text).toContain(`
+store     no Nix store on this machine: only what is pushed, or at an upstream, is served
+depot     12.0 GiB of 50.0 GiB in 1,234 paths, 100.0 GiB free on its disk; 3 pins
+          pushed today: nothing; 2 paths refused
+          1 unfinished upload, 2.0 KiB
+          1 NAR damaged: out of service until pushed again (see the log)
+          the last push failed for want of room: no space left
+upstream  https://cache.nixos.org/ does not answer: its paths count as absent
+          connect ECONNREFUSED
+`)
+    expect(text).toContain('1.0 GiB and 7 new paths received')
+  })
+
   test('a tunnel in trouble is told with reason, remedy, last error and times', () => {
     const tunnel: StatusReport['tunnel'] = {
       ...sampleReport.tunnel,
@@ -147,13 +179,17 @@ tunnel    failed for 1 h (token, cloudflared 2026.8.2)
       origin: { ...sampleReport.origin, url: hostile, impediment: hostile },
       tunnel: { ...sampleReport.tunnel, state: 'failed', reason: hostile, remedy: hostile, lastError: `${hostile}!`, mode: hostile as 'token' },
       storeDir: hostile,
-      stores: sampleReport.stores.map((store) => ({ ...store, location: hostile, isReadable: false, problem: hostile })),
+      stores: [...sampleReport.stores, sampleDepot, sampleUpstream].map(({ depot, ...store }) => ({
+        ...store,
+        ...{ location: hostile, isReadable: false, problem: hostile },
+        depot: depot && { ...depot, shortage: hostile, pushedToday: [{ user: hostile, bytes: 1 }] },
+      })),
       larder: { ...sampleReport.larder!, unwritable: hostile },
       users: [{ name: hostile, access: [hostile], expires: hostile, isExpired: true }],
     }
     const text = formatStatus(report)
     expect(text.replaceAll('\n', '')).not.toMatch(/[\p{Cc}\p{Cf}]/u)
-    expect(text.split('\n').length).toBeLessThan(25)
+    expect(text.split('\n').length).toBeLessThan(30)
   })
 
   test('of a thousand users some are shown and the others counted', () => {

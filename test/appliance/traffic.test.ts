@@ -48,6 +48,8 @@ describe('createTraffic', () => {
       {
         level: 'info',
         route: 'nar',
+        name: 'thing-1.0',
+        servedFrom: 'larder',
         method: 'GET',
         target: '/nar/x',
         status: 200,
@@ -101,7 +103,7 @@ describe('createTraffic', () => {
     report({ status: 401, user: undefined, route: 'other', target: '/hostile' })
     report({ status: 429, user: undefined, route: 'other', target: '/hostile' })
     timers[0]!.callback()
-    expect(lines).toEqual([{ level: 'info', address: '::1', refused: 2, msg: 'Refused logins' }])
+    expect(lines).toEqual([{ level: 'info', address: '::1', refused: 2, claimed: [], msg: 'Refused logins' }])
   })
 
   test('sums up by client whom it could not serve in time', () => {
@@ -110,6 +112,24 @@ describe('createTraffic', () => {
     report({ status: 503, bytes: 20, isComplete: false })
     timers[0]!.callback()
     expect(lines).toEqual([{ level: 'info', user: 'ben', address: '::1', ray: '7c1-FRA', postponed: 2, msg: 'Asked a client to come again later' }])
+  })
+
+  test('sums up by user what was pushed, and what was refused, with the reasons', () => {
+    const { traffic, report, lines, timers } = openTraffic('info')
+    const push = { receivedBytes: 0, registered: 0, refused: 0, refusal: undefined }
+    const put = { route: 'push', method: 'PUT', bytes: 0, user: 'ci', storePath: undefined } as const
+    report({ ...put, push: { ...push, receivedBytes: 1000 } })
+    report({ ...put, push: { ...push, receivedBytes: 200, registered: 3, refused: 1, refusal: 'the disk is full' } })
+    report({ ...put, status: 413, push: { ...push, refused: 1, refusal: 'the disk is full' } })
+    report({ ...put, method: 'GET', push })
+    report({ ...put, user: 'ana', push: { ...push, registered: 1, receivedBytes: 5 } })
+    timers[0]!.callback()
+    expect(lines).toEqual([
+      { level: 'info', user: 'ci', address: '::1', paths: 3, receivedBytes: 1200, msg: 'Received a push' },
+      { level: 'warn', user: 'ci', address: '::1', paths: 2, reasons: ['the disk is full'], msg: 'Refused a push, or part of one' },
+      { level: 'info', user: 'ana', address: '::1', paths: 1, receivedBytes: 5, msg: 'Received a push' },
+    ])
+    expect(traffic.totals).toMatchObject({ pushedPaths: 4, receivedBytes: 1205 })
   })
 
   test.each<[Partial<Exchange>, string]>([
@@ -143,7 +163,7 @@ describe('createTraffic', () => {
     const { traffic, report } = openTraffic()
     report()
     report({ route: 'narinfo', bytes: 700 })
-    expect(traffic.totals).toEqual({ requests: 2, bytes: 5_000_700 })
+    expect(traffic.totals).toEqual({ requests: 2, bytes: 5_000_700, pushedPaths: 0, receivedBytes: 0 })
   })
 
   test('tells what is left when it ends', () => {

@@ -114,7 +114,9 @@ function conclude(reply: Reply, rule: Rule, authentication: Authentication): boo
 function admitIdentity(reply: Reply, { access }: Rule, identity: Identity): boolean {
   reply.identity = identity
   if (mayDo(identity, access)) return true
-  reply.refuse(403, [], refusalText(identity, access))
+  const text = refusalText(identity, access)
+  if (access[0] === 'push') reply.noteRefused(text)
+  reply.refuse(403, [], text)
   return false
 }
 

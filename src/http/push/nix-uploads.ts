@@ -116,6 +116,7 @@ async function putNarInfo(depot: PushTarget, reply: Reply, hashPart: string): Pr
     case 'conflict':
       return refuseUpload(reply, 409, `${narInfo.storePath} is ${describeConflict(registered)}; an administrator may forget it first`)
     default:
+      if (registered.status === 'registered') reply.noteRegistered(1)
       created(reply, registered.status === 'registered')
   }
 }

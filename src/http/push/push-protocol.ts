@@ -116,6 +116,7 @@ async function plan(depot: PushTarget, reply: Reply): Promise<void> {
   const wanted = await readJson(reply, planRequest)
   if (wanted === undefined) return
   const { paths: planned, room } = await depot.plan(wanted.paths.map(toRecord), wanted.partBytes, reply.user ?? 'anonymous')
+  for (const one of planned) noteRefused(reply, one)
   sendJson(reply, { paths: planned.map((one, at) => toPlannedPath(one, wanted.paths[at]!, wanted)), room })
 }
 
@@ -176,6 +177,7 @@ async function putBatch(depot: PushTarget, reply: Reply): Promise<void> {
   if (digest === undefined) return refuseJson(reply, 400, 'A batch needs Content-Digest: sha-256=:<base64>: (RFC 9530)')
   const received = await depot.putBatch({ bodyBytes, digest, who: pusherOf(reply, 'burrow') }, readPieces(request))
   if ('status' in received) return received.code === 'cut' ? reply.break() : refuseClient(reply, received)
+  for (const one of received) if (one.status === 'refused') reply.noteRefused(one.reason)
   sendJson(reply, { entries: received.map((one) => toBatchEntry(one)) })
 }
 
@@ -197,7 +199,14 @@ async function commit(depot: PushTarget, reply: Reply): Promise<void> {
     ...(wantedPin && { pin: { ...wantedPin, storePaths: rootsOf(pushed) } }),
   })
   if ('status' in committed) return refuseClient(reply, committed)
+  reply.noteRegistered(committed.filter(({ status }) => status === 'registered').length)
+  for (const one of committed) noteRefused(reply, one)
   sendJson(reply, { paths: committed.map((one, at) => toCommittedPath(one, pushed[at]!.storePath)) })
+}
+
+function noteRefused(reply: Reply, outcome: Planned | Committed): void {
+  if (outcome.status === 'conflict') reply.noteRefused(`conflict: ${describeConflict(outcome)}`)
+  else if (outcome.status === 'refused') reply.noteRefused(outcome.reason)
 }
 
 /** Of a closure, what nothing else in it refers to. */

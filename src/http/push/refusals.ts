@@ -30,6 +30,7 @@ export function refuseNix(reply: Reply, { code, reason }: Refusal): void {
 }
 
 export function refuseUpload(reply: Reply, status: number, text: string): void {
+  reply.noteRefused(text)
   if (!reply.request.complete) reply.response.shouldKeepAlive = false
   reply.send(status, 'missed', ['Content-Type', 'text/plain; charset=utf-8'], `${text}\n`)
 }
@@ -37,6 +38,8 @@ export function refuseUpload(reply: Reply, status: number, text: string): void {
 /** `{"error": …}`, for Burrow's own client. */
 export function refuseClient(reply: Reply, { code, reason }: Refusal): void {
   const status = statusForClient[code]
+  // What passes is tried again.
+  if (status !== 503) reply.noteRefused(reason)
   refuseJson(reply, status, reason, status === 503 ? ['Retry-After', '5'] : [])
 }
 

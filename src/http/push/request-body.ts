@@ -6,13 +6,25 @@ import { brotliDecompress, gunzip, zstdDecompress } from 'node:zlib'
 /** A client that sends nothing for so long is gone. */
 const stallMs = 60_000
 
+const receivedBytes = new WeakMap<IncomingMessage, number>()
+
+/** Of the body, so far. */
+export function receivedBytesOf(request: IncomingMessage): number {
+  return receivedBytes.get(request) ?? 0
+}
+
 /** Ends with the body, or throws when it stalls or breaks off. The request stays usable for its reply. */
 export async function* readPieces(request: IncomingMessage): AsyncGenerator<Buffer> {
   const { socket } = request
   const stalled = () => request.destroy(new Error(`The body stalled for ${stallMs / 1000} s`))
   socket.setTimeout(stallMs, stalled)
   try {
-    yield* request.iterator({ destroyOnReturn: false })
+    let received = 0
+    for await (const piece of request.iterator({ destroyOnReturn: false })) {
+      received += piece.length
+      receivedBytes.set(request, received)
+      yield piece
+    }
   } finally {
     socket.off('timeout', stalled)
   }
