@@ -8,13 +8,14 @@ import { type LoadedConfig, loadConfig } from '../config/load-config.ts'
 import type { Machine } from '../machine.ts'
 import { urlOf } from '../server/listener.ts'
 import { findState, type State } from '../state/state.ts'
-import { formatClientSetup, type Login, parseCacheUrl } from '../terminal/client-setup.ts'
+import { formatClientSetup, formatPushSetup, type Login, parseCacheUrl } from '../terminal/client-setup.ts'
 import { parseStateKey, readNamedFiles, toGeneratedUser } from '../users/load-reloadable.ts'
 
 interface ClientConfigOptions {
   readonly config?: string
   readonly user?: string
   readonly url?: string
+  readonly push?: boolean
 }
 
 export function clientConfigCommand(machine: Machine): Command {
@@ -22,9 +23,14 @@ export function clientConfigCommand(machine: Machine): Command {
     .description('print what a client needs: lines for nix.conf and a netrc entry')
     .option('--user <name>', 'whose netrc entry; needed when there are several users')
     .option('--url <url>', 'how clients reach the cache (default: tunnel.hostname, else its listener)')
+    .option('--push', 'print also how to push')
     .addHelpText(
       'after',
-      '\nThe netrc entry shows the password, unless only its hash is known.\n\n  burrow client-config --user ben --url https://cache.example.org',
+      `
+The netrc entry shows the password, unless only its hash is known.
+
+  burrow client-config --user ben --url https://cache.example.org
+  burrow client-config --user ci --push`,
     )
     .action((_options, command: Command) => clientConfig(machine, command.optsWithGlobals<ClientConfigOptions>()))
 }
@@ -39,8 +45,10 @@ async function clientConfig(machine: Machine, options: ClientConfigOptions): Pro
   const named = await readNamedFiles(loaded, silentLog)
   const publicKeys = (named.signing ?? [await requireStateKey(loaded, state)]).map((key) => key.publicKey)
   const users = config.access.kind === 'generated' ? await generatedUsers(state) : named.users
-  const login = users === undefined ? undefined : toLogin(chooseUser(users, options.user))
-  machine.stdout.write(formatClientSetup({ url: url ?? findPublicUrl(config) ?? urlOf(config.listen), storeDir: config.store.dir, publicKeys, login }))
+  const user = users === undefined ? undefined : chooseUser(users, options.user)
+  if (options.push === true) requirePusher(user, config)
+  const setup = { url: url ?? findPublicUrl(config) ?? urlOf(config.listen), storeDir: config.store.dir, publicKeys, login: user && toLogin(user) }
+  machine.stdout.write(`${formatClientSetup(setup)}${options.push === true ? `\n${formatPushSetup(setup)}` : ''}`)
 }
 
 /** The name that was given to the tunnel; a quick tunnel's is known to the Burrow that runs it. */
@@ -67,6 +75,13 @@ function chooseUser(users: readonly User[], name: string | undefined): User {
   if (names.length === 0) throw new Complaint('refused', 'There is no user yet; start "burrow serve" once, or run "burrow init"')
   if (name === undefined) throw new Complaint('usage', `There are several users; choose one with --user: ${names.join(', ')}`)
   throw new Complaint('refused', `There is no user "${name}"; known: ${names.join(', ')}`)
+}
+
+/** @throws {Complaint} refused */
+function requirePusher(user: User | undefined, { depot }: Config): void {
+  if (user !== undefined && !user.access.has('push') && !user.access.has('admin'))
+    throw new Complaint('refused', `"${user.name}" may not push; to allow it: "access": ["pull", "push"] for this user in the config, then reload Burrow`)
+  if (depot === undefined) throw new Complaint('refused', 'Nothing can be pushed: this cache has no depot; set "depot": true')
 }
 
 function toLogin({ name, secret }: User): Login {

@@ -76,14 +76,17 @@ async function* checkWays({ depot, tunnel }: Config, pushers: readonly User[]): 
   if (maxBodyBytes === undefined || maxBodyBytes <= edgeBodyBytes)
     return yield ok(
       'push',
-      `may push: ${who}; "nix copy --to" passes NARs up to ${formatBytes(maxBodyBytes ?? edgeBodyBytes)} compressed through the edge: ${hint}`,
+      `may push: ${who}; "nix copy --to" passes NARs up to ${toMegabytes(maxBodyBytes ?? edgeBodyBytes)} compressed through the edge: ${hint}`,
     )
   yield warn(
     'push',
-    `"push.maxBodyBytes" is ${formatBytes(maxBodyBytes)}, and the edge refuses bodies above 100 MB: "nix copy --to" ends with "HTTP error 413" and a page of Cloudflare's`,
+    `"push.maxBodyBytes" is ${toMegabytes(maxBodyBytes)}, and the edge refuses bodies above 100 MB: "nix copy --to" ends with "HTTP error 413" and a page of Cloudflare's`,
     `remove the setting, which makes Burrow name the remedy itself; ${hint}`,
   )
 }
+
+/** As the edge's own limit is told. */
+const toMegabytes = (bytes: number) => `${Math.round(bytes / 1e6)} MB`
 
 /** Each is asked here and now; what the running Burrow has seen of it comes second. */
 export async function* checkUpstreams({ config, report, patience }: { config: Config; report: StatusReport | undefined; patience: Patience }): Findings {

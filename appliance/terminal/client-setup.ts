@@ -55,6 +55,18 @@ function netrcLines(url: string, { name, password }: Login): string[] {
   return [head, ...hint, `machine ${hostOf(url)} login ${quoteToken(name)} password ${password === undefined ? 'PASSWORD' : quoteToken(password)}`]
 }
 
+/** For those who may push; follows the netrc entry. Ends with a line break. */
+export function formatPushSetup({ url = unknownUrl }: Pick<ClientSetup, 'url'>): string {
+  const isTunnelled = url.startsWith('https:')
+  const limit = isTunnelled ? ', for paths below 100 MB compressed (the edge refuses larger requests)' : ''
+  return `# To push: on the machine that has the paths, with the netrc entry above in ~/.netrc (mode 0600). It sends what is missing, and continues where it was interrupted.
+burrow push --to ${url} ./result
+# "burrow" is this program: there, too, take a checkout of it, or "npm install --global nix-burrow" (Node 20 or newer).
+# Without it${limit}:
+nix --extra-experimental-features nix-command copy --netrc-file ~/.netrc --to '${url}?compression=zstd' ./result
+`
+}
+
 /** libcurl compares with the host name alone, an IPv6 address without its brackets. */
 function hostOf(url: string): string {
   return new URL(url).hostname.replace(/^\[(.*)\]$/, '$1')

@@ -7,7 +7,7 @@ import type { Config } from '../config/config.ts'
 import type { Machine } from '../machine.ts'
 import { urlOf } from '../server/listener.ts'
 import { publicUrlOf, type TunnelStatus } from '../tunnel/tunnel.ts'
-import { formatClientSetup, type Login } from './client-setup.ts'
+import { formatClientSetup, formatPushSetup, type Login } from './client-setup.ts'
 
 export interface SetupTeller {
   /** The listener answers. */
@@ -27,9 +27,10 @@ export function createSetupTeller(machine: Machine, config: Config): SetupTeller
 
   function print(url: string | undefined, note: string): void {
     if (appliance === undefined) return
-    const { login, hint } = toLogin(machine, config.access.kind, appliance.inForce.users, url)
+    const { login, hint } = toLogin(machine, config.access.kind, appliance.inForce.users, url, config.depot !== undefined)
     const publicKeys = appliance.inForce.signing.map((key) => key.publicKey)
-    machine.stdout.write(`${formatClientSetup({ url, storeDir: config.store.dir, publicKeys, login })}${hint}${note}\n`)
+    const push = config.depot === undefined || login === undefined ? '' : `\n${formatPushSetup({ url })}`
+    machine.stdout.write(`${formatClientSetup({ url, storeDir: config.store.dir, publicKeys, login })}${push}${hint}${note}\n`)
   }
 
   function tell(status: TunnelStatus): void {
@@ -64,6 +65,7 @@ function toLogin(
   kind: Config['access']['kind'],
   users: Appliance['inForce']['users'],
   url: string | undefined,
+  hasDepot: boolean,
 ): { login: Login | undefined; hint: string } {
   if (users === undefined) return { login: undefined, hint: '' }
   const [user, ...others] = users
@@ -71,5 +73,6 @@ function toLogin(
     return { login: { name: user.name, password: user.secret.kind === 'plain' ? user.secret.password : undefined }, hint: '' }
   }
   const name = others.length === 0 && user !== undefined ? user.name : 'NAME'
-  return { login: undefined, hint: `# For the netrc entry: burrow client-config --user ${name}${url?.startsWith('https:') === true ? ` --url ${url}` : ''}\n` }
+  const command = `burrow client-config --user ${name}${url?.startsWith('https:') === true ? ` --url ${url}` : ''}`
+  return { login: undefined, hint: `# For the netrc entry: ${command}\n${hasDepot ? `# To push: ${command} --push\n` : ''}` }
 }

@@ -1,6 +1,6 @@
 import { describe, expect, test } from '@jest/globals'
 
-import { formatClientSetup, parseCacheUrl } from '../../appliance/terminal/client-setup.ts'
+import { formatClientSetup, formatPushSetup, parseCacheUrl } from '../../appliance/terminal/client-setup.ts'
 
 const setup = { url: 'http://127.0.0.1:8080', storeDir: '/nix/store', publicKeys: ['a-1:AAA=', 'b-1:BBB='], login: { name: 'ben', password: 'secret' } }
 const linesOf = (change: Partial<Parameters<typeof formatClientSetup>[0]>) => formatClientSetup({ ...setup, ...change }).split('\n')
@@ -39,6 +39,20 @@ describe('formatClientSetup', () => {
 
   test('formatClientSetup warns of another store directory', () => {
     expect(linesOf({ storeDir: '/gnu/store' }).join('\n')).toContain('/gnu/store')
+  })
+})
+
+describe('formatPushSetup', () => {
+  test('formatPushSetup names burrow push first, then nix copy with zstd and the limit of the edge', () => {
+    const lines = formatPushSetup({ url: 'https://cache.example.org' }).split('\n')
+    const commands = lines.filter((line) => line !== '' && !line.startsWith('#'))
+    expect(commands[0]).toBe('burrow push --to https://cache.example.org ./result')
+    expect(commands[1]).toMatch(/^nix .*copy .*--to 'https:\/\/cache\.example\.org\?compression=zstd' \.\/result$/)
+    expect(lines.join('\n')).toContain('below 100 MB compressed')
+  })
+
+  test('formatPushSetup speaks of no edge for an address of this machine', () => {
+    expect(formatPushSetup({ url: 'http://127.0.0.1:8080' })).not.toContain('100 MB')
   })
 })
 

@@ -243,6 +243,19 @@ describe('burrow client-config', () => {
     expect(other.stdout).toContain('extra-substituters = http://127.0.0.1:1\n')
   })
 
+  test('client-config --push prints how to push, and refuses users who may not', async () => {
+    await using dir = await createScratchDir()
+    await writeFile(dir.file('key'), (await runBurrow(['keygen', 'a-1'], { cwd: dir.path })).stdout, { mode: 0o600 })
+    const config = { users: [{ name: 'ci', password: 'secret', access: ['pull', 'push'] }, 'ben:secret'], signing: { keyFiles: ['key'] } }
+    await writeFile(dir.file('burrow.json'), JSON.stringify(config), { mode: 0o600 })
+    const run = (...args: string[]) => runBurrow(['client-config', '--url', 'https://cache.example.org', ...args], { cwd: dir.path })
+    expect((await run('--user', 'ci', '--push')).stdout).toMatch(/^machine .* login ci .*\n\n#.*\nburrow push --to https:\/\/cache\.example\.org \.\/result\n/m)
+    expect((await run('--user', 'ci')).stdout).not.toContain('burrow push')
+    expect(await run('--user', 'ben', '--push')).toMatchObject({ code: 1, stdout: '', stderr: expect.stringContaining('"ben" may not push') })
+    await writeFile(dir.file('burrow.json'), JSON.stringify({ ...config, depot: false }), { mode: 0o600 })
+    expect(await run('--user', 'ci', '--push')).toMatchObject({ code: 1, stderr: expect.stringContaining('no depot') })
+  })
+
   const users = [
     { name: 'ana', password: 'pa "ss\\' },
     { name: 'ben', passwordHash: '$argon2id$v=19$m=65536,t=2,p=1$mnOtjV1I0RbCnSEXP/yfmw$vBHm9xzJz9hltlSmgB1Y+M8hB6kJAiOiQjnRqRoG6dE' },

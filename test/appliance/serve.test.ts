@@ -46,12 +46,14 @@ describe('burrow serve without a config', () => {
       expect(await statusOf(served, '/nix-cache-info', `${name}:${password}`)).toBe(200)
       expect(await statusOf(served, '/nix-cache-info', `${name}:wrong`)).toBe(401)
       expect(JSON.stringify(served.records)).not.toContain(password)
-      printed.push(setup.replace(served.url, 'URL'))
+      printed.push(setup.replaceAll(served.url, 'URL'))
       served.kill('SIGTERM')
       expect(await served.exited).toEqual({ code: 0, signal: null })
     }
     expect(printed[0]).toMatch(/^extra-trusted-public-keys = burrow-\S+-1:\S{44}$/m)
     expect(printed[1]).toBe(printed[0])
+    // What it prints is enough to push.
+    expect(printed[0]).toMatch(/^burrow push --to URL \.\/result$/m)
     const mode = async (name: string) => ((await stat(dir.file(name))).mode & 0o777).toString(8)
     expect([await mode('state'), await mode('state/secret-key'), await mode('state/state.json')]).toEqual(['700', '600', '600'])
   })
@@ -69,7 +71,7 @@ describe('burrow serve without a config', () => {
   test('serve keeps the password out of the journal', async () => {
     await using dir = await createScratchDir()
     await using served = await serveDefaults(dir, { STATE_DIRECTORY: dir.file('state'), JOURNAL_STREAM: '8:1' })
-    expect(await served.printed(/burrow client-config --user burrow\n/)).not.toMatch(/^machine/m)
+    expect(await served.printed(/# To push: burrow client-config --user burrow --push\n/)).not.toMatch(/^machine/m)
     const { stdout } = await runBurrow(['client-config'], { cwd: dir.path, env: { STATE_DIRECTORY: dir.file('state') } })
     expect(stdout).toMatch(/^machine 127\.0\.0\.1 login burrow password \S{32}$/m)
   })
