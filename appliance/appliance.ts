@@ -106,7 +106,7 @@ export async function startAppliance(options: ApplianceOptions): Promise<Applian
           impediment: findImpediment(),
         })
       : undefined
-  const operator = metrics && (await openOperator(config, createOperatorServer({ findImpediment, readStatus, metrics, log }), log))
+  const operator = metrics && (await openOperator(config, createOperatorServer({ findImpediment, readStatus, metrics, depot, log }), log))
   if (operator !== undefined) starting.use(operator)
   const inheritedSocket = findInheritedSocket(machine.env, machine.pid)
   listener = starting.use(await openListener(cache.createServer(), config.listen, { drainMs: originDrainMs(config.tunnel), inheritedSocket }))

@@ -3,11 +3,16 @@ import { Command, CommanderError, Option } from 'commander'
 
 import { checkConfigCommand } from './commands/check-config.ts'
 import { clientConfigCommand } from './commands/client-config.ts'
+import { depotCommand } from './commands/depot/depot.ts'
+import { forgetCommand } from './commands/depot/forget.ts'
+import { gcCommand } from './commands/depot/gc.ts'
+import { whoCommand } from './commands/depot/who.ts'
 import { doctorCommand } from './commands/doctor.ts'
 import { hashPasswordCommand } from './commands/hash-password.ts'
 import { initCommand } from './commands/init.ts'
 import { installServiceCommand } from './commands/install-service.ts'
 import { keygenCommand } from './commands/keygen.ts'
+import { pinsCommand } from './commands/pins.ts'
 import { pushCommand } from './commands/push.ts'
 import { serveCommand } from './commands/serve.ts'
 import { statusCommand } from './commands/status.ts'
@@ -27,6 +32,11 @@ const commands = [
   checkConfigCommand,
   clientConfigCommand,
   pushCommand,
+  pinsCommand,
+  gcCommand,
+  forgetCommand,
+  whoCommand,
+  depotCommand,
   hashPasswordCommand,
   keygenCommand,
   installServiceCommand,

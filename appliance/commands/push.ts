@@ -6,12 +6,12 @@ import { Command, InvalidArgumentError, Option } from 'commander'
 
 import { type PushResult, pushPaths } from '../../src/index.ts'
 import { Complaint } from '../complaint.ts'
-import { parseDuration } from '../config/duration.ts'
 import type { Machine } from '../machine.ts'
 import { openPushEnds, type PushEnds, toComplaint } from '../near-end/open-push.ts'
 import { type ProgressMode, startProgress } from '../near-end/push-progress.ts'
 import { findPushedPaths } from '../near-end/pushed-paths.ts'
 import { formatBytes, formatCount, printable } from '../terminal/format.ts'
+import { duration, integer } from './option-values.ts'
 
 interface PushFlags {
   readonly to?: string
@@ -180,20 +180,6 @@ function requireSuccess(result: PushResult, { strict }: PushFlags): void {
   const { refused = 0, conflict = 0 } = countByStatus(result)
   if (refused > 0) throw new Complaint('rejected', `${formatCount(refused, 'path')} refused by the cache`)
   if (strict && conflict > 0) throw new Complaint('rejected', `${formatCount(conflict, 'path')} there with other contents (--strict)`)
-}
-
-function integer(least: number, most: number): (text: string) => number {
-  return (text) => {
-    const value = /^\d{1,9}$/.test(text) ? Number(text) : Number.NaN
-    if (value >= least && value <= most) return value
-    throw new InvalidArgumentError(`Use a whole number from ${least} to ${most}.`)
-  }
-}
-
-function duration(text: string): number {
-  const ms = parseDuration(text)
-  if (ms !== undefined) return ms
-  throw new InvalidArgumentError('Use a time like "90s", "15m" or "2h".')
 }
 
 function regex(text: string): RegExp {

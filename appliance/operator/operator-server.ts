@@ -1,10 +1,11 @@
 /**
- * The operator's listener: `/healthz` (the program lives), `/readyz` (it can serve), `/status` (everything, as JSON), `/metrics`. No authentication, loopback only,
- * never routed through a tunnel. The Host header must name this machine: a web page that made its own name point at 127.0.0.1 would otherwise read along.
+ * The operator's listener: `/healthz` (the program lives), `/readyz` (it can serve), `/status` (everything, as JSON), `/metrics`, and below `/depot/` the depot's
+ * administration (depot-routes.ts). No authentication, loopback only, never routed through a tunnel. The Host header must name this machine: a web page that made its own name point at 127.0.0.1 would otherwise read along.
  */
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
 
 import type { Log } from '../../src/index.ts'
+import { type AdministeredDepot, answerDepot } from './depot-routes.ts'
 import type { Metrics } from './metrics.ts'
 import type { StatusReport } from './status.ts'
 import { formatTunnelState } from './tunnel-states.ts'
@@ -15,12 +16,14 @@ export interface OperatorView {
   /** `undefined` before everything was opened. */
   readStatus(): StatusReport | undefined
   readonly metrics: Metrics
+  /** `undefined` when there is none. */
+  readonly depot?: AdministeredDepot | undefined
   readonly log: Log
 }
 
 export function createOperatorServer(view: OperatorView): Server {
   const server = createServer({ maxHeaderSize: 8192, headersTimeout: 10_000, requestTimeout: 10_000 }, (request, response) => {
-    answer(view, request, response).catch((error: unknown) => {
+    answer(view, request, response, typeof server.address() === 'string').catch((error: unknown) => {
       view.log.error({ err: error }, 'Could not answer the operator')
       response.destroy()
     })
@@ -29,7 +32,7 @@ export function createOperatorServer(view: OperatorView): Server {
   return server
 }
 
-async function answer(view: OperatorView, request: IncomingMessage, response: ServerResponse): Promise<void> {
+async function answer(view: OperatorView, request: IncomingMessage, response: ServerResponse, isPrivate: boolean): Promise<void> {
   const send = (status: number, body: string, headers: Record<string, string> = {}) => {
     response.writeHead(status, {
       'Content-Type': 'text/plain; charset=utf-8',
@@ -41,6 +44,13 @@ async function answer(view: OperatorView, request: IncomingMessage, response: Se
     response.end(request.method === 'HEAD' ? undefined : body)
   }
   if (!namesThisMachine(request.headers.host)) return send(421, 'Misdirected Request\n')
+  if (request.url?.startsWith('/depot/') === true) {
+    const answered = await answerDepot({ depot: view.depot, request, isPrivate })
+    if (answered === undefined) return send(404, 'Not Found\n')
+    // What was not read of a body must not be taken for the next request.
+    const headers = { ...answered.headers, 'Content-Type': 'application/json', ...(request.complete ? {} : { Connection: 'close' }) }
+    return send(answered.status, `${JSON.stringify(answered.value)}\n`, headers)
+  }
   if (request.method !== 'GET' && request.method !== 'HEAD') return send(405, 'Method Not Allowed\n', { Allow: 'GET, HEAD' })
   switch (request.url) {
     case '/healthz':

@@ -1,0 +1,30 @@
+/** Store paths as arguments of commands that ask a cache about them: a store path, something below one, or a link to one (`./result`). Nothing is built. */
+import { realpath } from 'node:fs/promises'
+import { resolve } from 'node:path'
+
+import { Complaint, reasonOf } from '../complaint.ts'
+import type { Machine } from '../machine.ts'
+import { findNixStore } from './nix-store.ts'
+
+/** The path need not be in a store of this machine. Rejects with a Complaint. */
+export async function findNamedPath(machine: Machine, arg: string): Promise<string> {
+  const direct = topOf(arg)
+  if (direct !== undefined) return direct
+  const { dir, realDir } = findNixStore(machine.env)
+  try {
+    const real = await realpath(resolve(machine.workingDir, arg))
+    const top = topOf(real.startsWith(`${realDir}/`) ? `${dir}${real.slice(realDir.length)}` : real)
+    if (top !== undefined) return top
+  } catch (error) {
+    throw new Complaint('usage', `Cannot take "${arg}" for a store path (like /nix/store/<hash>-<name>) or a link to one: ${reasonOf(error)}`)
+  }
+  throw new Complaint('usage', `Cannot take "${arg}" for a store path (like /nix/store/<hash>-<name>): it does not lead to one`)
+}
+
+export async function findNamedPaths(machine: Machine, args: readonly string[]): Promise<string[]> {
+  return [...new Set(await Promise.all(args.map((arg) => findNamedPath(machine, arg))))]
+}
+
+function topOf(path: string): string | undefined {
+  return /^(?:\/[^/]+)+\/[0-9a-df-np-sv-z]{32}-[0-9A-Za-z+\-._?=]{1,211}(?=\/|$)/.exec(path)?.[0]
+}
