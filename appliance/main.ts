@@ -5,6 +5,7 @@ import { homedir, hostname } from 'node:os'
 import process from 'node:process'
 
 import type { Machine } from './machine.ts'
+import { findOwnCommand, nameOwnCommandIn } from './terminal/own-command.ts'
 
 // Whatever is created is the user's alone, unless somebody says otherwise.
 process.umask(0o077)
@@ -52,6 +53,8 @@ for (const output of [process.stdout, process.stderr]) {
     if (error.code !== 'EPIPE') throw error
   })
 }
+
+nameOwnCommandIn([process.stdout, process.stderr], findOwnCommand({ env: process.env, workingDir: process.cwd(), mainDir: import.meta.dirname }))
 
 const [major = 0] = process.versions.node.split('.').map(Number)
 if (major < 24) {

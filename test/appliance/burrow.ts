@@ -28,7 +28,7 @@ function spawnBurrow(args: readonly string[], { cwd, env = {} }: Surroundings): 
   // HOME lies in the scratch directory, so that no state of the user who runs the tests is touched.
   return spawn(process.execPath, ['--disable-warning=ExperimentalWarning', main, ...args], {
     cwd,
-    env: { PATH: process.env.PATH, HOME: cwd, ...env },
+    env: { PATH: process.env.PATH, HOME: cwd, BURROW_COMMAND: 'burrow', ...env },
     stdio: 'pipe',
   })
 }

@@ -169,7 +169,7 @@ describe('the program', () => {
     await using proxy = await openProxy(() => tell())
     const main = fileURLToPath(new URL('../../../appliance/main.ts', import.meta.url))
     const child = spawn(process.execPath, ['--disable-warning=ExperimentalWarning', main, 'tunnel', 'install'], {
-      env: { PATH: process.env.PATH, HOME: dir.path, ...proxy.env(dir) },
+      env: { PATH: process.env.PATH, HOME: dir.path, BURROW_COMMAND: 'burrow', ...proxy.env(dir) },
       stdio: ['ignore', 'ignore', 'pipe'],
     })
     const said = text(child.stderr)

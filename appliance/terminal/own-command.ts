@@ -1,0 +1,87 @@
+/**
+ * What to type to start this program again, and text for people made to say so. Messages name it `burrow` throughout; where they are printed, that becomes
+ *
+ *   burrow                       where `burrow` on PATH is this program
+ *   npx nix-burrow               out of npm's cache
+ *   bin/burrow.mjs               in a checkout, for somebody who stands in its folder (`npm start`)
+ *   /opt/burrow/bin/burrow.mjs   anywhere else
+ */
+import { accessSync, constants, existsSync, readFileSync, realpathSync, statSync } from 'node:fs'
+import { delimiter, dirname, join } from 'node:path'
+
+import type { Environment } from '../machine.ts'
+
+export interface Start {
+  readonly env: Environment
+  readonly workingDir: string
+  /** Of the file that runs: the program's folder is above it. */
+  readonly mainDir: string
+}
+
+/** $BURROW_COMMAND says it for those who start the program in a way of their own. */
+export function findOwnCommand({ env, workingDir, mainDir }: Start): string {
+  if (env.BURROW_COMMAND) return env.BURROW_COMMAND
+  const root = findRoot(mainDir)
+  if (isOnPath(env.PATH, root)) return 'burrow'
+  if (root.split('/').includes('_npx')) return 'npx nix-burrow'
+  // The package of Nix has a command of its own in place of the launcher.
+  const command = [join(root, 'bin/burrow.mjs'), join(root, '../../bin/burrow')].find(existsSync)
+  if (command === undefined) return 'burrow'
+  // npm changes to the folder of the package, the person stays.
+  const there = env.npm_lifecycle_event === undefined ? workingDir : (env.INIT_CWD ?? workingDir)
+  return quote(command === join(real(there), 'bin/burrow.mjs') ? 'bin/burrow.mjs' : command)
+}
+
+function findRoot(mainDir: string): string {
+  for (let dir = real(mainDir); dir !== dirname(dir); dir = dirname(dir)) if (existsSync(join(dir, 'package.json'))) return dir
+  return mainDir
+}
+
+const maxScriptBytes = 65_536
+
+/** A link to the launcher, or a script that starts a file of this program. What npm adds to PATH is there for its scripts only. */
+function isOnPath(path: string | undefined, root: string): boolean {
+  const dirs = (path ?? '').split(delimiter).filter((dir) => dir.startsWith('/') && !/\/node_modules\/.bin\/?$|\/node-gyp-bin\/?$/.test(dir))
+  const found = dirs.map((dir) => join(dir, 'burrow')).find(isExecutable)
+  if (found === undefined) return false
+  const target = real(found)
+  return target.startsWith(`${root}/`) || (statSync(target).size <= maxScriptBytes && readFileSync(target, 'latin1').includes(`${root}/`))
+}
+
+function isExecutable(file: string): boolean {
+  try {
+    accessSync(file, constants.X_OK)
+    return statSync(file).isFile()
+  } catch {
+    return false
+  }
+}
+
+function real(path: string): string {
+  try {
+    return realpathSync(path)
+  } catch {
+    return path
+  }
+}
+
+function quote(path: string): string {
+  return /^[\w@%+=:,./-]+$/.test(path) ? path : `'${path.replaceAll("'", "'\\''")}'`
+}
+
+/** A command of this program, where one begins: at the beginning of a line, and behind a quote, a bracket, a colon, a pipe or `sudo`. In JSON too. */
+const ownCommand = /(?<=^\s*|(\\?)["`(]|: |\| |sudo )burrow(?= (?:[a-z][a-z-]*|--?[A-Za-z-]+|\[[a-z]))/gm
+
+export function nameOwnCommand(text: string, command: string): string {
+  if (command === 'burrow' || !text.includes('burrow ')) return text
+  return text.replaceAll(ownCommand, (_name, backslash: string | undefined) => (backslash ? JSON.stringify(command).slice(1, -1) : command))
+}
+
+/** Whatever is printed goes through here, so that no message can be forgotten. */
+export function nameOwnCommandIn(outputs: readonly NodeJS.WriteStream[], command: string): void {
+  if (command === 'burrow') return
+  for (const output of outputs) {
+    const write = output.write.bind(output) as (...given: unknown[]) => boolean
+    output.write = (chunk: unknown, ...rest: unknown[]) => write(typeof chunk === 'string' ? nameOwnCommand(chunk, command) : chunk, ...rest)
+  }
+}
