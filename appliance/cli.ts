@@ -12,6 +12,7 @@ import { hashPasswordCommand } from './commands/hash-password.ts'
 import { initCommand } from './commands/init.ts'
 import { installServiceCommand } from './commands/install-service.ts'
 import { keygenCommand } from './commands/keygen.ts'
+import { pinCommand, unpinCommand } from './commands/pin.ts'
 import { pinsCommand } from './commands/pins.ts'
 import { pushCommand } from './commands/push.ts'
 import { serveCommand } from './commands/serve.ts'
@@ -32,6 +33,8 @@ const commands = [
   checkConfigCommand,
   clientConfigCommand,
   pushCommand,
+  pinCommand,
+  unpinCommand,
   pinsCommand,
   gcCommand,
   forgetCommand,

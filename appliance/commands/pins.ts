@@ -1,32 +1,59 @@
 /** `burrow pins`: what is pinned, in the Burrow that runs here or at a cache. */
+import { existsSync } from 'node:fs'
 import { Command } from 'commander'
 
+import { Complaint } from '../complaint.ts'
+import { loadLocations } from '../config/load-config.ts'
 import type { Machine } from '../machine.ts'
+import { clientFileOf } from '../near-end/credentials.ts'
+import { askFarEnd } from '../near-end/open-push.ts'
 import { formatPins, type ToldPin } from '../near-end/pins.ts'
-import { askDepot } from '../operator/depot-client.ts'
+import { askDepotAt } from '../operator/depot-client.ts'
+import { type FarEndFlags, farEndOptions } from './far-end-options.ts'
 
-interface PinsFlags {
-  readonly config?: string
+interface PinsFlags extends FarEndFlags {
   readonly json?: boolean
+}
+
+interface PinsReply {
+  readonly pins: readonly ToldPin[]
 }
 
 const timeoutMs = 60_000
 
 export function pinsCommand(machine: Machine): Command {
-  return new Command('pins')
-    .description('list the pins of the depot')
+  return farEndOptions(new Command('pins').description('list the pins of a depot'))
     .option('--json', 'as JSON')
     .addHelpText(
       'after',
       `
-Exit code 0 also when there are none; 1 when Burrow does not run.
+Which depot, the first that fits: the cache of --to; that of $BURROW_URL; when a config is here (--config, $BURROW_CONFIG or ./burrow.json), or Burrow's socket is
+where it lies without one, the Burrow that runs here; the cache that "burrow use" has set.
 
-  burrow pins`,
+Exit codes: 0 also when there are none · 1 Burrow does not run here · 2 usage · 75 the cache cannot be reached, run it again · 77 wrong login
+
+  burrow pins
+  burrow pins --to https://cache.example.org --json`,
     )
     .action((_options, command: Command) => pins(machine, command.optsWithGlobals<PinsFlags>()))
 }
 
-async function pins(machine: Machine, { config, json }: PinsFlags): Promise<void> {
-  const reply = await askDepot<{ readonly pins: readonly ToldPin[] }>(machine, config, { method: 'GET', path: 'pins', timeoutMs })
-  machine.stdout.write(json === true ? `${JSON.stringify(reply)}\n` : formatPins(reply.pins, Date.now()))
+async function pins(machine: Machine, flags: PinsFlags): Promise<void> {
+  const operator = findOperator(machine, flags)
+  const reply =
+    operator === undefined
+      ? await askFarEnd(machine, flags, (farEnd) => farEnd.ask<PinsReply>('GET', 'v1/pins'))
+      : await askDepotAt<PinsReply>(operator, { method: 'GET', path: 'pins', timeoutMs })
+  machine.stdout.write(flags.json === true ? `${JSON.stringify(reply)}\n` : formatPins(reply.pins, Date.now()))
+}
+
+/** Undefined: a cache at the far end is meant. */
+function findOperator(machine: Machine, { config: file, to, netrcFile }: PinsFlags) {
+  if (to !== undefined || netrcFile !== undefined || machine.env.BURROW_URL) return undefined
+  const { file: found, operator } = loadLocations({ machine, file })
+  const address = operator?.address
+  const runsHere = address?.kind === 'unix' && existsSync(address.path)
+  if (found === undefined && !runsHere && existsSync(clientFileOf(machine))) return undefined
+  if (address === undefined) throw new Complaint('refused', 'Cannot ask the Burrow here: "operator" is null in its config. Name the cache with --to')
+  return address
 }

@@ -4,6 +4,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { FarEnd, type LocalStore, openLocalStore, PushFault, silentLog } from '../../src/index.ts'
 import { Complaint, type ComplaintCode } from '../complaint.ts'
 import type { Machine } from '../machine.ts'
+import { printable } from '../terminal/format.ts'
 import { readVersion } from '../version.ts'
 import { type LocateOptions, locateFarEnd } from './credentials.ts'
 import { findNixStore, type NixStorePlace } from './nix-store.ts'
@@ -52,6 +53,17 @@ export function openFarEnd(
     onRetry,
     ...(signal && { signal }),
   })
+}
+
+/** A question or two to the cache, repeated for a minute. Rejects with a Complaint. */
+export async function askFarEnd<T>(machine: Machine, options: LocateOptions, ask: (farEnd: FarEnd) => Promise<T>): Promise<T> {
+  const onRetry = (reason: string, waitMs: number) => machine.stderr.write(`${printable(reason)}: trying again in ${Math.ceil(waitMs / 1000)} s\n`)
+  using farEnd = openFarEnd(await locateFarEnd(machine, options), { jobs: 1, patienceMs: 60_000, onRetry })
+  try {
+    return await ask(farEnd)
+  } catch (error) {
+    throw toComplaint(error)
+  }
 }
 
 const complaintByFault: Readonly<Record<PushFault['code'], ComplaintCode>> = {

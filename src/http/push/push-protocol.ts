@@ -4,7 +4,7 @@ import { Router } from 'express'
 import * as z from 'zod'
 
 import { type CommittedPath, countParts, type PlannedPath, type PushInfo, protocolVersion } from '../../push/protocol.ts'
-import type { Committed, Planned, PushTarget } from '../../store/depot/contract.ts'
+import { type Committed, isPinName, type Planned, type PushTarget } from '../../store/depot/contract.ts'
 import { mayDo } from '../auth/user.ts'
 import type { Reply } from '../reply.ts'
 import { replyOf } from '../reply-of.ts'
@@ -32,7 +32,8 @@ const pushedPath = z.object({
 const paths = z.array(pushedPath).max(planPaths)
 const size = z.int().min(partBytes.min).max(partBytes.max)
 const planRequest = z.object({ partBytes: size, paths, includeUpstream: z.boolean().default(false) })
-const pin = z.object({ name: z.string().max(260), keepLast: z.int().min(1).max(1000).default(1) })
+const pinName = 'a pin is named like "app" or "ci/app": letters, digits, ".", "_", "+" and "-", in up to four parts'
+const pin = z.object({ name: z.string().max(260).refine(isPinName, pinName), keepLast: z.int().min(1).max(1000).default(1) })
 const commitRequest = z.object({ paths, pin: pin.optional(), atomic: z.literal(true), includeUpstream: z.boolean().default(false) })
 const pinRequest = z.object({
   storePaths: z.array(storePath).min(1).max(planPaths),
@@ -242,6 +243,7 @@ async function putPin(depot: PushTarget, reply: Reply, params: PinParams): Promi
   const name = params.name.join('/')
   const wanted = await readJson(reply, pinRequest)
   if (wanted === undefined) return
+  if (!isPinName(name)) return refuseJson(reply, 400, `Cannot use this name: ${pinName}`)
   if (!mayPin(reply, name)) return refuseJson(reply, 403, pinText(reply))
   const { storePaths, keepLast, expires } = wanted
   const outcome = await depot.setPin({

@@ -24,5 +24,6 @@ export type PushTarget = Pick<
 >
 
 export type { Committed } from './committing.ts'
+export { isPinName } from './pins.ts'
 export type { Planned } from './plan.ts'
 export type { Conflict, NarReceived, Pusher, Refusal, RefusalCode } from './types.ts'
