@@ -20,6 +20,7 @@ import { statusCommand } from './commands/status.ts'
 import { tunnelCommand } from './commands/tunnel/tunnel.ts'
 import { uninstallServiceCommand } from './commands/uninstall-service.ts'
 import { versionCommand } from './commands/version.ts'
+import { watchStoreCommand } from './commands/watch-store.ts'
 import { Complaint, exitCodeOf, exitCodes } from './complaint.ts'
 import type { Machine } from './machine.ts'
 import { readVersion } from './version.ts'
@@ -33,6 +34,7 @@ const commands = [
   checkConfigCommand,
   clientConfigCommand,
   pushCommand,
+  watchStoreCommand,
   pinCommand,
   unpinCommand,
   pinsCommand,

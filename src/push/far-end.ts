@@ -114,7 +114,7 @@ export class FarEnd implements Disposable {
   /** The fault for a reply that is no success. */
   refusal(reply: FarReply): PushFault {
     const told = parseJson<{ error?: unknown }>(reply)?.error
-    if (typeof told === 'string') return new PushFault('refused', told)
+    if (typeof told === 'string') return new PushFault('refused', told, { status: reply.status })
     if (reply.status === 404) return new PushFault('protocol', `${this.url} takes no pushes by this protocol (HTTP 404): is the URL right, and is it a Burrow?`)
     return new PushFault('protocol', `${this.url} answered HTTP ${reply.status}`)
   }

@@ -19,9 +19,12 @@ export type PushFaultCode =
 export class PushFault extends Error {
   override readonly name = 'PushFault'
   readonly code: PushFaultCode
+  /** Of the reply that says so. */
+  readonly status: number | undefined
 
-  constructor(code: PushFaultCode, message: string, options?: ErrorOptions) {
+  constructor(code: PushFaultCode, message: string, { status, ...options }: ErrorOptions & { readonly status?: number } = {}) {
     super(message, options)
     this.code = code
+    this.status = status
   }
 }

@@ -14,6 +14,7 @@ import type { Fault } from '../../faults.ts'
 import type { Log } from '../../log.ts'
 import { hashPartOf } from '../../nix/store-path.ts'
 import type { Leases, Realisation, Store, StoreHealth, StoreObject } from '../store.ts'
+import { type Addition, findAdditions, findLastId, findPathOfId } from './additions.ts'
 import { BuildLogs } from './build-logs.ts'
 import { StoreDatabase } from './database.ts'
 import { type StoreRecord, type StoreRow, toStoreRecord } from './database-row.ts'
@@ -50,6 +51,12 @@ export interface LocalStoreOptions {
 export interface LocalStore extends Store, AsyncDisposable {
   find(hashPart: string, fits?: (object: StoreObject) => boolean): StoreObject | undefined
   findRealisation(id: string): Realisation | undefined
+  /** The highest id that a path of this store was ever given: what is added later has a higher one. @throws {Fault} store-unavailable */
+  lastId(): number
+  /** Paths that became valid after the one with this id, at most 1000, the oldest first. @throws {Fault} store-unavailable */
+  addedAfter(id: number): readonly Addition[]
+  /** The valid path with this id. @throws {Fault} store-unavailable */
+  pathOfId(id: number): string | undefined
 }
 
 /** Never rejects for a store that is absent or unreadable; `health` and the log tell. */
@@ -138,6 +145,21 @@ class NixStore implements LocalStore {
   findRealisation(id: string): Realisation | undefined {
     this.#database.generation()
     return this.#database.use((connection) => findRealisation(connection, id, this.storeDir))
+  }
+
+  lastId(): number {
+    this.#database.generation()
+    return this.#database.use(findLastId)
+  }
+
+  addedAfter(id: number): readonly Addition[] {
+    this.#database.generation()
+    return this.#database.use((connection) => findAdditions(connection, id, this.storeDir))
+  }
+
+  pathOfId(id: number): string | undefined {
+    this.#database.generation()
+    return this.#database.use((connection) => findPathOfId(connection, id))
   }
 
   health(): StoreHealth {

@@ -1,0 +1,147 @@
+/** `burrow watch-store`: whatever becomes valid in this machine's Nix store goes to a cache. */
+import { resolve } from 'node:path'
+import { Command, Option } from 'commander'
+
+import { type LocalStore, openLocalStore, silentLog } from '../../src/index.ts'
+import { Complaint } from '../complaint.ts'
+import type { Machine } from '../machine.ts'
+import { locateFarEnd } from '../near-end/credentials.ts'
+import { findNixStore } from '../near-end/nix-store.ts'
+import { openFarEnd, toComplaint } from '../near-end/open-push.ts'
+import { watchDatabase, watchSpool } from '../near-end/watch/path-source.ts'
+import { pushQueued, type QueuedResult } from '../near-end/watch/push-queued.ts'
+import { openQueueFile, type QueueState } from '../near-end/watch/queue-file.ts'
+import { StoreWatch } from '../near-end/watch/store-watch.ts'
+import { formatBytes, formatCount, printable } from '../terminal/format.ts'
+import { type FarEndFlags, farEndOptions } from './far-end-options.ts'
+import { duration, integer } from './option-values.ts'
+
+interface WatchFlags extends FarEndFlags {
+  readonly spool?: string
+  readonly mark?: boolean
+  readonly once?: boolean
+  readonly since?: number
+  readonly jobs: number
+  readonly patience: number
+}
+
+export function watchStoreCommand(machine: Machine): Command {
+  return farEndOptions(new Command('watch-store').description("push what becomes valid in this machine's Nix store to a cache, until it is stopped"))
+    .option('--spool <dir>', 'push what the post-build hook leaves in this folder, instead of watching the database')
+    .addOption(new Option('--mark', 'print a number that says what is in the store now, and end').conflicts(['once', 'spool']))
+    .addOption(new Option('--once', 'push what came since --since (or is in the --spool folder), and end'))
+    .addOption(new Option('--since <id>', 'with --once: a number that --mark printed').argParser(integer(0, 999_999_999)).conflicts('spool'))
+    .addOption(new Option('--jobs <n>', 'requests at once').argParser(integer(1, 64)).default(6))
+    .addOption(new Option('--patience <time>', 'with --once: give up after this time without any progress').argParser(duration).default(15 * 60_000, '15m'))
+    .addHelpText(
+      'after',
+      `
+It looks at the store's database each second, and pushes what is new, with all that it refers to, once nothing came for 2 s, or after 10 s.
+Left out are derivations (.drv), and what carries a valid signature of an upstream cache, since clients get it there.
+
+What waits is kept in a file, in "burrow/watch-store" of $XDG_STATE_HOME (or in $STATE_DIRECTORY): a restart, or days without a network, lose nothing. The first run
+begins with what comes from then on. What was collected as garbage meanwhile is dropped with a line. A line each hour says that it lives.
+
+Signals: SIGTERM and SIGINT end "burrow watch-store" when what waits is pushed, after 30 s at the latest; the rest is kept. A second one ends it at once.
+
+Exit codes: 0 it was told to stop, and did; with --once: all is there · 1 a path cannot be read · 2 usage · 4 refused · 75 the cache cannot be reached, run it again ·
+77 wrong login, or no right to push · 78 a file that is named, or the queue, cannot be read
+
+  burrow watch-store --to https://cache.example.org
+  id=$(burrow watch-store --mark); nix build; burrow watch-store --once --since "$id"`,
+    )
+    .action((_options, command: Command) => watchStore(machine, command.optsWithGlobals<WatchFlags>()))
+}
+
+async function watchStore(machine: Machine, flags: WatchFlags): Promise<void> {
+  if (flags.once === true && flags.spool === undefined && flags.since === undefined)
+    throw new Complaint('usage', '--once needs --since ID, which "burrow watch-store --mark" printed before, or --spool DIR')
+  if (flags.once !== true && flags.since !== undefined) throw new Complaint('usage', '--since goes with --once')
+  const place = findNixStore(machine.env)
+  await using store = await openLocalStore({
+    ...place,
+    storeDir: place.dir,
+    realStoreDir: place.realDir,
+    leases: { narInfoSeconds: 600, maxPaths: 10_000_000 },
+    log: silentLog,
+  })
+  if (flags.mark === true) return void machine.stdout.write(`${readable(() => store.lastId())}\n`)
+
+  const stop = new AbortController()
+  const kill = new AbortController()
+  const stopListening = (['SIGINT', 'SIGTERM'] as const).map((name) => machine.onSignal(name, () => (stop.signal.aborted ? kill : stop).abort()))
+  try {
+    if (flags.once === true) await pushOnce(machine, store, flags, stop.signal)
+    else await watch(machine, store, place.database, flags, { stop: stop.signal, kill: kill.signal })
+  } finally {
+    for (const stopListeningTo of stopListening) stopListeningTo()
+  }
+}
+
+async function watch(
+  machine: Machine,
+  store: LocalStore,
+  database: string,
+  flags: WatchFlags,
+  signals: { readonly stop: AbortSignal; readonly kill: AbortSignal },
+): Promise<void> {
+  const spool = flags.spool === undefined ? undefined : resolve(machine.workingDir, flags.spool)
+  // A URL that is missing or wrong is told at once.
+  const { url } = await locateFarEnd(machine, flags)
+  using queueFile = await openQueueFile(machine, { url: url.href, source: spool ?? database })
+  const tell = (line: string) => void machine.stdout.write(`${line}\n`)
+  const warn = (line: string) => void machine.stderr.write(`${machine.stderr.isJournal === true ? '<4>' : ''}${line}\n`)
+  const source = spool === undefined ? watchDatabase(store, tell) : watchSpool(spool, store.storeDir, warn)
+  const push = (paths: readonly string[], signal: AbortSignal, isFailing: (reason: string) => void) =>
+    pushTo(machine, store, paths, { ...flags, patience: 60_000 }, signal, isFailing)
+  await new StoreWatch({ queueFile, source, push, title: spool ?? store.storeDir, url: url.href.replace(/\/$/, ''), tell, warn, ...signals }).run()
+}
+
+/** The login is looked for each time: a password that was changed is taken up without a restart. */
+async function pushTo(
+  machine: Machine,
+  store: LocalStore,
+  paths: readonly string[],
+  { jobs, patience, ...location }: WatchFlags,
+  signal: AbortSignal,
+  isFailing: (reason: string) => void,
+): Promise<QueuedResult> {
+  using farEnd = openFarEnd(await locateFarEnd(machine, location), { jobs, patienceMs: patience, onRetry: isFailing, signal })
+  return await pushQueued(paths, { store, farEnd, jobs, signal })
+}
+
+async function pushOnce(machine: Machine, store: LocalStore, flags: WatchFlags, signal: AbortSignal): Promise<void> {
+  const warn = (line: string) => void machine.stderr.write(`${line}\n`)
+  const state: QueueState = { queue: [], ...(flags.since !== undefined && { lastId: flags.since }) }
+  const source = flags.spool === undefined ? watchDatabase(store, warn) : watchSpool(resolve(machine.workingDir, flags.spool), store.storeDir, warn)
+  const settle = await toComplaintOf(() => source.read(state))
+  if (state.queue.length === 0) return void machine.stdout.write('Nothing to push.\n')
+  const result = await pushTo(machine, store, state.queue, flags, signal, (reason) => warn(`${printable(reason)}: trying again`)).catch((error: unknown) => {
+    throw signal.aborted ? new Complaint('interrupted', 'Interrupted: run it again to go on where it was') : toComplaint(error)
+  })
+  for (const { path, outcome, reason } of result.verdicts) if (reason !== undefined) warn(`${outcome === 'dropped' ? 'Dropped ' : ''}${path}: ${reason}`)
+  if (result.obstacle !== undefined) throw await toComplaintOf(() => Promise.reject(result.obstacle)).catch((error: unknown) => error)
+  await settle?.()
+  machine.stdout.write(`${formatCount(state.queue.length, 'new path')}; pushed ${formatCount(result.pushed, 'path')} (${formatBytes(result.wireBytes)})\n`)
+  const causes = new Set(result.verdicts.map(({ cause }) => cause))
+  if (causes.has('unreadable')) throw new Complaint('refused', 'Some paths cannot be read')
+  if (causes.has('refused')) throw new Complaint('rejected', 'Some paths were refused by the cache')
+}
+
+/** What the store or the cache has against it, in words. */
+async function toComplaintOf<T>(work: () => Promise<T>): Promise<T> {
+  try {
+    return await work()
+  } catch (error) {
+    const complaint = toComplaint(error)
+    throw complaint instanceof Complaint ? complaint : new Complaint('refused', (error as Error).message, { cause: error })
+  }
+}
+
+function readable<T>(read: () => T): T {
+  try {
+    return read()
+  } catch (error) {
+    throw new Complaint('refused', (error as Error).message, { cause: error })
+  }
+}

@@ -1,0 +1,42 @@
+/**
+ * Which paths became valid since a point in time, by the ids of their rows: SQLite gives each a higher one than all before it, also after the highest was deleted
+ * (`autoincrement`). A path that was deleted and added again counts as new.
+ * Source: schema.sql of Nix.
+ */
+import type { DatabaseConnection } from './database-connection.ts'
+import { toStorePath } from './database-row.ts'
+
+export interface Addition {
+  readonly id: number
+  readonly storePath: string
+}
+
+const sequenceQuery = `select seq from sqlite_sequence where name = 'ValidPaths'`
+const highestQuery = 'select max(id) from ValidPaths'
+const addedQuery = 'select id, path from ValidPaths where id > cast(? as integer) order by id limit 1000'
+const pathQuery = 'select path from ValidPaths where id = cast(? as integer)'
+
+/** The highest id that was ever given; 0 in an empty store. */
+export function findLastId(connection: DatabaseConnection): number {
+  const [[given] = []] = connection.all(sequenceQuery)
+  const [[highest] = []] = connection.all(highestQuery)
+  return Math.max(toId(given), toId(highest))
+}
+
+/** At most 1000, the oldest first. */
+export function findAdditions(connection: DatabaseConnection, id: number, storeDir: string): Addition[] {
+  return connection.all(addedQuery, String(id)).flatMap(([found, path]) => {
+    const storePath = toStorePath(path, storeDir)
+    return storePath === undefined ? [] : [{ id: toId(found), storePath }]
+  })
+}
+
+/** Undefined when it is not valid any more, or never was. */
+export function findPathOfId(connection: DatabaseConnection, id: number): string | undefined {
+  const [[path] = []] = connection.all(pathQuery, String(id))
+  return typeof path === 'string' ? path : undefined
+}
+
+function toId(value: unknown): number {
+  return typeof value === 'number' && value >= 0 ? value : 0
+}
