@@ -14,6 +14,7 @@ import { installServiceCommand } from './commands/install-service.ts'
 import { keygenCommand } from './commands/keygen.ts'
 import { pinCommand, unpinCommand } from './commands/pin.ts'
 import { pinsCommand } from './commands/pins.ts'
+import { postBuildHookCommand } from './commands/post-build-hook.ts'
 import { pushCommand } from './commands/push.ts'
 import { serveCommand } from './commands/serve.ts'
 import { statusCommand } from './commands/status.ts'
@@ -35,6 +36,7 @@ const commands = [
   clientConfigCommand,
   pushCommand,
   watchStoreCommand,
+  postBuildHookCommand,
   pinCommand,
   unpinCommand,
   pinsCommand,
