@@ -1,10 +1,11 @@
 # Burrow as a Nix package: its sources, run by Node 24's own type stripping, beside the npm packages of package-lock.json. Its build downloads nothing and runs
-# nothing of what was downloaded (node-modules.nix).
+# nothing of what was downloaded (node-modules.nix): nixpkgs' esbuild makes single files (scripts/bundle.mjs) out of packages that are for development.
 {
   lib,
   stdenvNoCC,
   callPackage,
   nodejs_24,
+  esbuild,
   makeWrapper,
   installShellFiles,
   coreutils,
@@ -16,11 +17,13 @@
 let
   manifest = lib.importJSON ../package.json;
   node_modules = callPackage ./node-modules.nix { };
+  development = callPackage ./node-modules.nix { kind = "development"; };
   parts = [
     "appliance"
     "src"
     "docs"
     "man"
+    "scripts"
     "package.json"
     "config.schema.json"
     "config.example.json"
@@ -37,14 +40,23 @@ stdenvNoCC.mkDerivation {
     filter = path: _type: isPart path;
   };
   nativeBuildInputs = [
+    nodejs_24
+    esbuild
     makeWrapper
     installShellFiles
   ];
-  dontBuild = true;
+
+  buildPhase = ''
+    ln -s ${development}/node_modules node_modules
+    node scripts/bundle.mjs
+    rm node_modules
+  '';
 
   installPhase = ''
     mkdir -p $out/lib/burrow
     cp -r appliance src docs package.json config.schema.json config.example.json $out/lib/burrow/
+    mkdir $out/lib/burrow/dist
+    cp -r dist/bundles $out/lib/burrow/dist/
     ln -s ${node_modules}/node_modules $out/lib/burrow/node_modules
     # setpriv ends the connector with us, systemd-notify tells systemd that we are ready, xz and bzip2 serve the URLs of older caches.
     makeWrapper ${lib.getExe nodejs_24} $out/bin/burrow \
@@ -71,7 +83,7 @@ stdenvNoCC.mkDerivation {
     test "$($out/bin/burrow version)" = "burrow ${manifest.version}"
   '';
 
-  passthru = { inherit node_modules; };
+  passthru = { inherit node_modules development; };
   meta = {
     inherit (manifest) description;
     license = lib.licenses.mit;

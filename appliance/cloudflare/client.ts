@@ -1,9 +1,14 @@
 /**
  * The official SDK, bounded: it takes its settings from here alone (by itself it would read CLOUDFLARE_API_KEY, CLOUDFLARE_BASE_URL and CLOUDFLARE_LOG of
- * the environment), follows no redirect, and neither waits for long nor reads much. It is 25 MB of modules: loaded when it is needed.
+ * the environment), follows no redirect, and neither waits for long nor reads much. Loaded when it is needed: as one file where that was made, else from the
+ * package, which is for development (25 MB of modules).
  */
+import { pathToFileURL } from 'node:url'
+
 import type { Cloudflare } from 'cloudflare/client'
 
+import { findBundle } from '../bundles.ts'
+import { Complaint, systemCodeOf } from '../complaint.ts'
 import { maxRetryWaitSeconds, parseRetryAfter } from './api-faults.ts'
 
 export type CloudflareClient = Cloudflare
@@ -16,7 +21,7 @@ const maxRetries = 3
 const maxReplyBytes = 16 * 1024 * 1024
 
 export async function openClient(baseUrl: URL, apiToken: string): Promise<CloudflareClient> {
-  const { Cloudflare: Client } = await import('cloudflare/client')
+  const { Cloudflare: Client } = await importSdk()
   return new Client({
     baseURL: baseUrl.href.replace(/\/$/, ''),
     apiToken,
@@ -29,6 +34,17 @@ export async function openClient(baseUrl: URL, apiToken: string): Promise<Cloudf
     logLevel: 'off',
     fetch: fetchBounded,
   })
+}
+
+async function importSdk(): Promise<typeof import('./sdk.ts')> {
+  const bundle = findBundle('cloudflare')
+  try {
+    return bundle === undefined ? await import('./sdk.ts') : await import(pathToFileURL(bundle).href)
+  } catch (error) {
+    if (systemCodeOf(error) !== 'ERR_MODULE_NOT_FOUND') throw error
+    const message = 'Cannot ask Cloudflare: its SDK is not installed. Run "npm ci && npm run bundle" in the folder of Burrow'
+    throw new Complaint('refused', message, { cause: error })
+  }
 }
 
 async function fetchBounded(input: string | URL | Request, init?: RequestInit): Promise<Response> {

@@ -22,10 +22,17 @@ substituteInPlace() { file=$1; shift; while [ $# -gt 0 ]; do grep -qF "$2" "$fil
 
 async function phases(dir: ScratchDir) {
   const expression = `let p = import ./default.nix { pkgs = import ./test/nixos/stub-pkgs.nix; };
-    in { inherit (p) installPhase installCheckPhase; modules = p.node_modules.installPhase; modulesOut = p.node_modules.outPath; }`
+    in { inherit (p) buildPhase installPhase installCheckPhase; developmentOut = p.development.outPath; modules = p.node_modules.installPhase; modulesOut = p.node_modules.outPath; }`
   const env = { PATH: process.env.PATH, HOME: dir.path, NIX_CONF_DIR: dir.path }
   const { stdout } = await run('nix-instantiate', ['--store', 'dummy://', '--eval', '--strict', '--json', '-E', expression], { cwd: root, env })
-  return JSON.parse(stdout) as { installPhase: string; installCheckPhase: string; modules: string; modulesOut: string }
+  return JSON.parse(stdout) as {
+    buildPhase: string
+    developmentOut: string
+    installPhase: string
+    installCheckPhase: string
+    modules: string
+    modulesOut: string
+  }
 }
 
 /** The packages that npm takes with --omit=dev --omit=optional, by the lock file, moved away from the checkout. */
@@ -43,12 +50,15 @@ async function copyProduction(to: string): Promise<void> {
 }
 
 async function layOut(dir: ScratchDir): Promise<{ burrow: string; check: () => Promise<unknown> }> {
-  const { installPhase, installCheckPhase, modules, modulesOut } = await phases(dir)
+  const { buildPhase, developmentOut, installPhase, installCheckPhase, modules, modulesOut } = await phases(dir)
   const [out, modulesAt, work] = [dir.file('burrow-out'), dir.file('node-modules-out'), dir.file('work')]
   await copyProduction(work)
   await run('bash', ['-c', hooks + modules], { cwd: work, env: { PATH: process.env.PATH, out: modulesAt } })
-  for (const part of ['appliance', 'src', 'docs', 'man', 'package.json', 'config.schema.json', 'config.example.json'])
+  for (const part of ['appliance', 'src', 'docs', 'man', 'scripts', 'package.json', 'config.schema.json', 'config.example.json'])
     await cp(join(root, part), join(work, part), { recursive: true })
+  // What nixpkgs' esbuild makes there, the same program makes here.
+  const buildEnv = { PATH: `${join(root, 'node_modules/.bin')}:${process.env.PATH}` }
+  await run('bash', ['-c', `set -eu\n${buildPhase.replaceAll(developmentOut, root)}`], { cwd: work, env: buildEnv })
   const node = await realpath(process.execPath)
   const script = installPhase.replaceAll(modulesOut, modulesAt).replaceAll(/\/nix\/store\/[^/\s]*-nodejs[^/\s]*\/bin\/node/g, node)
   await run('bash', ['-c', hooks + script], { cwd: work, env: { PATH: process.env.PATH, out } })
@@ -67,6 +77,13 @@ test('the package starts from its own tree: version, check-config and serve', as
     mode: 0o600,
   })
   await run(burrow, ['--config', config, 'check-config'], options)
+  // The SDK is there, though its package is not: what fails is the way to a server that does not run.
+  const [account, token] = [dir.file('account.json'), dir.file('token')]
+  await writeFile(account, JSON.stringify({ public: true, listen: '127.0.0.1:8080', state: { dir: dir.file('state') } }), { mode: 0o600 })
+  await writeFile(token, 'a'.repeat(40), { mode: 0o600 })
+  const api = ['--api-url', 'http://127.0.0.1:1', '--api-token-file', token]
+  const asking = run(burrow, ['--config', account, 'tunnel', 'setup', '--hostname', 'cache.example.org', ...api], options)
+  await expect(asking).rejects.toMatchObject({ stderr: expect.stringMatching(/127\.0\.0\.1:1\b/) })
 
   const child = spawn(burrow, ['--config', config, 'serve'], { ...options, stdio: ['ignore', 'pipe', 'pipe'] })
   const closed = once(child, 'close')

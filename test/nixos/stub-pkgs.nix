@@ -12,6 +12,7 @@ rec {
   util-linux = named "util-linux";
   coreutils = named "coreutils";
   xz = named "xz";
+  esbuild = named "esbuild";
   bzip2 = named "bzip2";
   nodejs_24 = named "nodejs" // { meta.mainProgram = "node"; };
   nix = named "nix";
@@ -33,5 +34,5 @@ rec {
   buildNpmPackage = stdenvNoCC.mkDerivation;
   mkShell = attrs: named "shell" // attrs;
   callPackage = file: overrides: let f = import file; in f (builtins.intersectAttrs (builtins.functionArgs f) (self // overrides));
-  self = { inherit lib nix burrow cloudflared coreutils util-linux xz bzip2 nodejs_24 systemd cacert installShellFiles makeWrapper formats runCommand stdenvNoCC buildNpmPackage callPackage; };
+  self = { inherit lib esbuild nix burrow cloudflared coreutils util-linux xz bzip2 nodejs_24 systemd cacert installShellFiles makeWrapper formats runCommand stdenvNoCC buildNpmPackage callPackage; };
 }
