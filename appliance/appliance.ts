@@ -7,6 +7,7 @@ import { join } from 'node:path'
 import type { Logger } from 'pino'
 
 import { type Cache, Fault, openCache, type Reloadable, type Store } from '../src/index.ts'
+import { readClientProgram } from './bundles.ts'
 import { createVisitors } from './cloudflare/visitors.ts'
 import { Complaint, reasonOf } from './complaint.ts'
 import type { Config } from './config/config.ts'
@@ -74,6 +75,7 @@ export async function startAppliance(options: ApplianceOptions): Promise<Applian
       pushes: depot && { depot, maxBodyBytes: config.depot?.maxBodyBytes },
       version,
       zstdVersion: machine.zstdVersion,
+      readClientProgram,
       priority: config.priority,
       wantMassQuery: config.wantMassQuery,
       compression: config.compression,

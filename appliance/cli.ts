@@ -1,6 +1,7 @@
-/** The command line: which command was meant, and the exit code it ends with. */
-import { Command, CommanderError, Option } from 'commander'
+/** The command line of `burrow`: every command there is. */
+import type { Command } from 'commander'
 
+import { type CommandLine, createProgramOf, runProgram } from './command-line.ts'
 import { checkConfigCommand } from './commands/check-config.ts'
 import { clientConfigCommand } from './commands/client-config.ts'
 import { depotCommand } from './commands/depot/depot.ts'
@@ -15,16 +16,14 @@ import { keygenCommand } from './commands/keygen.ts'
 import { pinCommand, unpinCommand } from './commands/pin.ts'
 import { pinsCommand } from './commands/pins.ts'
 import { postBuildHookCommand } from './commands/post-build-hook.ts'
-import { pushCommand } from './commands/push.ts'
 import { serveCommand } from './commands/serve.ts'
 import { statusCommand } from './commands/status.ts'
 import { tunnelCommand } from './commands/tunnel/tunnel.ts'
 import { uninstallServiceCommand } from './commands/uninstall-service.ts'
 import { versionCommand } from './commands/version.ts'
 import { watchStoreCommand } from './commands/watch-store.ts'
-import { Complaint, exitCodeOf, exitCodes } from './complaint.ts'
 import type { Machine } from './machine.ts'
-import { readVersion } from './version.ts'
+import { nearEndCommands } from './near-end-commands.ts'
 
 const commands = [
   serveCommand,
@@ -34,7 +33,7 @@ const commands = [
   initCommand,
   checkConfigCommand,
   clientConfigCommand,
-  pushCommand,
+  ...nearEndCommands,
   watchStoreCommand,
   postBuildHookCommand,
   pinCommand,
@@ -66,39 +65,18 @@ Exit codes:
   130  interrupted (Ctrl-C at a prompt or during a download, or a second SIGINT)
   143  stopped at once by a second SIGTERM`
 
-export function createProgram(machine: Machine): Command {
-  const program = new Command('burrow')
-    .description("A private Nix binary cache at the end of a tunnel: serves this machine's Nix store to named users, on loopback only.")
-    .option('-c, --config <file>', 'the config file')
-    .version(`burrow ${readVersion()}`, '-V, --version')
-    .addHelpText('after', notes)
-    .showHelpAfterError('(burrow --help tells more)')
-    .configureOutput({ writeOut: (text) => void machine.stdout.write(text), writeErr: (text) => void machine.stderr.write(text) })
-    .exitOverride()
-    // What stands behind a command is the command's: "tunnel install --version" is not "burrow --version".
-    .enablePositionalOptions()
-  for (const createCommand of commands) program.addCommand(adopt(program, createCommand(machine)))
-  return program
+const line: CommandLine = {
+  description: "A private Nix binary cache at the end of a tunnel: serves this machine's Nix store to named users, on loopback only.",
+  commands,
+  notes,
+  hasConfig: true,
 }
 
-/** `--config` may stand before and behind any command. */
-function adopt(parent: Command, command: Command): Command {
-  command.copyInheritedSettings(parent).addOption(new Option('-c, --config <file>', 'the config file').hideHelp())
-  for (const child of command.commands) adopt(command, child)
-  return command
+export function createProgram(machine: Machine): Command {
+  return createProgramOf(machine, line)
 }
 
 /** Resolves to the exit code. What the operator can mend is told in words; a bug is thrown. */
-export async function runCommandLine(machine: Machine): Promise<number> {
-  try {
-    await createProgram(machine).parseAsync(machine.args, { from: 'user' })
-    return exitCodes.ok
-  } catch (error) {
-    // Commander has said what there is to say.
-    if (error instanceof CommanderError) return error.exitCode === 0 ? exitCodes.ok : exitCodes.usage
-    if (!(error instanceof Complaint)) throw error
-    const message = machine.stderr.isJournal === true ? error.message.replaceAll(/^(?=.)/gm, '<3>') : error.message
-    machine.stderr.write(`${message}\n`)
-    return exitCodeOf(error)
-  }
+export function runCommandLine(machine: Machine): Promise<number> {
+  return runProgram(machine, line)
 }

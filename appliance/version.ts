@@ -1,10 +1,13 @@
-/** The version, as package.json has it: two folders up in the built package, one in the sources. */
+/** The version, as package.json has it: two folders up in the built package, one in the sources. In a single file it is written where this is. */
 import { readFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 
 import { systemCodeOf } from './complaint.ts'
 
+declare const BUNDLED_VERSION: string
+
 export function readVersion(): string {
+  if (typeof BUNDLED_VERSION === 'string') return BUNDLED_VERSION
   for (let dir = import.meta.dirname; ; dir = dirname(dir)) {
     try {
       return (JSON.parse(readFileSync(join(dir, 'package.json'), 'utf8')) as { version: string }).version

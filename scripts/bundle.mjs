@@ -1,8 +1,10 @@
 // Makes single files of what would else need many: dist/bundles/NAME.mjs, written only when it has changed. Plain JavaScript for Node 20; needs esbuild, from npm or on PATH.
 //   npm run bundle                         all of them
+//   node scripts/bundle.mjs client         the commands of the near end, for any Node from 22.16, as the cache serves them at /v1/client.mjs
 //   node scripts/bundle.mjs cloudflare     Cloudflare's SDK: 0.7 MB here, 120 MB as a package
 import { spawnSync } from 'node:child_process'
-import { existsSync, mkdirSync, mkdtempSync, readFileSync, renameSync, rmSync } from 'node:fs'
+import { copyFileSync, existsSync, mkdirSync, mkdtempSync, readFileSync, renameSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
 import { delimiter, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 
@@ -11,7 +13,32 @@ const dir = join(root, 'dist/bundles')
 const read = (path) => readFileSync(join(root, path), 'utf8')
 const licenseOf = (name) => `/*! ${name} ${JSON.parse(read(`node_modules/${name}/package.json`)).version}\n\n${read(`node_modules/${name}/LICENSE`).trim()}\n*/`
 
+const { version } = JSON.parse(read('package.json'))
+
+/** In front of everything, for Nodes that could not even load the rest: CommonJS inside, so that nothing is imported before. */
+const clientHead = `#!/usr/bin/env node
+// The client of a Burrow cache, version ${version}: node FILE push --to https://cache.example.org ./result
+import { createRequire } from 'node:module'
+const [major, minor] = process.versions.node.split('.').map(Number)
+if (major < 22 || (major === 22 && minor < 16)) {
+  process.stderr.write('Cannot run on Node ' + process.versions.node + ': this client needs Node 22.16 or newer. Install it, or push with "npx nix-burrow push", which brings its own\\n')
+  process.exit(1)
+}
+// SQLite is called experimental there, which is no business of those who push.
+process.removeAllListeners('warning')
+process.on('warning', (warning) => warning.name === 'ExperimentalWarning' || console.error(warning.stack))
+const require = createRequire(import.meta.url)`
+
 const bundles = {
+  client: () => [
+    'appliance/client-main.ts',
+    '--format=cjs',
+    '--target=node20',
+    `--define:BUNDLED_VERSION=${JSON.stringify(version)}`,
+    '--log-override:empty-import-meta=silent',
+    `--banner:js=${clientHead}`,
+    `--footer:js=${licenseOf('commander')}`,
+  ],
   cloudflare: () => ['appliance/cloudflare/sdk.ts', '--format=esm', '--target=node24', `--footer:js=${licenseOf('cloudflare')}`],
 }
 
@@ -19,8 +46,7 @@ const names = process.argv.length > 2 ? process.argv.slice(2) : Object.keys(bund
 for (const name of names) bundle(name, bundles[name]())
 
 function bundle(name, [entry, ...options]) {
-  mkdirSync(dir, { recursive: true })
-  const scratch = mkdtempSync(join(dir, '.new-'))
+  const scratch = mkdtempSync(join(tmpdir(), 'burrow-bundle-'))
   try {
     const made = join(scratch, `${name}.mjs`)
     const common = ['--bundle', '--platform=node', '--minify-syntax', '--minify-whitespace', '--log-level=warning', '--legal-comments=inline']
@@ -30,7 +56,10 @@ function bundle(name, [entry, ...options]) {
       throw new Error(`esbuild failed for ${entry}${error ? `: ${error.message}` : ''}. Run "npm install" (with the development packages) first`)
     const place = join(dir, `${name}.mjs`)
     if (existsSync(place) && readFileSync(place).equals(readFileSync(made))) return
-    renameSync(made, place)
+    mkdirSync(dir, { recursive: true })
+    const next = `${place}.${process.pid}`
+    copyFileSync(made, next)
+    renameSync(next, place)
     process.stderr.write(`bundle: wrote dist/bundles/${name}.mjs\n`)
   } finally {
     rmSync(scratch, { recursive: true, force: true })

@@ -1,6 +1,6 @@
 // Installs what is missing, and nothing when nothing is: run by `npm start` and `npm test` before they do their work.
 // Plain JavaScript for Node 20, which is what may be there before the dependencies (Node 24 among them) are.
-//   node scripts/setup.mjs           the npm packages
+//   node scripts/setup.mjs           the npm packages, and the client that the cache gives away (scripts/bundle.mjs)
 //   node scripts/setup.mjs --test    those and, on Debian as root, Nix itself and the tools of systemd
 import { spawnSync } from 'node:child_process'
 import { createHash } from 'node:crypto'
@@ -14,6 +14,7 @@ const root = fileURLToPath(new URL('..', import.meta.url))
 const tools = { 'nix-store': 'nix-bin', 'systemd-analyze': 'systemd', groff: 'groff-base', curl: 'curl', ip: 'iproute2' }
 
 installPackages()
+bundle()
 if (process.argv.includes('--test')) installTools()
 
 function installPackages() {
@@ -36,6 +37,12 @@ function runNpm() {
   const complaint = `the npm registry did not answer within ${silenceMs / 1000} s, or refused. See that this machine reaches it (behind a proxy: "npm config set proxy URL"), and start again`
   run('npm', ['view', 'commander', 'version', '--loglevel=error', '--progress=false', `--fetch-timeout=${silenceMs}`, '--fetch-retries=0'], complaint)
   run('npm', ['ci', '--loglevel=error', `--fetch-timeout=${silenceMs}`, '--fetch-retries=1'], 'npm ci failed, see above')
+}
+
+/** From the sources as they are, each time: it takes a tenth of a second, and the file is written only when it differs. */
+function bundle() {
+  const { status } = spawnSync(process.execPath, [join(root, 'scripts/bundle.mjs'), 'client'], { cwd: root, stdio: ['ignore', 2, 2] })
+  if (status !== 0) say('the client in one file was not made, see above: /v1/client.mjs gives an older one, or none')
 }
 
 function installTools() {

@@ -21,6 +21,7 @@ import type { NixUploadsOptions } from './http/push/nix-uploads.ts'
 import { createQueue } from './http/queue/enqueue.ts'
 import { Reply } from './http/reply.ts'
 import { keepReply } from './http/reply-of.ts'
+import type { ReadClientProgram } from './http/routes/client-program.ts'
 import { createPublicServer } from './http/server.ts'
 import type { LarderStats } from './larder/larder.ts'
 import { openLarder } from './larder/open-larder.ts'
@@ -49,6 +50,8 @@ export interface CacheOptions extends Reloadable {
   readonly zstdVersion: string
   /** Undefined: nothing can be pushed. The depot is one of `stores`. */
   readonly pushes?: NixUploadsOptions | undefined
+  /** The file that /v1/client.mjs gives; without it there is none. */
+  readonly readClientProgram?: ReadClientProgram
   readonly priority: number
   readonly wantMassQuery: boolean
   readonly compression: { readonly type: 'zstd'; readonly level: number } | { readonly type: 'none' }
@@ -123,7 +126,7 @@ export async function openCache(options: CacheOptions): Promise<Cache> {
     indexPage: reloadable.indexPage,
     isPublic: reloadable.users === undefined,
   })
-  const app = createApp(origin, readParticulars, options.pushes)
+  const app = createApp(origin, readParticulars, options.pushes, options.readClientProgram)
   const handle = createHandler(
     origin,
     door,

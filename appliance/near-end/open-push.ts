@@ -26,15 +26,21 @@ export interface OpenPushOptions extends LocateOptions {
 
 /** Rejects with a Complaint. */
 export async function openPushEnds(machine: Machine, options: OpenPushOptions): Promise<PushEnds> {
-  await using opening = new AsyncDisposableStack()
   const location = await locateFarEnd(machine, options)
   const place = findNixStore(machine.env)
-  const store = opening.use(
-    await openLocalStore({ ...place, storeDir: place.dir, realStoreDir: place.realDir, leases: { narInfoSeconds: 600, maxPaths: 10_000_000 }, log: silentLog }),
-  )
-  const farEnd = opening.use(openFarEnd(location, options))
-  const opened = opening.move()
-  return { store, place, farEnd, user: location.user, [Symbol.asyncDispose]: () => opened.disposeAsync() }
+  const leases = { narInfoSeconds: 600, maxPaths: 10_000_000 }
+  const store = await openLocalStore({ ...place, storeDir: place.dir, realStoreDir: place.realDir, leases, log: silentLog })
+  const farEnd = openFarEnd(location, options)
+  return {
+    store,
+    place,
+    farEnd,
+    user: location.user,
+    async [Symbol.asyncDispose]() {
+      farEnd[Symbol.dispose]()
+      await store[Symbol.asyncDispose]()
+    },
+  }
 }
 
 export function openFarEnd(

@@ -7,7 +7,7 @@
  *   /opt/burrow/bin/burrow.mjs   anywhere else
  */
 import { accessSync, constants, existsSync, readFileSync, realpathSync, statSync } from 'node:fs'
-import { delimiter, dirname, join } from 'node:path'
+import { basename, delimiter, dirname, join } from 'node:path'
 
 import type { Environment } from '../machine.ts'
 
@@ -30,6 +30,13 @@ export function findOwnCommand({ env, workingDir, mainDir }: Start): string {
   // npm changes to the folder of the package, the person stays.
   const there = env.npm_lifecycle_event === undefined ? workingDir : (env.INIT_CWD ?? workingDir)
   return quote(command === join(real(there), 'bin/burrow.mjs') ? 'bin/burrow.mjs' : command)
+}
+
+/** Of a program in one file, which is run by `node FILE`. */
+export function findScriptCommand({ env, workingDir, script }: Pick<Start, 'env' | 'workingDir'> & { readonly script: string }): string {
+  if (env.BURROW_COMMAND) return env.BURROW_COMMAND
+  const path = real(script)
+  return `node ${quote(dirname(path) === real(workingDir) ? basename(path) : path)}`
 }
 
 function findRoot(mainDir: string): string {

@@ -11,6 +11,7 @@ import { pushProtocol } from './push/push-protocol.ts'
 import { storedDocuments } from './push/stored-documents.ts'
 import { replyOf } from './reply-of.ts'
 import { cacheInfoRoute } from './routes/cache-info.ts'
+import { clientProgramRoute, type ReadClientProgram } from './routes/client-program.ts'
 import { hotRoutes } from './routes/hot.ts'
 import { indexRoute } from './routes/index-page.ts'
 import { legacyNarRoute } from './routes/legacy-nar.ts'
@@ -21,7 +22,7 @@ import { realisationRoute } from './routes/realisation.ts'
 import { versionRoute } from './routes/version.ts'
 
 /** `pushes`: undefined where nothing can be pushed. */
-export function createApp(origin: Origin, particulars: () => Particulars, pushes?: NixUploadsOptions): Express {
+export function createApp(origin: Origin, particulars: () => Particulars, pushes?: NixUploadsOptions, readClientProgram?: ReadClientProgram): Express {
   const app = express()
   app.disable('x-powered-by')
   app.disable('etag')
@@ -44,6 +45,7 @@ export function createApp(origin: Origin, particulars: () => Particulars, pushes
   if (pushes !== undefined) app.use(storedDocuments(pushes.depot))
   app.use(versionRoute(particulars))
   app.use(publicKeyRoute(particulars))
+  if (readClientProgram !== undefined) app.use(clientProgramRoute(readClientProgram))
   app.use(absent)
   app.use(faults(origin))
   return app

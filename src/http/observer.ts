@@ -14,6 +14,7 @@ export type RouteName =
   | 'version'
   | 'public-key'
   | 'index'
+  | 'client'
   | 'push'
   | 'other'
 

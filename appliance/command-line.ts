@@ -1,0 +1,52 @@
+/** A command line of Burrow's: which command was meant, and the exit code it ends with. */
+import { Command, CommanderError, Option } from 'commander'
+
+import { Complaint, exitCodeOf, exitCodes } from './complaint.ts'
+import type { Machine } from './machine.ts'
+import { readVersion } from './version.ts'
+
+export interface CommandLine {
+  readonly description: string
+  readonly commands: readonly ((machine: Machine) => Command)[]
+  /** Behind the help. */
+  readonly notes: string
+  readonly hasConfig: boolean
+}
+
+export function createProgramOf(machine: Machine, { description, commands, notes, hasConfig }: CommandLine): Command {
+  const program = new Command('burrow').description(description)
+  if (hasConfig) program.option('-c, --config <file>', 'the config file')
+  program
+    .version(`burrow ${readVersion()}`, '-V, --version')
+    .addHelpText('after', notes)
+    .showHelpAfterError('(burrow --help tells more)')
+    .configureOutput({ writeOut: (text) => void machine.stdout.write(text), writeErr: (text) => void machine.stderr.write(text) })
+    .exitOverride()
+    // What stands behind a command is the command's: "tunnel install --version" is not "burrow --version".
+    .enablePositionalOptions()
+  for (const createCommand of commands) program.addCommand(adopt(program, createCommand(machine), hasConfig))
+  return program
+}
+
+/** `--config` may stand before and behind any command. */
+function adopt(parent: Command, command: Command, hasConfig: boolean): Command {
+  command.copyInheritedSettings(parent)
+  if (hasConfig) command.addOption(new Option('-c, --config <file>', 'the config file').hideHelp())
+  for (const child of command.commands) adopt(command, child, hasConfig)
+  return command
+}
+
+/** Resolves to the exit code. What the operator can mend is told in words; a bug is thrown. */
+export async function runProgram(machine: Machine, line: CommandLine): Promise<number> {
+  try {
+    await createProgramOf(machine, line).parseAsync(machine.args, { from: 'user' })
+    return exitCodes.ok
+  } catch (error) {
+    // Commander has said what there is to say.
+    if (error instanceof CommanderError) return error.exitCode === 0 ? exitCodes.ok : exitCodes.usage
+    if (!(error instanceof Complaint)) throw error
+    const message = machine.stderr.isJournal === true ? error.message.replaceAll(/^(?=.)/gm, '<3>') : error.message
+    machine.stderr.write(`${message}\n`)
+    return exitCodeOf(error)
+  }
+}

@@ -1,0 +1,20 @@
+/** `/v1/client.mjs`: the client of this very version, in one file, for machines that push and have but Node. */
+import type { Router } from 'express'
+
+import { replyOf } from '../reply-of.ts'
+import { createRouter } from '../router.ts'
+
+/** Undefined where it was not built. */
+export type ReadClientProgram = () => Promise<Uint8Array | undefined>
+
+const missing = 'This cache has no client to give: run "npm run bundle" in the folder of Burrow on its machine'
+
+export function clientProgramRoute(readClientProgram: ReadClientProgram): Router {
+  return createRouter().get('/v1/client.mjs', async (request) => {
+    const reply = replyOf(request)
+    reply.route = 'client'
+    const program = await readClientProgram()
+    if (program === undefined) reply.refuse(404, [], missing)
+    else reply.send(200, 'found', ['Content-Type', 'text/javascript; charset=utf-8', 'X-Content-Type-Options', 'nosniff'], program)
+  })
+}
