@@ -29,7 +29,7 @@ describe('burrow serve without a config', () => {
     await using dir = await createScratchDir()
     await writeConfig(dir, { users: ['ben:secret'], store: { realDir: dir.file('nix/store') } })
     await using served = await serve(dir)
-    expect(JSON.stringify(await served.logged(/store database/i))).toContain(dir.file('nix/var/nix/db/db.sqlite'))
+    expect(JSON.stringify(await served.logged(/no Nix store/i))).toContain(dir.file('nix/var/nix/db/db.sqlite'))
     expect(await statusOf(served, '/nix-cache-info')).toBe(200)
     expect(await statusOf(served, '/nix-cache-info', 'ben:wrong')).toBe(401)
     expect(await statusOf(served, `/${'0'.repeat(32)}.narinfo`)).toBe(503)
