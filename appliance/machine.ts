@@ -1,5 +1,5 @@
 /**
- * The machine as the rest of the appliance sees it: what `process` knows, handed in by `main.ts`, so that a test can hand in another.
+ * The machine as the rest of the appliance sees it: what `process` knows, handed in by `program.ts`, so that a test can hand in another.
  */
 import type { Readable, Writable } from 'node:stream'
 

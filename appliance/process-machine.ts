@@ -1,4 +1,4 @@
-/** The process as the rest of the appliance sees it: what the programs (main.ts, client-main.ts) hand on. */
+/** The process as the rest of the appliance sees it: what the programs (program.ts, client-main.ts) hand on. */
 import { fstatSync } from 'node:fs'
 import { homedir, hostname } from 'node:os'
 import process from 'node:process'

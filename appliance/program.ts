@@ -1,4 +1,3 @@
-#!/usr/bin/env -S node --disable-warning=ExperimentalWarning
 /** `burrow`: argv in, exit code out. */
 import process from 'node:process'
 
@@ -16,6 +15,15 @@ if (major < 24) {
   process.exitCode = 1
 } else {
   // Not before: older Nodes lack modules that are imported there.
-  const { runCommandLine } = await import('./cli.ts')
-  process.exitCode = await runCommandLine(createMachine())
+  const commandLine = await import('./cli.ts').catch(explainMissingPackage)
+  process.exitCode = (await commandLine?.runCommandLine(createMachine())) ?? 1
+}
+
+/** As in a checkout where npm did not run yet. */
+function explainMissingPackage(error: NodeJS.ErrnoException): undefined {
+  const [, name] = /^Cannot find package '([^']+)'/.exec(error.message) ?? []
+  if (error.code !== 'ERR_MODULE_NOT_FOUND' || name === undefined) throw error
+  process.stderr.write(
+    `Cannot start: the npm package "${name}" is not installed. Run "npm ci --omit=dev" in the folder of Burrow, above "${import.meta.dirname}"\n`,
+  )
 }

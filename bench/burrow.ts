@@ -38,7 +38,7 @@ export async function openBurrow(settings: BurrowSettings): Promise<Burrow> {
   const log = openSync(join(workDir, `${settings.label}.log`), 'w')
   const profiling = settings.profile ? ['--cpu-prof', `--cpu-prof-dir=${join(workDir, 'profiles', settings.label)}`] : []
   const started = performance.now()
-  const child = startChild(process.execPath, [...profiling, '--disable-warning=ExperimentalWarning', 'appliance/main.ts', 'serve', '--config', configFile], {
+  const child = startChild(process.execPath, [...profiling, '--disable-warning=ExperimentalWarning', 'appliance/program.ts', 'serve', '--config', configFile], {
     cwd: projectDir,
     stdio: ['ignore', log, log],
   })

@@ -1,6 +1,7 @@
 #!/usr/bin/env node
 // Starts Burrow with a Node that can run it: the one that runs this, else the one that npm has put beside it. Plain JavaScript for Node 16 and newer.
-//   bin/burrow.mjs …          dist/appliance/main.js in an installed package, appliance/main.ts in a checkout
+//   bin/burrow.mjs …          dist/appliance/program.js in an installed package, appliance/program.ts in a checkout
+// In a checkout appliance/main.ts is a link to it: an old Node refuses a file of TypeScript before it runs any of it, and looks at what a link leads to.
 import { spawn, spawnSync } from 'node:child_process'
 import { existsSync } from 'node:fs'
 import { constants } from 'node:os'
@@ -10,7 +11,7 @@ import { fileURLToPath } from 'node:url'
 const leastMajor = 24
 const root = dirname(dirname(fileURLToPath(import.meta.url)))
 
-const main = ['dist/appliance/main.js', 'appliance/main.ts'].map((path) => join(root, path)).find(isStartable)
+const main = ['dist/appliance/program.js', 'appliance/program.ts'].map((path) => join(root, path)).find(isStartable)
 const node = findNode()
 if (main === undefined) fail(`Cannot start: there is no Burrow in "${root}". Install it again`)
 else if (node === undefined)
@@ -18,11 +19,15 @@ else if (node === undefined)
     `Cannot run on Node ${process.versions.node}: Burrow needs Node ${leastMajor} or newer, and there is none beside it. ` +
       `Install Node ${leastMajor}, or let npm fetch it: run "npm install" in "${root}" (on Linux, x64 or arm64, without --omit=optional)`,
   )
-else replaceThis(node, ['--disable-warning=ExperimentalWarning', main, ...process.argv.slice(2)])
+else {
+  // What this Node was told, as by somebody who profiles, holds for the other only if it is the same.
+  const options = node === process.execPath ? process.execArgv : []
+  replaceThis(node, [...options, '--disable-warning=ExperimentalWarning', main, ...process.argv.slice(2)])
+}
 
 /** A checkout has its sources, and may have an older build of them too. */
 function isStartable(path) {
-  return existsSync(path) && !(path.endsWith('.js') && existsSync(join(root, 'appliance/main.ts')))
+  return existsSync(path) && !(path.endsWith('.js') && existsSync(join(root, 'appliance/program.ts')))
 }
 
 function findNode() {

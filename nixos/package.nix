@@ -57,10 +57,12 @@ stdenvNoCC.mkDerivation {
     cp -r appliance src docs package.json config.schema.json config.example.json $out/lib/burrow/
     mkdir $out/lib/burrow/dist
     cp -r dist/bundles $out/lib/burrow/dist/
+    # The link to the launcher of checkouts, which looks for a Node: this has one.
+    rm $out/lib/burrow/appliance/main.ts
     ln -s ${node_modules}/node_modules $out/lib/burrow/node_modules
     # setpriv ends the connector with us, systemd-notify tells systemd that we are ready, xz and bzip2 serve the URLs of older caches.
     makeWrapper ${lib.getExe nodejs_24} $out/bin/burrow \
-      --add-flags "--disable-warning=ExperimentalWarning $out/lib/burrow/appliance/main.ts" \
+      --add-flags "--disable-warning=ExperimentalWarning $out/lib/burrow/appliance/program.ts" \
       --suffix PATH : ${
         lib.makeBinPath [
           util-linux

@@ -15,7 +15,7 @@ export interface Program {
 
 /** The one that runs now: its Node and its main module, which is TypeScript in a checkout and JavaScript in a package. */
 export async function findProgram(): Promise<Program> {
-  const main = fileBeside(import.meta.url.endsWith('.ts') ? '../main.ts' : '../main.js')
+  const main = fileBeside(import.meta.url.endsWith('.ts') ? '../program.ts' : '../program.js')
   return { command: [await readlink('/proc/self/exe'), '--disable-warning=ExperimentalWarning', main] }
 }
 

@@ -153,7 +153,7 @@ async function pushMeasured({ store }: Bench, port: number, paths: readonly stri
       BURROW_USER: user.name,
       BURROW_PASSWORD_FILE: password,
     }
-    const args = ['--disable-warning=ExperimentalWarning', 'appliance/main.ts', 'push', '--to', `http://127.0.0.1:${port}`, '--json', ...flags, ...paths]
+    const args = ['--disable-warning=ExperimentalWarning', 'appliance/program.ts', 'push', '--to', `http://127.0.0.1:${port}`, '--json', ...flags, ...paths]
     const { stdout } = await runCommand(process.execPath, args, { cwd: projectDir, env, timeoutSeconds: 300 })
     const summary = JSON.parse(stdout.trim().split('\n').at(-1)!) as Pushed & { readonly event: string }
     if (summary.event !== 'summary') throw new Error('burrow push printed no summary')

@@ -8,7 +8,7 @@ import { fileURLToPath } from 'node:url'
 
 import type { ScratchDir } from './scratch-dir.ts'
 
-const main = fileURLToPath(new URL('../../appliance/main.ts', import.meta.url))
+const main = fileURLToPath(new URL('../../appliance/program.ts', import.meta.url))
 
 export interface Surroundings {
   readonly cwd: string

@@ -5,7 +5,7 @@ import { fileURLToPath } from 'node:url'
 import { describe, expect, test } from '@jest/globals'
 import sodium from 'sodium-native'
 
-const main = fileURLToPath(new URL('../../appliance/main.ts', import.meta.url))
+const main = fileURLToPath(new URL('../../appliance/program.ts', import.meta.url))
 const hasScript = existsSync('/usr/bin/script') && process.platform === 'linux'
 
 /** Types each answer when its prompt is there; resolves to all that the terminal showed. */

@@ -6,7 +6,7 @@ import { dirname, join } from 'node:path'
 import { createInterface } from 'node:readline'
 import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
-import { expect, test } from '@jest/globals'
+import { describe, expect, test } from '@jest/globals'
 
 import { createScratchDir, type ScratchDir } from '../appliance/scratch-dir.ts'
 import { findNode } from '../fixtures/other-nodes.ts'
@@ -31,8 +31,8 @@ async function placeNode(dir: ScratchDir, path: string): Promise<void> {
 }
 
 test.each([
-  ['a checkout', 'appliance/main.ts'],
-  ['an installed package', 'dist/appliance/main.js'],
+  ['a checkout', 'appliance/program.ts'],
+  ['an installed package', 'dist/appliance/program.js'],
 ])('in %s it runs %s', async (_place, main) => {
   await using dir = await createScratchDir()
   const launcher = await layOut(dir, { main })
@@ -59,7 +59,7 @@ test.each([
     await using dir = await createScratchDir()
     const old = await findNode(20, dir.file('node-20'))
     if (old === undefined) return
-    const launcher = await layOut(dir, { main: 'dist/appliance/main.js', at })
+    const launcher = await layOut(dir, { main: 'dist/appliance/program.js', at })
     await placeNode(dir, node)
     expect(JSON.parse((await run(old, [launcher])).stdout)).toMatchObject({ node: process.versions.node })
   },
@@ -70,7 +70,7 @@ test('started by Node 20 without a newer one it says what is needed and where to
   await using dir = await createScratchDir()
   const old = await findNode(20, dir.file('node-20'))
   if (old === undefined) return
-  const launcher = await layOut(dir, { main: 'dist/appliance/main.js' })
+  const launcher = await layOut(dir, { main: 'dist/appliance/program.js' })
   const refusal = run(old, [launcher, 'version'])
   await expect(refusal).rejects.toMatchObject({ code: 1, stderr: expect.stringMatching(/^Cannot run on Node 20\.[\d.]+: Burrow needs Node 24 or newer/) })
   await expect(refusal).rejects.toMatchObject({ stderr: expect.stringContaining(`run "npm install" in "${await realpath(dir.file('package'))}"`) })
@@ -85,9 +85,9 @@ test.each([
     await using dir = await createScratchDir()
     const node = major === undefined ? process.execPath : await findNode(major, dir.file('node'))
     if (node === undefined) return
-    const launcher = await layOut(dir, { main: 'appliance/main.ts' })
+    const launcher = await layOut(dir, { main: 'appliance/program.ts' })
     await placeNode(dir, 'package/node_modules/.bin/node')
-    await writeFile(dir.file('package/appliance/main.ts'), 'process.on("SIGTERM", () => process.exit(7)); setInterval(() => {}, 1000); console.log("ready")')
+    await writeFile(dir.file('package/appliance/program.ts'), 'process.on("SIGTERM", () => process.exit(7)); setInterval(() => {}, 1000); console.log("ready")')
     const child = spawn(node, [launcher], { stdio: ['ignore', 'pipe', 'inherit'] })
     const exit = once(child, 'exit')
     await once(createInterface(child.stdout), 'line')
@@ -96,3 +96,46 @@ test.each([
   },
   300_000,
 )
+
+describe('appliance/main.ts of a checkout', () => {
+  /** Its link and its launcher, with a stand-in for the program. */
+  async function layOutCheckout(dir: ScratchDir): Promise<string> {
+    await layOut(dir, { main: 'appliance/program.ts' })
+    await cp(join(root, 'appliance/main.ts'), dir.file('package/appliance/main.ts'), { verbatimSymlinks: true })
+    return dir.file('package/appliance/main.ts')
+  }
+
+  test('under Node 20 it says what to do, instead of refusing TypeScript', async () => {
+    await using dir = await createScratchDir()
+    const old = await findNode(20, dir.file('node-20'))
+    if (old === undefined) return
+    const refusal = run(old, [await layOutCheckout(dir), 'version'])
+    await expect(refusal).rejects.toMatchObject({ code: 1, stderr: expect.stringMatching(/^Cannot run on Node 20\.[\d.]+: Burrow needs Node 24 .*\n$/) })
+  }, 300_000)
+
+  test('under Node 20 it starts by the Node that npm has put beside it', async () => {
+    await using dir = await createScratchDir()
+    const old = await findNode(20, dir.file('node-20'))
+    if (old === undefined) return
+    const main = await layOutCheckout(dir)
+    await placeNode(dir, `package/node_modules/${platformNode}`)
+    expect(JSON.parse((await run(old, [main])).stdout)).toMatchObject({ node: process.versions.node })
+  }, 300_000)
+
+  test('what the Node of the program itself was told still holds', async () => {
+    await using dir = await createScratchDir()
+    const main = await layOutCheckout(dir)
+    await writeFile(dir.file('package/appliance/program.ts'), 'console.log(JSON.stringify(process.execArgv))')
+    expect(JSON.parse((await run(process.execPath, ['--stack-size=900', main])).stdout)).toContain('--stack-size=900')
+  })
+
+  test('before npm has installed anything it names the command that does', async () => {
+    await using dir = await createScratchDir()
+    for (const part of ['appliance', 'bin', 'src', 'package.json']) await cp(join(root, part), dir.file(part), { recursive: true, verbatimSymlinks: true })
+    const refusal = run(process.execPath, [dir.file('appliance/main.ts'), 'version'])
+    await expect(refusal).rejects.toMatchObject({
+      code: 1,
+      stderr: expect.stringMatching(/^Cannot start: the npm package "[\w-]+" is not installed. Run "npm ci --omit=dev" in .*\n$/),
+    })
+  })
+})

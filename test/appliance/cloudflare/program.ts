@@ -1,4 +1,4 @@
-/** `burrow tunnel setup`, `teardown` and `status` as a child process with nothing else beside them, on the real machine of `main.ts`. */
+/** `burrow tunnel setup`, `teardown` and `status` as a child process with nothing else beside them, on the real machine of `appliance/program.ts`. */
 import { homedir, hostname } from 'node:os'
 import { Command } from 'commander'
 

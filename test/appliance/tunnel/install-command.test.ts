@@ -167,7 +167,7 @@ describe('the program', () => {
       tell = resolve
     })
     await using proxy = await openProxy(() => tell())
-    const main = fileURLToPath(new URL('../../../appliance/main.ts', import.meta.url))
+    const main = fileURLToPath(new URL('../../../appliance/program.ts', import.meta.url))
     const child = spawn(process.execPath, ['--disable-warning=ExperimentalWarning', main, 'tunnel', 'install'], {
       env: { PATH: process.env.PATH, HOME: dir.path, BURROW_COMMAND: 'burrow', ...proxy.env(dir) },
       stdio: ['ignore', 'ignore', 'pipe'],

@@ -17,7 +17,7 @@ import { type BuiltClosure, type NixFixture, openNixFixture, type ScratchStore }
 import { as, openPushCache, type PushCache } from '../../fixtures/push-cache.ts'
 import { openUploadProxy } from '../../fixtures/upload-proxy.ts'
 
-const main = fileURLToPath(new URL('../../../appliance/main.ts', import.meta.url))
+const main = fileURLToPath(new URL('../../../appliance/program.ts', import.meta.url))
 const key = generateSecretKey('cache-1')
 const bigBytes = 60_000_000
 

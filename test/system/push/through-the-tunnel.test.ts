@@ -17,7 +17,7 @@ import { type NixFixture, openNixFixture, type ScratchStore } from '../../fixtur
 import { as } from '../../fixtures/push-cache.ts'
 import { openTunnelled, type Tunnelled } from '../../fixtures/tunnelled.ts'
 
-const main = fileURLToPath(new URL('../../../appliance/main.ts', import.meta.url))
+const main = fileURLToPath(new URL('../../../appliance/program.ts', import.meta.url))
 const users = [
   { name: 'ci', password: 'secret', access: ['pull', 'push'] },
   { name: 'ben', password: 'secret' },
