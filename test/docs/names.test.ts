@@ -108,7 +108,7 @@ describe('settings', () => {
 })
 
 test.each(pages)('%s names only metrics that there are', (page) => {
-  const source = readFileSync(join(root, 'appliance/operator/metrics.ts'), 'utf8')
+  const source = ['metrics', 'depot-metrics'].map((name) => readFileSync(join(root, `appliance/operator/${name}.ts`), 'utf8')).join()
   const metrics = new Set(source.match(/\bburrow_\w+/g))
   expect((readPage(page).match(/\bburrow_[a-z]\w+/g) ?? []).filter((name) => !metrics.has(name))).toEqual([])
 })
