@@ -1,19 +1,34 @@
-# services.burrow-client: a machine that pulls from a Burrow.
+# services.burrow-client: a machine that pulls from a Burrow, and pushes what it builds if that is wanted.
 #
 #   services.burrow-client = {
 #     enable = true;
 #     url = "https://cache.example.org";
 #     publicKeys = [ "cache.example.org-1:…" ];
 #     netrcFile = "/etc/nix/netrc";
+#     push.watchStore = true;
 #   };
 {
   config,
   lib,
+  pkgs,
   ...
 }:
 let
   inherit (lib) mkOption types;
   cfg = config.services.burrow-client;
+  isPushing = cfg.push.watchStore || cfg.push.postBuildHook;
+  spoolDir = "/var/spool/burrow";
+
+  # Nix waits for it after each build and fails the build when it fails: so it only leaves a note, by rename, and always ends with 0.
+  hook = pkgs.writeShellScript "burrow-post-build-hook" ''
+    paths=''${OUT_PATHS:-}
+    # Nix 2.8 leaves OUT_PATHS empty.
+    [ -n "$paths" ] || paths=$(${config.nix.package}/bin/nix-store --query --outputs "$DRV_PATH")
+    note=$(${pkgs.coreutils}/bin/mktemp ${spoolDir}/.XXXXXXXXXX) &&
+      echo "$paths" > "$note" &&
+      ${pkgs.coreutils}/bin/mv "$note" "${spoolDir}/''${note##*/.}"
+    exit 0
+  '';
 in
 {
   options.services.burrow-client = {
@@ -33,10 +48,37 @@ in
       default = "/etc/nix/netrc";
       description = "A file with `machine HOST login NAME password PASSWORD`, mode 0600, read by nix-daemon (root); null for a public cache.";
     };
+
+    push = {
+      watchStore = mkOption {
+        type = types.bool;
+        default = false;
+        description = ''
+          A service pushes each path that becomes valid in this store and that no upstream cache has: what is built here, and what is copied here. The user in
+          the netrc file needs `push` access.
+        '';
+      };
+      postBuildHook = mkOption {
+        type = types.bool;
+        default = false;
+        description = ''
+          The service pushes what is built here and nothing else: Nix leaves a note of each build in ${spoolDir}. Builds do not wait for the cache, and do not fail
+          without it. In place of {option}`services.burrow-client.push.watchStore`.
+        '';
+      };
+      # Without the overlay there is no pkgs.burrow yet.
+      package = lib.mkPackageOption (
+        pkgs // { burrow = pkgs.burrow or (pkgs.callPackage ./package.nix { }); }
+      ) "burrow" { };
+    };
   };
 
   config = lib.mkIf cfg.enable {
     assertions = [
+      {
+        assertion = !(cfg.push.watchStore && cfg.push.postBuildHook);
+        message = "services.burrow-client.push: watchStore and postBuildHook push the same builds: keep one of them.";
+      }
       {
         assertion = cfg.publicKeys != [ ];
         message = "services.burrow-client.publicKeys is empty: without a key to trust, nothing from the cache is accepted.";
@@ -46,6 +88,52 @@ in
         message = "services.burrow-client.netrcFile lies in the Nix store, which everybody on the machine can read: name a file elsewhere, as a string in quotes.";
       }
     ];
+
+    systemd.tmpfiles.rules = lib.mkIf cfg.push.postBuildHook [ "d ${spoolDir} 0700 root root -" ];
+    systemd.services = lib.mkIf isPushing {
+      burrow-watch-store = {
+        description = "Push store paths to ${cfg.url}";
+        wantedBy = [ "multi-user.target" ];
+        wants = [ "network-online.target" ];
+        after = [
+          "network-online.target"
+          "nix-daemon.socket"
+        ];
+        serviceConfig = {
+          ExecStart = lib.escapeShellArgs (
+            [
+              (lib.getExe cfg.push.package)
+              "watch-store"
+              "--to"
+              cfg.url
+            ]
+            ++ lib.optionals (cfg.netrcFile != null) [
+              "--netrc-file"
+              cfg.netrcFile
+            ]
+            ++ lib.optionals cfg.push.postBuildHook [
+              "--spool"
+              spoolDir
+            ]
+          );
+          # Its queue: what waits survives a restart and an outage.
+          StateDirectory = "burrow-watch-store";
+          StateDirectoryMode = "0700";
+          Restart = "always";
+          RestartSec = 10;
+          # Usage, login or rights, config: starting again does not help.
+          RestartPreventExitStatus = "2 77 78";
+          TimeoutStopSec = 60;
+          # It runs as root, since it reads root's netrc file and Nix's database, and may do little else.
+          CapabilityBoundingSet = "CAP_DAC_READ_SEARCH";
+          NoNewPrivileges = true;
+          PrivateTmp = true;
+          ProtectHome = "read-only";
+          ProtectSystem = "strict";
+          ReadWritePaths = lib.optional cfg.push.postBuildHook spoolDir;
+        };
+      };
+    };
 
     # Defaults of ours: what the machine's own configuration says wins.
     nix.settings = {
@@ -59,6 +147,8 @@ in
       stalled-download-timeout = lib.mkDefault 120;
       # A broken download goes on where it broke: more attempts cost little.
       download-attempts = lib.mkDefault 7;
-    } // lib.optionalAttrs (cfg.netrcFile != null) { netrc-file = lib.mkDefault cfg.netrcFile; };
+    }
+    // lib.optionalAttrs (cfg.netrcFile != null) { netrc-file = lib.mkDefault cfg.netrcFile; }
+    // lib.optionalAttrs cfg.push.postBuildHook { post-build-hook = hook; };
   };
 }

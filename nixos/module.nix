@@ -5,6 +5,7 @@
 #     settings.signing.keyFiles = [ "$CREDENTIALS_DIRECTORY/signing-key" ];
 #     credentials.signing-key = "/var/keys/cache.example.org-1.secret";
 #     users.ben.passwordHash = "$argon2id$…";
+#     users.ci = { passwordFile = "/var/keys/burrow-ci"; access = [ "pull" "push" ]; };
 #     tunnel = { mode = "token"; tokenFile = "/var/keys/tunnel-token"; hostname = "cache.example.org"; };
 #   };
 #
@@ -134,9 +135,13 @@ let
     lib.filter lib.isString [
       (settings.state.dir or null)
       (if lib.isAttrs (settings.larder or false) then settings.larder.dir or null else null)
+      (if lib.isAttrs (settings.depot or false) then settings.depot.dir or null else null)
     ]
   );
   canCheck = pkgs.stdenv.buildPlatform.canExecute pkgs.stdenv.hostPlatform;
+
+  hasOwnFile = isGiven cfg.configFile;
+  configPath = if hasOwnFile then toString cfg.configFile else "/etc/burrow/burrow.json";
 
   # A mistake fails the build and not the start: checked as far as it can be without the secrets.
   configFile =
@@ -166,7 +171,9 @@ let
   # For root at a shell: the same configuration, and the credentials that the service manager keeps for the running service.
   command = lib.hiPrio (
     pkgs.writeShellScriptBin "burrow" ''
-      export BURROW_CONFIG="''${BURROW_CONFIG-/etc/burrow/burrow.json}"
+      export BURROW_CONFIG="''${BURROW_CONFIG-${configPath}}"
+      # Where a configuration of one's own leaves them to the service manager.
+      ${lib.optionalString hasOwnFile ''export STATE_DIRECTORY="''${STATE_DIRECTORY-/var/lib/burrow}" CACHE_DIRECTORY="''${CACHE_DIRECTORY-/var/cache/burrow}"''}
       export CREDENTIALS_DIRECTORY="''${CREDENTIALS_DIRECTORY-/run/credentials/burrow.service}"
       exec ${lib.getExe cfg.package} "$@"
     ''
@@ -185,11 +192,20 @@ in
   options.services.burrow = {
     enable = lib.mkEnableOption "Burrow, a private Nix binary cache at the end of a tunnel";
 
-    package = mkOption {
-      type = types.package;
-      default = pkgs.burrow or (pkgs.callPackage ./package.nix { });
-      defaultText = lib.literalExpression "pkgs.burrow";
-      description = "The Burrow to run.";
+    # Without the overlay there is no pkgs.burrow yet.
+    package = lib.mkPackageOption (
+      pkgs // { burrow = pkgs.burrow or (pkgs.callPackage ./package.nix { }); }
+    ) "burrow" { };
+
+    configFile = mkOption {
+      type = types.nullOr types.externalPath;
+      default = null;
+      example = "/etc/burrow-private/burrow.json";
+      description = ''
+        A configuration outside of the Nix store, in place of {option}`services.burrow.settings`, `.users` and `.tunnel`. Users and keys can then change by
+        `systemctl reload burrow` alone. The service must be able to read it; secret files come by {option}`services.burrow.credentials`. It is checked
+        when the service starts.
+      '';
     };
 
     settings = mkOption {
@@ -298,12 +314,7 @@ in
         example = "/var/keys/tunnel.json";
         description = "The JSON file that `cloudflared tunnel create` wrote, outside the Nix store.";
       };
-      package = mkOption {
-        type = types.package;
-        default = pkgs.cloudflared;
-        defaultText = lib.literalExpression "pkgs.cloudflared";
-        description = "The cloudflared to run.";
-      };
+      package = lib.mkPackageOption pkgs "cloudflared" { };
       protocol = mkOption {
         type = types.nullOr (
           types.enum [
@@ -371,7 +382,7 @@ in
     assertions =
       [
         {
-          assertion = isPublic || cfg.users != { } || (cfg.settings.users or [ ]) != [ ];
+          assertion = hasOwnFile || isPublic || cfg.users != { } || (cfg.settings.users or [ ]) != [ ];
           message = "services.burrow.users is empty: add a user, or set services.burrow.settings.public = true to let everybody pull.";
         }
         {
@@ -389,6 +400,14 @@ in
         {
           assertion = cfg.tunnel.mode != "quick" || cfg.tunnel.hostname == null;
           message = "services.burrow.tunnel.hostname cannot be chosen for a quick tunnel: remove it, or set services.burrow.tunnel.mode = \"token\".";
+        }
+        {
+          assertion = !hasOwnFile || (cfg.users == { } && cfg.tunnel.mode == "off" && (cfg.settings.users or [ ]) == [ ]);
+          message = "services.burrow.configFile takes the place of services.burrow.users and services.burrow.tunnel: keep one of them.";
+        }
+        {
+          assertion = !hasOwnFile || !(inStore cfg.configFile);
+          message = "services.burrow.configFile lies in the Nix store, which everybody on the machine can read: use services.burrow.settings, or name a file elsewhere, as a string in quotes.";
         }
         {
           assertion = cfg.tunnel.mode == "off" || !(cfg.settings ? tunnel);
@@ -427,7 +446,7 @@ in
         literalUsers != [ ]
       ) "services.burrow.settings.users holds a password in clear, which the Nix store shows to everybody on the machine: use services.burrow.users.<name>.passwordHash or passwordFile."
       ++ lib.optional (
-        cfg.settings.signing.keyFiles or null == null
+        !hasOwnFile && cfg.settings.signing.keyFiles or null == null
       ) "services.burrow.settings.signing.keyFiles is not set: a key is made at the first start and kept in /var/lib/burrow; back it up, or clients must trust another after a reinstallation.";
 
     # The package brings the man pages. Not environment.variables: sudo would drop them.
@@ -435,7 +454,7 @@ in
       cfg.package
       command
     ];
-    environment.etc."burrow/burrow.json".source = configFile;
+    environment.etc = lib.mkIf (!hasOwnFile) { "burrow/burrow.json".source = configFile; };
 
     # It asks the Nix daemon for leases, also where not everybody may.
     nix.settings.extra-allowed-users = [ "burrow" ];
@@ -445,17 +464,21 @@ in
     systemd.services.burrow = {
       wantedBy = [ "multi-user.target" ];
       # A change of users is read by a reload, which cuts no download; everything else takes a restart.
-      reloadTriggers = [ configFile ];
+      reloadTriggers = lib.optional (!hasOwnFile) configFile;
       # One restart after the switch, not a stop before it: the cache is away for a moment only.
       stopIfChanged = false;
-      restartTriggers = [ (builtins.toJSON (removeAttrs settings [ "users" ])) ];
-      path = lib.optional (cfg.tunnel.mode != "off") cfg.tunnel.package ++ [ pkgs.util-linux pkgs.xz pkgs.bzip2 ];
+      restartTriggers = lib.optional (!hasOwnFile) (builtins.toJSON (removeAttrs settings [ "users" ]));
+      path = lib.optional (cfg.tunnel.mode != "off") cfg.tunnel.package ++ [
+        pkgs.util-linux
+        pkgs.xz
+        pkgs.bzip2
+      ];
       serviceConfig =
         {
           # The first, empty, entry takes the unit's own away.
           ExecStart = [
             ""
-            "${lib.getExe cfg.package} --config /etc/burrow/burrow.json serve"
+            "${lib.getExe cfg.package} --config ${configPath} serve"
           ];
           LoadCredential = lib.mapAttrsToList (name: path: "${name}:${toString path}") credentials;
         }

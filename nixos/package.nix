@@ -4,7 +4,7 @@
   lib,
   stdenvNoCC,
   callPackage,
-  nodejs_24,
+  nodejs-slim_24,
   esbuild,
   makeWrapper,
   installShellFiles,
@@ -61,7 +61,7 @@ stdenvNoCC.mkDerivation {
     rm $out/lib/burrow/appliance/main.ts
     ln -s ${node_modules}/node_modules $out/lib/burrow/node_modules
     # setpriv ends the connector with us, systemd-notify tells systemd that we are ready, xz and bzip2 serve the URLs of older caches.
-    makeWrapper ${lib.getExe nodejs_24} $out/bin/burrow \
+    makeWrapper ${lib.getExe nodejs-slim_24} $out/bin/burrow \
       --add-flags "--disable-warning=ExperimentalWarning $out/lib/burrow/appliance/program.ts" \
       --suffix PATH : ${
         lib.makeBinPath [
@@ -96,5 +96,7 @@ stdenvNoCC.mkDerivation {
     ];
     platforms = lib.platforms.linux;
     mainProgram = "burrow";
-  };
+  }
+  # Where the sources are published; package.json names it once they are.
+  // lib.optionalAttrs (manifest ? homepage) { inherit (manifest) homepage; };
 }

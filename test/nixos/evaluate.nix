@@ -16,6 +16,8 @@ let
     systemd.packages = option (lib.types.listOf lib.types.anything) [ ];
     systemd.services = any { };
     systemd.sockets = any { };
+    systemd.tmpfiles.rules = option (lib.types.listOf lib.types.str) [ ];
+    nix.package = any pkgs.nix;
     environment.systemPackages = option (lib.types.listOf lib.types.anything) [ ];
     environment.etc = any { };
     environment.variables = any { };
@@ -45,6 +47,9 @@ in
   service = config.systemd.services.burrow or null;
   packages = map (package: package.name) config.systemd.packages;
   sockets = config.systemd.sockets;
+  watchStore = config.systemd.services.burrow-watch-store or null;
+  tmpfiles = config.systemd.tmpfiles.rules;
+  etc = builtins.attrNames config.environment.etc;
   commands = builtins.concatMap (package: if package ? text then [ package.text ] else [ ]) config.environment.systemPackages;
   nixSettings = config.nix.settings;
   rootPassword = config.users.users.root.initialPassword or null;

@@ -1,7 +1,7 @@
 /** The NixOS modules, evaluated by real Nix against stubs of nixpkgs: options, assertions, the generated config (which the real program checks) and the unit. */
 import { execFile } from 'node:child_process'
 import { createHash } from 'node:crypto'
-import { cp, readdir, readFile, writeFile } from 'node:fs/promises'
+import { cp, mkdir, readdir, readFile, writeFile } from 'node:fs/promises'
 import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
 import { describe, expect, test } from '@jest/globals'
@@ -27,6 +27,9 @@ interface Evaluation {
   readonly commands: readonly string[]
   readonly packages: readonly string[]
   readonly sockets: Record<string, unknown>
+  readonly watchStore: { readonly serviceConfig: Record<string, unknown> } | null
+  readonly tmpfiles: readonly string[]
+  readonly etc: readonly string[]
   readonly nixSettings: Record<string, unknown>
   readonly firewall: { readonly allowedTCPPorts: readonly number[] } | null
 }
@@ -101,6 +104,40 @@ describe('services.burrow', () => {
     expect(await checkConfig(settings)).toMatchObject({ code: 0 })
   })
 
+  test('depot, push and upstreams come through the settings, a secret of an upstream only by a credential', async () => {
+    const key = 'a-1:AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA='
+    const { failures, settings } = await burrow(`
+      users.ci = { passwordFile = "/keys/ci"; access = [ "pull" "push" ]; };
+      settings = {
+        depot = { maxBytes = "100 GiB"; keepUnusedFor = "90d"; };
+        push = { requireSignatures = [ "${key}" ]; };
+        upstreams = [ { url = "https://a.example.org"; publicKeys = [ "${key}" ]; user = "office"; passwordFile = "$CREDENTIALS_DIRECTORY/a"; } ];
+      };
+      credentials.a = "/keys/a";`)
+    expect(failures).toEqual([])
+    expect(settings).toMatchObject({ depot: { maxBytes: '100 GiB' }, push: { requireSignatures: [key] }, upstreams: [{ url: 'https://a.example.org' }] })
+    expect(await checkConfig(settings)).toMatchObject({ code: 0 })
+    const shown = `users.b.passwordFile = "/k"; settings.upstreams = [ { url = "https://a.b"; publicKeys = [ "${key}" ]; user = "x"; passwordFile = "/nix/store/x"; } ];`
+    expect(await refusalOf(shown)).toContain('names a secret that lies in the Nix store')
+  })
+
+  test('a config outside of the Nix store takes the place of the settings', async () => {
+    const { failures, warnings, service, commands, etc } = await evaluate(
+      '{ services.burrow = { enable = true; configFile = "/etc/private/burrow.json"; credentials.k = "/keys/k"; }; }',
+    )
+    expect({ failures, warnings, etc }).toEqual({ failures: [], warnings: [], etc: [] })
+    expect(service.serviceConfig).toMatchObject({
+      ExecStart: ['', expect.stringMatching(/ --config \/etc\/private\/burrow\.json serve$/)],
+      LoadCredential: ['k:/keys/k'],
+    })
+    expect([service.reloadTriggers, service.restartTriggers]).toEqual([[], []])
+    expect(commands.join()).toContain('BURROW_CONFIG-/etc/private/burrow.json')
+    expect(commands.join()).toContain('STATE_DIRECTORY-/var/lib/burrow')
+    const refused = (body: string) => evaluate(`{ services.burrow = { enable = true; ${body} }; }`).then(({ failures: all }) => all.join())
+    expect(await refused('configFile = "/c.json"; users.b.passwordFile = "/k";')).toContain('takes the place of services.burrow.users')
+    expect(await refused('configFile = "/nix/store/c.json";')).toContain('configFile lies in the Nix store')
+  })
+
   test('a larder that is off stays off, and directories that are set stay', async () => {
     const { settings } = await burrow('users.ben.passwordFile = "/keys/ben"; settings = { larder = false; state.dir = "/srv/state"; };')
     expect(settings).toMatchObject({ larder: false, state: { dir: '/srv/state' } })
@@ -114,8 +151,8 @@ describe('services.burrow', () => {
   })
 
   test('directories of other places are made writable for the service, its own need no word', async () => {
-    const other = await burrow('users.ben.passwordFile = "/k"; settings = { state.dir = "/srv/state"; larder.dir = "/srv/larder"; };')
-    expect(other.service.serviceConfig.ReadWritePaths).toEqual(['/srv/state', '/srv/larder'])
+    const other = await burrow('users.ben.passwordFile = "/k"; settings = { state.dir = "/srv/state"; larder.dir = "/srv/larder"; depot.dir = "/srv/depot"; };')
+    expect(other.service.serviceConfig.ReadWritePaths).toEqual(['/srv/state', '/srv/larder', '/srv/depot'])
     expect((await burrow('users.ben.passwordFile = "/k";')).service.serviceConfig).not.toHaveProperty('ReadWritePaths')
   })
 
@@ -231,6 +268,45 @@ describe('services.burrow-client', () => {
     expect(nixSettings).toMatchObject({ fallback: false, 'connect-timeout': 30, 'netrc-file': '/run/netrc', 'download-attempts': 7 })
   })
 
+  test('a client pushes what it builds, by watching its store or by a hook that never fails a build', async () => {
+    const client = (push: string) =>
+      evaluate(`{ services.burrow-client = { enable = true; url = "https://cache.example.org"; publicKeys = [ "c-1:x" ]; ${push} }; }`)
+    expect((await client('')).watchStore).toBeNull()
+    const watching = await client('push.watchStore = true;')
+    expect(watching.watchStore?.serviceConfig.ExecStart).toMatch(
+      /\/bin\/burrow'? '?watch-store'? '?--to'? '?https:\/\/cache\.example\.org'? '?--netrc-file'? '?\/etc\/nix\/netrc'?$/,
+    )
+    expect([watching.nixSettings['post-build-hook'], watching.tmpfiles]).toEqual([undefined, []])
+    const hooked = await client('push.postBuildHook = true;')
+    expect(hooked.watchStore?.serviceConfig.ExecStart).toMatch(/--spool'? '?\/var\/spool\/burrow'?$/)
+    expect(hooked.tmpfiles).toEqual(['d /var/spool/burrow 0700 root root -'])
+    const script = String(hooked.nixSettings['post-build-hook'])
+    expect(script).toMatch(/exit 0\n$/)
+    expect((await client('push = { watchStore = true; postBuildHook = true; };')).failures).toEqual([expect.stringContaining('keep one of them')])
+  })
+
+  test('the hook leaves a note for each build, whole or not at all, and ends with 0 where it cannot', async () => {
+    const { nixSettings } = await evaluate(
+      '{ services.burrow-client = { enable = true; url = "https://a.b"; publicKeys = [ "x" ]; push.postBuildHook = true; }; }',
+    )
+    await using dir = await createScratchDir()
+    const script = String(nixSettings['post-build-hook'])
+      .replace(/^.*\n/, '')
+      .replaceAll('/var/spool/burrow', dir.file('spool'))
+      .replaceAll(/\/nix\/store\/[^/]*-coreutils\/bin\//g, '')
+    await writeFile(dir.file('hook'), script)
+    const hook = () => run('sh', [dir.file('hook')], { env: { PATH: process.env.PATH, OUT_PATHS: '/nix/store/a /nix/store/b', DRV_PATH: '/nix/store/c.drv' } })
+    // The folder is not there.
+    await hook()
+    await mkdir(dir.file('spool'))
+    await hook()
+    await hook()
+    const notes = await readdir(dir.file('spool'))
+    expect(notes).toHaveLength(2)
+    expect(notes.filter((name) => name.startsWith('.'))).toEqual([])
+    expect(await readFile(`${dir.file('spool')}/${notes[0]}`, 'utf8')).toBe('/nix/store/a /nix/store/b\n')
+  })
+
   test('a client without keys is refused, and so is a password in the URL', async () => {
     const { failures } = await evaluate('{ services.burrow-client = { enable = true; url = "https://a.b"; publicKeys = [ ]; }; }')
     expect(failures).toEqual([expect.stringContaining('services.burrow-client.publicKeys is empty')])
@@ -290,7 +366,7 @@ describe('the rest of nixos/', () => {
     const [version, hash, install] = JSON.parse(await nix(['--eval', '--strict', '--json', '-E', expression])) as [string, string, string]
     expect(version).toBe((JSON.parse(await readFile(`${root}package.json`, 'utf8')) as { version: string }).version)
     expect(hash).toMatch(/^[0-9a-z]{52}$/)
-    expect(install).toContain('nodejs/bin/node')
+    expect(install).toContain('nodejs-slim/bin/node')
   })
 
   test('the flake offers package, overlay, modules, dev shell and checks', async () => {

@@ -83,6 +83,8 @@ let
   mkOption = attrs: attrs // { _option = true; };
   mkEnableOption = what: mkOption { type = types.bool; default = false; description = "Whether to enable ${what}."; };
 
+  mkPackageOption = pkgs: name: _: mkOption { type = types.package; default = pkgs.${name}; description = "The ${name} package to use."; };
+
   only = path: values: if length values == 1 then head values else throw "The option `${show path}' has conflicting definitions.";
   plain = name: check: { inherit name check; merge = only; };
   types = rec {
@@ -183,6 +185,7 @@ let
       mkForce
       mkOption
       mkEnableOption
+      mkPackageOption
       types
       optional
       optionalAttrs
@@ -203,6 +206,8 @@ let
     makeBinPath = packages: concatStringsSep ":" (map (package: "${package}/bin") packages);
     optionals = condition: values: if condition then values else [ ];
     optionalString = condition: text: if condition then text else "";
+    # As nixpkgs does: quotes only where they are needed.
+    escapeShellArgs = words: concatStringsSep " " (map (word: if match "[[:alnum:],._+:@%/-]+" (toString word) != null then toString word else "'${toString word}'") words);
     literalExpression = text: text;
     hiPrio = package: package;
     getExe = package: "${package}/bin/${package.meta.mainProgram or package.name}";

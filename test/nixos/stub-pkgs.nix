@@ -14,10 +14,12 @@ rec {
   xz = named "xz";
   esbuild = named "esbuild";
   bzip2 = named "bzip2";
+  nodejs-slim_24 = named "nodejs-slim" // { meta.mainProgram = "node"; };
   nodejs_24 = named "nodejs" // { meta.mainProgram = "node"; };
   nix = named "nix";
   runtimeShell = "/bin/sh";
   writeShellScriptBin = name: text: named name // { inherit text; };
+  writeShellScript = name: text: "${named name}" + "\n" + text;
   writeText = name: text: named name // { inherit text; };
   testers.runNixOSTest = test: named test.name // test;
   systemd = named "systemd";
@@ -34,5 +36,5 @@ rec {
   buildNpmPackage = stdenvNoCC.mkDerivation;
   mkShell = attrs: named "shell" // attrs;
   callPackage = file: overrides: let f = import file; in f (builtins.intersectAttrs (builtins.functionArgs f) (self // overrides));
-  self = { inherit lib esbuild nix burrow cloudflared coreutils util-linux xz bzip2 nodejs_24 systemd cacert installShellFiles makeWrapper formats runCommand stdenvNoCC buildNpmPackage callPackage; };
+  self = { inherit lib esbuild nix burrow cloudflared coreutils util-linux xz bzip2 nodejs_24 nodejs-slim_24 systemd cacert installShellFiles makeWrapper formats runCommand stdenvNoCC buildNpmPackage callPackage; };
 }
