@@ -61,7 +61,7 @@ export function formatPushSetup({ url = unknownUrl }: Pick<ClientSetup, 'url'>):
   const limit = isTunnelled ? ', for paths below 100 MB compressed (the edge refuses larger requests)' : ''
   return `# To push: on the machine that has the paths, with the netrc entry above in ~/.netrc (mode 0600). It sends what is missing, and continues where it was interrupted.
 burrow push --to ${url} ./result
-# "burrow" is this program: there, too, take a checkout of it, or "npm install --global nix-burrow" (Node 20 or newer).
+# It comes with a checkout of Burrow, or as "npx nix-burrow push" (Node 20 or newer).
 # Without it${limit}:
 nix --extra-experimental-features nix-command copy --netrc-file ~/.netrc --to '${url}?compression=zstd' ./result
 `

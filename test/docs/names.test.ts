@@ -92,7 +92,7 @@ describe('settings', () => {
 
   test.each(pages)('%s names only settings that there are', (page) => {
     const named = findCode(page).flatMap((code) => code.match(/^[a-zA-Z]+\.[a-zA-Z]+(?=$|: |=)/) ?? [])
-    expect(named.filter((name) => groups.has(name.split('.')[0]!) && !settings.has(name) && !/\.(?:json|sock|md|service|socket)$/.test(name))).toEqual([])
+    expect(named.filter((name) => groups.has(name.split('.')[0]!) && !settings.has(name) && !/\.(?:json|sock|db|md|service|socket)$/.test(name))).toEqual([])
   })
 
   test('the settings of the schema are found', () => {
