@@ -16,10 +16,14 @@
     {
       packages = forAll (pkgs: rec {
         burrow = pkgs.callPackage ./nixos/package.nix { };
+        burrow-push = pkgs.callPackage ./nixos/push-package.nix { };
         default = burrow;
       });
 
-      overlays.default = final: _previous: { burrow = final.callPackage ./nixos/package.nix { }; };
+      overlays.default = final: _previous: {
+        burrow = final.callPackage ./nixos/package.nix { };
+        burrow-push = final.callPackage ./nixos/push-package.nix { };
+      };
 
       nixosModules = rec {
         burrow = ./nixos/module.nix;
@@ -58,6 +62,7 @@
 
       checks = forAll (pkgs: {
         package = self.packages.${pkgs.stdenv.hostPlatform.system}.burrow;
+        push = self.packages.${pkgs.stdenv.hostPlatform.system}.burrow-push;
         vm = import ./nixos/vm-test.nix { inherit pkgs; };
       });
     };

@@ -108,6 +108,24 @@ test('the package starts from its own tree: version, check-config and serve', as
   }
 }, 300_000)
 
+test('burrow-push is the client alone: it runs without any package', async () => {
+  await using dir = await createScratchDir()
+  const expression = `let p = (import ./test/nixos/stub-pkgs.nix).callPackage ./nixos/push-package.nix { };
+    in { inherit (p) buildPhase installPhase installCheckPhase; developmentOut = p.development.outPath; }`
+  const env = { PATH: `${join(root, 'node_modules/.bin')}:${process.env.PATH}`, HOME: dir.path, NIX_CONF_DIR: dir.path }
+  const { stdout } = await run('nix-instantiate', ['--store', 'dummy://', '--eval', '--strict', '--json', '-E', expression], { cwd: root, env })
+  const made = JSON.parse(stdout) as { buildPhase: string; installPhase: string; installCheckPhase: string; developmentOut: string }
+  const [out, work] = [dir.file('push-out'), dir.file('work')]
+  for (const part of ['appliance', 'src', 'scripts', 'package.json', 'tsconfig.json']) await cp(join(root, part), join(work, part), { recursive: true })
+  const script = (made.buildPhase + made.installPhase)
+    .replaceAll(made.developmentOut, root)
+    .replaceAll(/\/nix\/store\/[^/\s]*-nodejs[^/\s]*\/bin\/node/g, await realpath(process.execPath))
+  await run('bash', ['-c', hooks + script], { cwd: work, env: { ...env, out } })
+  await run('bash', ['-c', `set -eu\n${made.installCheckPhase}`], { cwd: dir.path, env: { ...env, out } })
+  const refusal = run(join(out, 'bin/burrow-push'), ['--to', 'http://127.0.0.1:1'], { cwd: dir.path, env })
+  await expect(refusal).rejects.toMatchObject({ code: 2, stderr: expect.stringContaining('Name what to push') })
+}, 300_000)
+
 test('a lock file that is newer than the hashes fails the evaluation and says what to run', async () => {
   await using dir = await createScratchDir()
   for (const name of ['package.json', 'package-lock.json', 'nixos', 'test/nixos']) await cp(join(root, name), dir.file(name), { recursive: true })

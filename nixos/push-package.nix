@@ -1,0 +1,60 @@
+# The command that pushes, alone: the client in one file (scripts/bundle.mjs) and Node. No package of npm is among what it needs at run time.
+#   nix run github:…#burrow-push -- --to https://cache.example.org ./result
+{
+  lib,
+  stdenvNoCC,
+  callPackage,
+  nodejs_24,
+  esbuild,
+  makeWrapper,
+}:
+let
+  manifest = lib.importJSON ../package.json;
+  development = callPackage ./node-modules.nix { kind = "development"; };
+  parts = [
+    "appliance"
+    "src"
+    "scripts"
+    "package.json"
+    "tsconfig.json"
+  ];
+  root = toString ../. + "/";
+in
+stdenvNoCC.mkDerivation {
+  pname = "burrow-push";
+  inherit (manifest) version;
+  src = builtins.path {
+    name = "burrow-push-source";
+    path = ../.;
+    filter = path: _type: lib.any (part: lib.hasPrefix "${root}${part}" (toString path)) parts;
+  };
+  nativeBuildInputs = [
+    nodejs_24
+    esbuild
+    makeWrapper
+  ];
+
+  buildPhase = ''
+    ln -s ${development}/node_modules node_modules
+    node scripts/bundle.mjs client
+  '';
+
+  installPhase = ''
+    install -Dm0644 dist/bundles/client.mjs $out/lib/burrow/client.mjs
+    makeWrapper ${lib.getExe nodejs_24} $out/bin/burrow-push \
+      --add-flags "$out/lib/burrow/client.mjs push"
+  '';
+
+  doInstallCheck = stdenvNoCC.buildPlatform.canExecute stdenvNoCC.hostPlatform;
+  installCheckPhase = ''
+    $out/bin/burrow-push --help | grep -q -- --to
+  '';
+
+  passthru = { inherit development; };
+  meta = {
+    description = "Pushes Nix store paths to a Burrow cache";
+    license = lib.licenses.mit;
+    platforms = lib.platforms.unix;
+    mainProgram = "burrow-push";
+  };
+}
