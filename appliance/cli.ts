@@ -13,15 +13,12 @@ import { hashPasswordCommand } from './commands/hash-password.ts'
 import { initCommand } from './commands/init.ts'
 import { installServiceCommand } from './commands/install-service.ts'
 import { keygenCommand } from './commands/keygen.ts'
-import { pinCommand, unpinCommand } from './commands/pin.ts'
 import { pinsCommand } from './commands/pins.ts'
-import { postBuildHookCommand } from './commands/post-build-hook.ts'
 import { serveCommand } from './commands/serve.ts'
 import { statusCommand } from './commands/status.ts'
 import { tunnelCommand } from './commands/tunnel/tunnel.ts'
 import { uninstallServiceCommand } from './commands/uninstall-service.ts'
 import { versionCommand } from './commands/version.ts'
-import { watchStoreCommand } from './commands/watch-store.ts'
 import type { Machine } from './machine.ts'
 import { nearEndCommands } from './near-end-commands.ts'
 
@@ -34,10 +31,6 @@ const commands = [
   checkConfigCommand,
   clientConfigCommand,
   ...nearEndCommands,
-  watchStoreCommand,
-  postBuildHookCommand,
-  pinCommand,
-  unpinCommand,
   pinsCommand,
   gcCommand,
   forgetCommand,

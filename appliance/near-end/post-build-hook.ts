@@ -43,18 +43,13 @@ exit 0
 `
 }
 
-/** Rejects with a Complaint when something else lies there. */
-export async function planHook(file: string, spool: string): Promise<Step[]> {
-  const text = formatHook(spool)
+/** `namedSpool`: as the script is to say it. Rejects with a Complaint when something else lies there. */
+export async function planHook(file: string, spool: string, namedSpool = spool): Promise<Step[]> {
+  const text = formatHook(namedSpool)
   const present = await readText(file)
   if (present !== undefined && !present.includes(mark))
     throw new Complaint('refused', `Cannot write "${file}": it is there already, and is not Burrow's. Remove it, or name another file`)
   return [await makeDir(spool, 0o700), await writeText(file, text, 0o755)]
-}
-
-/** The value of the setting in a nix.conf that leads to a hook of Burrow's, or to nothing. */
-export function isHookText(text: string): boolean {
-  return text.includes(mark)
 }
 
 const quote = (text: string) => `'${text.replaceAll("'", `'\\''`)}'`

@@ -50,7 +50,7 @@ function replaceLine(unit: string, name: string, value: string): string {
 }
 
 /** systemd.service(5): "%" begins a specifier and "$" a variable. */
-function quote(word: string): string {
+export function quote(word: string): string {
   const plain = word.replaceAll('%', '%%').replaceAll('$', '$$$$')
   return /^[\w@%+=:,./$-]+$/.test(plain) ? plain : `"${plain.replaceAll(/["\\]/g, '\\$&')}"`
 }

@@ -23,7 +23,7 @@ export interface Login {
  * Without "fallback" Nix fails a build when a narinfo is answered with 5xx, which is what the edge does (530) while the tunnel is down. The attempts span
  * about 20 s, in which a tunnel that was lost is back; the longest silence is longer than "firstByteSeconds", since Nix counts the wait for the first byte too.
  */
-const whenItIsAway: readonly string[] = [
+export const whenItIsAway: readonly string[] = [
   '# While the cache cannot be reached, Nix builds without it. Nix 2.8 has a bug: it aborts instead ("SubstituterDisabled"). Then build with: --option substituters https://cache.nixos.org',
   'fallback = true',
   'connect-timeout = 5',
@@ -68,12 +68,12 @@ nix --extra-experimental-features nix-command copy --netrc-file ~/.netrc --to '$
 }
 
 /** libcurl compares with the host name alone, an IPv6 address without its brackets. */
-function hostOf(url: string): string {
+export function hostOf(url: string): string {
   return new URL(url).hostname.replace(/^\[(.*)\]$/, '$1')
 }
 
 /** Quotes only where they are needed: libcurl before 7.84 does not know them. */
-function quoteToken(token: string): string {
+export function quoteToken(token: string): string {
   return /^[^\s"\\#][^\s"\\]*$/.test(token) ? token : `"${token.replaceAll(/["\\]/g, '\\$&')}"`
 }
 

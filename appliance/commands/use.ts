@@ -1,0 +1,135 @@
+/** `burrow use`: this machine, or this user, pulls from a cache, and pushes to it. */
+import { existsSync } from 'node:fs'
+import { readFile } from 'node:fs/promises'
+import { resolve } from 'node:path'
+import { Command, Option } from 'commander'
+
+import type { FarEnd } from '../../src/index.ts'
+import { Complaint, reasonOf } from '../complaint.ts'
+import { passwordFault } from '../config/schema.ts'
+import type { Machine } from '../machine.ts'
+import { findLogin, type NetrcLogin } from '../near-end/netrc.ts'
+import { findNixStore } from '../near-end/nix-store.ts'
+import { openFarEnd, toComplaint } from '../near-end/open-push.ts'
+import { netrcFileOf, planUse } from '../near-end/use/use-plan.ts'
+import { isChange, readText, take } from '../systemd/steps.ts'
+import { hostOf, parseCacheUrl } from '../terminal/client-setup.ts'
+import { printable } from '../terminal/format.ts'
+import { readHiddenLine } from '../terminal/password-prompt.ts'
+import { bootMark } from './install-service.ts'
+
+interface UseFlags {
+  readonly user?: string
+  readonly passwordFile?: string
+  readonly push?: boolean
+  readonly print?: boolean
+  readonly root?: string
+}
+
+const maxPasswordBytes = 4096
+
+export function useCommand(machine: Machine): Command {
+  return new Command('use')
+    .description('set this machine (as root) or this user up to use a cache: nix.conf, netrc, keys')
+    .argument('<url>', 'the cache, like https://cache.example.org')
+    .addOption(new Option('--user <name>', 'the user there; without it the cache is taken as public'))
+    .option('--password-file <file>', 'a file with the password (default: asked at the terminal, or a line of standard input)')
+    .option('--push', 'push what Nix builds here: a post-build hook and a systemd unit; needs root')
+    .option('--print', 'print what would be written, without the password, and write nothing')
+    .option('--root <dir>', 'write below this directory, as images are built, and tell systemd nothing')
+    .addHelpText(
+      'after',
+      `
+The keys come from the cache itself, by the same login. As root it writes /etc/nix/nix.conf and the netrc file of Nix, for all users of the machine; as another user
+those below ~/.config/nix, which Nix follows for its trusted users alone. Lines of others stay; its own are written again when it is run again.
+What is set elsewhere in nix.conf stays so. Restart the nix-daemon afterwards. The URL is kept for "burrow push", "pin" and "watch-store".
+
+Exit codes: 0 done · 1 a file in the way · 2 usage · 75 the cache cannot be reached · 77 wrong login, or with --push no right to push · 78 a file that is named cannot be read
+
+  burrow use https://cache.example.org --user ben
+  burrow use https://cache.example.org --user ci --push --password-file /run/secrets/cache`,
+    )
+    .action((url: string, _options, command: Command) => use(machine, url, command.optsWithGlobals<UseFlags>()))
+}
+
+async function use(machine: Machine, urlText: string, flags: UseFlags): Promise<void> {
+  const url = parseCacheUrl(urlText)
+  if (url === undefined) throw new Complaint('usage', `Cannot use this URL: it must begin with http:// or https:// and hold no name, password or query`)
+  if (flags.push === true && machine.userId !== 0) {
+    throw new Complaint('usage', '--push needs root, since the nix-daemon runs the hook. As a user run "burrow watch-store", which needs no hook')
+  }
+  const root = resolve(machine.workingDir, flags.root ?? '/')
+  const login = flags.user === undefined ? undefined : await findPassword(machine, url, flags.user, root, flags)
+  const publicKeys = await askCache(machine, url, login, flags.push === true)
+  const isBooted = root === '/' && existsSync(bootMark)
+  const { steps, texts } = await planUse(machine, { url, login, publicKeys, withPush: flags.push === true, root, isBooted })
+  if (flags.print === true) return void machine.stdout.write(texts.map(({ file, text }) => `# ${file}\n${text}`).join('\n'))
+  await take(steps, false, (line) => machine.stdout.write(`${line}\n`))
+  if (publicKeys.length === 0) machine.stdout.write('note that the cache signs nothing itself: trust the keys its paths were signed with before\n')
+  if (steps.some(isChange)) machine.stdout.write('Restart the nix-daemon, if there is one: systemctl restart nix-daemon\n')
+}
+
+async function findPassword(machine: Machine, url: string, user: string, root: string, { passwordFile }: UseFlags): Promise<NetrcLogin> {
+  const password = await readPassword(machine, url, user, root, passwordFile)
+  const fault = passwordFault(password)
+  if (fault !== undefined) throw new Complaint('usage', `Cannot use this password: it ${fault[0]}; ${fault[1]}`)
+  if (/[:\s\p{Cc}]/u.test(user)) throw new Complaint('usage', 'Cannot use this --user: it holds a colon or white space')
+  return { login: user, password }
+}
+
+async function readPassword(machine: Machine, url: string, user: string, root: string, file: string | undefined): Promise<string> {
+  if (file !== undefined) {
+    try {
+      return (await readFile(resolve(machine.workingDir, file), 'utf8')).replace(/\r?\n$/, '')
+    } catch (error) {
+      throw new Complaint('config', `Cannot read "${file}": ${reasonOf(error)}`, { cause: error })
+    }
+  }
+  const isTerminal = machine.stdin.isTTY === true
+  const given = isTerminal ? '' : await readLine(machine)
+  if (given !== '') return given
+  // One that is set up already is not asked for again.
+  const known = findLogin((await readText(await netrcFileOf(machine, root)).catch(() => undefined)) ?? '', hostOf(url))
+  if (known?.login === user) return known.password
+  if (isTerminal) return await readHiddenLine(machine.stdin, machine.stderr, `Password of ${printable(user)} at ${hostOf(url)}: `)
+  throw new Complaint('usage', 'No password was given: name a file with --password-file, or give it as a line of standard input')
+}
+
+async function readLine({ stdin }: Machine): Promise<string> {
+  const chunks: Buffer[] = []
+  let size = 0
+  for await (const chunk of stdin) {
+    chunks.push(chunk)
+    size += chunk.length
+    if (size > maxPasswordBytes) throw new Complaint('usage', 'The password on standard input is too long')
+  }
+  const text = Buffer.concat(chunks).toString('utf8')
+  return text.replace(/\r?\n$/, '')
+}
+
+/** The keys it signs with, once the login is known to be good. */
+async function askCache(machine: Machine, url: string, login: NetrcLogin | undefined, withPush: boolean): Promise<string[]> {
+  const authorization = login && `Basic ${Buffer.from(`${login.login}:${login.password}`).toString('base64')}`
+  const onRetry = (reason: string) => machine.stderr.write(`No answer from ${url} (${printable(reason)}): trying again\n`)
+  using farEnd = openFarEnd({ url: new URL(url), authorization, user: login?.login, source: '' }, { jobs: 1, patienceMs: 20_000, onRetry })
+  try {
+    if (withPush) await requirePush(machine, farEnd)
+    const reply = await farEnd.request({ method: 'GET', path: 'v1/public-key' })
+    const keys = reply.body
+      .toString('utf8')
+      .split('\n')
+      .filter((line) => line !== '')
+    if (reply.status !== 200 || !keys.every((key) => /^[^\s:]+:[A-Za-z0-9+/]{43}=$/.test(key)))
+      throw new Complaint('refused', `${url} does not tell its public keys (HTTP ${reply.status}): is it a Burrow?`)
+    return keys
+  } catch (error) {
+    throw toComplaint(error)
+  }
+}
+
+async function requirePush(machine: Machine, farEnd: FarEnd): Promise<void> {
+  const { access, storeDir } = await farEnd.ask<{ readonly access: readonly string[]; readonly storeDir: string }>('GET', 'v1/push')
+  if (!access.includes('push') && !access.includes('admin')) throw new Complaint('unauthorized', `This user may not push to ${farEnd.url}`)
+  const { dir } = findNixStore(machine.env)
+  if (storeDir !== dir) throw new Complaint('rejected', `${farEnd.url} is a cache for "${storeDir}", and this store is "${dir}"`)
+}

@@ -1,0 +1,16 @@
+/**
+ * Burrow's entry in a netrc file: a mark, and the entry below it, at the beginning of the file, since the first entry for a host wins. Nothing else is touched.
+ * The mark holds none of the format's own words: old versions of curl know no comments.
+ */
+import { quoteToken } from '../../terminal/client-setup.ts'
+import { findLogin, type NetrcLogin } from '../netrc.ts'
+
+export function writeEntry(text: string, host: string, { login, password }: NetrcLogin): string {
+  const found = findLogin(text, host)
+  if (found?.login === login && found.password === password) return text
+  const mark = `# burrow use ${host}`
+  const lines = text.split('\n')
+  const at = lines.indexOf(mark)
+  const rest = at < 0 ? lines : [...lines.slice(0, at), ...lines.slice(at + 2)]
+  return [mark, `machine ${host} login ${quoteToken(login)} password ${quoteToken(password)}`, ...rest].join('\n')
+}

@@ -1,0 +1,165 @@
+/** What `burrow use` writes: lines of nix.conf, an entry of netrc, the URL for the other commands; with --push the hook, its spool folder and the unit that empties it. */
+import { realpath, stat } from 'node:fs/promises'
+import { join } from 'node:path'
+
+import { Complaint } from '../../complaint.ts'
+import type { Machine } from '../../machine.ts'
+import { readText, run, type Step, writeText } from '../../systemd/steps.ts'
+import { findProgram, quote } from '../../systemd/unit-text.ts'
+import { hostOf, whenItIsAway } from '../../terminal/client-setup.ts'
+import { clientFileOf } from '../credentials.ts'
+import type { NetrcLogin } from '../netrc.ts'
+import { findNixSetting } from '../nix-settings.ts'
+import { defaultSpool, formatHook, planHook } from '../post-build-hook.ts'
+import { writeEntry } from './netrc-entry.ts'
+import { writeBlock } from './nix-conf-block.ts'
+
+export interface UseWish {
+  readonly url: string
+  /** Undefined for a public cache. */
+  readonly login: NetrcLogin | undefined
+  readonly publicKeys: readonly string[]
+  readonly withPush: boolean
+  /** What is written lies below this directory; the texts name paths without it. */
+  readonly root: string
+  /** systemd runs here, and is to be told. */
+  readonly isBooted: boolean
+}
+
+export interface UsePlan {
+  readonly steps: readonly Step[]
+  /** For --print: each file with what comes into it, without the password. */
+  readonly texts: readonly { readonly file: string; readonly text: string }[]
+}
+
+export const unitName = 'burrow-push.service'
+
+export function nixDirOf({ env, homeDir, userId }: Machine): string {
+  if (userId === 0) return env.NIX_CONF_DIR ?? '/etc/nix'
+  return join(env.XDG_CONFIG_HOME?.startsWith('/') === true ? env.XDG_CONFIG_HOME : join(homeDir, '.config'), 'nix')
+}
+
+/** Where Nix looks for the login of this machine or user. */
+export async function netrcFileOf(machine: Machine, root: string): Promise<string> {
+  // The settings of this machine say nothing of an image.
+  const set = root === '/' ? await findNixSetting(machine, 'netrc-file') : undefined
+  return set ?? join(nixDirOf(machine), 'netrc')
+}
+
+/** Rejects with a Complaint. */
+export async function planUse(machine: Machine, wish: UseWish): Promise<UsePlan> {
+  const { url, login, publicKeys, withPush, root, isBooted } = wish
+  const nixDir = nixDirOf(machine)
+  const netrcFile = await netrcFileOf(machine, root)
+  const hookFile = join(nixDir, 'burrow-post-build-hook')
+  const spool = defaultSpool(machine)
+  const conf = await readConf(below(root, join(nixDir, 'nix.conf')))
+  const hookLine = `post-build-hook = ${hookFile}`
+  const lines = [
+    `extra-substituters = ${url}`,
+    ...(publicKeys.length > 0 ? [`extra-trusted-public-keys = ${publicKeys.join(' ')}`] : []),
+    ...whenItIsAway,
+    // The one that Nix takes by itself needs no line.
+    ...(login !== undefined && netrcFile !== '/etc/nix/netrc' ? [`netrc-file = ${netrcFile}`] : []),
+    // What was set up once stays without --push.
+    ...(withPush || conf.text.split('\n').includes(hookLine) ? [hookLine] : []),
+  ]
+  const { text: confText, leftOut } = writeBlock(conf.text, url, lines)
+  const texts: { file: string; text: string }[] = [{ file: join(nixDir, 'nix.conf'), text: `${lines.join('\n')}\n` }]
+  const steps: Step[] = []
+  if (login !== undefined) {
+    const file = await realpathOf(below(root, netrcFile))
+    steps.push(await writeText(file, writeEntry((await readText(file)) ?? '', hostOf(url), login), 0o600))
+    texts.push({ file: netrcFile, text: writeEntry('', hostOf(url), { ...login, password: 'PASSWORD' }) })
+  }
+  const client = `${JSON.stringify({ url })}\n`
+  steps.push(await writeText(below(root, clientFileOf(machine)), client, 0o644))
+  texts.push({ file: clientFileOf(machine), text: client })
+  const unitFile = `/etc/systemd/system/${unitName}`
+  const unit = formatUnit(url, spool, (await findProgram()).command)
+  if (withPush) {
+    steps.push(...(await planHook(below(root, hookFile), below(root, spool), spool)), await planUnit(below(root, unitFile), unit))
+    texts.push({ file: hookFile, text: formatHook(spool) }, { file: unitFile, text: unit })
+  }
+  // After what it names: a hook that is not there fails builds.
+  steps.push(await writeText(conf.file, confText, conf.mode), ...leftOut.map((name): Step => ({ verb: 'note', what: noteOf(name, conf.file) })))
+  if (withPush) {
+    const systemctl = (...args: string[]) => run('systemctl', args, machine.env)
+    if (isBooted) steps.push(systemctl('daemon-reload'), systemctl('enable', unitName), systemctl('restart', unitName))
+    else steps.push({ verb: 'note', what: `that systemd is not told, since it does not run here. Where it does: systemctl enable --now ${unitName}` })
+  }
+  return { steps, texts }
+}
+
+/** Rejects with a Complaint when it is not for a person to change. */
+async function readConf(named: string): Promise<{ readonly file: string; readonly text: string; readonly mode: number }> {
+  const file = await realpathOf(named)
+  if (/^\/nix\/store\//.test(file)) {
+    throw new Complaint(
+      'refused',
+      `Cannot write "${named}": it lies in the Nix store, as NixOS makes it. Use services.burrow-client in its configuration instead`,
+    )
+  }
+  const mode = await stat(file).then(
+    ({ mode: bits }) => bits & 0o777,
+    () => 0o644,
+  )
+  return { file, text: (await readText(file)) ?? '', mode }
+}
+
+/** A link stays one. */
+function realpathOf(file: string): Promise<string> {
+  return realpath(file).catch(() => file)
+}
+
+function noteOf(name: string, file: string): string {
+  const stays = `that "${name}" stays as "${file}" has it`
+  return name === 'post-build-hook' ? `${stays}: what Nix builds is pushed only if that hook calls Burrow's too` : stays
+}
+
+async function planUnit(file: string, text: string): Promise<Step> {
+  const present = await readText(file)
+  if (present !== undefined && present.split('\n', 1)[0] !== text.split('\n', 1)[0]) {
+    throw new Complaint('refused', `Cannot write "${file}": there is a unit of that name that is not Burrow's own; remove it first`)
+  }
+  return await writeText(file, text, 0o644)
+}
+
+/** As root: the spool folder, the netrc file and some of the store's files are for root alone. */
+function formatUnit(url: string, spool: string, command: readonly string[]): string {
+  const words = [...command, 'watch-store', '--to', url, '--spool', spool].map(quote)
+  return `# ${unitName}: pushes what Nix builds here. Written by "burrow use --push", which replaces it.
+
+[Unit]
+Description=Burrow, pushing what Nix builds here to a cache
+Documentation=man:burrow(8)
+After=network.target nix-daemon.socket
+StartLimitIntervalSec=0
+
+[Service]
+ExecStart=${words.join(' ')}
+StateDirectory=burrow-push
+StateDirectoryMode=0700
+# More than the 30 s in which it pushes what waits.
+TimeoutStopSec=60
+Restart=on-failure
+RestartSec=5
+RestartPreventExitStatus=2
+NoNewPrivileges=yes
+ProtectSystem=strict
+ReadWritePaths=${quote(spool)}
+PrivateTmp=yes
+PrivateDevices=yes
+ProtectKernelTunables=yes
+ProtectKernelModules=yes
+ProtectControlGroups=yes
+RestrictSUIDSGID=yes
+
+[Install]
+WantedBy=multi-user.target
+`
+}
+
+function below(root: string, path: string): string {
+  return root === '/' ? path : join(root, path)
+}

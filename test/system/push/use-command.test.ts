@@ -1,0 +1,157 @@
+/** `burrow use`: what it writes, what it leaves alone, and that real Nix and `burrow push` then find the cache. */
+import { mkdir, readdir, readFile, stat, symlink, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { Readable } from 'node:stream'
+import { afterAll, beforeAll, describe, expect, test } from '@jest/globals'
+
+import { useCommand } from '../../../appliance/commands/use.ts'
+import { generateSecretKey } from '../../../src/index.ts'
+import { runBurrow } from '../../appliance/burrow.ts'
+import { runCommand } from '../../appliance/run-command.ts'
+import { createScratchDir, type ScratchDir } from '../../appliance/scratch-dir.ts'
+import { type NixFixture, openNixFixture, type ScratchStore } from '../../fixtures/nix.ts'
+import { openPushCache, type PushCache } from '../../fixtures/push-cache.ts'
+
+const key = generateSecretKey('cache-1')
+
+let nix: NixFixture
+let store: ScratchStore
+let cache: PushCache
+
+beforeAll(async () => {
+  nix = await openNixFixture()
+  store = await nix.openStore()
+  cache = await openPushCache(nix, { signing: [key] })
+})
+
+afterAll(async () => {
+  await cache[Symbol.asyncDispose]()
+  await nix[Symbol.asyncDispose]()
+})
+
+const confOf = (dir: ScratchDir) => dir.file('conf/nix.conf')
+const foreignConf = 'sandbox = false\nconnect-timeout = 17\n# mine\nsubstituters =\nbuild-users-group =\nexperimental-features = nix-command'
+
+async function openMachine(): Promise<ScratchDir> {
+  const dir = await createScratchDir()
+  await mkdir(dir.file('conf'))
+  await writeFile(confOf(dir), foreignConf, { mode: 0o640 })
+  return dir
+}
+
+interface Asked {
+  readonly userId?: number
+  readonly input?: string
+}
+
+function use(dir: ScratchDir, args: readonly string[], { userId = 0, input = 'secret\n' }: Asked = {}) {
+  const create = (machine: Parameters<typeof useCommand>[0]) => useCommand({ ...machine, userId, stdin: Readable.from([Buffer.from(input)]) })
+  return runCommand(create, ['use', ...args], { dir, env: { NIX_CONF_DIR: dir.file('conf') } })
+}
+
+describe('burrow use', () => {
+  test('as root sets the machine up, so that real Nix copies from the cache with signatures required, and burrow push finds it', async () => {
+    await using dir = await openMachine()
+    const path = await store.addFile('pushed', 'pushed')
+    expect(await use(dir, [cache.url, '--user', 'ci'])).toMatchObject({ code: 0, stderr: '' })
+    const env = { NIX_CONF_DIR: dir.file('conf'), NIX_STATE_DIR: store.stateDir, BURROW_REAL_STORE_DIR: store.realStoreDir }
+    expect(await runBurrow(['push', path], { cwd: dir.path, env })).toMatchObject({ code: 0, stdout: expect.stringContaining('1 pushed') })
+    const target = await nix.openStore()
+    const cacheHome = await nix.makeDir('cache')
+    await nix.run('nix-store', ['--store', target.root, '--realise', path], { env: { NIX_CONF_DIR: dir.file('conf'), XDG_CACHE_HOME: cacheHome } })
+    expect(await target.isValid(path)).toBe(true)
+  })
+
+  test('leaves every line of others, keeps what is set elsewhere, and changes nothing the second time', async () => {
+    await using dir = await openMachine()
+    await writeFile(dir.file('conf/netrc'), 'machine 127.0.0.1 login old password old\nmachine other login a password b', { mode: 0o600 })
+    const { stdout } = await use(dir, [cache.url, '--user', 'ci'])
+    expect(stdout).toContain(`note that "connect-timeout" stays as "${confOf(dir)}" has it`)
+    const [conf, netrc] = [await readFile(confOf(dir), 'utf8'), await readFile(dir.file('conf/netrc'), 'utf8')]
+    expect(conf.startsWith(`${foreignConf}\n\n# Begin of`)).toBe(true)
+    expect(conf.match(/^connect-timeout = .*$/gm)).toEqual(['connect-timeout = 17'])
+    expect(conf).toContain(`extra-substituters = ${cache.url}\nextra-trusted-public-keys = ${key.publicKey}\n`)
+    expect(netrc).toBe(
+      '# burrow use 127.0.0.1\nmachine 127.0.0.1 login ci password secret\nmachine 127.0.0.1 login old password old\nmachine other login a password b',
+    )
+    expect([(await stat(dir.file('conf/netrc'))).mode & 0o777, (await stat(confOf(dir))).mode & 0o777]).toEqual([0o600, 0o640])
+    // Not asked again either: standard input is empty.
+    const again = await use(dir, [cache.url, '--user', 'ci'], { input: '' })
+    expect([again.code, again.stdout.match(/^(?:write|make|run) .*$/gm)]).toEqual([0, null])
+    await writeFile(confOf(dir), `${conf}after = 1\n`)
+    await use(dir, [cache.url])
+    expect(await readFile(confOf(dir), 'utf8')).toBe(`${conf}after = 1\n`)
+    // Another user takes the place of ours alone.
+    await use(dir, [cache.url, '--user', 'bot'])
+    expect(await readFile(dir.file('conf/netrc'), 'utf8')).toBe(netrc.replace('login ci', 'login bot'))
+  })
+
+  test('as a user writes below ~/.config and keeps a netrc-file that is set', async () => {
+    await using dir = await createScratchDir()
+    await mkdir(dir.file('.config/nix'), { recursive: true })
+    await writeFile(dir.file('.config/nix/nix.conf'), `netrc-file = ${dir.file('secrets')}\n`)
+    expect((await use(dir, [cache.url, '--user', 'ben'], { userId: 1000 })).code).toBe(0)
+    expect(await readFile(dir.file('secrets'), 'utf8')).toContain('machine 127.0.0.1 login ben password secret\n')
+    expect(await readFile(dir.file('.config/nix/nix.conf'), 'utf8')).toContain(`extra-substituters = ${cache.url}\n`)
+    expect(JSON.parse(await readFile(dir.file('.config/burrow/client.json'), 'utf8'))).toEqual({ url: cache.url })
+  })
+
+  test('with --print writes nothing and shows no password', async () => {
+    await using dir = await openMachine()
+    const { code, stdout } = await use(dir, [cache.url, '--user', 'ci', '--push', '--print'])
+    expect([code, stdout]).toEqual([0, expect.stringContaining('machine 127.0.0.1 login ci password PASSWORD')])
+    expect(stdout).toContain('post-build-hook = ')
+    expect(stdout).not.toContain('secret')
+    expect([await readdir(dir.path), await readFile(confOf(dir), 'utf8')]).toEqual([['conf'], foreignConf])
+  })
+
+  test('with --push adds hook, spool folder and unit, which stay when it is run without', async () => {
+    await using dir = await createScratchDir()
+    const root = dir.file('image')
+    await writeFile(dir.file('password'), 'secret\n')
+    const args = [cache.url, '--user', 'ci', '--root', root, '--password-file', 'password']
+    expect(await use(dir, [...args, '--push'])).toMatchObject({ code: 0, stdout: expect.stringContaining('systemctl enable --now burrow-push.service') })
+    const nixDir = join(root, dir.file('conf'))
+    const hook = await readFile(join(nixDir, 'burrow-post-build-hook'), 'utf8')
+    expect(hook).toContain(`spool='/var/spool/burrow'\n`)
+    expect((await stat(join(root, 'var/spool/burrow'))).mode & 0o777).toBe(0o700)
+    const unit = await readFile(join(root, 'etc/systemd/system/burrow-push.service'), 'utf8')
+    expect(unit).toMatch(new RegExp(`^ExecStart=.* watch-store --to ${cache.url} --spool /var/spool/burrow$`, 'm'))
+    expect(await readFile(join(nixDir, 'nix.conf'), 'utf8')).toContain(`post-build-hook = ${dir.file('conf')}/burrow-post-build-hook\n`)
+    expect((await use(dir, args)).stdout.match(/^(?:write|make|run) .*$/gm)).toBeNull()
+  })
+
+  test("leaves another's hook, and says so", async () => {
+    await using dir = await createScratchDir()
+    const root = dir.file('image')
+    const conf = join(root, dir.file('conf/nix.conf'))
+    await mkdir(join(conf, '..'), { recursive: true })
+    await writeFile(conf, 'post-build-hook = /etc/mine\n')
+    const { stdout } = await use(dir, [cache.url, '--user', 'ci', '--root', root, '--push'])
+    expect(stdout).toMatch(/note that "post-build-hook" stays .*: what Nix builds is pushed only if that hook calls Burrow's too/)
+    expect((await readFile(conf, 'utf8')).match(/^post-build-hook.*$/gm)).toEqual(['post-build-hook = /etc/mine'])
+  })
+
+  test.each([
+    ['a wrong password', ['URL', '--user', 'ci'], { input: 'wrong\n' }, 77, /does not know this user or password/],
+    ['--push without the right', ['URL', '--user', 'ben', '--push'], {}, 77, /push/],
+    ['--push without root', ['URL', '--user', 'ci', '--push'], { userId: 1000 }, 2, /--push needs root/],
+    ['a password in the URL', ['http://ci:secret@127.0.0.1', '--user', 'ci'], {}, 2, /hold no name, password or query/],
+    ['no password', ['URL', '--user', 'ci'], { input: '' }, 2, /No password was given/],
+    ['a password file that is not there', ['URL', '--user', 'ci', '--password-file', 'none'], {}, 78, /Cannot read "none": it does not exist/],
+  ] as const)('with %s writes nothing', async (_what, args, asked, code, text) => {
+    await using dir = await openMachine()
+    const named = args.map((arg) => (arg === 'URL' ? cache.url : arg))
+    expect(await use(dir, named, asked)).toMatchObject({ code, stderr: expect.stringMatching(text) })
+    expect([await readdir(dir.path), await readFile(confOf(dir), 'utf8')]).toEqual([['conf'], foreignConf])
+  })
+
+  test('writes through a link, which stays one', async () => {
+    await using dir = await openMachine()
+    await nix.run('mv', [confOf(dir), dir.file('real.conf')])
+    await symlink(dir.file('real.conf'), confOf(dir))
+    expect((await use(dir, [cache.url, '--user', 'ci'])).code).toBe(0)
+    expect(await readFile(dir.file('real.conf'), 'utf8')).toContain(cache.url)
+    expect((await stat(dir.file('real.conf'))).mode & 0o777).toBe(0o640)
+  })
+})
