@@ -34,13 +34,17 @@ export class Proofs implements Keeper {
     return proof !== undefined && isSameStamp(proof.stamp, file.stamp())
   }
 
-  /** Reads the file if need be. Resolves to false when it was bad and was dropped. Rejects with `abandoned` when the larder closes. */
+  /**
+   * Reads the file if need be: also when its stamp was taken too soon after its last change, within which another change leaves no trace. Resolves to false when it was bad and was dropped. Rejects with `abandoned` when the larder closes.
+   */
   async prove(kept: KeptFile, file: OpenFile): Promise<boolean> {
-    for (let readings = 0; !this.holds(kept, file); readings++) {
+    for (let readings = 0; !this.holds(kept, file) || (readings === 0 && kept.proof!.readAtMs === neverRead); readings++) {
       if (readings === maxReadings) {
         this.drop(kept, new Error('It changes while it is read'))
         return false
       }
+      // A check under way may have passed what was changed since.
+      if (this.holds(kept, file)) await kept.check?.ended
       const outcome = await this.#check(kept, file).ended
       if (outcome.kind === 'fault' && !isDamage(outcome.fault)) throw outcome.fault
       if (outcome.kind !== 'whole') return false

@@ -109,12 +109,15 @@ test('a client that takes a download in pieces of ranges never joins a wrong byt
   await using cache = await open()
   const url = await urlOf(cache, path)
   const right = (await cache.get(url)).body
+  let cuts = 0
   for (let round = 0; round < 12; round++) {
     const pieces: Buffer[] = []
     let at = 0
     for (let piece = 0; at < right.length; piece++) {
       if (piece === round % 6) await flipByte(((round * 37) % 100) / 100)
       const answer = await get(cache.port, url, { headers: { range: `bytes=${at}-${at + 699_999}` } })
+      // Cut before a byte came: the file was found changed within the clock tick of its last change. A client asks again.
+      if (answer.status === 0 && cuts++ < 12) continue
       expect(answer.status).toBe(206)
       pieces.push(answer.body)
       at += answer.body.length
