@@ -40,7 +40,7 @@ stdenvNoCC.mkDerivation {
     filter = path: _type: isPart path;
   };
   nativeBuildInputs = [
-    nodejs_24
+    nodejs-slim_24
     esbuild
     makeWrapper
     installShellFiles
