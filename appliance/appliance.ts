@@ -152,7 +152,7 @@ async function openOperator({ operator }: Config, server: Server, log: Logger): 
     return await openListener(server, operator.address, { drainMs: 0, socketMode: 0o600 })
   } catch (error) {
     if (!operator.isDefault || !(error instanceof Complaint)) throw error
-    log.warn({ reason: error.message }, 'Goes on without an operator listener, so "burrow status" finds nobody')
+    log.warn({ reason: error.message }, 'Continues without an operator listener; "burrow status" cannot ask it')
     return undefined
   }
 }

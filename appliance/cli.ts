@@ -47,8 +47,8 @@ const notes = `
 The config is the file named by --config, else by $BURROW_CONFIG, else ./burrow.json; without one, safe defaults hold.
 
 Exit codes:
-  0    all went well; for "serve": it was told to stop, and did
-  1    it failed: the message says how (an address in use, a file in the way); for "status": Burrow does not run, or cannot serve;
+  0    success; for "serve": stopped on request
+  1    it failed: the message says how (an address in use, a file in the way); for "status": Burrow is not running, or cannot serve;
        for "doctor": something is broken
   2    the command line cannot be understood
   4    the cache refuses what was pushed: room, policy, or a conflict with --strict

@@ -250,7 +250,7 @@ in
               "silent"
             ];
             default = "info";
-            description = "The least of what is logged.";
+            description = "Minimum log level.";
           };
         };
       };

@@ -14,13 +14,13 @@ export function checkConfigCommand(machine: Machine): Command {
     .option('--no-env', 'check the file alone: variables need not be set, and files it names need not exist')
     .addHelpText(
       'after',
-      '\nExit code 78 when something is wrong; all of it is told at once.\n\n  burrow check-config\n  burrow --config burrow.json check-config --no-env      in a CI that has no secrets',
+      '\nExit code 78 when something is wrong; all problems are reported at once.\n\n  burrow check-config\n  burrow --config burrow.json check-config --no-env      in a CI that has no secrets',
     )
     .action(async (_options, command: Command) => {
       const { config: file, env } = command.optsWithGlobals<{ config?: string; env: boolean }>()
       if (!env) {
         checkConfigWithoutEnv({ machine, file })
-        machine.stdout.write('The config is right as far as it can be told without its environment.\n')
+        machine.stdout.write('The config is valid, as far as can be checked without its environment.\n')
         return
       }
       const loaded = loadConfig({ machine, file })
@@ -28,7 +28,7 @@ export function checkConfigCommand(machine: Machine): Command {
       await readNamedFiles(loaded, { debug() {}, info() {}, warn, error: warn })
       await checkTunnelSecret(loaded, warn)
       for (const warning of [...loaded.warnings, ...findExpired(loaded)]) machine.stderr.write(`warning: ${warning}\n`)
-      machine.stdout.write(loaded.config.file === undefined ? 'There is no config: the defaults hold.\n' : 'The config is right.\n')
+      machine.stdout.write(loaded.config.file === undefined ? 'There is no config: the defaults are used.\n' : 'The config is valid.\n')
     })
 }
 

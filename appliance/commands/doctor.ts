@@ -28,7 +28,7 @@ export function doctorCommand(machine: Machine): Command {
   return new Command('doctor')
     .description('look for faults from the config to the public host name, and say what to do')
     .option('--json', 'as JSON')
-    .option('--url <url>', 'how clients reach the cache (default: as the running Burrow, the config or the last tunnel tells)')
+    .option('--url <url>', 'how clients reach the cache (default: from the running Burrow, the config or the last tunnel)')
     .option('--user <name>', 'whose password to try (default: a user whose password is known here)')
     .option('--password-file <file>', 'a file with that password, where only its hash is known')
     .addHelpText(

@@ -30,7 +30,7 @@ export function pinsCommand(machine: Machine): Command {
 Which depot, the first that fits: the cache of --to; that of $BURROW_URL; when a config is here (--config, $BURROW_CONFIG or ./burrow.json), or Burrow's socket is
 where it lies without one, the Burrow that runs here; the cache that "burrow use" has set.
 
-Exit codes: 0 also when there are none · 1 Burrow does not run here · 2 usage · 75 the cache cannot be reached, run it again · 77 wrong login
+Exit codes: 0 also when there are none · 1 Burrow is not running here · 2 usage · 75 the cache cannot be reached, run it again · 77 wrong login
 
   burrow pins
   burrow pins --to https://cache.example.org --json`,

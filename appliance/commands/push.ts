@@ -43,7 +43,7 @@ export function pushCommand(machine: Machine): Command {
     .addOption(new Option('--jobs <n>', 'requests at once').argParser(integer(1, 64)).default(6))
     .addOption(new Option('--level <n>', 'zstd level; raised by itself on a slow line').argParser(integer(1, 19)).default(3))
     .addOption(new Option('--patience <time>', 'give up after this time without any progress').argParser(duration).default(15 * 60_000, '15m'))
-    .option('--dry-run', 'tell what would be pushed, and push nothing')
+    .option('--dry-run', 'show what would be pushed, and push nothing')
     .option('--json', 'one JSON object a line on standard output')
     .option('--quiet', 'print errors only')
     .option('--strict', 'a path that the cache has with other contents is a failure')

@@ -18,8 +18,8 @@ interface StatusOptions {
 
 export function statusCommand(machine: Machine): Command {
   return new Command('status')
-    .description('tell how the running Burrow does: tunnel, public URL, store, larder, users, traffic')
-    .option('--json', 'as JSON: what the operator listener tells, and "running"')
+    .description('show status: tunnel, public URL, stores, larder, users, traffic')
+    .option('--json', 'as JSON: what the operator listener reports, and "running"')
     .addHelpText(
       'after',
       `
@@ -45,7 +45,7 @@ async function status(machine: Machine, { config: file, json }: StatusOptions): 
   const { report } = answer
   machine.stdout.write(json === true ? `${JSON.stringify({ running: true, ...report })}\n` : formatStatus(report))
   const { impediment } = report.origin
-  if (impediment !== null) throw new Complaint('refused', `Burrow runs and cannot serve: ${printable(impediment)}; "burrow doctor" tells more`)
+  if (impediment !== null) throw new Complaint('refused', `Burrow runs and cannot serve: ${printable(impediment)}; see "burrow doctor"`)
 }
 
 const notAsked = { why: '"operator" is null in the config', remedy: 'remove that setting, and restart Burrow' } as const

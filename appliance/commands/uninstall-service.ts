@@ -22,8 +22,8 @@ export function uninstallServiceCommand(machine: Machine, mark = bootMark): Comm
     .description('stop and remove the systemd service; keeps config, keys, passwords and state')
     .option('--purge', 'remove those too: clients must then trust another key')
     .option('--yes', 'with --purge: do not ask')
-    .option('--dry-run', 'tell what would be done, and do nothing')
-    .option('--root <dir>', 'look below this directory, and tell systemd nothing')
+    .option('--dry-run', 'show what would be done, and do nothing')
+    .option('--root <dir>', 'look below this directory; systemd is not reloaded')
     .addHelpText('after', '\n  burrow uninstall-service --dry-run')
     .action(async (options: UninstallOptions) => {
       const { purge = false, dryRun = false, root } = options

@@ -50,13 +50,13 @@ function publicProblems(document: unknown, users: unknown): Problem[] {
   if (isPublic === true && hasUsers) {
     problems.push({
       pointer: '/public',
-      message: 'is true although there are users, so nobody would be asked for a password',
+      message: 'is true although there are users, so no password would be asked for',
       remedy: 'remove "public" or "users"',
     })
   }
   if (isPublic !== true && (users === undefined || (Array.isArray(users) && !hasUsers))) {
     const remedy = 'add a user, or say "public": true to let everybody pull'
-    problems.push({ pointer: users === undefined ? '' : '/users', message: users === undefined ? 'names no users' : 'names nobody', remedy })
+    problems.push({ pointer: users === undefined ? '' : '/users', message: users === undefined ? 'names no users' : 'is empty', remedy })
   }
   if (isPublic !== true && valueAt(document, ['edgeCache']) === 'allow') {
     problems.push({

@@ -67,7 +67,7 @@ const userObject = z
       .optional()
       .describe('A file that holds the password; one line break at its end is not part of it. "$CREDENTIALS_DIRECTORY/name" works under systemd.'),
     access: z.array(access).min(1).default(['pull']).describe('What the user may do: "pull" store objects, "push" new ones, "admin"ister.'),
-    expires: z.iso.datetime({ offset: true }).optional().describe('From this instant on (ISO 8601 with a zone, "2027-01-31T00:00:00Z") the user is unknown.'),
+    expires: z.iso.datetime({ offset: true }).optional().describe('Expiry (ISO 8601 with a zone, "2027-01-31T00:00:00Z"). From then on the user is unknown.'),
   })
   .meta({ oneOf: [{ required: ['password'] }, { required: ['passwordHash'] }, { required: ['passwordFile'] }] })
 
@@ -116,18 +116,18 @@ const compression = z
     z.strictObject({ type: z.literal('zstd'), level: z.int().min(1).max(19).default(3).describe('1 is fastest, 19 smallest.') }),
     z.strictObject({ type: z.literal('none') }),
   ])
-  .describe('How NARs travel.')
+  .describe('Compression of NARs.')
 
 const larder = z
   .strictObject({
-    dir: path().optional().describe('Default: "larder" in $CACHE_DIRECTORY if that is set, else in the state directory. Losing it loses only time.'),
+    dir: path().optional().describe('Default: "larder" in $CACHE_DIRECTORY if that is set, else in the state directory. It is a cache and can be deleted.'),
     maxBytes: z
       .union([
         z.int().min(0),
         text((value) => (parseByteSize(value) === undefined ? [`("${value}") is not a size`, 'write "20 GiB", "500 MB" or a number of bytes'] : undefined)),
       ])
       .default('20 GiB')
-      .describe('The most it may hold; what was not used for longest goes first.'),
+      .describe('Maximum size. The least recently used files are removed first.'),
   })
   .describe('Compressed NARs kept on disk, so that each is compressed once.')
 
@@ -149,14 +149,14 @@ const limits = z
     queueSeconds: seconds(1, 60).default(20).describe('How long they wait before they are asked to come again; never longer than half of firstByteSeconds.'),
     headerBytes: z.int().min(4096).max(1_048_576).default(16_384).describe("Size of a request's header."),
     headersSeconds: seconds(1, 600).default(20).describe("Time for a request's header to arrive whole."),
-    stallSeconds: seconds(5, 86_400).default(300).describe('A download of which the client takes nothing for so long is cut.'),
+    stallSeconds: seconds(5, 86_400).default(300).describe('A download is closed when the client reads nothing for this long.'),
     firstByteSeconds: seconds(1, 90)
       .default(75)
       .describe(
         'How long a client waits for the first byte of a reply, a place included, before it is asked to come again (503). The edge gives up after 120 s.',
       ),
   })
-  .describe('Bounds on what clients can take.')
+  .describe('Resource limits.')
 
 const leases = z
   .strictObject({
@@ -167,11 +167,11 @@ const leases = z
 
 const log = z
   .strictObject({
-    level: z.enum(['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent']).default('info').describe('The least of what is logged.'),
+    level: z.enum(['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent']).default('info').describe('Minimum log level.'),
     requests: z
       .enum(['summed', 'each'])
       .default('summed')
-      .describe('"summed": small NARs and refused logins are told in sums every few seconds. "each": every request has a line of its own.'),
+      .describe('"summed": small NARs and refused logins are logged as sums every few seconds. "each": one line for every request.'),
     format: z.enum(['auto', 'json', 'pretty']).default('auto').describe('"auto": pretty on a terminal, JSON lines elsewhere.'),
   })
   .describe('The log, on standard error.')
@@ -216,7 +216,7 @@ export const configSchema = z
       .describe(
         'Clients ask caches with a lower number first. cache.nixos.org has 40, so by default what is public comes from there and not over your uplink.',
       ),
-    wantMassQuery: z.boolean().default(true).describe('Whether clients should ask here for everything they build.'),
+    wantMassQuery: z.boolean().default(true).describe('Whether clients should query this cache for every path they build.'),
     store: store.prefault({}),
     stores: stores.default([]),
     depot: z
@@ -231,21 +231,21 @@ export const configSchema = z
     larder: z
       .union([z.literal(false), larder])
       .prefault({})
-      .describe('Compressed NARs kept on disk. false: compress for every client anew.'),
+      .describe('Compressed NARs kept on disk. false: keep none, and compress for each client.'),
     state: z
       .strictObject({
         dir: path()
           .optional()
           .describe(
-            'Where the key and other lasting secrets are kept (mode 0700). Default: $STATE_DIRECTORY, else $XDG_STATE_HOME/burrow, else ~/.local/state/burrow.',
+            'Directory for the key and other persistent secrets (mode 0700). Default: $STATE_DIRECTORY, else $XDG_STATE_HOME/burrow, else ~/.local/state/burrow.',
           ),
       })
       .prefault({})
-      .describe('What Burrow itself must remember.'),
+      .describe('Persistent state.'),
     indexPage: z
       .union([z.boolean(), path()])
       .default(true)
-      .describe('What "/" shows: true for the page that tells how to use the cache, the path of an HTML or text file, or false for 404.'),
+      .describe('What "/" shows: true for a page that explains how to use the cache, the path of an HTML or text file, or false for 404.'),
     edgeCache: z.enum(['deny', 'allow']).default('deny').describe('"allow" lets the edge keep copies; only for a public cache.'),
     log: log.prefault({}),
     limits: limits.prefault({}),

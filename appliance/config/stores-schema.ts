@@ -47,9 +47,11 @@ export const stores = z
 export const depot = z
   .strictObject({
     dir: path().optional().describe('Where what is pushed is kept. This is data: include it in backups. Default: "depot" in the state directory.'),
-    maxBytes: byteSize().default('50 GiB').describe('The most it may hold. When it is nearly full, what was not used for longest goes first; pins stay.'),
-    keepFree: byteSize().default('2 GiB').describe('Space on its disk that is left to others.'),
-    keepUnusedFor: span().default('30d').describe('How long a path stays that nobody asks for and no pin holds.'),
+    maxBytes: byteSize()
+      .default('50 GiB')
+      .describe('Maximum size. When it is nearly full, the least recently used paths are removed first; pinned paths stay.'),
+    keepFree: byteSize().default('2 GiB').describe('Free space to leave on its disk.'),
+    keepUnusedFor: span().default('30d').describe('How long a path is kept after its last use. Pins keep their paths.'),
   })
   .describe('What is pushed here, kept on disk.')
 

@@ -17,7 +17,7 @@ export async function* checkBinary({ binary: wanted, isOptional }: TunnelSetting
     }
     const { path, version } = binary
     const fault = version === undefined ? undefined : (findVersionFault(version, now) ?? findNewer(version))
-    if (version === undefined) yield warn('cloudflared', `${path} does not tell its version`, `see that it is cloudflared, ${leastVersion} or newer`)
+    if (version === undefined) yield warn('cloudflared', `${path} does not report its version`, `make sure that it is cloudflared, ${leastVersion} or newer`)
     else if (fault !== undefined) yield warn('cloudflared', `${path} is version ${version}, which ${fault}`, update)
     else yield ok('cloudflared', `${path}, version ${version}`)
   } catch (error) {

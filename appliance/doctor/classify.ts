@@ -115,7 +115,7 @@ export function findCachedCopy({ headers }: Reply): { readonly grade: Grade; rea
 /** What the way does to replies that Nix needs as they are. */
 export function findAlteration({ httpVersion, headers }: Reply): Trouble | undefined {
   if (httpVersion === '1.0' || httpVersion === '0.9') {
-    const remedy = 'let the proxy in between speak HTTP/1.1 to its clients: downloads can neither be resumed nor told from cut ones'
+    const remedy = 'let the proxy in between speak HTTP/1.1 to its clients: downloads cannot be resumed, and a cut one looks complete'
     return { fault: 'http-1.0', what: `something on the way speaks HTTP/${httpVersion}`, remedy }
   }
   const encoding = encodingOf(headers)

@@ -143,7 +143,7 @@ function* toUserFindings(users: readonly User[], now: number): Generator<Finding
   const usable = users.filter((user) => mayPull(user, now))
   for (const { name, expires } of users.filter((user) => hasExpired(user, now)))
     yield warn('users', `"${name}" has expired ${formatRelative(expires!.toISOString(), now)}`, 'remove the user, or change "expires"')
-  if (usable.length === 0) yield fail('users', 'nobody may pull', 'add a user with access "pull" that has not expired')
+  if (usable.length === 0) yield fail('users', 'no user may pull', 'add a user with access "pull" that has not expired')
   else yield ok('users', `${usable.length} may pull: ${usable.map(({ name }) => name).join(', ')}`)
 }
 

@@ -20,7 +20,7 @@ export async function chooseLogin(
 ): Promise<Login | { missing: string }> {
   if (passwordFile !== undefined) {
     const owner = name ?? (users?.length === 1 ? users[0]?.name : undefined)
-    if (owner === undefined) throw new Complaint('usage', 'Cannot tell whose password --password-file holds; name the user with --user')
+    if (owner === undefined) throw new Complaint('usage', 'Cannot know whose password --password-file holds; name the user with --user')
     return { name: owner, password: await readPassword(passwordFile) }
   }
   if (users === undefined) return { missing: 'the users are not known here' }

@@ -18,7 +18,7 @@ export async function* checkServer({ operator, file }: Config, version: string):
   const answer = await askOperator(operator.address)
   const place = `"${formatListenAddress(operator.address)}"`
   if (answer.kind !== 'running') {
-    if (answer.kind === 'silent') yield fail('server', `Burrow does not run: nobody listens on ${place}`, 'start it with "burrow serve"')
+    if (answer.kind === 'silent') yield fail('server', `Burrow is not running: nothing listens on ${place}`, 'start it with "burrow serve"')
     else yield fail('server', `cannot ask Burrow on ${place}: ${answer.why}`, answer.remedy)
     return undefined
   }

@@ -74,7 +74,7 @@ function explain(address: ListenAddress, error: unknown): string {
     case 'ECONNREFUSED':
     case 'ENOENT':
     case 'ENOTDIR':
-      return `Burrow does not run here: nothing listens at ${where}. Start it with "burrow serve", or name its config with --config`
+      return `Burrow is not running here: nothing listens at ${where}. Start it with "burrow serve", or name its config with --config`
     case 'EACCES':
     case 'EPERM':
       return `Cannot ask Burrow at ${where}: this user may not connect there. Run this as the user that runs Burrow, or as root`

@@ -54,7 +54,7 @@ export function createMetrics(version: string): Metrics {
   const registry = new Registry()
   const registers = [registry]
   collectDefaultMetrics({ register: registry })
-  new Gauge({ name: 'burrow_build_info', help: 'Always 1; the label tells the version', labelNames: ['version'], registers }).set({ version }, 1)
+  new Gauge({ name: 'burrow_build_info', help: 'Always 1; the version is in the label', labelNames: ['version'], registers }).set({ version }, 1)
   const exchanges = new Counter({
     name: 'burrow_requests_total',
     help: 'Requests answered, or cut while they were',

@@ -36,7 +36,7 @@ export async function askOperator(address: ListenAddress, timeoutMs = patienceMs
 const silentCodes = ['ECONNREFUSED', 'ENOENT', 'ENOTDIR']
 
 function toAnswer({ code, message }: HttpFailure): OperatorAnswer {
-  if (silentCodes.includes(code)) return { kind: 'silent', why: 'nobody listens there' }
+  if (silentCodes.includes(code)) return { kind: 'silent', why: 'nothing listens there' }
   if (code === 'EACCES' || code === 'EPERM')
     return { kind: 'unreachable', why: 'this user may not connect there', remedy: 'run this as the user that runs Burrow, or as root' }
   if (code === 'TIMEOUT') return { kind: 'unreachable', why: message, remedy: 'look at its log; restart it if it hangs' }

@@ -37,7 +37,7 @@ export function formatStatus(report: StatusReport): string {
       ? [['keys', 'none: nothing is signed here'] as const]
       : publicKeys.map((key, index) => [index === 0 ? 'keys' : '', printable(key)] as const)),
     ['traffic', trafficText(report)],
-    ['config', `${config === null ? 'none: the defaults hold' : printable(config)}; state in ${printable(stateDir)}`],
+    ['config', `${config === null ? 'none: the defaults are used' : printable(config)}; state in ${printable(stateDir)}`],
   ])
 }
 
@@ -76,7 +76,7 @@ function larderText({ larder }: StatusReport): string {
 
 function usersText({ users }: StatusReport, now: number): string {
   if (users === null) return 'everybody may pull: the cache is public'
-  if (users.length === 0) return 'none: nobody may pull'
+  if (users.length === 0) return 'none: no user may pull'
   const shown = users.slice(0, maxUsers).map((user) => userText(user, now))
   return [...shown, ...(users.length > maxUsers ? [`and ${formatCount(users.length - maxUsers)} more`] : [])].join(', ')
 }
@@ -110,11 +110,11 @@ export interface StoppedReport {
 /** Without a line break at the end. */
 export function formatStopped({ running, address, why, remedy, config, listen, stateDir, tunnel }: StoppedReport, now: number): string {
   const at = address === null ? '' : ` (asked "${printable(address)}")`
-  const head = `${running === false ? 'Burrow does not run' : 'Cannot tell whether Burrow runs'}: ${why}${at}; ${remedy}`
+  const head = `${running === false ? 'Burrow is not running' : 'Cannot find out whether Burrow is running'}: ${why}${at}; ${remedy}`
   const last = tunnel?.lastConnected === undefined ? '' : `, last connected ${formatRelative(tunnel.lastConnected, now)}`
   const name = tunnel?.hostname === undefined ? '' : `, ${tunnel.mode === 'quick' ? 'was last ' : ''}https://${printable(tunnel.hostname)}`
   return `${head}\n${formatLines([
-    ['config', config === null ? 'none: the defaults hold' : printable(config)],
+    ['config', config === null ? 'none: the defaults are used' : printable(config)],
     ['listen', printable(listen)],
     ['tunnel', tunnel === null ? 'none' : `${printable(tunnel.mode)}${name}${last}`],
     ['state', printable(stateDir)],

@@ -127,7 +127,7 @@ function tellSystemd(env: Environment, { hasSocket, isNewSocket, isChanged }: { 
 function howToStart(hasSocket: boolean): Step {
   return {
     verb: 'note',
-    what: `that systemd is not told, since it does not run here. Where it does: systemctl daemon-reload && systemctl enable --now ${hasSocket ? 'burrow.socket ' : ''}burrow.service`,
+    what: `reloading systemd, which is not running here. Where it is: systemctl daemon-reload && systemctl enable --now ${hasSocket ? 'burrow.socket ' : ''}burrow.service`,
   }
 }
 

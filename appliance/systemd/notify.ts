@@ -33,8 +33,8 @@ export function findNotifier(env: Environment, log: Log): Notifier | undefined {
     // Once: the watchdog would say so for ever.
     if (isBroken) return
     isBroken = true
-    if (systemCodeOf(error) === 'ENOENT') log.error({}, 'Cannot tell systemd anything: there is no systemd-notify on PATH; install the package "systemd"')
-    else log.error({ reason: stderr.trim() || error.message }, 'Cannot tell systemd anything: it may end this process as one that does not start or hangs')
+    if (systemCodeOf(error) === 'ENOENT') log.error({}, 'Cannot notify systemd: systemd-notify is not on PATH; install the package "systemd"')
+    else log.error({ reason: stderr.trim() || error.message }, 'Cannot notify systemd: it may end this process because it looks hung')
   }
 
   const sendOne = (assignments: readonly string[]) =>

@@ -50,7 +50,7 @@ export function createServiceManager({ env, pid, log, monotonicMicros, after = c
     async begin(address) {
       // Not ready then; systemd's TimeoutStartSec decides.
       while (!isStopping && !(await isAnswering(address, firstAnswerMs))) {
-        log.error({ listen: formatListenAddress(address) }, 'The listener does not answer: systemd is not told that Burrow is ready')
+        log.error({ listen: formatListenAddress(address) }, 'The listener does not answer: Burrow does not report itself ready to systemd')
         await new Promise<void>((resolve) => void after(1000, resolve))
       }
       if (isStopping) return

@@ -15,7 +15,7 @@ export interface SetupTeller {
   tell(status: TunnelStatus): void
 }
 
-const quickHint = `# A quick tunnel is for trying out: its name changes with every start, nobody vouches for its being up, and it takes 200 requests at once.
+const quickHint = `# A quick tunnel is for trying out: its name changes with every start, there is no guarantee that it is up, and it takes 200 requests at once.
 # For a lasting name: burrow tunnel setup --hostname cache.example.org
 `
 

@@ -24,7 +24,7 @@ export function createFactsKeeper(memory: TunnelMemory, clock: TunnelClock, log:
     try {
       await memory.remember(known)
     } catch (error) {
-      log.warn({ err: error }, 'Cannot write down the facts of the tunnel: "burrow status" may tell old ones while nothing runs')
+      log.warn({ err: error }, 'Cannot save the state of the tunnel: "burrow status" may show an old one while Burrow is not running')
     }
   }
 

@@ -120,7 +120,7 @@ export class Supervisor implements Tunnel {
       return this.#board.set({ ...nothingRuns, reason: verdict.reason, remedy: undefined })
     }
     if (!this.#isRetryWanted) return await this.#rest(verdict, verdict.pace)
-    this.#parts.log.warn({ reason: verdict.reason }, 'cloudflared ended; since the config was read again meanwhile, it is started anew at once')
+    this.#parts.log.warn({ reason: verdict.reason }, 'cloudflared ended; the config was reloaded meanwhile, so it is restarted at once')
     this.#board.set({ ...nothingRuns, lastError: verdict.reason })
   }
 

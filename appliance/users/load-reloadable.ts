@@ -135,7 +135,7 @@ export function parseStateKey(text: string, file: string, config: Config): Secre
   } catch (error) {
     throw new Complaint(
       'state',
-      `Cannot use "${file}": ${(error as Error).message}; restore it, or remove it to have another made, which all clients must then be told`,
+      `Cannot use "${file}": ${(error as Error).message}; restore it, or remove it to make a new one, which all clients must then trust`,
       { cause: error },
     )
   }

@@ -125,7 +125,7 @@ describe('burrow check-config', () => {
     await using dir = await createScratchDir()
     await writeFile(dir.file('pw'), 'secret\r\n', { mode: 0o600 })
     await writeFile(dir.file('burrow.json'), '{"users": [{"name": "a", "passwordFile": "pw"}]}')
-    expect(await runBurrow(['check-config'], { cwd: dir.path })).toEqual({ code: 0, signal: null, stderr: '', stdout: 'The config is right.\n' })
+    expect(await runBurrow(['check-config'], { cwd: dir.path })).toEqual({ code: 0, signal: null, stderr: '', stdout: 'The config is valid.\n' })
     expect(existsSync(dir.file('.local'))).toBe(false)
   })
 })

@@ -25,7 +25,7 @@ describe('checkBinary', () => {
     ['2025.9.0', `warn ${path} is version 2025.9.0, which is more than a year old: Cloudflare supports none as old as that, and faults in it stay`],
     ['2025.6.11', `warn ${path} is version 2025.6.11, which is too old: Burrow wants 2025.7.0 or newer`],
     ['DEV', `ok ${path}, version DEV`],
-    [undefined, `warn ${path} does not tell its version`],
+    [undefined, `warn ${path} does not report its version`],
   ])('version %s', async (version, expected) => {
     expect(await check(async () => ({ path, version }))).toEqual([expected])
   })

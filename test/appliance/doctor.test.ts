@@ -76,7 +76,7 @@ describe('burrow doctor of a Burrow that serves', () => {
 })
 
 describe('burrow doctor of a machine', () => {
-  test('says that Burrow does not run, and tells no password to whoever listens in its place', async () => {
+  test('says that Burrow is not running, and tells no password to whoever listens in its place', async () => {
     await using dir = await createScratchDir()
     const asked: unknown[] = []
     const server = createServer((request, response) => {

@@ -52,13 +52,13 @@ describe('burrow status while Burrow runs', () => {
   })
 })
 
-describe('burrow status while Burrow does not run', () => {
+describe('burrow status while Burrow is not running', () => {
   test('says so, whom it asked, and what is known', async () => {
     await using dir = await createScratchDir()
     await writeConfig(dir, { users, tunnel: { mode: 'token', token: 'x', hostname: 'cache.example.org' } })
     const { code, stdout, stderr } = await run(dir)
     expect({ code, stdout }).toEqual({ code: 1, stdout: '' })
-    expect(stderr).toContain(`Burrow does not run: nobody listens there (asked "unix:${dir.file('state/operator.sock')}"); start it with "burrow serve"`)
+    expect(stderr).toContain(`Burrow is not running: nobody listens there (asked "unix:${dir.file('state/operator.sock')}"); start it with "burrow serve"`)
     expect(stderr).toContain('tunnel    token, https://cache.example.org\n')
     const told = await run(dir, '--json')
     expect(told.code).toBe(1)
@@ -84,14 +84,14 @@ describe('burrow status while Burrow does not run', () => {
     await using _other = await openOperator(dir, { hello: 'world' })
     const { code, stderr } = await run(dir)
     expect(code).toBe(1)
-    expect(stderr).toContain('Cannot tell whether Burrow runs: something answers there that is not the status of a Burrow')
+    expect(stderr).toContain('Cannot find out whether Burrow is running: something answers there that is not the status of a Burrow')
     expect(JSON.parse((await run(dir, '--json')).stdout)).toMatchObject({ running: null })
   })
 
   test('says that there is nobody to ask without an operator listener', async () => {
     await using dir = await createScratchDir()
     await writeConfig(dir, { users, operator: null })
-    expect((await run(dir)).stderr).toContain('Cannot tell whether Burrow runs: "operator" is null in the config; remove that setting')
+    expect((await run(dir)).stderr).toContain('Cannot find out whether Burrow is running: "operator" is null in the config; remove that setting')
   })
 
   test('a wrong config is told as everywhere, with 78', async () => {

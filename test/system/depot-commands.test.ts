@@ -229,7 +229,7 @@ test('the real server answers on its socket and not on its public listener; a se
     expect((await run('forget', loose)).code).toBe(0)
     expect(await run('who', loose)).toMatchObject({ code: 0, stdout: expect.stringContaining('forget by operator') })
   }
-  expect(await run('gc')).toMatchObject({ code: 1, stderr: expect.stringContaining('Burrow does not run here') })
+  expect(await run('gc')).toMatchObject({ code: 1, stderr: expect.stringContaining('Burrow is not running here') })
   await config(false)
   await using served = await serveBurrow([], { cwd: dir.path })
   void served

@@ -89,7 +89,7 @@ test('pins asks the Burrow here when a config is here, and else the cache that w
     JSON.stringify({ listen: '127.0.0.1:0', users, state: { dir: dir.file('state') }, store: { realDir: dir.file('none') } }),
     { mode: 0o600 },
   )
-  expect(await run('pins')).toMatchObject({ code: 1, stderr: expect.stringContaining('Burrow does not run here') })
+  expect(await run('pins')).toMatchObject({ code: 1, stderr: expect.stringContaining('Burrow is not running here') })
   await using served = await serveBurrow([], { cwd: dir.path })
   void served
   expect(await run('pins')).toMatchObject({ code: 0, stdout: 'There are no pins.\n' })

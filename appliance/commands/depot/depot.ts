@@ -31,7 +31,7 @@ function verifyCommand(machine: Machine): Command {
 Paths of a damaged file are out of service from then on: clients go to their next cache. Push them again to mend them.
 It takes as long as reading the whole depot twice. Ctrl-C ends the waiting, not the check: what it finds is in Burrow's log.
 
-Exit code 0 when everything is whole; 1 when something is damaged, or Burrow does not run.
+Exit code 0 when everything is whole; 1 when something is damaged, or Burrow is not running.
 
   burrow depot verify`,
     )

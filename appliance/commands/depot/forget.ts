@@ -39,7 +39,7 @@ export function forgetCommand(machine: Machine): Command {
 For a secret that was pushed, or a user whose password got into the wrong hands. What is forgotten is gone for clients with the next request, and pins do not keep it.
 What clients have copied already, they keep. The running Burrow does it, asked at the socket in the setting "operator".
 
-Exit code 0 when something was forgotten or allowed again, or --pushed-by found nothing; 1 when none of the paths is here, or Burrow does not run or refuses.
+Exit code 0 when something was forgotten or allowed again, or --pushed-by found nothing; 1 when none of the paths is here, or Burrow is not running or refuses.
 
   burrow forget /nix/store/…-config-with-password
   burrow forget --pushed-by ci --since 2026-11-26T14:00Z

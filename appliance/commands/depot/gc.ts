@@ -47,7 +47,7 @@ A dry run and the run that follows it choose the same paths, unless something wa
 It asks the running Burrow at the address in the setting "operator", by default a socket in the state directory.
 Only a socket may change the depot: at a TCP address only --dry-run and --explain are answered.
 
-Exit code 0 also when there is nothing to remove; 1 when Burrow does not run or refuses, and for --explain of a path that is not here.
+Exit code 0 also when there is nothing to remove; 1 when Burrow is not running or refuses, and for --explain of a path that is not here.
 
   burrow gc --dry-run
   burrow gc --older-than 14d --to-size 40GiB

@@ -37,7 +37,7 @@ export function whoCommand(machine: Machine): Command {
       `
 The latest comes first, at most 1,000 lines. It tells also of paths that are not there any more.
 
-Exit code 0 when something is known of the path; 1 when not, or when Burrow does not run.
+Exit code 0 when something is known of the path; 1 when not, or when Burrow is not running.
 
   burrow who /nix/store/…-app-1.0`,
     )

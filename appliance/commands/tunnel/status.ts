@@ -28,7 +28,7 @@ export function tunnelStatusCommand(machine: Machine): Command {
     .addHelpText(
       'after',
       `
-It changes nothing. Whether the connector runs is told by "burrow status", whether clients get through by "burrow doctor".
+It changes nothing. "burrow status" shows whether the connector runs, "burrow doctor" whether clients get through.
 
 Exit code 0 when all is as it was set up, 1 when something differs.
 

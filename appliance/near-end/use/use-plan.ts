@@ -86,7 +86,7 @@ export async function planUse(machine: Machine, wish: UseWish): Promise<UsePlan>
   if (withPush) {
     const systemctl = (...args: string[]) => run('systemctl', args, machine.env)
     if (isBooted) steps.push(systemctl('daemon-reload'), systemctl('enable', unitName), systemctl('restart', unitName))
-    else steps.push({ verb: 'note', what: `that systemd is not told, since it does not run here. Where it does: systemctl enable --now ${unitName}` })
+    else steps.push({ verb: 'note', what: `reloading systemd, which is not running here. Where it is: systemctl enable --now ${unitName}` })
   }
   return { steps, texts }
 }

@@ -61,7 +61,7 @@ function portsOf(protocol: Wanted['protocol']): string {
 }
 
 function remedyOfRefusal(cause: string, mode: Wanted['mode']): string {
-  const renew = mode === 'credentials' ? 'make a tunnel anew and name its credentials file' : 'copy the token anew from the Cloudflare dashboard'
+  const renew = mode === 'credentials' ? 'create a new tunnel and name its credentials file' : 'copy the token again from the Cloudflare dashboard'
   if (/not found|failed to get tunnel/i.test(cause)) return `the tunnel does not exist any more at Cloudflare: ${renew}`
   return `its secret was changed, or is another tunnel's: ${renew}; a changed file is read at the next attempt: now by SIGHUP, or as soon as no connection is left`
 }

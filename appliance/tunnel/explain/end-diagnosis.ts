@@ -55,7 +55,7 @@ export function explainEnd({ code, signal, spawnFault }: ChildEnd, words: LastWo
   if (code === 126 || code === 127) return explainDeathSignal(said, code)
   if (code === 0 && words.signalled !== undefined) {
     return soon(
-      `cloudflared was told to end (signal ${words.signalled}), and not by Burrow`,
+      `cloudflared was ended from outside (signal ${words.signalled}), not by Burrow`,
       'a service manager must signal Burrow alone: KillMode=mixed in systemd',
     )
   }
@@ -71,7 +71,7 @@ function explainSignal(signal: string): EndDiagnosis {
       'look for "Out of memory" in the kernel\'s log: journalctl -k, or dmesg',
     )
   }
-  return soon(`cloudflared was ended by ${signal}, and not by Burrow`, undefined)
+  return soon(`cloudflared was ended by ${signal}, not by Burrow`, undefined)
 }
 
 /** setpriv's own codes when the program cannot be executed, as a shell has them. */
@@ -104,11 +104,14 @@ function explainSilentEnd(stdout: string, { extraArgs }: Wanted): EndDiagnosis {
 
 function explainRefusedArguments(said: string, { mode }: Wanted): EndDiagnosis {
   if (/Failed to read token file/i.test(said)) {
-    return soon(`cloudflared cannot read the file that Burrow gave it: ${said}`, 'see that nobody clears the runtime directory, and that its disk has room')
+    return soon(
+      `cloudflared cannot read the file that Burrow gave it: ${said}`,
+      'make sure that nothing clears the runtime directory and that its disk has room',
+    )
   }
   if (mode === 'token') {
     const remedy =
-      'copy the token anew from the Cloudflare dashboard (Networks, Tunnels, the tunnel, "Install a connector"): the long word that begins with "ey", without spaces'
+      'copy the token again from the Cloudflare dashboard (Networks, Tunnels, the tunnel, "Install a connector"): the long word that begins with "ey", without spaces'
     return failed(`cloudflared says that the token is invalid${said === '' ? '' : `: ${said}`}`, remedy)
   }
   return failed(`cloudflared refuses how it was started${said === '' ? '' : `: ${said}`} (exit code 255)`, 'look at its lines in the log')
@@ -161,7 +164,7 @@ export function explainHang(hasAnswered: boolean, silentMs: number, problem: Con
   if (hasAnswered)
     return soon(`cloudflared hangs: it has not answered for ${seconds} s`, 'if this happens again: see whether this machine has memory and processor time left')
   return soon(
-    `cloudflared hangs: ${seconds} s after its start it has not told whether it is ready`,
+    `cloudflared hangs: ${seconds} s after its start it has not reported whether it is ready`,
     'see that this machine resolves names (DNS), and that "extraArgs" leaves "--metrics" and "--loglevel" alone',
   )
 }

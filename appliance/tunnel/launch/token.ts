@@ -30,7 +30,7 @@ const endpoint = z.string().max(64).optional()
 const tokenContent = z.object({ a: accountTag, t: uuid, s: secret, e: endpoint })
 const credentialsContent = z.object({ AccountTag: accountTag, TunnelID: uuid, TunnelSecret: secret, Endpoint: endpoint })
 
-const fromDashboard = "copy it anew: the dashboard shows it as the long word that begins with eyJ in the tunnel's install command"
+const fromDashboard = "copy it again: the dashboard shows it as the long word that begins with eyJ in the tunnel's install command"
 const fromCreate = 'name the JSON file that "cloudflared tunnel create" wrote'
 
 /** White space around the token does not count. */

@@ -26,7 +26,7 @@ describe('the variables of secrets are not set', () => {
     await writeConfig(dir, config(dir, more))
     const { code, stderr } = await runCommand(statusCommand, ['status'], { dir })
     expect(code).toBe(1)
-    expect(stderr).toContain('Burrow does not run')
+    expect(stderr).toContain('Burrow is not running')
     expect(stderr).toContain('https://cache.example.org')
   })
 

@@ -53,7 +53,7 @@ describe('findNotifier', () => {
     const notifier = findNotifier({ PATH: dir.path, NOTIFY_SOCKET: dir.file('nobody') }, log)!
     await notifier.send('READY=1')
     await notifier.send('WATCHDOG=1')
-    expect(lines).toEqual([expect.stringMatching(/^error Cannot tell systemd anything: there is no systemd-notify on PATH; install/)])
+    expect(lines).toEqual([expect.stringMatching(/^error Cannot notify systemd: systemd-notify is not on PATH; install/)])
   })
 })
 

@@ -185,7 +185,7 @@ test('a connector that somebody else tells to end is told as such', async () => 
   await using scripted = await startScripted('connects')
   await scripted.untilState('connected')
   process.kill(scripted.tunnel.status.pid!, 'SIGTERM')
-  expect((await scripted.untilState('backing-off')).reason).toMatch(/told to end \(signal terminated\), and not by Burrow/)
+  expect((await scripted.untilState('backing-off')).reason).toMatch(/told to end \(signal terminated\), not by Burrow/)
 })
 
 test('retry while connections live without a valid login leaves them alone, and has the new one taken as soon as they are lost', async () => {

@@ -22,15 +22,7 @@ describe('explainEnd', () => {
       /memory/,
     ],
     ['exit 0', exit(0), {}, 'backing-off', 'soon', /without a word/, undefined],
-    [
-      'a signal from elsewhere',
-      exit(0),
-      { signalled: 'terminated' },
-      'backing-off',
-      'soon',
-      /told to end \(signal terminated\), and not by Burrow/,
-      /KillMode/,
-    ],
+    ['a signal from elsewhere', exit(0), { signalled: 'terminated' }, 'backing-off', 'soon', /told to end \(signal terminated\), not by Burrow/, /KillMode/],
     ['usage', exit(0), { stdout: usage }, 'failed', 'rarely', /does not know the flag -no-such/, /update cloudflared/],
     ['usage, as tunnel says it', exit(0), { stdout: usage.replace(':', '.') }, 'failed', 'rarely', /does not know the flag -no-such/, /update cloudflared/],
     [
