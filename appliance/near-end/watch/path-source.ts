@@ -1,5 +1,5 @@
 /** Where paths to be pushed come from: what becomes valid in the store's database, or files that the post-build hook leaves in a spool folder. */
-import { readdir, readFile, rm } from 'node:fs/promises'
+import { readdir, readFile, rm, stat } from 'node:fs/promises'
 import { join } from 'node:path'
 
 import type { LocalStore } from '../../../src/index.ts'
@@ -51,11 +51,16 @@ function isAnother(store: LocalStore, id: number, path: string | undefined): boo
   return path !== undefined && found !== undefined && found !== path
 }
 
+/** A hook takes milliseconds: what is unfinished for longer never will be. */
+const unfinishedMs = 3_600_000
+
 /** One file a build, put there by rename: whatever begins with a dot is not finished. Rejects with a Complaint when the folder cannot be read. */
 export function watchSpool(dir: string, storeDir: string, tell: (line: string) => void): PathSource {
   return {
     async read(state) {
-      const names = (await readNames(dir)).filter((name) => !name.startsWith('.')).sort()
+      const all = await readNames(dir)
+      for (const name of all) if (name.startsWith('.')) await removeIfOld(join(dir, name))
+      const names = all.filter((name) => !name.startsWith('.')).sort()
       for (const name of names) add(state, await readSpooled(join(dir, name), storeDir, tell))
       if (names.length === 0) return undefined
       return async () => {
@@ -63,6 +68,11 @@ export function watchSpool(dir: string, storeDir: string, tell: (line: string) =
       }
     },
   }
+}
+
+async function removeIfOld(file: string): Promise<void> {
+  const found = await stat(file).catch(() => undefined)
+  if (found !== undefined && Date.now() - found.mtimeMs > unfinishedMs) await rm(file, { force: true })
 }
 
 async function readNames(dir: string): Promise<string[]> {

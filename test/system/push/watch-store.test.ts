@@ -2,7 +2,7 @@
 import { spawn } from 'node:child_process'
 import { randomBytes } from 'node:crypto'
 import { once } from 'node:events'
-import { mkdir, readdir, rename, rm, writeFile } from 'node:fs/promises'
+import { mkdir, readdir, rename, rm, utimes, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals'
@@ -221,7 +221,7 @@ describe('watch-store', () => {
     })
   })
 
-  test('with --spool pushes what a hook leaves there, and empties the folder', async () => {
+  test('with --spool pushes what a hook leaves there, and empties the folder, but for what is not finished yet', async () => {
     const store = await nix.openStore()
     const home = await nix.makeDir('home')
     const spool = join(home, 'spool')
@@ -230,6 +230,8 @@ describe('watch-store', () => {
     const [one, two, unnamed] = [await store.addFile('one', '1'), await store.addFile('two', '2'), await store.addFile('unnamed', '3')]
     await writeFile(join(spool, '1.paths'), `${one} ${two}\nnonsense\n`)
     await writeFile(join(spool, '.2.tmp'), unnamed)
+    await writeFile(join(spool, '.old.tmp'), unnamed)
+    await utimes(join(spool, '.old.tmp'), 1000, 1000)
     await using watch = startWatch(['--to', cache.url, '--spool', spool], environment(store, home))
     await watch.said(/Left out of .*: 1 words that are no store paths/)
     await watch.said(/Pushed 2 paths /)
