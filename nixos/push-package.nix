@@ -4,7 +4,7 @@
   lib,
   stdenvNoCC,
   callPackage,
-  nodejs_24,
+  nodejs-slim_24,
   esbuild,
   makeWrapper,
 }:
@@ -29,7 +29,7 @@ stdenvNoCC.mkDerivation {
     filter = path: _type: lib.any (part: lib.hasPrefix "${root}${part}" (toString path)) parts;
   };
   nativeBuildInputs = [
-    nodejs_24
+    nodejs-slim_24
     esbuild
     makeWrapper
   ];
@@ -41,7 +41,7 @@ stdenvNoCC.mkDerivation {
 
   installPhase = ''
     install -Dm0644 dist/bundles/client.mjs $out/lib/burrow/client.mjs
-    makeWrapper ${lib.getExe nodejs_24} $out/bin/burrow-push \
+    makeWrapper ${lib.getExe nodejs-slim_24} $out/bin/burrow-push \
       --add-flags "$out/lib/burrow/client.mjs push"
   '';
 

@@ -112,11 +112,14 @@ test('its steps are composite, in bash, and take what users give from the enviro
 })
 
 test('they build and push what was built, whatever characters the password has, and leave it nowhere', async () => {
+  const [before] = await store.build(expression.replace('WORD', 'before'), 'made')
   const { code, output, dir } = await runAction({ ...login(), build: await buildCommand('one') })
   if (code !== 0) throw new Error(output)
   const [, built] = /^(\/nix\/store\/\S+-made)$/m.exec(output)!
-  expect(output).toMatch(/1 path to .*: 1 pushed/)
+  expect(output).toMatch(/; pushed 1 path /)
   expect(await isServed(built!)).toBe(true)
+  // It was there before the build.
+  expect(await isServed(before!)).toBe(false)
   expect(output).not.toContain(password)
   expect(existsSync(join(dir, 'burrow/password'))).toBe(false)
 }, 300_000)
@@ -124,7 +127,7 @@ test('they build and push what was built, whatever characters the password has, 
 test('on a runner with Node 20 they fetch a newer one', async () => {
   const node = await findNode(20, await nix.makeDir('node-20'))
   if (node === undefined || (await findNode(24, await nix.makeDir('probe'))) === undefined) return
-  const { code, output, dir } = await runAction({ ...login(), build: await buildCommand('two') }, node)
+  const { code, output, dir } = await runAction({ ...login(), build: await buildCommand('two'), paths: './result' }, node)
   if (code !== 0) throw new Error(output)
   expect(output).toMatch(/1 path to .*: 1 pushed/)
   expect(existsSync(join(dir, 'burrow/node_modules'))).toBe(true)
