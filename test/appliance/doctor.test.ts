@@ -123,7 +123,7 @@ describe('burrow doctor of a machine', () => {
     await writeConfig(dir, { users: [{ name: 'ben', password: 'x', expires: '2020-01-01T00:00:00Z' }], tunnel: 'off' })
     expect((await findings(dir)).filter(({ check }) => check === 'users')).toMatchObject([
       { grade: 'warn', what: expect.stringMatching(/^"ben" has expired \d+ days ago$/) },
-      { grade: 'fail', what: 'nobody may pull' },
+      { grade: 'fail', what: 'no user may pull' },
     ])
   })
 

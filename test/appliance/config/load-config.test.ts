@@ -154,7 +154,7 @@ describe('loadConfig', () => {
 describe('loadConfig refuses', () => {
   test.each<[what: string, content: unknown, message: RegExp]>([
     ['a missing user list', {}, /the file \(line 1\) names no users; add a user, or say "public": true/],
-    ['an empty user list', { users: [] }, /\/users .*names nobody; add a user/],
+    ['an empty user list', { users: [] }, /\/users .*is empty; add a user/],
     ['users on a public cache', { public: true, users: ['a:b'] }, /\/public .*although there are users/],
     ['a listener for the world', { public: true, listen: '0.0.0.0:80' }, /\/listen .*\("0\.0\.0\.0:80"\) is not a loopback address.*; use "127\.0\.0\.1:8080"/],
     ['an operator listener for the world', { public: true, operator: '[::]:80' }, /\/operator .*is not a loopback address/],
