@@ -1,9 +1,10 @@
 /**
- * The lock on a directory: an exclusive SQLite lock on the file `lock` in it. It is refused while another process (or this one) holds it, and free as soon as
+ * The lock on a directory: an exclusive SQLite lock on a file in it (`lock`). It is refused while another process (or this one) holds it, and free as soon as
  * the holder has ended, whatever ended it. `lock.pid` names the holder, for people only: a reader of `lock` itself would end the locks of its own process.
+ * The file stays when the lock is given back: a contender that had opened it before would lock a file that has no name any more.
  */
-import { readFileSync, rmSync, writeFileSync } from 'node:fs'
-import { join } from 'node:path'
+import { accessSync, constants, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { dirname, join } from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
 
 export class DirectoryLocked extends Error {
@@ -11,31 +12,59 @@ export class DirectoryLocked extends Error {
 }
 
 const sqliteBusy = 5
+const sqliteProtocol = 15
+/** SQLITE_IOERR_LOCK */
+const sqliteLockFault = 3850
 
 /**
  * Dispose of the result to give the lock back.
  * @throws {DirectoryLocked} naming the process that holds it. Throws the system's or SQLite's error when the directory cannot be written.
  */
 export function takeDirectoryLock(dir: string, pid: number): Disposable {
-  const database = new DatabaseSync(join(dir, 'lock'), { timeout: 0 })
   const pidFile = join(dir, 'lock.pid')
-  try {
-    // With this locking mode the lock stays after the transaction, until the connection is closed.
-    database.exec('PRAGMA locking_mode = EXCLUSIVE; BEGIN EXCLUSIVE; PRAGMA user_version = 1; COMMIT')
-    writeFileSync(pidFile, `${pid}\n`, { mode: 0o600 })
-  } catch (error) {
-    database.close()
-    if ((error as { readonly errcode?: number }).errcode !== sqliteBusy) throw error
+  const lock = tryFileLock(join(dir, 'lock'))
+  if (lock === undefined) {
     throw new DirectoryLocked(
       `Cannot use "${dir}": process ${readPid(pidFile)} is using it. Stop that process ("burrow status" shows it), or name another directory`,
     )
   }
+  try {
+    writeFileSync(pidFile, `${pid}\n`, { mode: 0o600 })
+  } catch (error) {
+    lock[Symbol.dispose]()
+    throw error
+  }
   return {
     [Symbol.dispose]() {
       rmSync(pidFile, { force: true })
-      database.close()
+      lock[Symbol.dispose]()
     },
   }
+}
+
+/** The lock without a name on it; `undefined` while another holds it. Throws the system's or SQLite's error when the file cannot be made or locked. */
+export function tryFileLock(file: string): Disposable | undefined {
+  // SQLite opens what it cannot write for reading, and then locks nothing.
+  accessSync(dirname(file), constants.W_OK)
+  const database = new DatabaseSync(file, { timeout: 0 })
+  try {
+    // The transaction stays open and writes nothing: it needs no room on the disk.
+    database.exec('PRAGMA journal_mode = MEMORY; BEGIN EXCLUSIVE')
+  } catch (error) {
+    database.close()
+    if (isSqliteError(error, sqliteBusy)) return undefined
+    throw error
+  }
+  return { [Symbol.dispose]: () => database.close() }
+}
+
+/** True for what SQLite says where the file system has no locks (some network disks). */
+export function isWithoutLocks(error: unknown): boolean {
+  return isSqliteError(error, sqliteLockFault) || isSqliteError(error, sqliteProtocol)
+}
+
+function isSqliteError(error: unknown, code: number): boolean {
+  return (error as { readonly errcode?: number }).errcode === code
 }
 
 function readPid(pidFile: string): string {

@@ -5,10 +5,10 @@
 import { lstat, mkdir, open, readdir, readFile, rename, rm, stat, unlink, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 
+import { isWithoutLocks, tryFileLock } from '../disk/lock.ts'
 import { Fault } from '../faults.ts'
 import type { Log } from '../log.ts'
 import { isNeutralName, isOurName, isTellingName, isTempName, lockName, tagName } from './file-name.ts'
-import { takeLock } from './lock.ts'
 
 const tag = `Signature: 8a477f597d28d172789f06886806bc55
 # The larder of a Burrow binary cache: compressed NARs that are made again when they are missing.
@@ -36,7 +36,7 @@ export class Directory {
   readonly #now: () => number
   readonly #random: () => string
   #isSwept = false
-  #lock: AsyncDisposable | 'impossible' | undefined
+  #lock: Disposable | 'impossible' | undefined
   #hasToldOfStrangers = false
   readonly #removals = new Map<string, Promise<void>>()
   #syncing: Promise<void> | undefined
@@ -73,7 +73,7 @@ export class Directory {
     let problem: unknown
     try {
       // Whoever removed the directory removed the lock with it.
-      if (this.#lock === undefined || (this.#lock !== 'impossible' && !(await isPresent(this.pathOf(lockName))))) await this.#takeLock()
+      if (this.#lock === undefined || (this.#lock !== 'impossible' && !(await isPresent(this.pathOf(lockName))))) this.#takeLock()
       if (!isTagged) await writeFile(this.pathOf(tagName), tag, { mode: 0o600 })
     } catch (error) {
       if (error instanceof DirectoryRefused) throw error
@@ -119,13 +119,14 @@ export class Directory {
     )
   }
 
-  async #takeLock(): Promise<void> {
-    const before = this.#lock
+  #takeLock(): void {
+    // Of a file that was removed: it keeps no one out any more.
+    if (this.#lock !== 'impossible') this.#lock?.[Symbol.dispose]()
+    this.#lock = undefined
     try {
-      this.#lock = await takeLock(this.dir, this.#random)
-      if (before !== 'impossible') await before?.[Symbol.asyncDispose]()
+      this.#lock = tryFileLock(this.pathOf(lockName))
     } catch (error) {
-      if (!isWithoutSockets(error)) throw error
+      if (!isWithoutLocks(error)) throw error
       this.#log.warn({ dir: this.dir, err: error }, 'the larder is on a file system that cannot lock it: make sure that no other Burrow uses it')
       this.#lock = 'impossible'
     }
@@ -178,7 +179,7 @@ export class Directory {
 
   async [Symbol.asyncDispose](): Promise<void> {
     await this.#syncing
-    if (this.#lock !== 'impossible') await this.#lock?.[Symbol.asyncDispose]()
+    if (this.#lock !== 'impossible') this.#lock?.[Symbol.dispose]()
     this.#lock = undefined
   }
 }
@@ -206,9 +207,4 @@ function isDirectory(path: string): Promise<boolean> {
     (found) => found.isDirectory(),
     () => false,
   )
-}
-
-function isWithoutSockets(error: unknown): boolean {
-  const code = (error as NodeJS.ErrnoException).code ?? ''
-  return ['EPERM', 'ENOTSUP', 'EOPNOTSUPP', 'EINVAL', 'ENAMETOOLONG', 'ENOSYS'].includes(code)
 }

@@ -14,9 +14,9 @@ export interface KeptName {
 
 const hashLength = 52
 const keptName = /^[0-9a-df-np-sv-z]{52}\.zstd-[1-9]\d?-[0-9a-z][0-9a-z.-]{0,30}\.[0-9a-df-np-sv-z]{52}\.[1-9]\d{0,14}$/
-const tempName = /^(?:tmp|burrow-larder\.lock)-[0-9a-z]{8,64}$/
+const tempName = /^tmp-[0-9a-z]{8,64}$/
 
-/** One lock a directory, held as long as the process lives: see `lock.ts`. */
+/** One lock a directory, held as long as the process lives: see `src/disk/lock.ts`. */
 export const lockName = 'burrow-larder.lock'
 /** Tells backup programs that this directory can be made anew, and Burrow that it is a larder (https://bford.info/cachedir/). */
 export const tagName = 'CACHEDIR.TAG'
