@@ -1,6 +1,5 @@
 /**
  * A slow line on loopback: each direction has a rate (a token bucket) and a delay, as a home uplink behind a tunnel has. The kernel's own means (netem) are not everywhere.
- * Checked against itself by `checkShaping`: N MB at R Mbit/s must take N * 8 / R seconds within 2 %.
  */
 import { type AddressInfo, connect, createServer, type Socket } from 'node:net'
 
@@ -79,14 +78,18 @@ class Lane {
 
 /** What the line has taken and not yet delivered is bounded by its delay: the sender is held back while its bytes wait to leave. */
 function carry(from: Socket, to: Socket, lane: Lane, onBytes: (bytes: number) => void): void {
+  // Timers of different lengths may fire out of turn: each lets the oldest piece go.
+  const underWay: Buffer[] = []
   from.on('data', (data: Buffer) => {
     let left = 0
     for (let at = 0; at < data.length; at += chunkBytes) {
       const piece = data.subarray(at, at + chunkBytes)
       const { leftMs, arrivedMs } = lane.send(piece.length)
       left = leftMs
+      underWay.push(piece)
       setTimeout(() => {
-        if (!to.destroyed) to.write(piece)
+        const oldest = underWay.shift()!
+        if (!to.destroyed) to.write(oldest)
       }, arrivedMs)
     }
     onBytes(data.length)
