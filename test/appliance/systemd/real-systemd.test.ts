@@ -38,7 +38,7 @@ cp /etc/burrow/burrow.json /run/good; echo '{' > /etc/burrow/burrow.json; say ba
 say restarted; (for i in $(seq 40); do ask nix-cache-info; done) > /run/share/codes & systemctl restart burrow; wait; cat /run/share/codes; echo
 kill -STOP $(show MainPID)
 say hung; curl -s -m 300 -o /dev/null -w '%{http_code}\\n' -u "ana:$password" http://127.0.0.1:8080/nix-cache-info; show NRestarts
-echo '{' > /etc/burrow/burrow.json; say misconfigured; systemctl restart burrow 2> /dev/null; show ExecMainStatus; show NRestarts; show ActiveState
+echo '{' > /etc/burrow/burrow.json; say misconfigured; systemctl restart burrow 2> /dev/null; for try in $(seq 3000); do [ $(show ActiveState) = activating ] || break; sleep 0.1; done; show ExecMainStatus; show NRestarts; show ActiveState
 burrow uninstall-service --purge --yes 2> /dev/null; say removed; ls -d /etc/burrow /var/lib/private/burrow /etc/systemd/system/burrow* 2> /dev/null | wc -l
 say end
 `
