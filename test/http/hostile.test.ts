@@ -197,6 +197,20 @@ describe('connections', () => {
     expect(statusesOf(await sendRaw(cache.port, 'GET / HTTP/1.1\r\nHost: x\r\nX-Slow: ', { end: false }))).toEqual([408])
   })
 
+  test('a connection whose header never comes is gone from this side too, whatever the other side does with it', async () => {
+    const half = Array.from({ length: 50 }, () => {
+      const socket = connect({ port: cache.port, host: '127.0.0.1', allowHalfOpen: true })
+      socket.on('error', () => {})
+      socket.write('GET / HTTP/1.1\r\nHost: x\r\nX-Slow: ')
+      return socket.resume()
+    })
+    const count = () => new Promise<number>((resolve, reject) => cache.server.getConnections((error, open) => (error === null ? resolve(open) : reject(error))))
+    while ((await count()) < 50) await new Promise((resolve) => setImmediate(resolve))
+    // None of the 50 closes its side. The suite's own limit ends this if the server does not.
+    while ((await count()) > 0) await new Promise((resolve) => setTimeout(resolve, 50))
+    for (const socket of half) socket.destroy()
+  })
+
   test('HTTP/1.0 gets its narinfo and a closed connection', async () => {
     const answer = await sendRaw(cache.port, `GET /${path.slice(11, 43)}.narinfo HTTP/1.0\r\n${auth}\r\n`, { end: false })
     expect(statusesOf(answer)).toEqual([200])
