@@ -33,6 +33,9 @@ export interface ListenOptions {
   readonly inheritedSocket?: number | undefined
 }
 
+/** With Node's 511 a thousand connections at once overflow the queue, and whoever comes then waits for TCP to try again: 1, 3, 7 s. The kernel's own limit is 4096. */
+const backlog = 4096
+
 /** @throws {Complaint} listen; config for an inherited socket that others can reach */
 export async function openListener(server: Server, address: ListenAddress, options: ListenOptions): Promise<Listener> {
   const { drainMs, socketMode = 0o660, inheritedSocket } = options
@@ -65,7 +68,7 @@ export function urlOf(address: ListenAddress): string | undefined {
 async function bind(server: Server, address: ListenAddress, socketMode: number): Promise<ListenAddress> {
   if (address.kind === 'unix') await removeStaleSocket(address.path)
   try {
-    server.listen(address.kind === 'unix' ? { path: address.path } : { host: address.host, port: address.port })
+    server.listen({ ...(address.kind === 'unix' ? { path: address.path } : { host: address.host, port: address.port }), backlog })
     await once(server, 'listening')
     if (address.kind === 'unix') await chmod(address.path, socketMode)
   } catch (error) {
