@@ -26,6 +26,8 @@ export function createHandler(
     return undefined
   }
   return (request, response) => {
+    // Hundreds may have been sent one behind the other on a connection that was ended meanwhile.
+    if (request.socket.destroyed) return
     const reply = createReply(request, response)
     // Nothing below rejects but by a bug; that costs its own request and no more.
     const answerBug = (error: unknown) => answerError(origin, reply, error)

@@ -3,7 +3,7 @@
  * that place for the whole of its delay, whatever becomes of the answer. So a network makes at most 8 guesses in 8 seconds in the long run, however many connections it
  * opens. A right password waits for no delay.
  */
-import { hash } from 'node:crypto'
+import { hash, randomBytes } from 'node:crypto'
 
 import { RateLimiterMemory } from 'rate-limiter-flexible'
 
@@ -15,24 +15,33 @@ const firstDelayMs = 250
 const longestDelayMs = 8_000
 /** Logins of one network under way at once, delays included: with the longest delay this is one guess a second. */
 const perNetwork = 8
-/** Logins under way of all networks together: bounds the sockets that wait for an answer. What finds no place is not checked. */
-const maxUnderWay = 512
-/** The last places are for networks that have none: a first login gets through while many others guess. */
-const keptForNewcomers = 256
-/** Names and networks are chosen by strangers. They are counted in a fixed number of buckets, so memory is bounded; what shares a bucket waits together. */
+/**
+ * Logins under way of all networks together, delays included: bounds the sockets that wait for an answer. What finds no place is not checked. The last places are for
+ * networks that have not failed, and the very last for those from which somebody has logged in: they get through while many others guess.
+ */
+const maxUnderWay: Readonly<Record<Standing, number>> = { suspect: 256, new: 448, familiar: 512 }
+/** From here on a network is suspect although somebody has logged in from it. */
+const manyFailures = 8
+/** Networks remembered for a right login. */
+const maxFamiliar = 4096
+/** Names and networks are chosen by strangers. Their failures are counted in a fixed number of buckets, so memory is bounded; what shares a bucket waits together. */
 const buckets = 16_384
 
-/** One login under way. Exactly one of the two is called. */
+/** What is known of a network: nothing, a right login, or a wrong one within the window. */
+export type Standing = 'familiar' | 'new' | 'suspect'
+
+/** One login under way. Exactly one of the two functions is called. */
 export interface Attempt {
-  /** The password was right, or could not be checked: gives the place back. */
-  release(): void
+  readonly standing: Standing
+  /** The password was right: gives the place back. */
+  succeed(): void
   /** The password was wrong: counts it, resolves after the delay, and gives the place back then. */
   fail(name: string): Promise<void>
 }
 
 export interface LoginThrottle {
   /** Undefined when there is no place: the login must not be checked then. */
-  begin(address: string): Attempt | undefined
+  begin(address: string): Promise<Attempt | undefined>
   /** Failures since the start. */
   readonly failures: number
 }
@@ -42,39 +51,63 @@ export function createLoginThrottle(sleep: (ms: number) => Promise<void>): Login
   const options = { points: Number.MAX_SAFE_INTEGER, duration: windowSeconds }
   const byNetwork = new RateLimiterMemory({ ...options, keyPrefix: 'network' })
   const byName = new RateLimiterMemory({ ...options, keyPrefix: 'name' })
-  const underWay = new Map<number, number>()
+  const bucketOf = createBuckets()
+  const familiar = new Set<string>()
+  const underWay = new Map<string, number>()
   let total = 0
   let failures = 0
 
-  function leave(bucket: number): void {
+  function leave(network: string): void {
     total--
-    const left = underWay.get(bucket)! - 1
-    if (left === 0) underWay.delete(bucket)
-    else underWay.set(bucket, left)
+    const left = underWay.get(network)! - 1
+    if (left === 0) underWay.delete(network)
+    else underWay.set(network, left)
+  }
+
+  function greet(network: string): void {
+    familiar.delete(network)
+    familiar.add(network)
+    for (const oldest of familiar) {
+      if (familiar.size <= maxFamiliar) break
+      familiar.delete(oldest)
+    }
+  }
+
+  async function standingOf(network: string): Promise<Standing> {
+    const failed = (await byNetwork.get(bucketOf(network)))?.consumedPoints ?? 0
+    if (failed >= manyFailures) return 'suspect'
+    if (familiar.has(network)) return 'familiar'
+    return failed > 0 ? 'suspect' : 'new'
   }
 
   return {
     get failures() {
       return failures
     },
-    begin(address) {
-      const bucket = bucketOf(networkOf(address))
-      const already = underWay.get(bucket) ?? 0
-      const most = already === 0 ? maxUnderWay : maxUnderWay - keptForNewcomers
-      if (already >= perNetwork || total >= most) return undefined
-      underWay.set(bucket, already + 1)
+    async begin(address) {
+      const network = networkOf(address)
+      const known = await standingOf(network)
+      const already = underWay.get(network) ?? 0
+      // Until the first login of a new network is decided, its further ones have no privilege.
+      const standing = known === 'new' && already > 0 ? 'suspect' : known
+      if (already >= perNetwork || total >= maxUnderWay[standing]) return undefined
+      underWay.set(network, already + 1)
       total++
       return {
-        release: () => leave(bucket),
+        standing,
+        succeed() {
+          greet(network)
+          leave(network)
+        },
         async fail(name) {
           failures++
           try {
-            const [network, named] = await Promise.all([byNetwork.consume(bucket), byName.consume(bucketOf(name))])
+            const [ofNetwork, ofName] = await Promise.all([byNetwork.consume(bucketOf(network)), byName.consume(bucketOf(name))])
             // The name's own count weighs less: many strangers who guess at one name are slowed, one typing error after theirs is not.
-            const steps = Math.max(network.consumedPoints - 1, Math.floor(Math.log2(named.consumedPoints)))
+            const steps = Math.max(ofNetwork.consumedPoints - 1, Math.floor(Math.log2(ofName.consumedPoints)))
             await sleep(Math.min(longestDelayMs, firstDelayMs * 2 ** Math.min(steps, 10)))
           } finally {
-            leave(bucket)
+            leave(network)
           }
         },
       }
@@ -82,6 +115,8 @@ export function createLoginThrottle(sleep: (ms: number) => Promise<void>): Login
   }
 }
 
-function bucketOf(text: string): number {
-  return hash('sha256', text, 'buffer').readUInt32LE() % buckets
+/** Salted: a stranger with many networks cannot choose one that shares the bucket of somebody else's. */
+function createBuckets(): (text: string) => number {
+  const salt = randomBytes(16).toString('hex')
+  return (text) => hash('sha256', salt + text, 'buffer').readUInt32LE() % buckets
 }

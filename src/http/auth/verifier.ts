@@ -6,10 +6,10 @@
  * and the time of a look-up tells nothing. A change of users forgets whoever is not the same as before; expiry is looked at with every request.
  */
 import sodium from 'sodium-native'
-import { createFairQueue, runQueued } from '../queue/fair-queue.ts'
 import { networkOf } from './client-address.ts'
-import { parseBasicAuthorization } from './credentials.ts'
-import type { LoginThrottle } from './login-throttle.ts'
+import { type Credentials, parseBasicAuthorization } from './credentials.ts'
+import { createHashLine } from './hash-line.ts'
+import type { LoginThrottle, Standing } from './login-throttle.ts'
 import { anyone, type Identity, type User } from './user.ts'
 
 export type LoginResult =
@@ -36,33 +36,45 @@ export interface VerifierOptions {
 
 /** One user may spell the same credentials in several ways; more than a few thousand is not a user. */
 const maxRemembered = 4096
-/** argon2id verifications at once: each takes tens of MiB and a core. */
-const maxArgon2 = 2
-/** Further ones wait, networks in turn; more than this are not decided in a time that a client waits. */
-const maxWaitingArgon2 = 512
 
 interface Remembered {
   readonly identity: Identity
   readonly user: User
 }
 
+/** `delay`: what a wrong login has to wait for before it is answered. */
+interface Check {
+  readonly result: LoginResult
+  readonly delay?: Promise<void>
+}
+
 export function createVerifier({ users: initialUsers, throttle, now }: VerifierOptions): Verifier {
   const digestOf = createKeyedHash()
-  const argon2 = createFairQueue({ places: maxArgon2, maxWaiting: maxWaitingArgon2, share: 3 })
+  const hashLine = createHashLine()
+  /** Checks under way, by network and login. */
+  const checks = new Map<string, Promise<Check>>()
   let users = toMap(initialUsers)
   let decoy = decoyFor(initialUsers)
   const remembered = new Map<string, Remembered>()
 
-  /**
-   * Whoever is asked for, a hash is computed if anybody has one: otherwise the time would tell which names exist, and how they are stored.
-   * Undefined when too many wait for theirs.
-   */
-  async function matches(user: User | undefined, password: string, network: string): Promise<boolean | undefined> {
+  /** Whoever is asked for, a hash is computed if anybody has one: otherwise the time would tell which names exist, and how they are stored. */
+  async function matches(user: User | undefined, password: string, standing: Standing): Promise<boolean> {
     const isPlainMatch = user?.secret.kind === 'plain' && sameText(digestOf, user.secret.password, password)
     const hash = user?.secret.kind === 'argon2id' ? user.secret.hash : decoy
-    const isHashMatch = hash !== undefined && (await runQueued(argon2, network, () => verifyArgon2id(hash, password)))
-    if (isHashMatch === undefined) return undefined
+    const isHashMatch = hash !== undefined && (await hashLine.run(standing, () => verifyArgon2id(hash, password)))
     return user?.secret.kind === 'argon2id' ? isHashMatch : isPlainMatch
+  }
+
+  async function check(authorization: string, { name, password }: Credentials, address: string): Promise<Check> {
+    const attempt = await throttle.begin(address)
+    if (attempt === undefined) return { result: slowDown }
+    const user = users?.get(name)
+    const isRight = await matches(user, password, attempt.standing)
+    // Users may have been replaced meanwhile.
+    if (!isRight || user === undefined || users?.get(name) !== user || isExpired(user, now()))
+      return { result: { kind: 'unknown', name }, delay: attempt.fail(name) }
+    attempt.succeed()
+    return { result: { kind: 'known', identity: remember(authorization, user) } }
   }
 
   function remember(authorization: string, user: User): Identity {
@@ -88,21 +100,15 @@ export function createVerifier({ users: initialUsers, throttle, now }: VerifierO
       if (recalled !== undefined) return { kind: 'known', identity: recalled }
       const credentials = authorization === undefined ? undefined : parseBasicAuthorization(authorization)
       if (credentials === undefined) return { kind: 'unknown', name: undefined }
-      const attempt = throttle.begin(address)
-      if (attempt === undefined) return slowDown
-      const user = users?.get(credentials.name)
-      const isRight = await matches(user, credentials.password, networkOf(address))
-      if (isRight === undefined) {
-        attempt.release()
-        return slowDown
-      }
-      // Users may have been replaced meanwhile.
-      if (isRight && user !== undefined && users?.get(user.name) === user && !isExpired(user, now())) {
-        attempt.release()
-        return { kind: 'known', identity: remember(authorization!, user) }
-      }
-      await attempt.fail(credentials.name)
-      return { kind: 'unknown', name: credentials.name }
+      // A client sends its first requests on many connections at once, all with the same login: one of them is checked, and the place taken by a wrong one is held for it alone.
+      const key = `${networkOf(address)} ${digestOf(authorization!)}`
+      const underWay = checks.get(key)
+      if (underWay !== undefined) return (await underWay).result
+      const checking = check(authorization!, credentials, address).finally(() => checks.delete(key))
+      checks.set(key, checking)
+      const { result, delay } = await checking
+      await delay
+      return result
     },
 
     replaceUsers(replacement) {

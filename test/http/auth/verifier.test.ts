@@ -1,3 +1,5 @@
+import { hash } from 'node:crypto'
+
 import { describe, expect, test } from '@jest/globals'
 import sodium from 'sodium-native'
 
@@ -108,7 +110,7 @@ describe('a verifier', () => {
 
   test('keeps places for networks that have none: a first login gets in while many guess, and what finds no place is not checked', async () => {
     const { verifier } = openStuck([plain('ben', 'secret'), plain('ann', 'word')])
-    void Array.from({ length: 256 }, (_, guess) => verifier.verify(basic('ben', 'wrong'), `198.51.100.${guess >> 1}`))
+    void Array.from({ length: 256 }, (_, guess) => verifier.verify(basic('ben', `wrong ${guess}`), `198.51.100.${guess >> 1}`))
     // The guessers find no more places, not even for the right password.
     expect(await verifier.verify(basic('ben', 'secret'), '198.51.100.5')).toMatchObject({ kind: 'slow-down' })
     expect(await verifier.verify(basic('ben', 'secret'), '203.0.113.1')).toMatchObject({ kind: 'known' })
@@ -116,6 +118,36 @@ describe('a verifier', () => {
     expect(await verifier.verify(basic('ann', 'word'), '203.0.113.2')).toMatchObject({ kind: 'slow-down' })
     // Whoever got in before still does.
     expect(await verifier.verify(basic('ben', 'secret'), '198.51.100.5')).toMatchObject({ kind: 'known' })
+  })
+
+  test('keeps the last places for networks from which somebody has logged in', async () => {
+    const { verifier } = openStuck([plain('ben', 'secret'), plain('ann', 'word')])
+    await verifier.verify(basic('ben', 'secret'), '203.0.113.1')
+    void Array.from({ length: 600 }, (_, guess) => verifier.verify(basic('ben', 'wrong'), `192.0.${guess >> 8}.${guess & 255}`))
+    expect(await verifier.verify(basic('ann', 'word'), '203.0.113.2')).toMatchObject({ kind: 'slow-down' })
+    expect(await verifier.verify(basic('ann', 'word'), '203.0.113.1')).toMatchObject({ kind: 'known' })
+  })
+
+  test('lets nobody fill the places of a network by guessing from others that a known hash puts into one bucket with it', async () => {
+    const bucketOf = (network: string) => hash('sha256', network, 'buffer').readUInt32LE() % 16_384
+    const victim = '203.0.113.1'
+    const colliding: string[] = []
+    for (let at = 0; colliding.length < 8; at++) {
+      const network = `2001:db8:${(at >> 16).toString(16)}:${(at & 0xffff).toString(16)}::/64`
+      if (bucketOf(network) === bucketOf(victim)) colliding.push(network.replace('/64', '1'))
+    }
+    const { verifier } = openStuck([plain('ben', 'secret')])
+    for (const [at, from] of colliding.entries()) void verifier.verify(basic('ben', `wrong ${at}`), from)
+    expect(await verifier.verify(basic('ben', 'secret'), victim)).toMatchObject({ kind: 'known' })
+  })
+
+  test('checks a login once that comes on many connections at a time, and answers all of them', async () => {
+    const { verifier, slept } = open([hashed('ci', 'secret')])
+    const right = await Promise.all(Array.from({ length: 25 }, () => verifier.verify(basic('ci', 'secret'), address)))
+    expect(right.map(({ kind }) => kind)).toEqual(Array(25).fill('known'))
+    const wrong = await Promise.all(Array.from({ length: 25 }, () => verifier.verify(basic('ci', 'wrong'), address)))
+    expect(wrong.map(({ kind }) => kind)).toEqual(Array(25).fill('unknown'))
+    expect(slept).toEqual([250])
   })
 
   test('keeps the place of a wrong guess for the whole of its delay', async () => {
