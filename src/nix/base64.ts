@@ -1,10 +1,13 @@
 /**
- * Base64 as hashes, keys and signatures use it: the standard alphabet, padded, on one line, with the spare bits 0.
- * Node's own decoder takes nearly anything, so what it made of a text is held against that text.
+ * Strict base64 for hashes, keys and signatures: standard alphabet, padded, one line, unused bits zero.
+ * Node's decoder accepts almost anything, so the decoded bytes are encoded again and compared with the input.
  * Source: RFC 4648, section 4.
  */
 
-/** Undefined unless the text is the one base64 form of some bytes. With `padding: 'optional'` the final `=` may be missing, as in SRI hashes. */
+/**
+ * Returns undefined unless `text` is the canonical base64 of some bytes. With `padding: 'optional'` the trailing `=`
+ * may be missing, as in SRI hashes.
+ */
 export function decodeBase64(text: string, padding: 'required' | 'optional' = 'required'): Buffer | undefined {
   const bytes = Buffer.from(text, 'base64')
   const canonical = bytes.toString('base64')

@@ -1,5 +1,5 @@
 /**
- * What a cache says of itself at `/nix-cache-info`:
+ * The `/nix-cache-info` document:
  *
  *     StoreDir: /nix/store
  *     WantMassQuery: 1
@@ -10,9 +10,9 @@
 
 export interface CacheInfo {
   readonly storeDir: string
-  /** Whether clients may ask in bulk which of many paths are here. */
+  /** Whether clients may query many paths in bulk. */
   readonly wantMassQuery: boolean
-  /** Lower wins; cache.nixos.org has 40. */
+  /** The lowest number is preferred; cache.nixos.org uses 40. */
   readonly priority: number
 }
 
@@ -21,8 +21,10 @@ export function formatCacheInfo({ storeDir, wantMassQuery, priority }: CacheInfo
 }
 
 /**
- * As Nix reads it: unknown keys and lines without a colon are passed over, and a missing field has Nix's default, which for the priority is 0.
- * `storeDir` is undefined when the cache does not tell. Undefined for a priority that is no integer, which would end a Nix client.
+ * Parses like Nix: unknown keys and lines without a colon are ignored, and missing fields get Nix's defaults (0 for the
+ * priority).
+ * `storeDir` is undefined when the field is missing. Returns undefined for a priority that is not an integer, because
+ * Nix clients abort on it.
  */
 export function parseCacheInfo(text: string): (Omit<CacheInfo, 'storeDir'> & { readonly storeDir: string | undefined }) | undefined {
   let storeDir: string | undefined

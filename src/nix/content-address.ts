@@ -1,9 +1,9 @@
 /**
- * The `CA` field: how the path of a store object follows from its content, so that it needs no signature.
+ * The `CA` field: how a store path is derived from the object's content. A content-addressed path needs no signature.
  *
  *     text:sha256:1b8m03r6…                  a file made by `builtins.toFile`, or a derivation
  *     fixed:r:sha256:1b8m03r6…               hashed as a NAR
- *     fixed:sha256:1b8m03r6…                 a plain file hashed as it is
+ *     fixed:sha256:1b8m03r6…                 a flat file, hashed as is
  *
  * Source: Nix manual, "Content-addressing store objects".
  */
@@ -11,7 +11,7 @@ import { formatHash, parseHash } from './hash.ts'
 
 const pattern = /^(text:|fixed:(?:r:)?)([a-z0-9]+:.+)$/
 
-/** In the form which Nix writes (the hash in Nix32), whatever encoding it was read in; SRI is not one of them. */
+/** Normalizes to the form that Nix writes (hash in Nix32), whatever the input encoding. SRI is not accepted. */
 export function parseContentAddress(text: string): string | undefined {
   const parts = pattern.exec(text)
   const hash = parts === null ? undefined : parseHash(parts[2]!)

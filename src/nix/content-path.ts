@@ -1,7 +1,9 @@
 /**
- * The store path that follows from a content address, as Nix computes it; and whether an object's path and content address belong together.
+ * Computes the store path of a content-addressed object, as Nix does, to check that a path and its content address
+ * match.
  *
- *     digest = SHA-256("<type>:sha256:<64 hex>:<storeDir>:<name>"), folded to 20 bytes      type: text:<refs>, source:<refs>[:self], output:out
+ *     digest = SHA-256("<type>:sha256:<64 hex>:<storeDir>:<name>"), folded to 20 bytes
+ *     type   = text:<refs> | source:<refs>[:self] | output:out
  *
  * Source: Nix manual, "Complete store path calculation"; `StoreDirConfig::makeFixedOutputPathFromCA`.
  */
@@ -15,7 +17,7 @@ export interface ContentAddress {
   readonly hash: Hash
 }
 
-/** Of a content address in the form `parseContentAddress` gives. */
+/** Expects a content address as returned by `parseContentAddress`. */
 export function splitContentAddress(contentAddress: string): ContentAddress | undefined {
   const prefix = ['text:', 'fixed:r:', 'fixed:'].find((known) => contentAddress.startsWith(known))
   const hash = prefix === undefined ? undefined : parseHash(contentAddress.slice(prefix.length))
@@ -23,7 +25,7 @@ export function splitContentAddress(contentAddress: string): ContentAddress | un
   return { method: prefix === 'text:' ? 'text' : prefix === 'fixed:' ? 'flat' : 'nar', hash }
 }
 
-/** Undefined when no object of this kind can have such references. */
+/** Returns undefined if an object of this kind cannot have these references. */
 export function computeContentPath(storePath: string, storeDir: string, address: ContentAddress, references: readonly string[]): string | undefined {
   const { method, hash } = address
   const others = references.filter((reference) => reference !== storePath)

@@ -1,10 +1,13 @@
 /**
- * The one thing a cache tells of a derivation: the system it builds for. A `.drv` file is an ATerm,
- * `Derive([outputs],[inputDrvs],[inputSrcs],"x86_64-linux","builder",[args],[env])`: the system is the first string after the third list.
+ * Reads the system from a derivation, the only field a cache needs. A `.drv` file is an ATerm,
+ * `Derive([outputs],[inputDrvs],[inputSrcs],"x86_64-linux","builder",[args],[env])`: the system is the first string
+ * after the third list.
  * Source: Nix, "Derivation file format".
  */
 
-/** Undefined when the text is no derivation. Looks only at what comes before the system, so the text may be cut anywhere behind it. */
+/**
+ * Returns undefined if the text is not a derivation. Text after the system is not read, so it may be truncated there.
+ */
 export function parseDerivationSystem(text: string): string | undefined {
   if (!text.startsWith('Derive(')) return undefined
   let depth = 0
@@ -34,7 +37,7 @@ function endOfString(text: string, start: number): number | undefined {
   return undefined
 }
 
-/** It goes into a line of a narinfo: anything but a plain word is left out. */
+/** The system becomes a line of the narinfo, so anything but a plain word is dropped. */
 function plainSystem(text: string): string | undefined {
   return /^[A-Za-z0-9_.+-]{1,100}$/.test(text) ? text : undefined
 }

@@ -1,12 +1,12 @@
 /**
- * Hashes as text, in each form that Nix writes or reads:
+ * Hashes as text, in each form that Nix reads or writes:
  *
  *     sha256:ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad        base16 (the store's database)
  *     sha256:1b8m03r63zqhnjf7l5wnldhh7c134ap5vpj0850ymkq1iyzicy5s                    nix32  (narinfos, fingerprints)
  *     sha256:ungWv48Bz+pBQUDeXa4iI7ADYaOWF3qctBD/YfIAFa0=                            base64
  *     sha256-ungWv48Bz+pBQUDeXa4iI7ADYaOWF3qctBD/YfIAFa0=                            SRI    (JSON)
  *
- * After a colon the length tells the encoding. Source: Nix, `Hash::parseAny`; W3C Subresource Integrity.
+ * After a colon, the length determines the encoding. Source: Nix, `Hash::parseAny`; W3C Subresource Integrity.
  */
 import { decodeBase64 } from './base64.ts'
 import { decodeNix32, encodeNix32, nix32Length } from './nix32.ts'
@@ -25,7 +25,7 @@ const digestBytes: Readonly<Record<HashAlgorithm, number>> = { md5: 16, sha1: 20
 
 const hashPattern = /^(md5|sha1|sha256|sha512)([:-])([0-9A-Za-z+/=]+)$/
 
-/** Upper case is taken in base16 only, missing padding in SRI only. */
+/** Accepts upper case in base16 only, and missing padding in SRI only. */
 export function parseHash(text: string): Hash | undefined {
   const parts = hashPattern.exec(text)
   if (parts === null) return undefined
@@ -47,7 +47,10 @@ export function formatHash({ algorithm, digest }: Hash, encoding: HashEncoding):
   }
 }
 
-/** Any textual SHA-256 (the database's `sha256:<64 hex>` above all) as `sha256:<52 Nix32>`; undefined for anything else. */
+/**
+ * Converts any textual SHA-256 (typically the database's `sha256:<64 hex>`) to `sha256:<52 Nix32>`. Returns undefined
+ * for anything else.
+ */
 export function toNix32Sha256(text: string): string | undefined {
   const hash = parseHash(text)
   return hash?.algorithm === 'sha256' ? formatHash(hash, 'nix32') : undefined

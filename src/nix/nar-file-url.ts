@@ -1,4 +1,7 @@
-/** The names under which Nix puts NARs: `nar/<52 Nix32>.nar` and a suffix for the compression. Nothing else is ever looked for in the depot by a client's text. */
+/**
+ * The file names that Nix gives to NARs: `nar/<52 Nix32>.nar` plus a compression suffix. The depot looks up no other
+ * names that a client sends.
+ */
 import type { Compression } from './nar-info.ts'
 
 const suffixes: Readonly<Record<string, Compression>> = { '': 'none', '.zst': 'zstd', '.xz': 'xz', '.br': 'br', '.bz2': 'bzip2', '.gz': 'gzip' }
@@ -17,8 +20,8 @@ export function parseNarFileUrl(url: string): NarFileUrl | undefined {
 }
 
 /**
- * Whether this is the URL under which this cache itself offers that NAR (`nar/<hash part>-<NAR hash>….nar`): what a client sends back that has read our narinfo and adds
- * a signature to it.
+ * Returns true if this cache itself serves that NAR at this URL (`nar/<hash part>-<NAR hash>….nar`). A client that
+ * reads our narinfo, adds a signature and uploads it sends such a URL.
  */
 export function isOwnNarUrl(url: string, hashPart: string, narHash: string): boolean {
   const start = `nar/${hashPart}-${narHash.slice('sha256:'.length)}`

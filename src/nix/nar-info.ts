@@ -1,38 +1,42 @@
 /**
- * A store object as a cache offers it: what the store knows of it, where its NAR is to be had, and who vouches for it.
+ * A narinfo: what the store knows about a path, plus the NAR's URL and the signatures.
  *
  *     StorePath: /nix/store/iah2ssqwr7r48743cbcv36fnp35mfpms-app-1.0
  *     URL: nar/0asf6nvypwy3lci830c7gcqbsfx9vx3prxy3w6x2vdnfg0sx99jv.nar.xz
  *     Compression: xz
  *     …
  *
- * The order of the fields is Nix's own. `parse-nar-info.ts` reads them. Source: Nix, `NarInfo::to_string`; manual, "nix path-info --json".
+ * Fields are in Nix's order. `parse-nar-info.ts` is the parser. Source: Nix, `NarInfo::to_string`; manual, "nix
+ * path-info --json".
  */
 import { formatHash, parseHash } from './hash.ts'
 import type { PathInfo } from './path-info.ts'
 
-/** The values of `Compression` which every Nix understands; some versions end the whole program at any other. */
+/** `Compression` values that all Nix versions understand. Some versions abort on any other value. */
 export const compressions = ['none', 'xz', 'bzip2', 'gzip', 'zstd', 'br', 'lz4', 'lzip', 'lzma', 'compress'] as const
 
 export type Compression = (typeof compressions)[number]
 
-/** References are sorted and absolute, as in `PathInfo`; so is the deriver. All lie in the store directory of `storePath`. */
+/**
+ * References are sorted absolute paths, as in `PathInfo`; the deriver is absolute too. All are in the store directory
+ * of `storePath`.
+ */
 export interface NarInfo extends Omit<PathInfo, 'registrationTime' | 'ultimate'> {
-  /** Relative to the cache's own URL, unless the cache is somebody else's: then nothing but "not empty" is known of it. */
+  /** Relative to the cache's URL. In a narinfo of another cache it is only known to be non-empty. */
   readonly url: string
   readonly compression: Compression
-  /** `sha256:` and 52 Nix32 characters: the hash of the file at `url`. Undefined while it is not known. */
+  /** Hash of the file at `url`, as `sha256:` and 52 Nix32 characters. Undefined if not known yet. */
   readonly fileHash: string | undefined
-  /** Bytes of the file at `url`. */
+  /** Size in bytes of the file at `url`. */
   readonly fileSize: number | undefined
-  /** `x86_64-linux`; a courtesy which Nix itself does not need. */
+  /** For example `x86_64-linux`. Informational: Nix does not need it. */
   readonly system: string | undefined
-  /** Known of the own store's paths only. */
+  /** Known only for paths of the local store. */
   readonly registrationTime?: number
   readonly ultimate?: boolean
 }
 
-/** The text as Nix writes it, byte for byte: `References: ` ends with a space when there are none. */
+/** Formats exactly as Nix does: without references the line is `References: `, with a trailing space. */
 export function formatNarInfo(info: NarInfo): string {
   const { storePath, references, deriver } = info
   const baseNameStart = storePath.lastIndexOf('/') + 1
@@ -50,7 +54,10 @@ export function formatNarInfo(info: NarInfo): string {
   return text
 }
 
-/** The value of `?json`: what `nix path-info --json` of Nix 2.34 tells of a path in a binary cache, with the path itself. Hashes are SRI, store paths absolute. */
+/**
+ * The response to `?json`: what `nix path-info --json` of Nix 2.34 prints for a path in a binary cache, plus the path
+ * itself. Hashes are SRI, store paths absolute.
+ */
 export interface NarInfoJson {
   readonly path: string
   readonly narHash: string

@@ -1,7 +1,7 @@
 /**
- * Nix's base-32: 0-9 and a-z without e, o, t, u. The bytes are one little-endian number whose most significant digit comes first,
- * so that the last character holds the five lowest bits of the first byte. `sha256("abc")` is
- * `1b8m03r63zqhnjf7l5wnldhh7c134ap5vpj0850ymkq1iyzicy5s`: 52 characters, of which the first holds one bit only.
+ * Nix's base-32: 0-9 and a-z without e, o, t, u. The bytes form one little-endian number, written with the most
+ * significant digit first, so the last character holds the five lowest bits of the first byte. `sha256("abc")` is
+ * `1b8m03r63zqhnjf7l5wnldhh7c134ap5vpj0850ymkq1iyzicy5s`: 52 characters, the first of which holds a single bit.
  * Source: Nix, base-n / nix32.
  */
 
@@ -10,7 +10,7 @@ const alphabet = '0123456789abcdfghijklmnpqrsvwxyz'
 const valueOfCode = new Int8Array(128).fill(-1)
 for (let value = 0; value < alphabet.length; value++) valueOfCode[alphabet.charCodeAt(value)] = value
 
-/** How many characters `byteLength` bytes take. */
+/** Length of the encoding of `byteLength` bytes. */
 export function nix32Length(byteLength: number): number {
   return Math.ceil((byteLength * 8) / 5)
 }
@@ -20,13 +20,16 @@ export function encodeNix32(bytes: Uint8Array): string {
   for (let digit = nix32Length(bytes.length) - 1; digit >= 0; digit--) {
     const bit = digit * 5
     const at = bit >> 3
-    // Reading behind the last byte gives undefined, which counts as 0 here.
+    // Reading past the last byte yields undefined, which counts as 0 here.
     text += alphabet[(((bytes[at + 1]! << 8) | bytes[at]!) >> (bit & 7)) & 31]
   }
   return text
 }
 
-/** Exactly `byteLength` bytes; undefined for another length, a character outside the alphabet (upper case is outside) or spare bits that are not 0. */
+/**
+ * Decodes exactly `byteLength` bytes. Returns undefined for any other length, for characters outside the alphabet
+ * (including upper case) and for non-zero unused bits.
+ */
 export function decodeNix32(text: string, byteLength: number): Uint8Array | undefined {
   if (text.length !== nix32Length(byteLength)) return undefined
   const bytes = new Uint8Array(byteLength)

@@ -1,7 +1,8 @@
 /**
- * Reads a narinfo as Nix does, oddities included: a value begins two characters after the colon, whatever stands between, and ends at the next newline
- * from there on; fields come in any order; unknown ones are passed over; a missing `Compression` means bzip2.
- * Where Nix's versions differ the strictest counts (signatures, compressions). Source: Nix, `NarInfo::NarInfo`.
+ * Parses narinfos exactly like Nix, oddities included: a value starts two characters after the colon, whatever these
+ * are, and ends at the next newline after that. Fields may come in any order, unknown fields are ignored, and a missing
+ * `Compression` means bzip2. Where Nix versions differ (signatures, compressions), the strictest rule applies.
+ * Source: Nix, `NarInfo::NarInfo`.
  */
 import { decodeBase64 } from './base64.ts'
 import { parseContentAddress } from './content-address.ts'
@@ -11,7 +12,10 @@ import { parseBaseName, parseStorePath } from './store-path.ts'
 
 type Fields = { -readonly [Key in keyof NarInfo]?: NarInfo[Key] | undefined } & { signatures: string[] }
 
-/** Undefined for all that Nix would not take, and for sizes above 2^53. Says nothing about whether the URL is safe to follow. */
+/**
+ * Returns undefined for everything that Nix rejects, and for sizes above 2^53. Does not check whether the URL is safe
+ * to follow.
+ */
 export function parseNarInfo(text: string, storeDir = '/nix/store'): NarInfo | undefined {
   const fields: Fields = { signatures: [] }
   for (let at = 0; at < text.length; ) {
@@ -44,7 +48,7 @@ function complete(fields: Fields): NarInfo | undefined {
   }
 }
 
-/** Each stores one field's value and says whether it may stand. */
+/** One reader per field: stores the value and returns false if it is invalid. */
 const readers = new Map<string, (fields: Fields, value: string, storeDir: string) => boolean>([
   [
     'StorePath',
@@ -138,7 +142,7 @@ const readers = new Map<string, (fields: Fields, value: string, storeDir: string
   ],
 ])
 
-/** Nix drops empty and `.` components; `..` it would resolve, which nobody needs. */
+/** Nix drops empty and `.` components. It would also resolve `..`, which is not needed here. */
 function canonicalPath(path: string): string {
   return path.replaceAll(/\/(?:\.?\/)+/g, '/').replace(/\/\.?$/, '')
 }

@@ -1,5 +1,5 @@
 /**
- * Names of realisations: which output of which derivation, the latter by its hash modulo, not by its path.
+ * Realisation IDs: an output name and a derivation. The derivation is identified by its hash modulo, not by its path.
  *
  *     sha256:ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad!out
  *

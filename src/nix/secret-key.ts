@@ -1,7 +1,10 @@
 /**
- * Secret keys that sign store objects: `cache.example-1:` and the base64 of 64 bytes, 32 of seed and 32 of public key.
- * The bytes lie in guarded memory of libsodium: locked in RAM, left out of core dumps, wiped when freed, and inaccessible except while signing.
- * No error message contains any part of a key. Source: Nix manual, "nix key generate-secret"; libsodium, "Secure memory".
+ * Secret keys for signing store objects: `cache.example-1:` and the base64 of 64 bytes (32-byte seed, 32-byte public
+ * key).
+ * The bytes are kept in libsodium's guarded memory: locked in RAM, excluded from core dumps, wiped when freed, and
+ * inaccessible except while signing.
+ * Error messages never contain any part of a key. Source: Nix manual, "nix key generate-secret"; libsodium, "Secure
+ * memory".
  */
 import sodium from 'sodium-native'
 
@@ -10,15 +13,15 @@ import { isKeyName } from './signature.ts'
 
 export interface SecretKey {
   readonly name: string
-  /** The public half as clients list it in `trusted-public-keys`: `name:base64`. */
+  /** The public key in the format of `trusted-public-keys`: `name:base64`. */
   readonly publicKey: string
-  /** `name:base64` over the UTF-8 bytes of the fingerprint. Deterministic; some 20 us. */
+  /** Returns `name:base64`, the signature of the fingerprint's UTF-8 bytes. Deterministic; takes about 20 µs. */
   sign(fingerprint: string): string
 }
 
 type GuardedBytes = ReturnType<typeof sodium.sodium_malloc>
 
-/** Beside the keys rather than in them, so that printing, cloning or serialising a key never touches the memory. */
+/** Stored outside the key objects, so that printing, cloning or serializing a key never touches the guarded memory. */
 const secrets = new WeakMap<SecretKey, GuardedBytes>()
 
 const seedBytes = sodium.crypto_sign_SEEDBYTES
@@ -26,7 +29,7 @@ const secretBytes = sodium.crypto_sign_SECRETKEYBYTES
 const base64Length = Math.ceil(secretBytes / 3) * 4
 
 /**
- * The contents of a key file; white space around it does not matter. `options.name` replaces the name in the file.
+ * Parses the contents of a key file; surrounding white space is ignored. `options.name` replaces the name in the file.
  * @throws {Error} naming the problem and the remedy, never the key
  */
 export function parseSecretKey(text: string, options: { readonly name?: string | undefined } = {}): SecretKey {
@@ -36,7 +39,7 @@ export function parseSecretKey(text: string, options: { readonly name?: string |
   if (colon < 1) throw new Error('Cannot use the signing key: it must have the form "NAME:BASE64". Make one with "burrow keygen NAME"')
   const name = line.slice(0, colon)
   requireKeyName(name, 'The name before the colon')
-  if (options.name !== undefined) requireKeyName(options.name, 'The name given for it')
+  if (options.name !== undefined) requireKeyName(options.name, 'The name to use instead')
   const base64 = line.slice(colon + 1)
   requireSecretBytes(base64)
   const secret = sodium.sodium_malloc(secretBytes)
@@ -45,7 +48,7 @@ export function parseSecretKey(text: string, options: { readonly name?: string |
   return createKey(options.name ?? name, secret)
 }
 
-/** @throws {Error} when the name is not fit for a key */
+/** @throws {Error} when the name is not a valid key name */
 export function generateSecretKey(name: string): SecretKey {
   requireKeyName(name, 'Its name')
   const secret = sodium.sodium_malloc(secretBytes)
@@ -53,7 +56,10 @@ export function generateSecretKey(name: string): SecretKey {
   return createKey(name, secret)
 }
 
-/** The key as its file holds it, without a final newline. The result is the secret: write it to a 0600 file and nowhere else. */
+/**
+ * Formats the key as in its file, without a trailing newline. The result is the secret: write it only to a file with
+ * mode 0600.
+ */
 export function formatSecretKey(key: SecretKey): string {
   const secret = secrets.get(key)
   if (secret === undefined) throw new Error('Cannot format the signing key: it was not made by this module')
@@ -93,7 +99,7 @@ function reading<T>(secret: GuardedBytes, use: () => T): T {
 function requireKeyName(name: string, which: string): void {
   if (isKeyName(name)) return
   throw new Error(
-    `Cannot use the signing key: ${which} must not be empty nor contain white space, colons or control characters. Choose one such as "cache.example-1"`,
+    `Cannot use the signing key: ${which} must not be empty or contain white space, colons or control characters. Choose one such as "cache.example-1"`,
   )
 }
 
@@ -103,7 +109,7 @@ function requireSecretBytes(base64: string): void {
   if (bytes !== undefined) sodium.sodium_memzero(bytes)
   if (length === secretBytes) return
   if (length === sodium.crypto_sign_PUBLICKEYBYTES)
-    throw new Error('Cannot use the signing key: it has 32 bytes, as a public key does. Give the file with the secret half')
+    throw new Error('Cannot use the signing key: it has 32 bytes, so it is a public key. Use the file with the secret key')
   throw new Error(
     `Cannot use the signing key: after the colon it needs ${base64Length} characters of base64 (64 bytes). Copy the key file again, or make a new key with "burrow keygen NAME"`,
   )
@@ -115,7 +121,7 @@ function requireMatchingHalves(secret: GuardedBytes): void {
   sodium.crypto_sign_seed_keypair(expected, again, secret.subarray(0, seedBytes))
   if (!expected.equals(secret.subarray(seedBytes))) {
     throw new Error(
-      'Cannot use the signing key: its two halves do not belong together, so the file is damaged. Copy it again, or make a new key with "burrow keygen NAME"',
+      'Cannot use the signing key: its two halves do not match, so the file is damaged. Copy it again, or make a new key with "burrow keygen NAME"',
     )
   }
 }

@@ -1,13 +1,14 @@
 /**
  * Signatures and public keys as text: `cache.example-1:` and the base64 of 64 or 32 bytes.
- * A key's name is anything without a colon (which ends it), white space (which separates signatures in the store's database) and control characters.
+ * A key name must not contain colons (the separator), white space (separates signatures in the store's database) or
+ * control characters.
  * Source: Nix manual, "nix key"; Ed25519, RFC 8032.
  */
 import { createPublicKey, type KeyObject, verify } from 'node:crypto'
 
 import { decodeBase64 } from './base64.ts'
 
-/** Ed25519's, in bytes. Verifying is Node's part, since clients do it that have nothing else; signing is libsodium's (secret-key.ts). */
+/** Sizes of Ed25519, in bytes. Node verifies, because clients have nothing else; libsodium signs (secret-key.ts). */
 const signatureBytes = 64
 const publicKeyBytes = 32
 
@@ -17,17 +18,23 @@ export function isKeyName(text: string): boolean {
   return keyNamePattern.test(text)
 }
 
-/** Whether Nix takes it for a signature: a key name and 64 bytes. One that it does not take spoils the whole narinfo, so it must not be served. */
+/**
+ * Returns true if Nix accepts it as a signature: a key name and 64 bytes. Nix rejects the whole narinfo for one
+ * malformed signature, so such a signature must not be served.
+ */
 export function isSignature(text: string): boolean {
   return splitNamed(text, signatureBytes) !== undefined
 }
 
-/** Whether `text` is a public key `name:base64`, as `trusted-public-keys` lists them. */
+/** Returns true if `text` is a public key `name:base64`, as in `trusted-public-keys`. */
 export function isPublicKey(text: string): boolean {
   return splitNamed(text, publicKeyBytes) !== undefined
 }
 
-/** Whether `signature` was made over `fingerprint` by the key of that name. False as well when either is malformed or the names differ. */
+/**
+ * Returns true if `signature` was made over `fingerprint` with the key of that name. Returns false if either is
+ * malformed or the names differ.
+ */
 export function verifySignature(publicKey: string, fingerprint: string, signature: string): boolean {
   const key = splitNamed(publicKey, publicKeyBytes)
   const made = splitNamed(signature, signatureBytes)
@@ -35,7 +42,7 @@ export function verifySignature(publicKey: string, fingerprint: string, signatur
   return verify(null, Buffer.from(fingerprint), keyObjectOf(publicKey, key.bytes), made.bytes)
 }
 
-/** Making one takes as long as verifying does, and the same few keys come again and again. */
+/** Cache of key objects: creating one takes as long as verifying, and there are only a few keys. */
 const keyObjects = new Map<string, KeyObject>()
 const maxKeyObjects = 64
 

@@ -1,6 +1,7 @@
 /**
- * Store paths: `/nix/store/iah2ssqwr7r48743cbcv36fnp35mfpms-app-1.0` = store directory, `/`, base name; base name = hash part, `-`, name.
- * Of the rules of Nix's versions the strictest (2.34) holds: a name or its part before the first `-` is neither `.` nor `..`.
+ * Store paths: `/nix/store/iah2ssqwr7r48743cbcv36fnp35mfpms-app-1.0` = store directory, `/`, base name; base name =
+ * hash part, `-`, name.
+ * Follows the strictest Nix version (2.34): neither the name nor its part before the first `-` may be `.` or `..`.
  * Source: Nix manual, "Store path".
  */
 
@@ -18,13 +19,15 @@ export function parseBaseName(text: string): string | undefined {
   return baseNamePattern.test(text) ? text : undefined
 }
 
-/** A store path right below `storeDir` (which has no trailing slash); nothing further down, no `.`, `..` or double slash. */
+/**
+ * Accepts a path directly below `storeDir` (which has no trailing slash): nothing deeper, no `.`, `..` or double slash.
+ */
 export function parseStorePath(text: string, storeDir: string): string | undefined {
   const isInside = text.startsWith(storeDir) && text[storeDir.length] === '/'
   return isInside && baseNamePattern.test(text.slice(storeDir.length + 1)) ? text : undefined
 }
 
-/** Of a valid store path or base name, as are the two below. */
+/** Expects a valid store path or base name, as do the two functions below. */
 export function baseNameOf(storePath: string): string {
   return storePath.slice(storePath.lastIndexOf('/') + 1)
 }
@@ -34,7 +37,7 @@ export function hashPartOf(storePath: string): string {
   return storePath.slice(start, start + hashPartLength)
 }
 
-/** What follows the hash part: `app-1.0`. */
+/** The part after the hash part: `app-1.0`. */
 export function nameOf(storePath: string): string {
   return storePath.slice(storePath.lastIndexOf('/') + 1 + hashPartLength + 1)
 }

@@ -8,7 +8,7 @@ describe('formatCacheInfo', () => {
     expect(formatCacheInfo({ storeDir: '/nix/store', wantMassQuery: true, priority: 30 })).toBe('StoreDir: /nix/store\nWantMassQuery: 1\nPriority: 30\n')
   })
 
-  test('parseCacheInfo gives back what formatCacheInfo wrote', () => {
+  test('parseCacheInfo reads back what formatCacheInfo writes', () => {
     fc.assert(
       fc.property(fc.boolean(), fc.integer({ min: -1000, max: 1000 }), (wantMassQuery, priority) => {
         const info = { storeDir: '/nix/store', wantMassQuery, priority }
@@ -19,7 +19,7 @@ describe('formatCacheInfo', () => {
 })
 
 describe('parseCacheInfo', () => {
-  test('parseCacheInfo takes CRLF, missing spaces, unknown keys and an HTML page', () => {
+  test('parseCacheInfo accepts CRLF, missing spaces, unknown keys and an HTML page', () => {
     expect(parseCacheInfo('StoreDir:/nix/store\r\nWantMassQuery:  1 \r\nFoo: bar\r\nno colon\r\nPriority: 41')).toEqual({
       storeDir: '/nix/store',
       wantMassQuery: true,
@@ -28,11 +28,11 @@ describe('parseCacheInfo', () => {
     expect(parseCacheInfo('<html>Hello: there</html>')).toEqual({ storeDir: undefined, wantMassQuery: false, priority: 0 })
   })
 
-  test('parseCacheInfo takes only "1" for a wish for mass queries', () => {
+  test('parseCacheInfo reads only "1" as WantMassQuery', () => {
     expect(parseCacheInfo('WantMassQuery: true\n')?.wantMassQuery).toBe(false)
   })
 
-  test('parseCacheInfo refuses a priority that is no number', () => {
+  test('parseCacheInfo rejects a priority that is not a number', () => {
     expect(parseCacheInfo('Priority: high\n')).toBeUndefined()
     expect(parseCacheInfo('Priority:\n')).toBeUndefined()
   })

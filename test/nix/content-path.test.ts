@@ -1,4 +1,4 @@
-/** Store paths that follow from content addresses, beside those which the installed Nix computes. */
+/** Store paths computed from content addresses, compared with those of the installed Nix. */
 import { createHash } from 'node:crypto'
 
 import { describe, expect, test } from '@jest/globals'
@@ -15,7 +15,7 @@ function hashOf(algorithm: string, bytes: string): string {
   return encodeNix32(createHash(algorithm).update(bytes).digest())
 }
 
-describe('the path of a content address is that of real Nix', () => {
+describe('the path of a content address matches real Nix', () => {
   test.each([
     ['sha256', true],
     ['sha256', false],
@@ -32,7 +32,7 @@ describe('the path of a content address is that of real Nix', () => {
     expect(computeContentPath(any('app-1.0'), storeDir, address, [])).toBe(stdout.trim())
   })
 
-  test('text, without and with references', async () => {
+  test('text, with and without references', async () => {
     const expression = `let lib = builtins.toFile "lib" "inner"; in [ lib (builtins.toFile "app" "see \${lib}\\n") ]`
     const { stdout } = await run('nix-instantiate', ['--eval', '--strict', '--json', '--readonly-mode', '-E', expression], { env: { HOME: '/nonexistent' } })
     const [lib, app] = JSON.parse(stdout) as [string, string]
@@ -41,7 +41,7 @@ describe('the path of a content address is that of real Nix', () => {
   })
 })
 
-test('no path follows for references that such an object cannot have', () => {
+test('an object that cannot have such references has no path', () => {
   const flat = splitContentAddress(`fixed:sha256:${hashOf('sha256', content)}`)!
   expect(computeContentPath(any('a'), storeDir, flat, [any('b')])).toBeUndefined()
   const text = splitContentAddress(`text:sha256:${hashOf('sha256', content)}`)!

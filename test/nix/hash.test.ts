@@ -34,7 +34,7 @@ describe('parseHash', () => {
   test.each([
     ['upper case in base16', `sha256:${abc.base16.toUpperCase()}`],
     ['missing padding in SRI', abc.sri.replace('=', '')],
-  ])('parseHash takes %s', (_, text) => {
+  ])('parseHash accepts %s', (_, text) => {
     expect(formatHash(parseHash(text)!, 'base16')).toBe(`sha256:${abc.base16}`)
   })
 
@@ -50,20 +50,20 @@ describe('parseHash', () => {
     ['base16 in SRI', `sha256-${abc.base16}`],
     ['nix32 in SRI', `sha256-${abc.nix32}`],
     ['a digest of another algorithm', `sha512:${abc.base16}`],
-    ['a line end', `sha256:${abc.base16}\n`],
+    ['a newline', `sha256:${abc.base16}\n`],
     ['a leading space', ` sha256:${abc.base16}`],
-    ['a digit that is none', `sha256:${abc.base16.replace('b', 'g')}`],
+    ['an invalid digit', `sha256:${abc.base16.replace('b', 'g')}`],
     ['an empty digest', 'sha256:'],
     ['an empty SRI digest', 'sha256-'],
     ['nothing', ''],
-  ])('parseHash refuses %s', (_, text) => {
+  ])('parseHash rejects %s', (_, text) => {
     expect(parseHash(text)).toBeUndefined()
   })
 
   const algorithms = fc.constantFrom<[HashAlgorithm, number]>(['md5', 16], ['sha1', 20], ['sha256', 32], ['sha512', 64])
   const anyHash = algorithms.chain(([algorithm, length]) => fc.uint8Array({ minLength: length, maxLength: length }).map((digest) => ({ algorithm, digest })))
 
-  test('parseHash gives back what formatHash wrote, in every encoding', () => {
+  test('parseHash reads back what formatHash writes, in every encoding', () => {
     fc.assert(
       fc.property(anyHash, fc.constantFrom<HashEncoding>('base16', 'nix32', 'base64', 'sri'), (hash, encoding) => {
         const again = parseHash(formatHash(hash, encoding))!
@@ -80,11 +80,11 @@ describe('parseHash', () => {
 })
 
 describe('toNix32Sha256', () => {
-  test('toNix32Sha256 turns the form of the store database into that of a narinfo', () => {
+  test('toNix32Sha256 converts the form of the store database to that of a narinfo', () => {
     expect(toNix32Sha256(`sha256:${abc.base16}`)).toBe(`sha256:${abc.nix32}`)
   })
 
-  test('toNix32Sha256 refuses other algorithms and garbage', () => {
+  test('toNix32Sha256 rejects other algorithms and garbage', () => {
     expect(toNix32Sha256(`sha1:${'0'.repeat(40)}`)).toBeUndefined()
     expect(toNix32Sha256('sha256:')).toBeUndefined()
   })

@@ -10,7 +10,7 @@ import { signedClosure, toPathInfo } from './vectors.ts'
 const paths = signedClosure.paths.map((vector) => [vector.pathInfo.path, vector] as const)
 
 describe('formatNarInfo', () => {
-  test.each(paths)('formatNarInfo writes the very bytes that Nix wrote for %s', (_, { pathInfo, databaseHash, narInfos }) => {
+  test.each(paths)('formatNarInfo writes the same bytes as Nix for %s', (_, { pathInfo, databaseHash, narInfos }) => {
     const info = toPathInfo(pathInfo, databaseHash)
     const uncompressed = {
       ...info,
@@ -24,7 +24,7 @@ describe('formatNarInfo', () => {
     expect(formatNarInfo(parseNarInfo(narInfos.xz)!)).toBe(narInfos.xz)
   })
 
-  test('formatNarInfo leaves out what is not known yet, and puts the system before the signatures', () => {
+  test('formatNarInfo omits what is not known yet, and puts the system before the signatures', () => {
     const info = parseNarInfo(signedClosure.paths[1]!.narInfos.none)!
     const keys = formatNarInfo({ ...info, fileHash: undefined, fileSize: undefined, system: 'x86_64-linux', contentAddress: 'text:sha256:0' })
       .trimEnd()
@@ -33,19 +33,19 @@ describe('formatNarInfo', () => {
     expect(keys).toEqual(['StorePath', 'URL', 'Compression', 'NarHash', 'NarSize', 'References', 'Deriver', 'System', 'Sig', 'CA'])
   })
 
-  test('parseNarInfo gives back what formatNarInfo wrote', () => {
+  test('parseNarInfo reads back what formatNarInfo writes', () => {
     fc.assert(fc.property(anyNarInfo(), (info) => expect(parseNarInfo(formatNarInfo(info))).toEqual(info)))
   })
 })
 
 describe('formatNarInfoJson', () => {
-  test.each(paths)('formatNarInfoJson says of %s what `nix path-info --json` says', (_, { narInfos, xzJson }) => {
+  test.each(paths)('formatNarInfoJson matches `nix path-info --json` for %s', (_, { narInfos, xzJson }) => {
     const json = JSON.parse(JSON.stringify(formatNarInfoJson(parseNarInfo(narInfos.xz)!)))
     const withoutAbsent = Object.fromEntries(Object.entries(json).filter(([name, value]) => name !== 'compression' && value !== null))
     expect(withoutAbsent).toEqual(xzJson)
   })
 
-  test('formatNarInfoJson tells what only the own store knows', () => {
+  test('formatNarInfoJson includes what only the local store knows', () => {
     const info = parseNarInfo(signedClosure.paths[0]!.narInfos.none)!
     const json = formatNarInfoJson({ ...info, fileHash: undefined, fileSize: undefined, registrationTime: 5, ultimate: true })
     expect(json).toMatchObject({ registrationTime: 5, ultimate: true, deriver: null, compression: 'none' })

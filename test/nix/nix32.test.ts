@@ -12,11 +12,11 @@ describe('encodeNix32', () => {
     expect(encodeNix32(createHash('sha256').update('abc').digest())).toBe(abc)
   })
 
-  test('encodeNix32 of no bytes is no text', () => {
+  test('encodeNix32 of no bytes is the empty string', () => {
     expect(encodeNix32(new Uint8Array())).toBe('')
   })
 
-  test('encodeNix32 and decodeNix32 are inverse for every length', () => {
+  test('decodeNix32 inverts encodeNix32 for every length', () => {
     fc.assert(
       fc.property(fc.uint8Array({ maxLength: 70 }), (bytes) => {
         const text = encodeNix32(bytes)
@@ -29,20 +29,20 @@ describe('encodeNix32', () => {
 
 describe('decodeNix32', () => {
   test.each([
-    ['a character too few', abc.slice(1)],
-    ['a character too many', `0${abc}`],
+    ['one character too few', abc.slice(1)],
+    ['one character too many', `0${abc}`],
     ['upper case', abc.toUpperCase()],
     ['the letter e', abc.replace('b', 'e')],
     ['a non-ASCII character', abc.replace('b', 'é')],
     ['a character far outside ASCII', abc.replace('b', '\uffff')],
-    ['a spare bit that is set', abc.replace(/^1/, '2')],
-    ['all spare bits set', abc.replace(/^1/, 'z')],
-    ['no text', ''],
-  ])('decodeNix32 refuses %s', (_, text) => {
+    ['an unused bit that is set', abc.replace(/^1/, '2')],
+    ['all unused bits set', abc.replace(/^1/, 'z')],
+    ['the empty string', ''],
+  ])('decodeNix32 rejects %s', (_, text) => {
     expect(decodeNix32(text, 32)).toBeUndefined()
   })
 
-  test('decodeNix32 never throws, and takes only what encodeNix32 writes', () => {
+  test('decodeNix32 never throws, and accepts only what encodeNix32 writes', () => {
     const digits = fc.string({ unit: fc.constantFrom(...'0123456789abcdefghijklmnopqrstuvwxyzAZ \n'), minLength: 7, maxLength: 8 })
     fc.assert(
       fc.property(fc.oneof(fc.string(), digits), fc.integer({ min: 0, max: 6 }), (text, length) => {

@@ -1,4 +1,6 @@
-/** Real Nix is the judge: each odd narinfo is put into a `file://` cache and asked for with `nix path-info`. */
+/**
+ * Compares the parser with real Nix: each unusual narinfo is put into a `file://` cache and read with `nix path-info`.
+ */
 import { writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 
@@ -25,9 +27,9 @@ const taken: [string, string][] = [
   ['what Nix writes', whole],
   ['fields in reverse order', `${whole.trimEnd().split('\n').reverse().join('\n')}\n`],
   ['unknown keys', line('Foo: bar\n')],
-  ['a key in another case as unknown', line('narsize: x\n')],
+  ['a key in another case, as unknown', line('narsize: x\n')],
   ['any two characters as separator', whole.replace('URL: ', 'URL:x')],
-  ['a store path with needless slashes', withField('StorePath', storePath.replace('/store/', '//store/./'))],
+  ['a store path with redundant slashes', withField('StorePath', storePath.replace('/store/', '//store/./'))],
   ['a store path with a trailing slash', withField('StorePath', `${storePath}/`)],
   ['no compression', without('Compression')],
   ['an empty compression', withField('Compression', '')],
@@ -38,10 +40,10 @@ const taken: [string, string][] = [
   ['a size with a plus', withField('FileSize', '+256')],
   ['no references', without('References')],
   ['several spaces between references', withField('References', ` ${references.replaceAll(' ', '   ')} `)],
-  ['a reference twice', withField('References', `${references} ${references}`)],
+  ['a duplicate reference', withField('References', `${references} ${references}`)],
   ['a second line of references after an empty one', `References: \n${whole}`],
   ['an unknown deriver', withField('Deriver', 'unknown-deriver')],
-  ['a deriver that is no derivation', withField('Deriver', storePath.slice('/nix/store/'.length))],
+  ['a deriver that is not a derivation', withField('Deriver', storePath.slice('/nix/store/'.length))],
   ['no signature', without('Sig')],
   ['two signatures', line(`Sig: other-1:${'A'.repeat(86)}==\n`)],
   ['a content address', contentAddressed],
@@ -54,14 +56,14 @@ const taken: [string, string][] = [
 
 const refused: [string, string][] = [
   ['nothing', ''],
-  ['no final line end', whole.trimEnd()],
+  ['no trailing newline', whole.trimEnd()],
   ['CRLF', whole.replaceAll('\n', '\r\n')],
   ['a blank line', whole.replace('NarHash', '\nNarHash')],
   ['a comment line', line('# comment\n')],
   ['a line without a colon at the end', line('foo\n')],
   ['a colon as the last character', line('Foo:')],
   ['references without a space, which swallow the next line', whole.replace(`References: ${references}`, 'References:')],
-  ['an indented key that is required', whole.replace('NarHash', ' NarHash')],
+  ['an indented required key', whole.replace('NarHash', ' NarHash')],
   ['no store path', without('StorePath')],
   ['a base name as store path', withField('StorePath', storePath.slice('/nix/store/'.length))],
   ['another store directory', withField('StorePath', storePath.replace('/nix', '/gnu'))],
@@ -90,7 +92,7 @@ const refused: [string, string][] = [
   ['two content addresses', contentAddressed + /^CA: .*\n/m.exec(contentAddressed)![0]],
 ]
 
-/** What Nix 2.8 takes and later versions, or this parser for its callers' sake, do not. */
+/** Accepted by Nix 2.8, but rejected by later versions, or by this parser to protect its callers. */
 const refusedBeyondNix28: [string, string][] = [
   ['an unknown compression', withField('Compression', 'zst')],
   ['a signature without a name', withField('Sig', 'AAAA')],
@@ -120,22 +122,22 @@ describe('parseNarInfo', () => {
     return code === 0
   }
 
-  test.each(taken)('parseNarInfo takes %s, as Nix does', async (_, text) => {
+  test.each(taken)('parseNarInfo accepts %s, as Nix does', async (_, text) => {
     expect(parseNarInfo(text)).toBeDefined()
     expect(await nixTakes(text)).toBe(true)
   })
 
-  test.each(refused)('parseNarInfo refuses %s, as Nix does', async (_, text) => {
+  test.each(refused)('parseNarInfo rejects %s, as Nix does', async (_, text) => {
     expect(parseNarInfo(text)).toBeUndefined()
     expect(await nixTakes(text)).toBe(false)
   })
 
-  test.each(refusedBeyondNix28)('parseNarInfo refuses %s, though Nix 2.8 takes it', async (_, text) => {
+  test.each(refusedBeyondNix28)('parseNarInfo rejects %s, although Nix 2.8 accepts it', async (_, text) => {
     expect(parseNarInfo(text)).toBeUndefined()
     expect(await nixTakes(text)).toBe(true)
   })
 
-  test('parseNarInfo brings values into one form', () => {
+  test('parseNarInfo normalizes values', () => {
     const info = parseNarInfo(
       withField(
         'StorePath',
@@ -149,7 +151,7 @@ describe('parseNarInfo', () => {
     expect(parseNarInfo(line('URL: nar/other.nar\n'))!.url).toBe('nar/other.nar')
   })
 
-  test('parseNarInfo never throws, whatever is cut out of or put into a narinfo', () => {
+  test('parseNarInfo never throws, whatever is removed from or inserted into a narinfo', () => {
     const spot = fc.nat({ max: whole.length })
     const damage = fc.record({
       from: spot,
@@ -167,7 +169,7 @@ describe('parseNarInfo', () => {
     )
   })
 
-  test('parseNarInfo takes another store directory when told', () => {
+  test('parseNarInfo accepts another store directory as an option', () => {
     const elsewhere = whole.replace('/nix/store', '/gnu/store')
     expect(parseNarInfo(elsewhere, '/gnu/store')!.references[0]).toMatch(/^\/gnu\/store\//)
   })

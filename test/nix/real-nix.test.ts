@@ -1,4 +1,4 @@
-/** Narinfos and signatures made here against those which the installed Nix makes of the same freshly built paths. */
+/** Narinfos and signatures, compared with those that the installed Nix makes of the same freshly built paths. */
 import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
@@ -13,7 +13,7 @@ import { hashPartOf } from '../../src/nix/store-path.ts'
 import { type KeyPair, type NixFixture, openNixFixture, type ScratchStore } from '../fixtures/nix.ts'
 import { toPathInfo } from './vectors.ts'
 
-describe('beside real Nix', () => {
+describe('compared with real Nix', () => {
   let nix: NixFixture
   let store: ScratchStore
   let keys: KeyPair
@@ -32,7 +32,7 @@ describe('beside real Nix', () => {
   })
   afterAll(() => nix[Symbol.asyncDispose]())
 
-  /** As this cache would offer the path, signed by nobody but `key`. */
+  /** The narinfo that this cache would serve, signed only with `key`. */
   async function offer(path: string, key: SecretKey): Promise<NarInfo> {
     const database = new DatabaseSync(store.database, { readOnly: true })
     const row = database.prepare('select hash from ValidPaths where path = ?').get(path)
@@ -50,14 +50,14 @@ describe('beside real Nix', () => {
     }
   }
 
-  test('formatNarInfo and sign make the bytes of a narinfo that Nix signed and wrote', async () => {
+  test('formatNarInfo and sign write the same bytes as Nix', async () => {
     for (const path of paths) {
       const theirs = await readFile(join(cache, `${hashPartOf(path)}.narinfo`), 'utf8')
       expect(formatNarInfo(await offer(path, parseSecretKey(keys.secretKey)))).toBe(theirs)
     }
   })
 
-  test('verifySignature takes the signatures that Nix made', async () => {
+  test('verifySignature accepts signatures made by Nix', async () => {
     for (const path of paths) {
       const info = await offer(path, parseSecretKey(keys.secretKey))
       const { signatures = [] } = await store.pathInfo(path)
@@ -65,7 +65,7 @@ describe('beside real Nix', () => {
     }
   })
 
-  test('generateSecretKey makes a key that Nix takes, with the same public half', async () => {
+  test('generateSecretKey makes a key that Nix accepts, with the same public key', async () => {
     const key = generateSecretKey('made-here-1')
     const { stdout } = await nix.run('nix', ['key', 'convert-secret-to-public'], { input: formatSecretKey(key) })
     expect(stdout).toBe(key.publicKey)

@@ -6,7 +6,7 @@ import { parseRealisationId } from '../../src/nix/realisation.ts'
 const drvHash = `sha256:${'0123456789abcdef'.repeat(4)}`
 
 describe('parseRealisationId', () => {
-  test('parseRealisationId takes a derivation hash and an output name apart', () => {
+  test('parseRealisationId splits a derivation hash from an output name', () => {
     expect(parseRealisationId(`${drvHash}!out`)).toEqual({ drvHash, outputName: 'out' })
   })
 
@@ -22,7 +22,7 @@ describe('parseRealisationId', () => {
     `sha1:${'0'.repeat(64)}!out`,
     `${drvHash}!${'x'.repeat(212)}`,
     '',
-  ])('parseRealisationId refuses %j', (text) => {
+  ])('parseRealisationId rejects %j', (text) => {
     expect(parseRealisationId(text)).toBeUndefined()
   })
 

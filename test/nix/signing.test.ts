@@ -22,7 +22,7 @@ function messageOf(action: () => unknown): string {
 }
 
 describe('formatFingerprint', () => {
-  test('formatFingerprint keeps the last semicolon when there are no references', () => {
+  test('formatFingerprint keeps the last semicolon without references', () => {
     const info = {
       storePath: '/nix/store/0xdv9vdnii1jms6g0879lxfzc1hgvfdg-text-dep',
       narHash: 'sha256:0jnvf0yxrya4vhmblf8m6y2nx5d6v5bwhsp72njh243m36169mfh',
@@ -35,11 +35,11 @@ describe('formatFingerprint', () => {
 })
 
 describe('sign', () => {
-  test.each(infos.map((info) => [info.storePath, info] as const))('sign makes the signature that Nix made of %s', (_, info) => {
+  test.each(infos.map((info) => [info.storePath, info] as const))('sign makes the same signature as Nix for %s', (_, info) => {
     expect([parseSecretKey(secretKey).sign(formatFingerprint(info))]).toEqual(info.signatures)
   })
 
-  test('sign makes the signature of the specification, over two references', () => {
+  test('sign makes the signature of the specification, for two references', () => {
     const fingerprint =
       '1;/nix/store/iah2ssqwr7r48743cbcv36fnp35mfpms-app-1.0;sha256:15f0xn6y2305zz0lfk8k4mgba6qy03qljmssxzgak736rn4a2yja;400;' +
       '/nix/store/iah2ssqwr7r48743cbcv36fnp35mfpms-app-1.0,/nix/store/y3s1xw06wmi0jvk4p0vvixpb12jnkysa-lib-1.0'
@@ -48,7 +48,7 @@ describe('sign', () => {
     )
   })
 
-  test('verifySignature takes what sign made and nothing else', () => {
+  test('verifySignature accepts what sign made and nothing else', () => {
     const key = generateSecretKey('k-1')
     fc.assert(
       fc.property(fc.string(), fc.string(), (signed, other) => {
@@ -72,24 +72,24 @@ describe('sign', () => {
 
 describe('isSignature', () => {
   test.each(['', 'a', 'a:', ':AAAA', `a b:${'A'.repeat(86)}==`, `a:${'A'.repeat(86)}`, `a:${'A'.repeat(88)}`, `a:${'A'.repeat(86)}==\nCA: x`, publicKey])(
-    'isSignature refuses %j, which would spoil a narinfo',
+    'isSignature rejects %j, which would make a narinfo invalid',
     (text) => {
       expect(isSignature(text)).toBe(false)
     },
   )
 
-  test('isSignature takes what Nix made', () => {
+  test('isSignature accepts signatures made by Nix', () => {
     expect(infos.flatMap(({ signatures }) => signatures).every(isSignature)).toBe(true)
   })
 })
 
 describe('parseSecretKey', () => {
-  test('parseSecretKey finds the public key that Nix finds', () => {
+  test('parseSecretKey derives the same public key as Nix', () => {
     expect(publicKeyOf(parseSecretKey(secretKey))).toBe(publicKey)
     expect(isPublicKey(publicKey)).toBe(true)
   })
 
-  test('parseSecretKey takes white space around the key', () => {
+  test('parseSecretKey ignores white space around the key', () => {
     expect(parseSecretKey(` ${secretKey}\r\n\n`).publicKey).toBe(publicKey)
   })
 
@@ -107,19 +107,19 @@ describe('parseSecretKey', () => {
     ['a name with a control character', `a\u0001b:${bytes}`, /control characters/],
     ['a public key', publicKey, /public key/],
     ['a truncated key', secretKey.slice(0, -5), /88 characters/],
-    ['a key with garbage behind it', `${secretKey}garbage`, /88 characters/],
+    ['a key followed by garbage', `${secretKey}garbage`, /88 characters/],
     ['two keys', `${secretKey}\n${secretKey}`, /88 characters/],
-    ['halves of different keys', `throwaway-1:${generatedBytes().slice(0, 40)}${bytes.slice(40)}`, /do not belong together/],
-  ])('parseSecretKey refuses %s with a remedy and without any of the secret', (_, text, expected) => {
+    ['halves of different keys', `throwaway-1:${generatedBytes().slice(0, 40)}${bytes.slice(40)}`, /do not match/],
+  ])('parseSecretKey rejects %s with a remedy, without any part of the secret', (_, text, expected) => {
     const message = messageOf(() => parseSecretKey(text))
     expect(message).toMatch(expected)
-    expect(message).toMatch(/^Cannot use the signing key: .*\. (Make|Choose|Copy|Give) /)
+    expect(message).toMatch(/^Cannot use the signing key: .*\. (Make|Choose|Copy|Use) /)
     for (let at = 0; at + 8 <= bytes.length; at++) expect(message).not.toContain(bytes.slice(at, at + 8))
   })
 
-  test('parseSecretKey refuses an unfit name to use instead', () => {
-    expect(messageOf(() => parseSecretKey(secretKey, { name: 'a:b' }))).toMatch(/name given for it/)
-    expect(messageOf(() => parseSecretKey(secretKey, { name: '' }))).toMatch(/name given for it/)
+  test('parseSecretKey rejects an invalid replacement name', () => {
+    expect(messageOf(() => parseSecretKey(secretKey, { name: 'a:b' }))).toMatch(/name to use instead/)
+    expect(messageOf(() => parseSecretKey(secretKey, { name: '' }))).toMatch(/name to use instead/)
   })
 
   test('a secret key does not show its secret when printed or serialised', () => {
@@ -129,18 +129,18 @@ describe('parseSecretKey', () => {
 })
 
 describe('generateSecretKey', () => {
-  test('generateSecretKey makes a key that formatSecretKey and parseSecretKey carry to disk and back', () => {
+  test('generateSecretKey makes a key that survives formatSecretKey and parseSecretKey', () => {
     const key = generateSecretKey('cache.example-1')
     const again = parseSecretKey(formatSecretKey(key))
     expect([again.name, again.publicKey, again.sign('a')]).toEqual([key.name, key.publicKey, key.sign('a')])
     expect(generateSecretKey('cache.example-1').publicKey).not.toBe(key.publicKey)
   })
 
-  test('generateSecretKey refuses an unfit name', () => {
+  test('generateSecretKey rejects an invalid name', () => {
     expect(messageOf(() => generateSecretKey('a b'))).toMatch(/white space/)
   })
 
-  test('isKeyName refuses what would break a narinfo line or the store database', () => {
+  test('isKeyName rejects names that would break a narinfo line or the store database', () => {
     expect(['a', 'cache.example-1', 'ключ'].every(isKeyName)).toBe(true)
     expect(['', 'a b', 'a\tb', 'a\nb', 'a:b', 'a\u00a0b', 'a\0'].some(isKeyName)).toBe(false)
   })

@@ -1,4 +1,4 @@
-/** The golden closure of test/vectors/signed-closure.json, in this project's own types. */
+/** The closure of test/vectors/signed-closure.json, converted to this project's types. */
 import { readFileSync } from 'node:fs'
 
 import { toNix32Sha256 } from '../../src/nix/hash.ts'
@@ -18,7 +18,7 @@ interface Vectors {
 
 export const signedClosure: Vectors = JSON.parse(readFileSync(new URL('../vectors/signed-closure.json', import.meta.url), 'utf8'))
 
-/** What a store would know of the path; Nix's own signatures included unless told. */
+/** What a store would know about the path. Includes Nix's own signatures by default. */
 export function toPathInfo(info: NixPathInfo, databaseHash: string, signatures = info.signatures ?? []): PathInfo {
   return {
     storePath: info.path,
