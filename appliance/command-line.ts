@@ -19,7 +19,7 @@ export function createProgramOf(machine: Machine, { description, commands, notes
   program
     .version(`burrow ${readVersion()}`, '-V, --version')
     .addHelpText('after', notes)
-    .showHelpAfterError('(see burrow --help)')
+    .showHelpAfterError('(run "burrow --help")')
     .configureOutput({ writeOut: (text) => void machine.stdout.write(text), writeErr: (text) => void machine.stderr.write(text) })
     .exitOverride()
     // What stands behind a command is the command's: "tunnel install --version" is not "burrow --version".

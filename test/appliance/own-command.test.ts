@@ -86,7 +86,7 @@ describe('nameOwnCommand', () => {
   test.each([
     ['run "burrow tunnel install", or install cloudflared', 'run "./b tunnel install", or install cloudflared'],
     ['Usage: burrow [options] [command]', 'Usage: ./b [options] [command]'],
-    ['(see burrow --help)', '(./b --help tells more)'],
+    ['(run "burrow --help")', '(run "./b --help")'],
     ['\n  burrow --config /etc/burrow/burrow.json serve\n', '\n  ./b --config /etc/burrow/burrow.json serve\n'],
     ['nix build .#a | burrow push --stdin', 'nix build .#a | ./b push --stdin'],
     ['run "sudo burrow install-service"', 'run "sudo ./b install-service"'],

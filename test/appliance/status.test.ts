@@ -58,7 +58,7 @@ describe('burrow status while Burrow is not running', () => {
     await writeConfig(dir, { users, tunnel: { mode: 'token', token: 'x', hostname: 'cache.example.org' } })
     const { code, stdout, stderr } = await run(dir)
     expect({ code, stdout }).toEqual({ code: 1, stdout: '' })
-    expect(stderr).toContain(`Burrow is not running: nobody listens there (asked "unix:${dir.file('state/operator.sock')}"); start it with "burrow serve"`)
+    expect(stderr).toContain(`Burrow is not running: nothing listens there (asked "unix:${dir.file('state/operator.sock')}"); start it with "burrow serve"`)
     expect(stderr).toContain('tunnel    token, https://cache.example.org\n')
     const told = await run(dir, '--json')
     expect(told.code).toBe(1)

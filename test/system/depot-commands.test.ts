@@ -73,7 +73,7 @@ describe('burrow gc', () => {
   test('evicts to a size, which is told in words', async () => {
     await using administered = await openAdministered()
     const { run, depot } = administered
-    const { code, stdout } = await run('gc', '--to-size', '1KiB')
+    const { code, stdout } = await run('gc', '--to-size', '1KiB', '--older-than', '30d')
     expect([code, stdout]).toEqual([
       0,
       expect.stringMatching(/-loose {2}195\.\d KiB {2}for room, unused for .*\n1 path removed, 195\.\d KiB freed; \d paths kept\.\n$/),

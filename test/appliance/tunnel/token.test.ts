@@ -34,7 +34,7 @@ describe('parseTunnelToken', () => {
   })
 
   test.each<[string, string, RegExp]>([
-    ['nothing', ' \n', /^is empty; copy it anew/],
+    ['nothing', ' \n', /^is empty; copy it again/],
     ['a whole command', `cloudflared service install ${encode(good)}`, /white space.*keep the word that begins with eyJ/],
     ['two lines', `${encode(good)}\n${encode(good)}`, /white space/],
     ['quotes', `"${encode(good)}"`, /stands in quotes; remove them/],

@@ -94,7 +94,7 @@ test('a token refused while nothing is connected ends the connector, fails loudl
   await using scripted = await startScripted('unauthorized')
   const { reason, remedy, nextAttempt, pid } = await scripted.untilState('failed')
   expect(reason).toBe('the edge refuses the token: Unauthorized: Invalid tunnel secret')
-  expect(remedy).toMatch(/copy the token anew/)
+  expect(remedy).toMatch(/copy the token again/)
   expect(pid).toBeUndefined()
   expect(nextAttempt!.getTime() - scripted.clock.now()).toBe(225_000)
   expect(scripted.entries.filter(({ level, message }) => level === 'error' && message.startsWith('The tunnel is failed'))).toHaveLength(1)
@@ -185,7 +185,7 @@ test('a connector that somebody else tells to end is told as such', async () => 
   await using scripted = await startScripted('connects')
   await scripted.untilState('connected')
   process.kill(scripted.tunnel.status.pid!, 'SIGTERM')
-  expect((await scripted.untilState('backing-off')).reason).toMatch(/told to end \(signal terminated\), not by Burrow/)
+  expect((await scripted.untilState('backing-off')).reason).toMatch(/ended from outside \(signal terminated\), not by Burrow/)
 })
 
 test('retry while connections live without a valid login leaves them alone, and has the new one taken as soon as they are lost', async () => {

@@ -22,7 +22,15 @@ describe('explainEnd', () => {
       /memory/,
     ],
     ['exit 0', exit(0), {}, 'backing-off', 'soon', /without a word/, undefined],
-    ['a signal from elsewhere', exit(0), { signalled: 'terminated' }, 'backing-off', 'soon', /told to end \(signal terminated\), not by Burrow/, /KillMode/],
+    [
+      'a signal from elsewhere',
+      exit(0),
+      { signalled: 'terminated' },
+      'backing-off',
+      'soon',
+      /ended from outside \(signal terminated\), not by Burrow/,
+      /KillMode/,
+    ],
     ['usage', exit(0), { stdout: usage }, 'failed', 'rarely', /does not know the flag -no-such/, /update cloudflared/],
     ['usage, as tunnel says it', exit(0), { stdout: usage.replace(':', '.') }, 'failed', 'rarely', /does not know the flag -no-such/, /update cloudflared/],
     [
@@ -45,7 +53,7 @@ describe('explainEnd', () => {
     ],
     ['exit 11', exit(11), {}, 'backing-off', 'soon', /replaced its own program/, /not writable/],
     ['an update', exit(0), { hasUpdated: true }, 'backing-off', 'soon', /replaced its own program/, /not writable/],
-    ['exit 255', exit(255), { bareLine: 'Provided Tunnel token is not valid.' }, 'failed', 'rarely', /token is invalid: Provided/, /copy the token anew/],
+    ['exit 255', exit(255), { bareLine: 'Provided Tunnel token is not valid.' }, 'failed', 'rarely', /token is invalid: Provided/, /copy the token again/],
     [
       'a token file that is gone',
       exit(255),
