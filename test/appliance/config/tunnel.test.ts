@@ -94,7 +94,7 @@ describe('the setting "tunnel"', () => {
     ['one without its address', { tunnel: { mode: 'quick', extraArgs: ['--metrics'] } }, /\/tunnel\/extraArgs\/0 .*remove it/],
     ['an empty token', { tunnel: { mode: 'token', token: ' ' } }, /\/tunnel\/token .*is empty/],
     ['a binary by name alone', { tunnel: { mode: 'quick', binary: 'cloudflared' } }, /\/tunnel\/binary .*PATH/],
-    ['a tunnel to a cache for nobody', { users: [], tunnel: 'quick' }, /\/users .*names nobody/],
+    ['a tunnel to a cache for nobody', { users: [], tunnel: 'quick' }, /\/users .*is empty/],
     ['a tunnel to a cache without users', { users: undefined, tunnel: 'quick' }, /names no users; add a user, or say "public": true/],
   ])('it refuses %s', async (_what, content, message) => {
     expect(await refusalOf(content)).toMatch(message)
