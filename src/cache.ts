@@ -13,7 +13,7 @@ import type { User } from './http/auth/user.ts'
 import { createVerifier } from './http/auth/verifier.ts'
 import { createCacheHeaders } from './http/cache-headers.ts'
 import { createHandler } from './http/hot-routes.ts'
-import { createIllness } from './http/illness.ts'
+import { createIllness, watchForIllness } from './http/illness.ts'
 import { createCatalogue } from './http/narinfo/catalogue.ts'
 import type { Observer } from './http/observer.ts'
 import type { IndexPage, Limits, Origin } from './http/origin.ts'
@@ -108,6 +108,7 @@ export async function openCache(options: CacheOptions): Promise<Cache> {
         )
 
   const illness = createIllness(log, () => performance.now())
+  opening.defer(watchForIllness(illness, stores.generation, after))
   const catalogue = createCatalogue(stores, larder, options.signing, illness.end)
   const throttle = createLoginThrottle(sleep)
   const verifier = createVerifier({ users: options.users, throttle, now: Date.now })

@@ -2,8 +2,8 @@
 import { rename } from 'node:fs/promises'
 
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals'
-
-import { createIllness } from '../../src/http/illness.ts'
+import { Fault } from '../../src/faults.ts'
+import { createIllness, watchForIllness } from '../../src/http/illness.ts'
 import { silentLog } from '../../src/log.ts'
 import { openTestCache } from '../fixtures/cache.ts'
 import { type NixFixture, openNixFixture, type ScratchStore } from '../fixtures/nix.ts'
@@ -23,6 +23,7 @@ describe('createIllness', () => {
     const logged: string[] = []
     const note = (_fields: object, message: string) => void logged.push(message)
     const illness = createIllness({ ...silentLog, error: note, info: note }, () => clock.ms)
+    illness.end()
     expect(illness.status()).toBe(503)
     clock.ms = 4_999
     expect(illness.status()).toBe(503)
@@ -32,6 +33,51 @@ describe('createIllness', () => {
     illness.end()
     expect([illness.isHidden, illness.status(), logged.length]).toEqual([false, 503, 2])
   })
+
+  test('leaves a store that could never be read to its adapter: there may be no Nix yet', () => {
+    const clock = { ms: 0 }
+    const logged: string[] = []
+    const illness = createIllness({ ...silentLog, error: (_fields, message) => void logged.push(message) }, () => clock.ms)
+    illness.status()
+    clock.ms = 5_000
+    expect([illness.status(), illness.isHidden, logged]).toEqual([404, true, []])
+  })
+})
+
+test('watchForIllness knows of an illness although nobody asks, of one of several stores too, and of its end', () => {
+  const clock = { ms: 0, wake: () => {} }
+  const illness = createIllness(silentLog, () => clock.ms)
+  let generation = () => 1
+  const stop = watchForIllness(
+    illness,
+    () => generation(),
+    (ms, callback) => {
+      clock.wake = () => {
+        clock.ms += ms
+        callback()
+      }
+      return () => {
+        clock.wake = () => {}
+      }
+    },
+  )
+  const wakeTimes = (times: number) => {
+    for (let time = 0; time < times; time++) clock.wake()
+    return illness.isHidden
+  }
+  expect(wakeTimes(10)).toBe(false)
+  const unavailable = () => {
+    throw new Fault('store-unavailable', 'away')
+  }
+  for (const away of [unavailable, () => Number.NaN]) {
+    generation = away
+    expect([wakeTimes(5), wakeTimes(1)]).toEqual([false, true])
+    generation = () => 1
+    expect(wakeTimes(1)).toBe(false)
+  }
+  generation = unavailable
+  stop()
+  expect(wakeTimes(10)).toBe(false)
 })
 
 test('a build that could do without a cache whose store is away ends well, as soon as Nix has tried again', async () => {
