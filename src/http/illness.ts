@@ -6,7 +6,11 @@
 import { Fault } from '../faults.ts'
 import type { Log } from '../log.ts'
 
-const bridgeMs = 5_000
+/**
+ * Nix asks five times by default, 250 ms · 2^(k-1 to k-0.5) after the k-th answer: for the last time 3.75 to 5.3 s after the first. That one has to find either the path or
+ * a 404; a longer bridge would not bridge more, and would fail each build that begins with an illness.
+ */
+const bridgeMs = 3_500
 /** One look takes microseconds. */
 const watchMs = 1_000
 

@@ -78,10 +78,14 @@ test('a build waits for a cache that is ill for two seconds, and fetches from it
   }
 })
 
-test('a build with the settings that Burrow prints goes on without a cache that has just fallen ill', async () => {
+test.each([
+  ["Nix's own settings", {}],
+  ['the settings that Burrow prints', { 'download-attempts': '7' }],
+])('a build with %s goes on without a cache that has just fallen ill', async (_what, options) => {
   await breakStore()
   try {
-    expect(await build({ 'download-attempts': '7' })).toMatchObject({ code: 0, isFetched: false })
+    expect(await build(options)).toMatchObject({ code: 0, isFetched: false })
+    expect(cache.exchanges.some(({ status }) => status === 503)).toBe(true)
   } finally {
     await mendStore()
   }
