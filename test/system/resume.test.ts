@@ -1,5 +1,6 @@
 /** A download that breaks goes on where it broke: with real Nix, over a line that is cut every few MB. */
 import { randomBytes } from 'node:crypto'
+import { rename } from 'node:fs/promises'
 
 import { afterAll, beforeAll, expect, test } from '@jest/globals'
 
@@ -44,4 +45,27 @@ test.each([
   // What was there already was not sent again: at most what lay in buffers when the line broke.
   const sent = resumed.at(-1)!.bytes
   expect(sent).toBeLessThan(3 * megabyte)
+})
+
+test('a download goes on where it broke although the store is away when Nix asks for the rest', async () => {
+  await using cache = await openTestCache(store, { signing: [key], compression: { type: 'none' } })
+  await using proxy = await openCuttingProxy(cache.port, 12 * megabyte)
+  const to = await nix.openStore()
+  const broken = cache.exchange(({ route, isComplete }) => route === 'nar' && !isComplete)
+  const copied = nix.copy({ from: proxy.url, to, paths: [path], netrc, trustedPublicKeys: [key.publicKey] })
+  await broken
+  await rename(store.database, `${store.database}.away`)
+  try {
+    await cache.exchange(({ route, status }) => route === 'nar' && status === 503)
+  } finally {
+    await rename(`${store.database}.away`, store.database)
+  }
+  await copied
+  expect((await to.dump(path)).equals(await store.dump(path))).toBe(true)
+  expect(
+    cache.exchanges
+      .filter(({ route }) => route === 'nar')
+      .map(({ status }) => status)
+      .filter((status) => status !== 503),
+  ).toEqual([200, 206])
 })
