@@ -3,6 +3,8 @@
 #   boot.sh check            whether that can be had here
 #   boot.sh SHARE CHECKOUT NODE   runs SHARE/run.sh as a service, with the checkout at /opt/burrow and Node at /opt/burrow-node; its output is in SHARE/output
 set -eu
+# After `su` without a dash the directories of pivot_root are missing.
+PATH=$PATH:/usr/sbin:/sbin
 share=$1 checkout=${2:-} node=${3:-}
 
 if [ "${BOOT_INSIDE:-}" != yes ]; then
