@@ -1,12 +1,12 @@
 /**
- * A body on its way out: chunks pulled one at a time, so that a slow reader holds back the producer
- * and nothing is ever buffered beyond the chunks handed out and not yet released.
+ * Response bodies as chunks that the consumer pulls one at a time (back-pressure). A slow reader pauses the producer,
+ * and nothing is buffered beyond the chunks that were handed out and not yet released.
  */
 
 export interface Chunk {
-  /** Valid until `release` is called. May lie in memory shared with another thread: never written to by the consumer. */
+  /** Valid until `release` is called. May be shared with another thread: the consumer must not write to it. */
   readonly bytes: Uint8Array
-  /** Gives the memory back to the producer. Called exactly once, when the socket or file has taken the bytes. */
+  /** Returns the memory to the producer. Call exactly once, when the socket or file has taken the bytes. */
   release(): void
 }
 
@@ -18,11 +18,11 @@ export interface ByteRange {
 
 export interface ChunkReader {
   /**
-   * The next chunk, in order; `undefined` after the last. At most one call at a time.
-   * Rejects with a `Fault` when the rest cannot be had; the caller must then break the transfer, never end it.
-   * A producer that verifies a hash hands out the last chunk only after the hash was found right.
+   * Returns the next chunk, or `undefined` after the last. At most one call may be pending.
+   * Rejects with a `Fault` if the rest is not available; the caller must then abort the transfer instead of ending it.
+   * A producer that verifies a hash returns the last chunk only after the hash was verified.
    */
   next(): Promise<Chunk | undefined>
-  /** Frees everything at once, finished or not; further `next` calls reject with `abandoned`. Idempotent. */
+  /** Frees all resources immediately, finished or not. Further `next` calls reject with `abandoned`. Idempotent. */
   close(): void
 }

@@ -1,11 +1,11 @@
-/** A Node stream as a body to be pulled, and a body pulled through a decompressor. */
+/** Adapters from Node streams to `ChunkReader`, with or without a decompressor. */
 import type { Duplex, Readable } from 'node:stream'
 import { pipeline } from 'node:stream/promises'
 
 import type { ChunkReader } from './chunks.ts'
 import { Fault } from './faults.ts'
 
-/** Rejections are the stream's own errors, and ERR_STREAM_PREMATURE_CLOSE when it was closed. */
+/** Rejects with the stream's own errors, and with ERR_STREAM_PREMATURE_CLOSE after it was closed. */
 export function streamReader(stream: Readable): ChunkReader {
   const pieces = stream[Symbol.asyncIterator]() as AsyncIterator<Buffer>
   return {
@@ -17,10 +17,13 @@ export function streamReader(stream: Readable): ChunkReader {
   }
 }
 
-/** A fault of the source ends the filter and is what `next` rejects with; bytes that cannot be decompressed are nar-mismatch. Closing ends both. */
+/**
+ * Pulls the source through a filter. `next` rejects with the source's fault, or with nar-mismatch if decompression
+ * fails. Closing closes both.
+ */
 export function filteredReader(source: ChunkReader, filter: Duplex): ChunkReader {
   const output = streamReader(filter)
-  // What goes wrong on the way in destroys the filter, and so is met on the way out.
+  // An error of the source destroys the filter, so reading the output reports it.
   pipeline(bytesOf(source), filter).catch(() => source.close())
   return {
     next: () =>
@@ -34,7 +37,7 @@ export function filteredReader(source: ChunkReader, filter: Duplex): ChunkReader
   }
 }
 
-/** Copies, since a pipe keeps chunks for longer than their memory is lent. */
+/** Copies each chunk, because a pipe keeps chunks longer than their memory is valid. */
 async function* bytesOf(source: ChunkReader): AsyncGenerator<Buffer> {
   for (let chunk = await source.next(); chunk !== undefined; chunk = await source.next()) {
     const copy = Buffer.from(chunk.bytes)
@@ -43,7 +46,7 @@ async function* bytesOf(source: ChunkReader): AsyncGenerator<Buffer> {
   }
 }
 
-/** A reader that was closed is no fault of the bytes. */
+/** A closed reader is not an error of the content. */
 function toFault(error: unknown): Fault {
   if (error instanceof Fault) return error
   const { code } = error as NodeJS.ErrnoException

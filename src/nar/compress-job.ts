@@ -1,21 +1,27 @@
-/** The job of compressing a NAR, into whatever takes the compressed bytes: a file of the larder, or one reader. */
+/** Compresses a NAR into a sink: a larder file or a single reader. */
 import type { ZstdCompress } from 'node:zlib'
 import { type CompressionUse, type Compressors, createCompressor, inputBytes } from './compressor.ts'
 import type { NarSource } from './nar-source.ts'
 import type { Job, Scheduler, StepResult } from './scheduler.ts'
 import type { Semaphore } from './semaphore.ts'
 
-/** Where compressed bytes go. */
+/** Destination of the compressed bytes. */
 export interface CompressedSink {
-  /** Asks for a pause: the bytes of what was read already may still come. */
+  /** True to pause reading. Output for input that was already read may still arrive. */
   readonly isFull: boolean
-  /** Passes on what could not be passed on at once; called in each turn. True when all that is wanted of the compressor came: it can stop. */
+  /**
+   * Flushes pending output; called at the start of each time slice. Returns true if no more compressed bytes are
+   * needed, so the compressor can stop.
+   */
   drain(): boolean
-  /** The bytes stay as they are. */
+  /** `bytes` does not change afterwards. */
   write(bytes: Buffer): void
-  /** All bytes were written; `over` is called when they were passed on, too. */
+  /** Called after the last write. The sink calls `over` when everything has been flushed. */
   finish(over: () => void): void
-  /** Frees everything, reports the fault, and calls `over`. No fault: the job was dropped. Also possible between `finish` and its `over`. */
+  /**
+   * Frees all resources, reports the fault and calls `over`. Without a fault, the job was cancelled. May be called
+   * between `finish` and its `over`.
+   */
   discard(fault: unknown, over: () => void): void
 }
 
@@ -39,15 +45,15 @@ export class CompressJob implements Job {
   readonly #over: () => void
   #context: 'none' | 'waiting' | 'had' | 'released' = 'none'
   #zstd: ZstdCompress | undefined
-  /** Of the two buffers one is compressed while the other is filled. */
+  /** Double buffering: one buffer is compressed while the other is filled. */
   readonly #buffers: Buffer[] = []
   #filling: Buffer | undefined
   #filled = 0
   readonly #ready: Input[] = []
   #isStepping = false
-  /** The compressor has nothing more to give; the sink may still have. */
+  /** The compressor is done; the sink may still be flushing. */
   #isCompressed = false
-  /** Nothing more will come of it. */
+  /** The job has ended and produces no more output. */
   #isOver = false
 
   constructor(parts: CompressJobParts, sink: CompressedSink, over: () => void) {
@@ -170,7 +176,7 @@ export class CompressJob implements Job {
     source.close(error)
     if (this.#context === 'waiting') this.#contexts.cancel(this.#begin)
     compressors.steps.cancel(this.#step)
-    // A step under way still reads its buffer and writes to the context: they are freed when it ends.
+    // A running compression step still reads its buffer and writes to the context: both are freed when it ends.
     if (!this.#isStepping) this.#releaseContext()
   }
 

@@ -1,12 +1,14 @@
 /**
- * zstd for many NARs at once. A step (one input buffer) runs in libuv's pool while the packer's thread reads and hashes the next one; at most `compressors` steps
- * run at once, first come, first served, so that each compression under way gets its turn after every buffer. The number of contexts is bounded by the memory
- * they take at their level; small NARs need little and have their own, so that they never wait for a large one to end, and fills have their own, so that they
+ * zstd for many NARs at once. A step (one input buffer) runs in libuv's thread pool while the packer thread reads and
+ * hashes the next one. At most `compressors` steps run at once, in FIFO order, so all running compressions advance
+ * buffer by buffer. The number of contexts is limited by the memory that they need at their level. Small NARs need
+ * little memory and have a separate limit, so they never wait for a large one. Fills have a separate limit too, so they
  * never wait for a slow reader.
  *
- * The same NAR, level and zstd version always give the same bytes: the size is pledged, every byte goes in with ZSTD_e_continue and an empty ZSTD_e_end
- * follows. That is why small NARs take the same way: zstdCompressSync ends with its last bytes, and at some sizes (256 KiB for one) comes out different.
- * ZSTD_c_nbWorkers stays 0: node:zlib's stream fails otherwise.
+ * The same NAR, level and zstd version always produce the same bytes: the size is pledged, all input is passed with
+ * ZSTD_e_continue, followed by an empty ZSTD_e_end. Small NARs are compressed the same way, because zstdCompressSync
+ * passes the last bytes with ZSTD_e_end, which changes the output at some sizes (for example 256 KiB).
+ * ZSTD_c_nbWorkers stays 0: otherwise node:zlib's stream fails.
  */
 import { constants, createZstdCompress, type ZstdCompress } from 'node:zlib'
 import { Semaphore } from './semaphore.ts'
@@ -16,7 +18,10 @@ const smallNarBytes = 1024 * 1024
 const smallContexts = 8
 const largeContextMegabytes = 96
 const mostLargeContexts = 12
-/** Megabytes of a context (window, tables, buffers) for the levels up to the given one. Source: the table of parameters in zstd's clevels.h. */
+/**
+ * Memory of a context (window, tables, buffers) in megabytes, for levels up to the given one. Source: the parameter
+ * table in zstd's clevels.h.
+ */
 const contextMegabytes = [
   { level: 5, megabytes: 8 },
   { level: 8, megabytes: 12 },
@@ -26,7 +31,7 @@ const contextMegabytes = [
 ] as const
 const utmostMegabytes = 800
 
-/** For whom is compressed: for a file, as fast as it goes, or for one reader, who may be slow. */
+/** The consumer of the compressed bytes: a file (at full speed) or a single reader (which may be slow). */
 export type CompressionUse = 'file' | 'reader'
 
 export class Compressors {
@@ -34,7 +39,7 @@ export class Compressors {
   readonly #contexts = new Map<string, Semaphore>()
   readonly #buffers: Buffer[] = []
 
-  /** @param count steps at once */
+  /** @param count maximum number of concurrent steps */
   constructor(count: number) {
     this.steps = new Semaphore(count)
   }

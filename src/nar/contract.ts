@@ -1,12 +1,10 @@
-/**
- * What the packer offers and how its answers look. `packer.ts` is the side in the main thread, `packer-worker.ts` the other.
- */
+/** The packer's interface and result types. `packer.ts` is the main-thread side, `packer-worker.ts` the worker side. */
 import type { ByteRange, ChunkReader } from '../chunks.ts'
 import type { Log } from '../log.ts'
 
-/** Which NAR is meant, and what it must turn out to be. */
+/** Identifies a NAR, with its expected hash and size. */
 export interface NarRequest {
-  /** Where the files lie: absolute, a file, symlink or directory. */
+  /** Absolute path of a file, symlink or directory. */
   readonly realPath: string
   /** `sha256:<52 Nix32>` */
   readonly narHash: string
@@ -14,63 +12,77 @@ export interface NarRequest {
   readonly narSize: number
 }
 
-/** What a finished compression produced: the `FileHash` and `FileSize` of a narinfo. */
+/** Result of a finished compression: the `FileHash` and `FileSize` of a narinfo. */
 export interface CompressedNar {
   /** `sha256:<52 Nix32>` of the compressed bytes. */
   readonly fileHash: string
   readonly fileSize: number
 }
 
-/** What a finished `Fill` tells. */
+/** Result of a finished `Fill`. */
 export interface FilledNar extends CompressedNar {
-  /** False when the file could not be written to its end (full disk, I/O error) and was removed: the compression went on only to learn the hash and size. */
+  /**
+   * False if the file could not be written completely (disk full, I/O error) and was removed. The compression continued
+   * only to compute the hash and size.
+   */
   readonly wasWritten: boolean
-  /** Why it was not written: for the log. */
+  /** Why it was not written, for the log. */
   readonly unwritable?: string
-  /** The compressed NAR itself, when it is at most 64 KiB. */
+  /** The compressed NAR itself, if it is at most 64 KiB. */
   readonly bytes?: Uint8Array
 }
 
-/** A compression that writes to a file as it goes. */
+/** A compression that writes to a file. */
 export interface Fill {
-  /** Bytes of the file that can be read by others so far; only grows. */
+  /** Number of bytes of the file that others can read so far. Never decreases. */
   readonly written: number
-  /** Called (from the main thread's event loop) whenever `written` has grown, and at the end. Returns a function that unsubscribes. */
+  /**
+   * Registers a listener that is called (from the main thread's event loop) whenever `written` grows, and at the end.
+   * Returns an unsubscribe function.
+   */
   onProgress(listener: () => void): () => void
   /**
-   * Settles at the end. Resolves after hash and size of the NAR were found right and the file was fsynced: then, and only then, may the file be published.
-   * Rejects with a Fault (nar-…, abandoned, busy) after the file was removed.
+   * Settles at the end. Resolves after the hash and size of the NAR were verified and the file was fsynced. Publish the
+   * file only then. Rejects with a Fault (nar-…, abandoned, busy) after the file was removed.
    */
   readonly done: Promise<FilledNar>
-  /** Gives the work up; `done` rejects with `abandoned`. */
+  /** Aborts the compression; `done` rejects with `abandoned`. */
   abandon(): void
 }
 
 export interface Packer extends AsyncDisposable {
   /**
-   * The bytes of the uncompressed NAR, or of a range of it (not an empty one), found by seeking. A whole NAR is hashed while it is packed and its last chunk is
-   * held back until the hash is found right; of a range every file's size is checked. Rejections: nar-mismatch, nar-changed, nar-unreadable, busy, abandoned.
-   * Chunks handed out stay valid after `close`, until their `release`.
+   * Returns the uncompressed NAR, or a non-empty range of it, found by seeking. A whole NAR is hashed while it is
+   * packed, and its last chunk is held back until the hash is verified. For a range, the size of each file is checked.
+   * Rejects with nar-mismatch, nar-changed, nar-unreadable, busy or abandoned.
+   * Chunks stay valid after `close`, until they are released.
    */
   openNar(nar: NarRequest, range?: ByteRange): ChunkReader
 
   /**
-   * The zstd-compressed NAR, from compressed byte `range.start` up to `range.end`, made for this reader alone (the compressor is run from the start and what lies before is dropped;
-   * the same NAR, level and zstd version always give the same bytes). Verified as in `openNar` when it runs to the end.
+   * Returns the zstd-compressed NAR, from compressed byte `range.start` to `range.end`, compressed for this reader
+   * only. The compressor always starts at the beginning and output before the range is discarded; the same NAR, level
+   * and zstd version always produce the same bytes. Verified like `openNar` if it is read to the end.
    */
   openCompressedNar(nar: NarRequest, level: number, range?: ByteRange): ChunkReader
 
-  /** Compresses into `tempFile` (created exclusively, 0600). Many may be under way; they share the processor in turns. */
+  /** Compresses into `tempFile` (created exclusively, mode 0600). Concurrent fills share the CPU in time slices. */
   fill(nar: NarRequest, level: number, tempFile: string): Fill
 
-  /** The `.ls` file of a store object (`{"version":1,"root":…}`, see listing.ts), as JSON ready to be sent. Rejects with nar-changed, nar-unreadable, busy, abandoned. */
+  /**
+   * Returns the `.ls` file of a store object (`{"version":1,"root":…}`, see listing.ts) as JSON, ready to send. Rejects
+   * with nar-changed, nar-unreadable, busy or abandoned.
+   */
   listJson(realPath: string): Promise<Uint8Array>
 }
 
 export interface PackerOptions {
   readonly log?: Log
-  /** Compression steps at once. By default one for each core, at most 3: libuv's pool has 4 threads, and files are read there too. */
+  /**
+   * Maximum number of concurrent compression steps. Defaults to the number of cores, at most 3: libuv's pool has 4
+   * threads, and file reads need one.
+   */
   readonly compressors?: number
-  /** Readers (`openNar`, `openCompressedNar`) at once; one more gets the fault `busy`. */
+  /** Maximum number of concurrent readers (`openNar`, `openCompressedNar`). Further ones fail with `busy`. */
   readonly maxReaders?: number
 }

@@ -1,6 +1,8 @@
 /**
- * NARs that are stored compressed, decompressed again: to verify them, to list them, to send them to a client that wants the NAR itself.
- * zstd, gzip and Brotli by node:zlib; xz and bzip2 by programs, which the caller brings since nothing in here starts processes.
+ * Decompresses stored NARs, to verify them, to list them, or to send them to a client that requests the uncompressed
+ * NAR.
+ * zstd, gzip and Brotli use node:zlib. xz and bzip2 use external programs, which the caller supplies, because this
+ * library starts no processes.
  */
 import type { Duplex } from 'node:stream'
 import { createBrotliDecompress, createGunzip, createZstdDecompress } from 'node:zlib'
@@ -11,10 +13,13 @@ import type { Compression } from '../nix/nar-info.ts'
 import { ListingSink } from './listing-sink.ts'
 import { NarParser, NarSyntaxError } from './parse.ts'
 
-/** Each call starts one; destroying the stream ends it. */
+/** Each call starts a decompressor; destroying the stream ends it. */
 export type Decompressors = Readonly<Partial<Record<Compression, () => Duplex>>>
 
-/** A new stream that decompresses, or `undefined` for what is not compressed. Throws a Fault nar-unreadable for a compression that cannot be read here. */
+/**
+ * Returns a new decompression stream, or `undefined` if the NAR is not compressed. Throws the fault nar-unreadable for
+ * an unsupported compression.
+ */
 export function createDecompressor(compression: Compression, programs: Decompressors = {}): Duplex | undefined {
   const program = programs[compression]
   if (program !== undefined) return program()
@@ -28,11 +33,11 @@ export function createDecompressor(compression: Compression, programs: Decompres
     case 'br':
       return createBrotliDecompress()
     default:
-      throw new Fault('nar-unreadable', `Cannot read a NAR compressed with ${compression}: there is no program for it here`)
+      throw new Fault('nar-unreadable', `Cannot read a NAR compressed with ${compression}: no program for it is available`)
   }
 }
 
-/** Reads a NAR to its end and returns its listing as JSON ready to be sent. Rejects with a Fault. Closes the reader. */
+/** Reads a NAR to its end and returns its listing as JSON, ready to send. Rejects with a Fault. Closes the reader. */
 export async function listNar(nar: ChunkReader): Promise<Uint8Array> {
   const sink = new ListingSink()
   const parser = new NarParser(sink)

@@ -1,12 +1,13 @@
 /**
- * Bounds what is given out in one turn of the event loop: whoever takes a chunk writes it to a socket on the spot, and meanwhile nobody else is answered.
+ * Limits the bytes that are delivered per event loop iteration. Consumers write each chunk to a socket immediately,
+ * which blocks all other requests.
  */
 
-/** About half a millisecond of writing. */
+/** About half a millisecond of socket writes. */
 const turnBytes = 1024 * 1024
 
 export interface Deliverer {
-  /** Gives out one chunk if there is one and somebody wants it; returns its bytes. */
+  /** Delivers one chunk if one is queued and requested. Returns its size in bytes. */
   deliver(): number
 }
 
@@ -15,7 +16,7 @@ export class Deliveries {
   #isScheduled = false
   readonly #waiting = new Set<Deliverer>()
 
-  /** Lets it deliver now, or in a later turn. */
+  /** Lets the deliverer run now or in a later event loop iteration. */
   offer(deliverer: Deliverer): void {
     if (this.#left <= 0) {
       this.#waiting.add(deliverer)

@@ -1,19 +1,19 @@
-/** What an error of the file system says about a store object. */
+/** Maps file system errors to faults of a store object. */
 import { Fault, type FaultCode } from '../faults.ts'
 
-/** The file is not what it was when its directory was read. */
+/** The file no longer matches the directory listing. */
 const changed = new Set(['ENOENT', 'ENOTDIR', 'ELOOP', 'EISDIR', 'ENXIO', 'ESTALE'])
-/** The process is short of something; nothing is wrong with the file. */
+/** The process is out of descriptors or memory; the file itself is fine. */
 const short = new Set(['EMFILE', 'ENFILE', 'ENOMEM', 'EAGAIN'])
 
-/** @param doing what could not be done, such as `read` or `open` */
+/** @param doing the operation that failed, such as `read` or `open` */
 export function faultOfFile(error: unknown, doing: string, path: Uint8Array): Fault {
   const errno = errnoOf(error)
   const code: FaultCode = changed.has(errno) ? 'nar-changed' : short.has(errno) ? 'busy' : 'nar-unreadable'
   const remedy = {
     'nar-changed': 'it changed while it was packed',
     busy: 'the process is short of descriptors or memory; raise its limits',
-    'nar-unreadable': 'see that this user may read the store and that its disk is sound',
+    'nar-unreadable': 'check that this user can read the store and that its disk is healthy',
   }[code]
   return new Fault(code, `Cannot ${doing} "${Buffer.from(path)}": ${errno}; ${remedy}`, { cause: error })
 }

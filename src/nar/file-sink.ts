@@ -1,6 +1,7 @@
 /**
- * Compressed bytes into a temporary file of the larder, hashed on the way. Others read the file while it grows. When it cannot be written (full disk, I/O error) it
- * is removed, and the compression goes on to learn hash and size. Writes and fsync run in libuv's pool: a slow disk holds up this one job only.
+ * Writes compressed bytes to a temporary file of the larder and hashes them. Others read the file while it grows. If it
+ * cannot be written (disk full, I/O error), it is removed, and the compression continues to compute hash and size.
+ * Writes and fsyncs run in libuv's thread pool, so a slow disk delays only this job.
  */
 import { createHash } from 'node:crypto'
 import { close, fdatasync, fsync, openSync, unlink, writev } from 'node:fs'
@@ -11,16 +12,19 @@ import { errnoOf } from './file-faults.ts'
 import type { Outbox } from './outbox.ts'
 import { Semaphore } from './semaphore.ts'
 
-/** Bytes that wait for the disk; more of them stop the compression. */
+/** Bytes queued for the disk. Above this, the compression pauses. */
 const queueBytes = 1024 * 1024
-/** So much is sent on to the disk at a time while the compression goes on: the fsync at the end, which the last reader waits for, finds little left to do. */
+/**
+ * Flush to disk after this many bytes during the compression, so that the final fsync, which the last reader waits for,
+ * has little left to do.
+ */
 const flushBytes = 16 * 1024 * 1024
-/** A compressed NAR up to so large is handed over with the result. */
+/** A compressed NAR up to this size is returned with the result. */
 const smallBytes = 64 * 1024
 
 /**
- * Writes and fsyncs of all fills: one of each at a time. A slow disk would otherwise take every thread of libuv's pool, and with them the reading of
- * files that were compressed long ago.
+ * Serializes the writes and fsyncs of all fills: one of each at a time. Otherwise a slow disk would occupy all threads
+ * of libuv's pool and block reads of existing files.
  */
 export interface Disk {
   readonly writes: Semaphore
@@ -49,7 +53,7 @@ export class FileSink implements CompressedSink {
   #size = 0
   #written = 0
   #small: Buffer[] | undefined = []
-  /** What to do when the disk is done with what is queued. */
+  /** Runs when the disk has finished everything that is queued. */
   #whenIdle: (() => void) | undefined
 
   constructor(job: number, path: string, outbox: Outbox, disk: Disk, wake: () => void) {
@@ -95,14 +99,14 @@ export class FileSink implements CompressedSink {
     this.#isDiscarded = true
     this.#whenIdle = () => {
       this.#remove(() => {
-        this.#outbox.addFault(this.#job, fault ?? new Fault('abandoned', 'The compression was given up'))
+        this.#outbox.addFault(this.#job, fault ?? new Fault('abandoned', 'The compression was aborted'))
         over()
       })
     }
     this.#pump()
   }
 
-  /** Writes what is queued; when nothing is, and the disk is not at work, does what is to be done then, once. */
+  /** Writes what is queued. If the queue is empty and the disk is idle, runs the pending callback once. */
   #pump(): void {
     if (this.#isBusy) return
     if (this.#fd === undefined || this.#queue.length === 0) {
@@ -120,7 +124,7 @@ export class FileSink implements CompressedSink {
     const batch = this.#queue
     this.#queue = []
     if (batch.length === 0) {
-      // Discarded while it waited.
+      // Discarded while it was waiting.
       this.#disk.writes.release()
       this.#isBusy = false
       this.#pump()
@@ -140,7 +144,7 @@ export class FileSink implements CompressedSink {
     this.#written += count
     this.#queued -= count
     this.#outbox.add({ kind: 'progress', job: this.#job, written: this.#written })
-    // A disk that is nearly full takes a part; the rest tells why.
+    // A nearly full disk writes only a part; writing the rest returns the error.
     const rest = batch.reduce((sum, bytes) => sum + bytes.length, 0) - count
     if (rest > 0) this.#queue.unshift(Buffer.concat(batch).subarray(-rest))
     this.#flush()
@@ -148,7 +152,10 @@ export class FileSink implements CompressedSink {
     if (wasFull && !this.isFull) this.#wake()
   }
 
-  /** Beside the writing. The system tells an error of the disk once: not to heed it here would be not to hear of it at the end. */
+  /**
+   * Runs in parallel with writes. The kernel reports a disk error only once: if it were ignored here, the final fsync
+   * would not report it.
+   */
   #flush(): void {
     const fd = this.#fd
     if (fd === undefined || this.#isFlushing || this.#written - this.#flushed < flushBytes) return
@@ -211,7 +218,7 @@ export class FileSink implements CompressedSink {
     over()
   }
 
-  /** Closes and removes the file, if it was made here. */
+  /** Closes and removes the file if this sink created it. */
   #remove(then: () => void): void {
     const fd = this.#fd
     this.#fd = undefined

@@ -1,4 +1,4 @@
-/** A compression into a file, seen from the answering thread. */
+/** A compression into a file, as seen from the main thread. */
 import { unlink } from 'node:fs'
 import { Fault } from '../faults.ts'
 import type { Fill, FilledNar, NarRequest } from './contract.ts'
@@ -17,7 +17,7 @@ export class FillTask implements Fill, Task {
   constructor(thread: PackerThread, nar: NarRequest, level: number, tempFile: string) {
     this.#tempFile = tempFile
     this.done = this.#settle.promise
-    // Whoever only watches the progress need not handle the end.
+    // Callers that only watch the progress need not handle the rejection.
     this.done.catch(() => {})
     this.#handle = thread.begin(this, (job) => ({ kind: 'fill', job, nar, level, tempFile }))
   }
@@ -44,7 +44,7 @@ export class FillTask implements Fill, Task {
     for (const listener of [...this.#listeners]) listener()
   }
 
-  /** The thread is gone, or going: it may have left the file. */
+  /** The thread has ended or is ending, and may have left the file behind. */
   fail(fault: Error): void {
     if (this.#handle) this.#removeFile(fault)
     else this.#settle.reject(fault)
@@ -52,7 +52,7 @@ export class FillTask implements Fill, Task {
   }
 
   #filled(result: FilledNar): void {
-    const abandoned = new Fault('abandoned', 'The compression was given up')
+    const abandoned = new Fault('abandoned', 'The compression was aborted')
     if (!this.#isAbandoned) this.#settle.resolve(result)
     else if (result.wasWritten) this.#removeFile(abandoned)
     else this.#settle.reject(abandoned)

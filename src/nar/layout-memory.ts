@@ -1,13 +1,14 @@
 /**
- * Layouts remembered: finding one takes as long as packing a tree of tiny files. A remembered layout holds only while the top of the store object is the very
- * same file (device, inode, times); what it says of each file is checked again when that file is read. Jobs that want the same layout share one walk.
+ * Cache of layouts: computing one takes as long as packing a tree of tiny files. A cached layout is valid only while
+ * the top of the store object is the same file (device, inode, times); each file is checked again when it is read. Jobs
+ * that need the same layout share one walk.
  */
 import { lstatSync } from 'node:fs'
 import { faultOfFile } from './file-faults.ts'
 import type { Layout } from './layout.ts'
 import { LayoutWalk } from './layout-walk.ts'
 
-/** All remembered layouts together; one that would take half of it is not remembered. */
+/** Limit for all cached layouts together. A layout that needs half of it is not cached. */
 const maxBytes = 24 * 1024 * 1024
 
 interface Remembered {
@@ -21,9 +22,9 @@ interface SharedWalk {
   claims: number
 }
 
-/** A job's claim to a layout; released in every case. */
+/** A job's reference to a layout; must always be released. */
 export interface LayoutClaim {
-  /** As `LayoutWalk.step`. */
+  /** See `LayoutWalk.step`. */
   step(deadline: number): Layout | undefined
   release(): void
 }
@@ -34,7 +35,7 @@ export class LayoutMemory {
   readonly #walks = new Map<string, SharedWalk>()
   #bytes = 0
 
-  /** @param version what else the layout depends on: the NAR hash. Throws nar-changed, nar-unreadable. */
+  /** @param version the NAR hash, which the layout also depends on. Throws nar-changed, nar-unreadable. */
   claim(realPath: string, version: string): LayoutClaim {
     const key = `${version} ${realPath}`
     const identity = identityOf(realPath)
@@ -104,6 +105,6 @@ function identityOf(realPath: string): string {
     const { dev, ino, mode, size, mtimeMs, ctimeMs } = lstatSync(realPath)
     return `${dev} ${ino} ${mode} ${size} ${mtimeMs} ${ctimeMs}`
   } catch (error) {
-    throw faultOfFile(error, 'look at', Buffer.from(realPath))
+    throw faultOfFile(error, 'inspect', Buffer.from(realPath))
   }
 }

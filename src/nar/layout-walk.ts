@@ -1,13 +1,15 @@
 /**
- * Finds the layout of a store object by walking its directories, in steps, so that a tree of a million entries holds up nobody.
- * Names are bytes: read as latin1, one character a byte, whose string order is the order of the bytes. Symlinks are never followed.
+ * Computes the layout of a store object by walking its directories in steps, so that a tree of a million entries does
+ * not block other jobs.
+ * Names are bytes, read as latin1 (one character per byte), so that string order equals byte order. Symlinks are never
+ * followed.
  */
 import { lstatSync, readdirSync, readlinkSync, type Stats } from 'node:fs'
 import { Fault } from '../faults.ts'
 import { faultOfFile } from './file-faults.ts'
 import { Columns, EntryKind, Layout } from './layout.ts'
 
-/** The clock is asked once in so many entries. */
+/** Number of entries between two checks of the clock. */
 const entriesBetweenLooks = 32
 
 interface OpenDirectory {
@@ -24,14 +26,17 @@ export class LayoutWalk {
   #path: Buffer
   #layout: Layout | undefined
 
-  /** @param realPath absolute; what it names is not followed if it is a symlink. */
+  /** @param realPath absolute; not followed if it is a symlink */
   constructor(realPath: string) {
     this.#realPath = Buffer.from(realPath)
     this.#path = Buffer.alloc(this.#realPath.length + 1024)
     this.#realPath.copy(this.#path)
   }
 
-  /** Goes on until `deadline` (of `performance.now()`); the layout when it is complete. Throws nar-changed, nar-unreadable, busy. */
+  /**
+   * Runs until `deadline` (`performance.now()`) and returns the layout when it is complete. Throws nar-changed,
+   * nar-unreadable, busy.
+   */
   step(deadline: number): Layout | undefined {
     if (this.#layout) return this.#layout
     if (this.#columns.entries === 0) this.#add('', 0, this.#realPath.length)
@@ -46,7 +51,7 @@ export class LayoutWalk {
     return this.#layout
   }
 
-  /** Appends a name to the path of its directory; returns the path's length. */
+  /** Appends a name to the path of its directory and returns the length of the path. */
   #enterName(directory: OpenDirectory, name: string): number {
     const end = directory.pathLength + 1 + name.length
     if (end > this.#path.length) {
@@ -66,9 +71,9 @@ export class LayoutWalk {
       if (stats.isFile()) this.#columns.add(name, stats.mode & 0o100 ? EntryKind.executable : EntryKind.regular, stats.size, parent)
       else if (stats.isSymbolicLink()) this.#addSymlink(name, parent, path)
       else if (stats.isDirectory()) this.#addDirectory(name, parent, path)
-      else throw new Fault('nar-changed', `Cannot pack "${path}": it is ${kindOf(stats)}, which no NAR can hold; let Nix verify and repair the path`)
+      else throw new Fault('nar-changed', `Cannot pack "${path}": it is ${kindOf(stats)}, which a NAR cannot contain; let Nix verify and repair the path`)
     } catch (error) {
-      throw error instanceof Fault ? error : faultOfFile(error, 'look at', path)
+      throw error instanceof Fault ? error : faultOfFile(error, 'inspect', path)
     }
   }
 
@@ -90,7 +95,7 @@ function kindOf(stats: Stats): string {
   return 'a device'
 }
 
-/** The whole layout at once: for tests and tools. */
+/** Computes the whole layout at once, for tests and tools. */
 export function findLayout(realPath: string): Layout {
   const walk = new LayoutWalk(realPath)
   let layout: Layout | undefined

@@ -1,11 +1,13 @@
 /**
- * The layout of a store object's NAR: which bytes lie where, known from `lstat` alone, so that sizes, offsets and any range are had without reading a file.
- * An entry is one file, symlink or directory, in the order of the NAR (depth first, names by their bytes); entry 0 is the top. In the NAR an entry is
- *   head     what introduces it, up to the length of its content
- *   content  the file's bytes, or the symlink's target; nothing for a directory
- *   tail     padding, and the closing brackets of all nodes that end before the next entry begins
- * Kept in columns: about 30 bytes an entry besides its name. Nesting is not limited here: Nix 2.34 reads at most 64 levels, older ones any, and who
- * registered such a path can still send it to those who read it.
+ * The layout of a store object's NAR: the byte offsets of all entries, from `lstat` alone. Sizes, offsets and ranges
+ * are known without reading any file.
+ * An entry is a file, symlink or directory, in NAR order (depth first, names sorted bytewise); entry 0 is the top. The
+ * NAR encoding of an entry has three parts:
+ *   head     everything up to the length of the content
+ *   content  the bytes of the file, or the target of the symlink; empty for a directory
+ *   tail     padding, and the closing parentheses of all nodes that end before the next entry
+ * Stored in columns: about 30 bytes per entry plus its name. Nesting is not limited here: Nix 2.34 reads at most 64
+ * levels, but older versions read any depth, and a path registered by one of them can still be served to them.
  */
 import { directoryOpening, entryOpening, executableOpening, magic, nodeWord, padded, regularOpening, symlinkOpening } from './tokens.ts'
 
@@ -19,17 +21,17 @@ export function nodeOpening(kind: number): Buffer {
 }
 
 export class Layout {
-  /** Bytes of the absolute path of the top. */
+  /** Bytes of the top's absolute path. */
   readonly realPath: Buffer
   readonly entries: number
-  /** Where the head of entry i begins in the NAR; one more: the size of the whole. */
+  /** Offset of each entry's head in the NAR, plus one more item: the NAR's size. */
   readonly starts: Float64Array
-  /** Bytes of the file or of the symlink's target; 0 for a directory. */
+  /** Size of each file's content or symlink's target in bytes; 0 for directories. */
   readonly sizes: Float64Array
   readonly kinds: Uint8Array
   readonly depths: Uint16Array
   readonly parents: Uint32Array
-  /** Where the name of entry i begins in `names`; a symlink's target follows it. One more: the end. */
+  /** Offset of each entry's name in `names`, plus one more item: the end. A symlink's target follows its name. */
   readonly nameStarts: Float64Array
   readonly names: Buffer
 
@@ -54,7 +56,7 @@ export class Layout {
     return this.starts[this.entries]!
   }
 
-  /** Roughly what it takes in memory. */
+  /** Approximate memory use. */
   get memoryBytes(): number {
     return 2000 + this.realPath.length + this.entries * 31 + this.names.length
   }
@@ -64,13 +66,13 @@ export class Layout {
     return this.kinds[entry] === EntryKind.symlink ? withTarget - this.sizes[entry]! : withTarget
   }
 
-  /** A view, not a copy; empty for the top. */
+  /** Returns a view, not a copy. Empty for the top. */
   name(entry: number): Buffer {
     const start = this.nameStarts[entry]!
     return this.names.subarray(start, start + this.nameLength(entry))
   }
 
-  /** A view of a symlink's target. */
+  /** Returns a view of a symlink's target. */
   target(entry: number): Buffer {
     const end = this.nameStarts[entry + 1]!
     return this.names.subarray(end - this.sizes[entry]!, end)
@@ -82,19 +84,22 @@ export class Layout {
     return introduction + nodeOpening(kind).length + (kind === EntryKind.directory ? 0 : 8)
   }
 
-  /** Closing brackets after the content: two for each node that ends here (its own and its entry's), one for the top. */
+  /**
+   * Number of closing parentheses after the content: two per node that ends here (its own and its entry's), one for the
+   * top.
+   */
   closings(entry: number): number {
     const isLast = entry + 1 === this.entries
     const nextDepth = isLast ? 0 : this.depths[entry + 1]!
     return 2 * (this.depths[entry]! - nextDepth + 1) - (isLast ? 1 : 0)
   }
 
-  /** Where the content begins in the NAR: the `narOffset` of a listing. */
+  /** Offset of the content in the NAR: the `narOffset` of a listing. */
   contentStart(entry: number): number {
     return this.starts[entry]! + this.headLength(entry)
   }
 
-  /** The entry whose bytes contain this position of the NAR. */
+  /** Returns the entry that contains this NAR offset. */
   entryAt(position: number): number {
     let low = 0
     let high = this.entries - 1
@@ -106,7 +111,7 @@ export class Layout {
     return low
   }
 
-  /** The bytes of an entry's absolute path. */
+  /** Bytes of an entry's absolute path. */
   pathOf(entry: number): Buffer {
     const parts: Buffer[] = []
     for (let at = entry; at !== 0; at = this.parents[at]!) parts.unshift(slash, this.name(at))
@@ -116,7 +121,7 @@ export class Layout {
 
 const slash = Buffer.from('/')
 
-/** The columns while they grow. */
+/** The columns of a layout under construction. */
 export class Columns {
   entries = 0
   starts = new Float64Array(65)
@@ -132,7 +137,7 @@ export class Columns {
     this.starts[0] = 0
   }
 
-  /** `name` holds one byte a character; returns the entry's number. */
+  /** `name` has one character per byte. Returns the entry's index. */
   add(name: string, kind: EntryKind, size: number, parent: number, target?: Buffer): number {
     const entry = this.entries++
     if (entry === this.sizes.length) this.#grow()

@@ -1,4 +1,4 @@
-/** The job of writing the listing of a store object, in slices. */
+/** Writes the listing of a store object in time slices. */
 import type { LayoutClaim, LayoutMemory } from './layout-memory.ts'
 import { encodeListing } from './listing.ts'
 import type { Outbox } from './outbox.ts'
@@ -53,7 +53,7 @@ export class ListJob implements Job {
     this.#over()
   }
 
-  /** True when all is written. */
+  /** Returns true when everything is written. */
   #write(pieces: Generator<string, void>, deadline: number): boolean {
     let text = ''
     let count = 0

@@ -1,4 +1,4 @@
-/** A listing under way, seen from the answering thread. */
+/** A listing in progress, as seen from the main thread. */
 import type { PackerEvent } from './packer-messages.ts'
 import { faultOfEvent, type PackerThread, type Task } from './packer-thread.ts'
 

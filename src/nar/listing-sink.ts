@@ -1,13 +1,13 @@
-/** Writes the `.ls` listing (see listing.ts) of a NAR while `NarParser` reads it, for NARs of which there is no file tree. */
+/** Builds the `.ls` listing (see listing.ts) while `NarParser` parses a NAR, for NARs without a file tree. */
 import { quote } from './listing.ts'
 import type { NarSink } from './parse.ts'
 
 export class ListingSink implements NarSink {
   readonly #pieces: string[] = ['{"version":1,"root":']
-  /** For each open directory: whether it has no entry yet. */
+  /** For each open directory: whether it is empty so far. */
   readonly #areEmpty: boolean[] = []
 
-  /** The JSON of the whole file, once the NAR has ended. */
+  /** Returns the JSON of the whole file after the end of the NAR. */
   toJson(): Uint8Array {
     return Buffer.from(`${this.#pieces.join('')}}`)
   }

@@ -1,8 +1,9 @@
 /**
- * The `.ls` listing of a NAR: its tree with the offset of each file's content in the uncompressed NAR.
- * `{"version":1,"root":{"type":"directory","entries":{"bin":{…},"README":{"type":"regular","size":12,"narOffset":312}}}}`
- * Names and targets are bytes, JSON has only text: bytes that are not UTF-8 are written as Python's `surrogateescape` has it (0xff as `\udcff`), which
- * loses nothing and lets no two names collide. Nix itself cannot write a listing of such a tree at all.
+ * The `.ls` listing of a NAR: its tree, with the offset of each file's content in the uncompressed NAR.
+ * `{"version":1,"root":{"type":"directory","entries":{"README":{"type":"regular","size":12,"narOffset":312}}}}`
+ * Names and targets are bytes, but JSON has only text. Bytes that are not UTF-8 are encoded like Python's
+ * `surrogateescape` (0xff as `\udcff`), which is lossless and keeps names distinct. Nix itself cannot write a listing
+ * of such a tree.
  * Source: Nix, "NAR listing" (written by `write-nar-listing=true`); PEP 383.
  */
 import { isAscii, isUtf8 } from 'node:buffer'
@@ -13,7 +14,7 @@ export type NarListing =
   | { readonly type: 'symlink'; readonly target: string }
   | { readonly type: 'directory'; readonly entries: { readonly [name: string]: NarListing } }
 
-/** The JSON of the whole `.ls` file, in pieces. */
+/** Generates the JSON of the `.ls` file in pieces. */
 export function* encodeListing(layout: Layout): Generator<string, void> {
   yield '{"version":1,"root":'
   for (let entry = 0; entry < layout.entries; entry++) {
@@ -32,19 +33,19 @@ function openingOf(layout: Layout, entry: number): string {
   return `{"type":"regular","size":${layout.sizes[entry]},${executable}"narOffset":${layout.contentStart(entry)}`
 }
 
-/** Braces that end with this entry: one for itself if it is no directory, two for each directory. */
+/** Number of braces that this entry closes: one if it is not a directory, plus two for each directory that ends. */
 function closingsOf(layout: Layout, entry: number): number {
   const nextDepth = entry + 1 < layout.entries ? layout.depths[entry + 1]! : 0
   return 2 * (layout.depths[entry]! - nextDepth + 1) - (layout.kinds[entry] === EntryKind.directory ? 0 : 1)
 }
 
-/** A name or target as JSON text. */
+/** Formats a name or target as a JSON string. */
 export function quote(bytes: Buffer): string {
   if (isAscii(bytes)) return JSON.stringify(bytes.toString('latin1'))
   return JSON.stringify(isUtf8(bytes) ? bytes.toString() : escapeSurrogates(bytes))
 }
 
-/** Each byte that belongs to no UTF-8 sequence becomes U+DC00 + byte, which `JSON.stringify` writes as an escape. */
+/** Maps each byte that is not part of a UTF-8 sequence to U+DC00 + byte, which `JSON.stringify` escapes. */
 function escapeSurrogates(bytes: Buffer): string {
   let text = ''
   for (let at = 0; at < bytes.length; ) {

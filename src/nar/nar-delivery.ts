@@ -1,4 +1,4 @@
-/** The chunks of one job as a `ChunkReader`: queued as they come from the packing thread, given out when they are asked for. */
+/** The chunks of one job as a `ChunkReader`: queued as they arrive from the packer thread, delivered on request. */
 import type { Chunk, ChunkReader } from '../chunks.ts'
 import { Fault } from '../faults.ts'
 import type { Deliverer } from './deliveries.ts'
@@ -10,7 +10,7 @@ interface Taker {
   reject(fault: Error): void
 }
 
-/** One for all: every reader is closed in the end, and the place in the code says nothing. */
+/** A single shared instance: every reader is closed in the end, and the stack trace carries no information. */
 const readerClosed = new Fault('abandoned', 'The reader was closed')
 
 export class NarDelivery implements ChunkReader, Task, Deliverer {
@@ -23,7 +23,7 @@ export class NarDelivery implements ChunkReader, Task, Deliverer {
   #fault: Error | undefined
   #isOver = false
 
-  /** @param over called once, when it needs the thread no more */
+  /** @param over called once, when the reader no longer needs the thread */
   constructor(thread: PackerThread, over: () => void) {
     this.#thread = thread
     this.#over = over
@@ -34,7 +34,7 @@ export class NarDelivery implements ChunkReader, Task, Deliverer {
   }
 
   next(): Promise<Chunk | undefined> {
-    if (this.#taker) return Promise.reject(new Error('Cannot ask for the next chunk while the last call is under way'))
+    if (this.#taker) return Promise.reject(new Error('Cannot request the next chunk while a call is pending'))
     return new Promise((resolve, reject) => {
       this.#taker = { resolve, reject }
       this.#serve()

@@ -1,11 +1,14 @@
-/** Parts of a NAR, read from its file tree. Any part can be made again by itself, without reading what comes before it. */
+/**
+ * Fixed-size parts of a NAR, read from its file tree. Any part can be read again on its own, without reading the parts
+ * before it.
+ */
 import { createHash } from 'node:crypto'
 import { encodeNix32 } from '../nix/nix32.ts'
 import type { Layout } from './layout.ts'
 import { LayoutWalk } from './layout-walk.ts'
 import { NarReader } from './nar-reader.ts'
 
-/** The event loop gets its turn after this. */
+/** Yield to the event loop after this time. */
 const turnMs = 8
 const turn = () => new Promise<void>((resolve) => setImmediate(resolve))
 
@@ -18,7 +21,7 @@ export class NarParts {
     this.partBytes = partBytes
   }
 
-  /** Rejects with the faults nar-changed, nar-unreadable. */
+  /** Rejects with the faults nar-changed and nar-unreadable. */
   static async open(realPath: string, partBytes: number): Promise<NarParts> {
     const walk = new LayoutWalk(realPath)
     for (;;) {
@@ -36,7 +39,7 @@ export class NarParts {
     return Math.ceil(this.narSize / this.partBytes)
   }
 
-  /** Rejects with the faults nar-changed, nar-unreadable. */
+  /** Rejects with the faults nar-changed and nar-unreadable. */
   async read(index: number): Promise<Buffer> {
     const start = index * this.partBytes
     const end = Math.min(start + this.partBytes, this.narSize)
@@ -51,7 +54,7 @@ export class NarParts {
   }
 }
 
-/** Hashes the parts of a NAR as they come, in order. */
+/** Hashes the parts of a NAR in order. */
 export class PartsHash {
   readonly #hash = createHash('sha256')
 

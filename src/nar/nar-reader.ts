@@ -1,8 +1,10 @@
 /**
- * Reads a NAR, or a range of it, through its layout: pulled into the caller's memory, from any position, without reading what comes before.
- * Files must still have the size the layout knows, or the reading fails; nothing is ever padded or cut. A file of the store object is opened only as a
- * file (O_NOFOLLOW) and only after each directory above it, up to the top, was found to be a directory still: no symlink leads out.
- * A file is kept open between pulls, at most one at a time; `close` or the end closes it.
+ * Reads a NAR, or a range of it, through its layout into the caller's memory. Reading starts at any offset without
+ * reading what comes before.
+ * Each file must still have the size in the layout, otherwise reading fails; content is never padded or truncated. A
+ * file is opened with O_NOFOLLOW, and only after all its parent directories up to the top were found to still be
+ * directories, so symlinks cannot lead outside the store object.
+ * At most one file stays open between reads; `close` or the end closes it.
  */
 import { closeSync, constants, fstatSync, lstatSync, openSync, read, readSync } from 'node:fs'
 import { Fault } from '../faults.ts'
@@ -10,9 +12,9 @@ import { faultOfFile } from './file-faults.ts'
 import { EntryKind, type Layout, nodeOpening } from './layout.ts'
 import { closing, entryOpening, magic, nodeWord, padded, writeLength } from './tokens.ts'
 
-/** O_NONBLOCK: opening what became a fifo must not wait for a writer. */
+/** O_NONBLOCK: opening a path that has become a fifo must not block. */
 const openFlags = constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK
-/** Tails of up to so many brackets are copied in one piece. */
+/** Tails of up to this many closing parentheses are copied in one piece. */
 const bracketsAtOnce = 64
 const tails = Buffer.concat([Buffer.alloc(8), ...Array<Buffer>(bracketsAtOnce).fill(closing)])
 const opensBetweenLooks = 8
@@ -22,7 +24,7 @@ export class NarReader {
   readonly #end: number
   readonly #isDirectory: Uint8Array
   #entry: number
-  /** Position within the entry. */
+  /** Offset within the entry. */
   #at: number
   #position: number
   #fd = -1
@@ -30,7 +32,10 @@ export class NarReader {
   #directoryPath: Buffer
   #path: Buffer
 
-  /** @param start first byte of the NAR wanted @param end the byte after the last one wanted */
+  /**
+   * @param start offset of the first byte
+   * @param end offset after the last byte
+   */
   constructor(layout: Layout, start = 0, end = layout.narSize) {
     this.#layout = layout
     this.#position = start
@@ -42,14 +47,15 @@ export class NarReader {
     this.#path = Buffer.alloc(layout.realPath.length + 512)
   }
 
-  /** Bytes of the NAR not yet read. */
+  /** Number of bytes left to read. */
   get remaining(): number {
     return this.#end - this.#position
   }
 
   /**
-   * Fills `into` from its beginning and returns the number of bytes; 0 only at the end or when `into` is empty. Less than `into` holds when the range ends
-   * or when `deadline` (of `performance.now()`) has passed after some files. Throws nar-changed, nar-unreadable, busy; the reader is then closed.
+   * Fills `into` and returns the number of bytes: 0 only at the end or if `into` is empty, fewer than its length at the
+   * end of the range or when `deadline` (`performance.now()`) has passed. Throws nar-changed, nar-unreadable or busy,
+   * and then closes the reader.
    */
   read(into: Uint8Array, deadline = Number.POSITIVE_INFINITY): number {
     const wanted = Math.min(into.length, this.remaining)
@@ -72,8 +78,9 @@ export class NarReader {
   }
 
   /**
-   * Begins to read the next bytes in libuv's pool, while the caller does other work, if they lie within the file that is open and do not reach its end: false
-   * otherwise. `done` is called with their number, or with a Fault. Until then nothing else may be called, not even `close`.
+   * Starts to read the next bytes in libuv's thread pool, if they are in the open file and do not reach its end;
+   * otherwise returns false. `done` receives the number of bytes or a Fault. Until then, no other method may be called,
+   * not even `close`.
    */
   readAhead(into: Uint8Array, done: (result: number | Fault) => void): boolean {
     if (this.#fd === -1) return false
@@ -97,7 +104,7 @@ export class NarReader {
     this.#fd = -1
   }
 
-  /** Reads the head, the content or the tail of the entry at hand, or as much of it as there is room for. */
+  /** Reads as much of the current entry's head, content or tail as fits. */
   #readPart(into: Uint8Array, done: number, wanted: number): number {
     const layout = this.#layout
     const entry = this.#entry
@@ -117,7 +124,7 @@ export class NarReader {
             .subarray(offset, offset + room)
             .copy(into, done)
     } else {
-      // An empty file has no content to read, but must still be there and be empty.
+      // An empty file has no content to read, but must still exist and be empty.
       if (isFile && size === 0 && this.#at === head) this.#readFile(into, done, 0, 0, 0)
       count = this.#copyTail(into, done, wanted, this.#at - head - size)
     }
@@ -165,7 +172,7 @@ export class NarReader {
     const padding = padded(size) - size
     const length = padding + closing.length * this.#layout.closings(this.#entry)
     const room = Math.min(wanted - done, length - at)
-    // Of a very long tail one piece at a time: behind the padding it repeats itself.
+    // A very long tail is read piece by piece: after the padding it repeats itself.
     const from = at < padding ? 8 - padding + at : 8 + ((at - padding) % closing.length)
     return tails.copy(into, done, from, Math.min(from + room, tails.length))
   }
@@ -186,7 +193,7 @@ export class NarReader {
     return count
   }
 
-  /** In one read that asks for one byte more than there should be: what comes tells the size, and spares the `fstat`. */
+  /** One read that asks for one byte more than expected: the result reveals the size and saves an `fstat`. */
   #readWholeFile(into: Uint8Array, done: number, size: number): void {
     this.#fd = this.#open()
     let count = 0
@@ -202,7 +209,7 @@ export class NarReader {
 
   #requireSize(size: number): void {
     const stats = fstatSync(this.#fd)
-    if (!stats.isFile()) throw this.#changed('it is no regular file any more')
+    if (!stats.isFile()) throw this.#changed('it is no longer a regular file')
     if (stats.size !== size) throw this.#changed(`it has ${stats.size} bytes, not ${size}`)
   }
 
@@ -223,7 +230,7 @@ export class NarReader {
     }
   }
 
-  /** The path of the entry at hand, in memory that the next call overwrites. */
+  /** Path of the current entry, in memory that the next call overwrites. */
   #filePath(): Buffer {
     const layout = this.#layout
     if (this.#entry === 0) return layout.realPath
@@ -242,7 +249,7 @@ export class NarReader {
     return this.#path.subarray(0, start + length)
   }
 
-  /** Each directory is looked at once in a reading, from the top down. */
+  /** Checks each directory once per read, from the top down. */
   #requireDirectory(entry: number): void {
     const bit = 1 << (entry & 7)
     if ((this.#isDirectory[entry >>> 3]! & bit) !== 0) return
@@ -252,13 +259,13 @@ export class NarReader {
     try {
       isDirectory = lstatSync(path).isDirectory()
     } catch (error) {
-      throw faultOfFile(error, 'look at', path)
+      throw faultOfFile(error, 'inspect', path)
     }
-    if (!isDirectory) throw new Fault('nar-changed', `Cannot pack "${path}": it is no directory any more`)
+    if (!isDirectory) throw new Fault('nar-changed', `Cannot pack "${path}": it is no longer a directory`)
     this.#isDirectory[entry >>> 3]! |= bit
   }
 
-  /** A range may end within a file: it has grown or shrunk meanwhile, or not. */
+  /** The range may end inside a file: checks that its size has not changed. */
   #finish(): void {
     if (this.#fd !== -1) this.#requireSize(this.#layout.sizes[this.#entry]!)
     this.close()

@@ -1,6 +1,7 @@
 /**
- * A verified source of one NAR's bytes: layout, reader and hash in one. The size is checked before the first byte, the hash of a whole NAR before the last ones
- * are handed out. `read` of the last bytes throws when the hash is not the wanted one, so that whoever passes on only what `read` returned never completes a wrong NAR.
+ * Verified reader of one NAR: layout, reader and hash combined. The size is checked before the first byte. The hash of
+ * a whole NAR is checked before the last bytes are returned: that `read` throws if the hash differs. A caller that
+ * forwards only what `read` returned never completes a wrong NAR.
  */
 import { createHash, type Hash } from 'node:crypto'
 import { condemnsStoreObject, Fault } from '../faults.ts'
@@ -30,7 +31,10 @@ export class NarSource {
     return this.#reader?.remaining ?? this.#end - this.#start
   }
 
-  /** True when reading can begin; false: call it again. Throws nar-mismatch, nar-changed, nar-unreadable, busy. */
+  /**
+   * Returns true when reading can start; if false, call it again. Throws nar-mismatch, nar-changed, nar-unreadable,
+   * busy.
+   */
   prepare(deadline: number): boolean {
     if (this.#reader) return true
     const { realPath, narHash, narSize } = this.#nar
@@ -42,19 +46,19 @@ export class NarSource {
     return true
   }
 
-  /** As `NarReader.read`, and throws nar-mismatch. */
+  /** Like `NarReader.read`, but also throws nar-mismatch. */
   read(into: Uint8Array, deadline: number): number {
     const count = this.#reader!.read(into, deadline)
     this.take(into.subarray(0, count))
     return count
   }
 
-  /** As `NarReader.readAhead`; what it read is then given to `take`. */
+  /** Like `NarReader.readAhead`. Pass the result to `take`. */
   readAhead(into: Uint8Array, done: (result: number | Fault) => void): boolean {
     return this.#reader!.readAhead(into, done)
   }
 
-  /** Hashes what was read, in order; with the last bytes throws nar-mismatch if the hash is not the wanted one. */
+  /** Hashes bytes in order. With the last bytes, throws nar-mismatch if the hash differs. */
   take(bytes: Uint8Array): void {
     if (!this.#hash) return
     this.#hash.update(bytes)
@@ -63,7 +67,7 @@ export class NarSource {
     if (found !== this.#nar.narHash) throw this.#mismatch(`its NAR hashes to ${found}, the store's record says ${this.#nar.narHash}`)
   }
 
-  /** @param error what went wrong, if something did: a layout that led to it is forgotten */
+  /** @param error the error that ended the job, if any: the layout that caused it is removed from the cache */
   close(error?: unknown): void {
     this.#claim?.release()
     this.#claim = undefined

@@ -1,4 +1,4 @@
-/** Events on their way to the answering thread: one message for all that came up in one turn of the event loop. */
+/** Batches events to the main thread: one message per event loop iteration. */
 import type { MessagePort, Transferable } from 'node:worker_threads'
 import { Fault } from '../faults.ts'
 import type { PackerEvent } from './packer-messages.ts'

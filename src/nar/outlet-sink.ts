@@ -1,9 +1,9 @@
-/** Compressed bytes for one reader: those of a range, from what the compressor makes from the beginning. */
+/** Sends a range of the compressed bytes to one reader. The compressor always starts at the beginning. */
 import type { CompressedSink } from './compress-job.ts'
 import type { Outbox } from './outbox.ts'
 import type { Outlet } from './outlet.ts'
 
-/** Bytes that wait for the reader; more of them stop the compression. */
+/** Bytes queued for the reader. Above this, the compression pauses. */
 const queueBytes = 256 * 1024
 
 export class OutletSink implements CompressedSink {

@@ -1,13 +1,16 @@
 /**
- * Where a job puts the bytes for one reader: into slots, of which the reader may hold only so many at once. That is the back-pressure: a reader that does
- * not take its chunks stops its job and nothing else. The more readers there are, the smaller their share, so that memory stays bounded;
- * when even that is exhausted each reader gets one small private copy at a time, so that a thousand stuck readers never lock out the next.
+ * Output of a job for one reader. Bytes go to slots, and each reader may hold only a limited number of slots. This is
+ * the back-pressure: a reader that does not consume its chunks stops only its own job. More readers get smaller shares,
+ * so memory stays bounded. When even that is exhausted, each reader gets one small private copy at a time, so that a
+ * thousand stalled readers never block new ones.
  */
 
 import { largestSlot, type Slots, smallestSlot } from '../disk/slots.ts'
 import type { Outbox } from './outbox.ts'
 
-/** Slot size and number of slots for one reader when there are up to so many. Two are the least at which packing and sending overlap. */
+/**
+ * Slot size and slots per reader, by number of readers. Two slots are the minimum for packing and sending to overlap.
+ */
 const shares = [
   { readers: 4, slotBytes: largestSlot, slots: 4 },
   { readers: 32, slotBytes: 256 * 1024, slots: 2 },
@@ -16,7 +19,7 @@ const shares = [
   { readers: Number.POSITIVE_INFINITY, slotBytes: smallestSlot, slots: 2 },
 ] as const
 
-/** All the outlets of a packer and the memory they share. */
+/** All outlets of a packer, and the memory that they share. */
 export class Outlets {
   readonly outbox: Outbox
   readonly slots: Slots
@@ -36,7 +39,7 @@ export class Outlets {
 
   take(outlet: Outlet, bytes: number): { readonly at: number; readonly room: Buffer } {
     const at = this.slots.take(bytes)
-    // Copies are named by addresses behind the end of the shared memory: at most one for each job.
+    // Copies are identified by offsets beyond the shared memory: at most one per job.
     const name = at ?? this.#memory.byteLength + outlet.job
     this.#ownerOf.set(name, outlet)
     const room = at === undefined ? Buffer.from(new ArrayBuffer(smallestSlot)) : Buffer.from(this.#memory, at, this.slots.sizeOf(at))
@@ -66,7 +69,7 @@ export class Outlet {
   #holdsCopy = false
   #isClosed = false
 
-  /** @param wake called when a slot came back */
+  /** @param wake called when a slot was returned */
   constructor(outlets: Outlets, job: number, wake: () => void) {
     this.#outlets = outlets
     this.job = job
@@ -74,7 +77,7 @@ export class Outlet {
     outlets.open++
   }
 
-  /** Room for the next bytes, up to `wanted`; undefined while the reader holds its whole share. */
+  /** Returns space for up to `wanted` bytes, or undefined while the reader holds its whole share. */
   room(wanted: number): Buffer | undefined {
     if (!this.#slot) {
       const { slotBytes, slots } = this.#outlets.share
@@ -88,24 +91,24 @@ export class Outlet {
     return this.#slot.room.subarray(this.#used)
   }
 
-  /** So many bytes of the room are filled now. A full slot is sent, and so is the last. */
+  /** Marks bytes as filled. Sends a full slot, and the last one. */
   filled(bytes: number, isLast: boolean): void {
     this.#used += bytes
     if (isLast || this.#used === this.#slot?.room.length) this.#send(isLast)
   }
 
-  /** Sends what is there if it is worth a message: enough, or old. */
+  /** Sends pending bytes if it is worth a message: enough bytes, or old ones. */
   offer(): void {
     if (this.#slot && (this.#used >= worthSendingBytes || performance.now() - this.#begun > worthSendingAfterMs)) this.#send(false)
   }
 
-  /** Sends what is there, if anything, and the end. */
+  /** Sends pending bytes, if any, and the end. */
   end(): void {
     if (this.#slot) this.#send(true)
     else this.#outlets.outbox.add({ kind: 'end', job: this.job })
   }
 
-  /** Gives back what was not sent; what was sent stays the reader's until it is freed. */
+  /** Returns unsent memory. Slots that were sent belong to the reader until it frees them. */
   close(): void {
     if (this.#isClosed) return
     this.#isClosed = true

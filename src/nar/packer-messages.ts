@@ -1,6 +1,6 @@
 /**
- * What the thread that answers requests and the thread that packs say to each other. Both directions go in batches, one message for all that came
- * up in one turn. The bytes of NARs lie in slots of one memory both can see; `at` names a slot by where it begins there.
+ * Messages between the main thread and the packer thread. Both directions are batched: one message per event loop
+ * iteration. NAR bytes are passed in slots of shared memory; `at` is the offset of a slot.
  */
 import type { FaultCode } from '../faults.ts'
 import type { FilledNar, NarRequest } from './contract.ts'
@@ -10,29 +10,32 @@ export type PackerRequest =
   | { readonly kind: 'compressed'; readonly job: number; readonly nar: NarRequest; readonly level: number; readonly start: number; readonly end: number }
   | { readonly kind: 'fill'; readonly job: number; readonly nar: NarRequest; readonly level: number; readonly tempFile: string }
   | { readonly kind: 'list'; readonly job: number; readonly realPath: string }
-  /** Nobody wants this job's result any more. A fill answers with the fault `abandoned` when its file is gone; the others do not answer. */
+  /**
+   * The result of this job is not needed any more. A fill answers with the fault `abandoned` once its file is removed;
+   * other jobs do not answer.
+   */
   | { readonly kind: 'drop'; readonly job: number }
-  /** These slots were read. */
+  /** The reader has consumed these slots. */
   | { readonly kind: 'free'; readonly slots: readonly number[] }
-  /** Give everything up and end. */
+  /** Cancel all jobs and exit. */
   | { readonly kind: 'close' }
 
-/** A request that begins a job, or is about one. */
+/** A request that starts a job or refers to one. */
 export type JobRequest = Extract<PackerRequest, { readonly job: number }>
 
 export type PackerEvent =
-  /** `bytes` is a copy for when the shared memory is exhausted; it is freed like a slot. */
+  /** `bytes` is a copy, used when the shared memory is exhausted. It is freed like a slot. */
   | { readonly kind: 'chunk'; readonly job: number; readonly at: number; readonly length: number; readonly isLast: boolean; readonly bytes?: Uint8Array }
-  /** The end of a body whose last chunk was not known to be the last when it was sent. */
+  /** End of a body whose last chunk was not yet known to be the last when it was sent. */
   | { readonly kind: 'end'; readonly job: number }
   | { readonly kind: 'progress'; readonly job: number; readonly written: number }
   | { readonly kind: 'filled'; readonly job: number; readonly result: FilledNar }
   | { readonly kind: 'listing'; readonly job: number; readonly json: Uint8Array }
-  /** No code: a bug. */
+  /** Without a code: a bug. */
   | { readonly kind: 'fault'; readonly job: number; readonly code: FaultCode | undefined; readonly message: string }
 
 export interface PackerThreadData {
   readonly memory: SharedArrayBuffer
-  /** Compression steps at once. */
+  /** Maximum number of concurrent compression steps. */
   readonly compressors: number
 }

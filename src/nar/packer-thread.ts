@@ -1,6 +1,6 @@
 /**
- * The answering thread's end of the packing thread: starts it, passes requests and events, and when it ends unexpectedly fails its jobs and starts another
- * at the next request. Requests go out in batches, as events come in.
+ * Main-thread side of the packer thread: starts it and passes requests and events. If it exits unexpectedly, its jobs
+ * fail, and the next request starts a new thread. Requests are sent in batches, like events.
  */
 import { Worker } from 'node:worker_threads'
 import { Fault } from '../faults.ts'
@@ -8,21 +8,21 @@ import type { Log } from '../log.ts'
 import { Deliveries } from './deliveries.ts'
 import type { JobRequest, PackerEvent, PackerRequest, PackerThreadData } from './packer-messages.ts'
 
-/** Touched only as far as readers need it: some 40 MiB for 200 of them. */
+/** Pages are touched only when readers need them: about 40 MiB for 200 readers. */
 const memoryBytes = 96 * 1024 * 1024
 
-/** Who waits for what a job gives. */
+/** The consumer of a job's results. */
 export interface Task {
   receive(event: PackerEvent, run: ThreadRun): void
-  /** Nothing more will come. */
+  /** No more events will follow. */
   fail(fault: Error): void
 }
 
-/** Both run from source and from `dist`. */
+/** Works both from source and from `dist`. */
 const workerUrl = new URL(import.meta.url.endsWith('.ts') ? './packer-worker.ts' : './packer-worker.js', import.meta.url)
 
 export class PackerThread {
-  /** Chunks are given out here, so much in one turn of the event loop. */
+  /** Delivers chunks, with a limit per event loop iteration. */
   readonly deliveries = new Deliveries()
   readonly #log: Log
   readonly #compressors: number
@@ -36,7 +36,7 @@ export class PackerThread {
     this.#running()
   }
 
-  /** Returns what ends the job early, or undefined when it failed at once. */
+  /** Returns a handle that cancels the job, or undefined if it failed immediately. */
   begin(task: Task, toRequest: (job: number) => JobRequest): JobHandle | undefined {
     if (this.#isClosed) {
       task.fail(closed())
@@ -58,11 +58,11 @@ export class PackerThread {
 }
 
 export interface JobHandle {
-  /** Asks for the job's end; `isSilent`: nothing of it is received any more. */
+  /** Cancels the job. `isSilent`: its events are no longer delivered. */
   drop(isSilent: boolean): void
 }
 
-/** One life of the packing thread. */
+/** One run of the packer thread. */
 export class ThreadRun {
   readonly #log: Log
   readonly #memory = new SharedArrayBuffer(memoryBytes)
@@ -77,7 +77,7 @@ export class ThreadRun {
   constructor(log: Log, compressors: number) {
     this.#log = log
     const workerData: PackerThreadData = { memory: this.#memory, compressors }
-    // It needs nothing of the environment, which may hold secrets.
+    // The thread gets no environment variables: it needs none, and they may contain secrets.
     this.#worker = new Worker(workerUrl, { workerData, env: {}, name: 'nar packer' })
     this.#worker.on('message', (events: readonly PackerEvent[]) => this.#receive(events))
     this.#worker.on('error', (error) => this.#end(error))
@@ -103,7 +103,7 @@ export class ThreadRun {
     }
   }
 
-  /** The bytes of a chunk. */
+  /** Returns the bytes of a chunk. */
   bytesOf(event: PackerEvent & { readonly kind: 'chunk' }): Uint8Array {
     if (event.bytes) return Buffer.from(event.bytes.buffer as ArrayBuffer, event.bytes.byteOffset, event.length)
     return Buffer.from(this.#memory, event.at, event.length)
@@ -163,13 +163,13 @@ export class ThreadRun {
     this.isOver = true
     if (this.#isClosing) return
     const tasks = this.#takeTasks()
-    this.#log.error({ err: error, jobs: tasks.length }, 'The packing thread ended unexpectedly; the next request starts another')
-    const fault = new Fault('busy', 'Cannot pack: the packing thread ended unexpectedly; try again', { cause: error })
+    this.#log.error({ err: error, jobs: tasks.length }, 'The packing thread exited unexpectedly; the next request starts a new one')
+    const fault = new Fault('busy', 'Cannot pack: the packing thread exited unexpectedly; try again', { cause: error })
     for (const task of tasks) task.fail(fault)
   }
 }
 
-/** What an event of the kind `fault` says. */
+/** Converts an event of kind `fault` to an error. */
 export function faultOfEvent({ code, message }: PackerEvent & { readonly kind: 'fault' }): Error {
   return code === undefined ? new Error(`The packing thread failed: ${message}`) : new Fault(code, message)
 }

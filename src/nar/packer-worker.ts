@@ -1,6 +1,4 @@
-/**
- * The packing thread: takes requests, gives turns to the jobs, sends what comes of them. Started by `packer-thread.ts`.
- */
+/** The packer thread: receives requests, schedules jobs and sends results. Started by `packer-thread.ts`. */
 import { parentPort, workerData } from 'node:worker_threads'
 import { Slots } from '../disk/slots.ts'
 import { CompressJob, type CompressJobParts } from './compress-job.ts'
@@ -17,7 +15,7 @@ import type { PackerRequest, PackerThreadData } from './packer-messages.ts'
 import { RawJob } from './raw-job.ts'
 import { type Job, Scheduler } from './scheduler.ts'
 
-if (!parentPort) throw new Error('Cannot run packer-worker as a program: it is the thread that packer-thread starts')
+if (!parentPort) throw new Error('Cannot run packer-worker as a program: packer-thread starts it as a thread')
 const port = parentPort
 const { memory, compressors: compressorCount } = workerData as PackerThreadData
 
@@ -57,7 +55,7 @@ function accept(request: PackerRequest): void {
       for (const at of request.slots) outlets.give(at)
       return
     case 'close':
-      // What is still under way in libuv's pool ends first; then nothing keeps the thread.
+      // Operations running in libuv's pool finish first; after that, nothing keeps the thread alive.
       for (const job of [...jobs.values()]) job.drop()
       port.close()
   }

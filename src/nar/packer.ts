@@ -1,6 +1,6 @@
 /**
- * NARs made on demand in a worker thread, so that the thread which answers requests never waits for a disk or a hash.
- * contract.ts says what it offers; `packer-worker.ts` is the other side.
+ * Creates NARs on demand in a worker thread, so that the main thread never waits for a disk or a hash.
+ * contract.ts describes the interface; `packer-worker.ts` is the worker side.
  */
 import { availableParallelism } from 'node:os'
 import type { ByteRange, ChunkReader } from '../chunks.ts'
@@ -13,7 +13,7 @@ import { NarDelivery } from './nar-delivery.ts'
 import type { JobRequest } from './packer-messages.ts'
 import { PackerThread } from './packer-thread.ts'
 
-/** Starts the packing thread. It keeps the process alive only while there is work. */
+/** Starts the packer thread. It keeps the process alive only while jobs are running. */
 export function openPacker(options: PackerOptions = {}): Packer {
   return new ThreadPacker(options)
 }

@@ -1,26 +1,34 @@
 /**
- * Reads a NAR from a stream, strictly: what Nix 2.34 refuses is refused here (names unsorted, twice, empty, `.`, `..`, with `/` or NUL, over 255 bytes; targets
- * empty, with NUL or over 4095 bytes; more than 64 nested nodes; padding that is not zero; a `regular` without `contents` or with its parts out of order). Content
- * passes through as it comes; memory is bounded by the longest name of each level. Source: Nix manual, "Nix Archive (NAR) format"; `parseDump` of Nix.
+ * Streaming, strict NAR parser. Rejects what Nix 2.34 rejects: names that are unsorted, duplicate, empty, `.`, `..`,
+ * contain `/` or NUL, or exceed 255 bytes; targets that are empty, contain NUL or exceed 4095 bytes; more than 64
+ * nested nodes; non-zero padding; a `regular` without `contents` or with its parts out of order. Content is passed
+ * through as it arrives. Memory is bounded by the longest name of each level. Source: Nix manual, "Nix Archive (NAR)
+ * format"; Nix, `parseDump`.
  */
 import { padded } from './tokens.ts'
 
-/** Told what comes, in the order of the NAR. Names are empty for the top. Names, targets and content are valid during the call only. */
+/**
+ * Receives parser events in NAR order. The top's name is empty. Names, targets and content are valid only during the
+ * call.
+ */
 export interface NarSink {
-  /** A directory begins; its entries follow, then `leaveDirectory`. */
+  /** A directory starts. Its entries follow, then `leaveDirectory`. */
   directory(name: Uint8Array): void
   leaveDirectory(): void
-  /** A file begins; `size` bytes follow in calls of `content` (none if it is empty), then `leaveRegular`. `narOffset`: where they begin in the NAR. */
+  /**
+   * A file starts. `size` bytes follow in calls of `content` (none if it is empty), then `leaveRegular`. `narOffset` is
+   * the offset of its content in the NAR.
+   */
   regular(name: Uint8Array, size: number, isExecutable: boolean, narOffset: number): void
   content(bytes: Uint8Array): void
   leaveRegular(): void
   symlink(name: Uint8Array, target: Uint8Array): void
 }
 
-/** The bytes are no NAR. */
+/** The input is not a valid NAR. */
 export class NarSyntaxError extends Error {
   override readonly name = 'NarSyntaxError'
-  /** Byte of the NAR where it was noticed. */
+  /** Offset in the NAR at which the error was detected. */
   readonly offset: number
 
   constructor(message: string, offset: number) {
@@ -34,7 +42,7 @@ const maxNameBytes = 255
 const maxTargetBytes = 4095
 const maxWordBytes = 16
 
-/** Which token must come next. */
+/** The token expected next. */
 type NodeState = 'magic' | 'open' | 'type' | 'kind' | 'part' | 'flag' | 'contents' | 'content' | 'targetWord' | 'target' | 'close'
 type DirectoryState = 'item' | 'entryOpen' | 'nameWord' | 'name' | 'nodeWord' | 'entryClose'
 type State = NodeState | DirectoryState | 'end'
@@ -45,7 +53,7 @@ export class NarParser {
   readonly #sink: NarSink
   #state: State = 'magic'
   #offset = 0
-  /** Bytes of the length, the token or the padding still to come. */
+  /** Remaining bytes of the current length, token or padding. */
   #phase: 'length' | 'token' | 'padding' = 'length'
   #left = 8
   readonly #token = Buffer.alloc(maxTargetBytes + 1)
@@ -53,19 +61,22 @@ export class NarParser {
   #length = 0
   #isExecutable = false
   #name: Uint8Array = none
-  /** The last name seen in each open directory. */
+  /** The last name in each open directory. */
   readonly #lastNames: Uint8Array[] = []
 
   constructor(sink: NarSink) {
     this.#sink = sink
   }
 
-  /** True when the NAR has ended. */
+  /** True after the end of the NAR. */
   get isComplete(): boolean {
     return this.#state === 'end'
   }
 
-  /** Takes the next bytes; returns how many of them belong to the NAR: less than all only when it has ended. Throws NarSyntaxError, and what the sink throws. */
+  /**
+   * Consumes input and returns how many bytes belong to the NAR: fewer than given only at its end. Throws
+   * NarSyntaxError, and whatever the sink throws.
+   */
   push(bytes: Uint8Array): number {
     let at = 0
     while (at < bytes.length && this.#state !== 'end') {
@@ -79,7 +90,7 @@ export class NarParser {
     return at
   }
 
-  /** No more bytes will come. Throws NarSyntaxError when some are missing. */
+  /** Marks the end of the input. Throws NarSyntaxError if bytes are missing. */
   end(): void {
     if (!this.isComplete) this.#refuse('it ends too early')
   }
@@ -125,7 +136,7 @@ export class NarParser {
     return this.#state === 'name' ? maxNameBytes : maxWordBytes
   }
 
-  /** Takes a whole token; returns what must come next. */
+  /** Processes a complete token and returns the next state. */
   #accept(token: Buffer): State {
     switch (this.#state) {
       case 'magic':
@@ -149,7 +160,7 @@ export class NarParser {
       case 'targetWord':
         return this.#require(token, 'target', 'target')
       case 'target':
-        if (token.length === 0 || token.includes(0)) this.#refuse('a symlink has an impossible target')
+        if (token.length === 0 || token.includes(0)) this.#refuse('a symlink has an invalid target')
         this.#sink.symlink(this.#name, token)
         return 'close'
       case 'close':
@@ -193,7 +204,7 @@ export class NarParser {
 
   #acceptName(token: Buffer): void {
     const isImpossible = token.length === 0 || token.equals(words.dot) || token.equals(words.dotDot) || token.includes(0x2f) || token.includes(0)
-    if (isImpossible) this.#refuse('an entry has an impossible name')
+    if (isImpossible) this.#refuse('an entry has an invalid name')
     const last = this.#lastNames.length - 1
     if (Buffer.compare(token, this.#lastNames[last]!) <= 0) this.#refuse('the names of a directory are not sorted')
     this.#name = Uint8Array.from(token)
@@ -205,7 +216,7 @@ export class NarParser {
   }
 
   #require(token: Buffer, word: string, next: State): State {
-    if (token.toString('latin1') !== word) this.#refuse(`"${word}" should stand here`)
+    if (token.toString('latin1') !== word) this.#refuse(`"${word}" is expected here`)
     return next
   }
 

@@ -1,6 +1,7 @@
 /**
- * The job of packing a NAR, or a range of it, for one reader. Within a large file the next slot is read in libuv's pool while this thread hashes the last
- * one, unless a compression is under way: then the pool is busy, and the file is read here.
+ * Packs a NAR, or a range of it, for one reader. Within a large file, the next slot is read in libuv's thread pool
+ * while this thread hashes the previous one. While a compression is running, the pool is busy and the file is read in
+ * this thread.
  */
 
 import type { Fault } from '../faults.ts'
@@ -17,7 +18,7 @@ export interface RawJobParts {
   readonly source: NarSource
 }
 
-/** Where the bytes read ahead are going to lie, and how many they were or why they could not be read. */
+/** Read-ahead buffer, and its result: the number of bytes or the error. */
 interface Ahead {
   readonly room: Buffer
   result: number | Fault | undefined
@@ -30,7 +31,7 @@ export class RawJob implements Job {
   #ahead: Ahead | undefined
   #isOver = false
 
-  /** @param over called once, when nothing more will come from it */
+  /** @param over called once, when the job produces no more output */
   constructor(parts: RawJobParts, over: () => void) {
     const { scheduler, outlets, job } = parts
     this.#parts = parts
@@ -75,7 +76,7 @@ export class RawJob implements Job {
     return this.#readAhead() ? 'wait' : 'again'
   }
 
-  /** Begins to read into the next slot, if there is one. */
+  /** Starts to read into the next slot, if one is free. */
   #readAhead(): boolean {
     const { source, compressors, scheduler } = this.#parts
     const room = compressors.steps.granted === 0 ? this.#outlet.room(source.remaining) : undefined
@@ -90,14 +91,15 @@ export class RawJob implements Job {
     return isBegun
   }
 
-  /** What was read ahead is sent, and hashed while the next is read. */
+  /** Sends the bytes that were read ahead and hashes them while the next read runs. */
   #takeAhead({ room, result }: Ahead): StepResult {
     const { source, scheduler } = this.#parts
     if (result === undefined) return 'wait'
     this.#ahead = undefined
     if (typeof result !== 'number') throw result
     scheduler.charge(result)
-    // Not the last bytes: those are never read ahead. The slot stays as it is during this turn, even if the reader frees it at once.
+    // Never the last bytes, which are not read ahead. The slot stays unchanged until this method returns, even if the
+    // reader frees it immediately.
     this.#outlet.filled(result, false)
     const isReading = this.#readAhead()
     source.take(room.subarray(0, result))
@@ -107,7 +109,7 @@ export class RawJob implements Job {
   #close(error: unknown): void {
     if (this.#isOver) return
     this.#isOver = true
-    // A read under way still uses the file and the slot: they are freed when it ends.
+    // A pending read still uses the file and the slot: both are freed when it ends.
     if (!this.#ahead || this.#ahead.result !== undefined) this.#free(error)
   }
 

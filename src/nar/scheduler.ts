@@ -1,27 +1,28 @@
 /**
- * The packer's scheduler: jobs that can go on take turns, round robin. A turn is bounded by the job (bytes and a deadline), a round here; between rounds the
- * event loop runs, so that new jobs and freed slots come in and what was packed goes out.
+ * The packer's scheduler: runnable jobs run round robin. A job limits its own time slice (bytes and a deadline); this
+ * class limits a round. Between rounds the event loop runs, so that new jobs and freed slots arrive and packed bytes
+ * are sent.
  */
 
-/** again: it can go on at once. wait: something will wake it. over: it is finished. */
+/** again: can continue immediately. wait: an event will wake it. over: finished. */
 export type StepResult = 'again' | 'wait' | 'over'
 
 export interface Job {
-  /** Works until about `deadline` (of `performance.now()`) or `turnBytes`. Never throws. */
+  /** Runs until about `deadline` (`performance.now()`) or `turnBytes`. Never throws. */
   turn(deadline: number): StepResult
-  /** Gives up and frees everything. */
+  /** Cancels the job and frees all resources. */
   drop(): void
 }
 
-/** What a job reads, or writes, in one turn at most. */
+/** Maximum bytes that a job reads or writes per time slice. */
 export const turnBytes = 512 * 1024
 const turnMs = 2
 const roundMs = 4
-/** The bytes that one message to the answering thread stands for: it writes them to sockets in one go. */
+/** Maximum bytes per message to the main thread, which writes them to sockets in one go. */
 const roundBytes = 512 * 1024
 
 export class Scheduler {
-  /** Jobs that have not had a turn: most are small NARs that need no second one. They alternate with the others. */
+  /** Jobs that have not run yet: most are small NARs that need a single time slice. They alternate with the others. */
   readonly #fresh: Job[] = []
   readonly #ring: Job[] = []
   readonly #queued = new Set<Job>()
@@ -29,7 +30,7 @@ export class Scheduler {
   #isScheduled = false
   #bytes = 0
 
-  /** Gives a new job its first turn soon. */
+  /** Queues a new job. */
   begin(job: Job): void {
     this.#queued.add(job)
     this.#fresh.push(job)
@@ -43,7 +44,7 @@ export class Scheduler {
     this.#schedule()
   }
 
-  /** Told by jobs what they have done in their turn. */
+  /** Jobs report here how many bytes they processed. */
   charge(bytes: number): void {
     this.#bytes += bytes
   }

@@ -1,7 +1,7 @@
-/** So many at once, the others first come, first served. */
+/** Counting semaphore, FIFO. */
 export class Semaphore {
   #free: number
-  /** How many are under way. */
+  /** Number of grants in use. */
   granted = 0
   readonly #waiting = new Set<() => void>()
 
@@ -9,7 +9,10 @@ export class Semaphore {
     this.#free = count
   }
 
-  /** Calls `granted`, at once or later. Each grant is given back by `release`. Asking again with the same function while it waits changes nothing. */
+  /**
+   * Calls `granted` now or later. Each grant must be returned with `release`. A repeated request with the same waiting
+   * function has no effect.
+   */
   request(granted: () => void): void {
     if (this.#free === 0) {
       this.#waiting.add(granted)
@@ -20,7 +23,7 @@ export class Semaphore {
     granted()
   }
 
-  /** Takes a waiting request back; false when it was granted already (or never made). */
+  /** Cancels a waiting request. Returns false if it was already granted (or never made). */
   cancel(granted: () => void): boolean {
     return this.#waiting.delete(granted)
   }

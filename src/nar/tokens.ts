@@ -1,12 +1,15 @@
 /**
- * The tokens of a NAR: S(x) = u64 little-endian length, bytes, zeros up to a multiple of 8.
+ * The tokens of a NAR: S(x) = u64 little-endian length, bytes, zero padding to a multiple of 8.
  *   nar  = S("nix-archive-1") node
- *   node = S("(") S("type") ( S("regular") [S("executable") S("")] S("contents") S(bytes) | S("symlink") S("target") S(target)
- *                           | S("directory") { S("entry") S("(") S("name") S(name) S("node") node S(")") } ) S(")")
- * Source: Nix manual, "Nix Archive (NAR) format"; every size here was compared with `nix-store --dump`.
+ *   node = S("(") S("type")
+ *          ( S("regular") [S("executable") S("")] S("contents") S(bytes)
+ *          | S("symlink") S("target") S(target)
+ *          | S("directory") { S("entry") S("(") S("name") S(name) S("node") node S(")") } )
+ *          S(")")
+ * Source: Nix manual, "Nix Archive (NAR) format". All sizes were compared with `nix-store --dump`.
  */
 
-/** The number of bytes which `length` bytes take with their padding. */
+/** Length in bytes including padding. */
 export function padded(length: number): number {
   const over = length % 8
   return over === 0 ? length : length + 8 - over
@@ -23,7 +26,7 @@ export function encodeTokens(...texts: readonly string[]): Buffer {
   )
 }
 
-/** Writes a length as u64; lengths stay below 2^53. */
+/** Writes a length as u64. Lengths are below 2^53. */
 export function writeLength(into: Uint8Array, at: number, length: number): void {
   let low = length >>> 0
   let high = (length - low) / 0x1_0000_0000
@@ -36,14 +39,14 @@ export function writeLength(into: Uint8Array, at: number, length: number): void 
 }
 
 export const magic = encodeTokens('nix-archive-1')
-/** Before the name's length. */
+/** Precedes the length of an entry's name. */
 export const entryOpening = encodeTokens('entry', '(', 'name')
-/** After the name: the entry's node begins. */
+/** Follows the name: the entry's node starts. */
 export const nodeWord = encodeTokens('node')
-/** What opens a node, up to the length of its content or target, by kind. */
+/** Start of a node, up to the length of its content or target, by type. */
 export const directoryOpening = encodeTokens('(', 'type', 'directory')
 export const regularOpening = encodeTokens('(', 'type', 'regular', 'contents')
 export const executableOpening = encodeTokens('(', 'type', 'regular', 'executable', '', 'contents')
 export const symlinkOpening = encodeTokens('(', 'type', 'symlink', 'target')
-/** Ends a node, and once more the entry it lies in. */
+/** Closes a node, and also the entry that contains it. */
 export const closing = encodeTokens(')')

@@ -1,4 +1,4 @@
-/** Reads a NAR to its end and compares it with its record. */
+/** Reads a NAR to its end and compares its hash and size with the expected ones. */
 import { createHash } from 'node:crypto'
 
 import type { ChunkReader } from '../chunks.ts'
@@ -12,7 +12,10 @@ export interface ExpectedNar {
   readonly narSize: number
 }
 
-/** Rejects with the fault nar-mismatch, or with the reader's. Reads no further than one chunk behind `narSize`. Closes the reader. */
+/**
+ * Rejects with the fault nar-mismatch, or with the reader's fault. Reads at most one chunk beyond `narSize`. Closes the
+ * reader.
+ */
 export async function verifyNar(nar: ChunkReader, { narHash, narSize }: ExpectedNar): Promise<void> {
   const hash = createHash('sha256')
   let size = 0

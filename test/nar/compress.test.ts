@@ -20,7 +20,7 @@ async function readAll(reader: ChunkReader): Promise<Buffer> {
   return Buffer.concat(parts)
 }
 
-/** What any zstd stream makes of it whose size is pledged, whatever the pieces. */
+/** Compresses like any zstd stream with a pledged size, whatever the input pieces. */
 async function compressInPieces(nar: Buffer, level: number, pieceBytes: number, chunkSize: number): Promise<Buffer> {
   const zstd = createZstdCompress({ params: { [constants.ZSTD_c_compressionLevel]: level }, pledgedSrcSize: nar.length, chunkSize })
   const parts: Buffer[] = []
@@ -32,7 +32,7 @@ async function compressInPieces(nar: Buffer, level: number, pieceBytes: number, 
 }
 
 const sha256 = (bytes: Uint8Array) => `sha256:${encodeNix32(createHash('sha256').update(bytes).digest())}`
-/** Half of it can be compressed. */
+/** About half of the bytes are compressible. */
 const mixed = (bytes: number) => Buffer.concat([randomBytes(bytes / 2), Buffer.alloc(bytes / 2, 'burrow and larder ')])
 
 describe('compression', () => {
@@ -56,7 +56,7 @@ describe('compression', () => {
   }
   const temp = () => join(dir.path, `temp${count++}`)
 
-  // 262144 and its like are where zstdCompressSync comes out different from a stream.
+  // 262144 and similar sizes are where zstdCompressSync and a stream differ.
   test.each([8, 20_000, 262_144 - 280, 524_288 - 280, 3_000_000])(
     'of %i bytes gives the same bytes to a file, to a reader and to any stream',
     async (bytes) => {
@@ -83,7 +83,7 @@ describe('compression', () => {
     expect((await readAll(packer.openCompressedNar(request, 3, { start: 500_000, end: whole.length + 1000 }))).equals(whole.subarray(500_000))).toBe(true)
   })
 
-  test('tells how far the file is written, and the file holds as much', async () => {
+  test('reports how far the file is written, and the file has that many bytes', async () => {
     const { request } = await make(mixed(8_000_000))
     const tempFile = temp()
     const fill = packer.fill(request, 3, tempFile)
@@ -99,7 +99,7 @@ describe('compression', () => {
     expect(statSync(tempFile).mode & 0o777).toBe(0o600)
   })
 
-  test('hands over small results with their bytes, large ones without', async () => {
+  test('returns the bytes of small results, but not of large ones', async () => {
     const small = await make(Buffer.alloc(100_000, 'x'))
     const tempFile = temp()
     const { bytes } = await packer.fill(small.request, 3, tempFile).done
@@ -107,7 +107,7 @@ describe('compression', () => {
     expect((await packer.fill((await make(mixed(400_000))).request, 3, temp()).done).bytes).toBeUndefined()
   })
 
-  test('never overwrites a file that is there, and leaves it', async () => {
+  test('neither overwrites nor removes an existing file', async () => {
     const { request } = await make(mixed(10_000))
     const tempFile = temp()
     writeFileSync(tempFile, 'mine')
@@ -116,14 +116,14 @@ describe('compression', () => {
     expect(readFileSync(tempFile, 'utf8')).toBe('mine')
   })
 
-  test('learns hash and size all the same where no file can be made', async () => {
+  test('computes hash and size even if no file can be created', async () => {
     const { request } = await make(mixed(1_000_000))
     const result = await packer.fill(request, 3, '/nowhere/at/all/temp').done
     expect(result.wasWritten).toBe(false)
     expect(result.fileHash).toBe(sha256(await readAll(packer.openCompressedNar(request, 3))))
   })
 
-  test('of a NAR that is not the recorded one rejects, removes the file and closes it', async () => {
+  test('rejects a NAR that does not match its record, and closes and removes the file', async () => {
     const { request } = await make(mixed(4_000_000))
     const wrong = { ...request, narHash: sha256(Buffer.from('other')) }
     const tempFile = temp()
@@ -134,7 +134,7 @@ describe('compression', () => {
     await expect(readAll(packer.openCompressedNar(wrong, 3))).rejects.toMatchObject({ code: 'nar-mismatch' })
   })
 
-  test('that is abandoned removes its file', async () => {
+  test('removes its file when it is abandoned', async () => {
     const { request } = await make(mixed(8_000_000))
     const tempFile = temp()
     const fill = packer.fill(request, 3, tempFile)
@@ -146,7 +146,7 @@ describe('compression', () => {
     expect(openFilesBelow(dir.path)).toEqual([])
   })
 
-  test('of many at once finishes all, and raw NARs and listings meanwhile', async () => {
+  test('runs many at once, beside raw NARs and listings', async () => {
     const large = await Promise.all(Array.from({ length: 15 }, () => make(mixed(1_500_000))))
     const small = await Promise.all(Array.from({ length: 15 }, () => make(mixed(10_000))))
     let finished = 0
@@ -162,7 +162,7 @@ describe('compression', () => {
     for (const { wasWritten } of await Promise.all([...fills, ...smallFills])) expect(wasWritten).toBe(true)
   })
 
-  test('stops where its reader closes, and gives its place to the next', async () => {
+  test('stops when its reader closes, and the next one starts', async () => {
     const { request, nar } = await make(mixed(3_000_000))
     for (let i = 0; i < 30; i++) {
       const reader = packer.openCompressedNar(request, 3)
@@ -173,7 +173,7 @@ describe('compression', () => {
     expect(zstdDecompressSync(await readAll(packer.openCompressedNar(request, 3))).equals(nar)).toBe(true)
   })
 
-  test('waits for a reader that does not take its chunks, and lets others pass', async () => {
+  test('waits for a reader that does not consume its chunks, without delaying others', async () => {
     const { request, nar } = await make(randomBytes(6_000_000))
     const stuck = packer.openCompressedNar(request, 1)
     const chunk = await stuck.next()
@@ -186,7 +186,7 @@ describe('compression', () => {
 
   const canMount = process.getuid?.() === 0 && spawnSync('mountpoint', ['/proc']).status === 0
   const onTmpfs = canMount ? test : test.skip
-  onTmpfs('on a full disk goes on to learn hash and size, and removes the file', async () => {
+  onTmpfs('computes hash and size on a full disk, and removes the file', async () => {
     const disk = join(dir.path, 'disk')
     mkdirSync(disk)
     if (spawnSync('mount', ['-t', 'tmpfs', '-o', 'size=1m', 'tmpfs', disk]).status !== 0) return

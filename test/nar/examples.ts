@@ -1,4 +1,4 @@
-/** Three NARs made by `nix-store --dump` (2.8.0 and 2.34.8 alike), with the trees they hold. */
+/** Three NARs made by `nix-store --dump` (identical in 2.8.0 and 2.34.8), with their trees. */
 import { directory, file, link, type Tree } from './trees.ts'
 
 export interface Example {
@@ -32,7 +32,7 @@ export const examples: readonly Example[] = [
     ]),
   },
   {
-    name: 'a directory of a directory, a symlink and an empty file',
+    name: 'a directory with a directory, a symlink and an empty file',
     tree: directory({ B: directory(), 'a.lnk': link('b'), b: file('') }),
     hash: '1rri0fnq75rx0bi4hh0jsigvw35r0a15kkaw41vqdwmp7gr1hvn5',
     nar: hex([

@@ -21,7 +21,7 @@ function pack(path: string): Buffer {
 const deep = (levels: number): Tree => (levels === 0 ? file('bottom') : directory({ d: deep(levels - 1) }))
 
 const trees: Readonly<Record<string, Tree>> = {
-  'names that are no UTF-8': sorted([
+  'names that are not UTF-8': sorted([
     [Buffer.from([0xff, 0xfe]), file('a')],
     [Buffer.from([0x80]), directory({ x: file('b') })],
     [Buffer.from([0xe2, 0x82]), link(Buffer.from([0xff]))],
@@ -37,25 +37,25 @@ const trees: Readonly<Record<string, Tree>> = {
   'a file at the top': file('top\n'),
   'sizes around the padding': directory(Object.fromEntries(Array.from({ length: 20 }, (_, size) => [`f${size}`, file('y'.repeat(size))]))),
   'names around the padding': directory(Object.fromEntries(Array.from({ length: 20 }, (_, size) => ['n'.repeat(size + 1), file('')]))),
-  'names that sort by bytes, not by letters': directory({ B: file(''), a: file(''), 'a.lnk': file(''), 'a-b': directory(), a0: file(''), Z: file('') }),
+  'names that sort bytewise, not alphabetically': directory({ B: file(''), a: file(''), 'a.lnk': file(''), 'a-b': directory(), a0: file(''), Z: file('') }),
   'the name __proto__': directory({ ['__proto__' as string]: file('p'), constructor: file('c') }),
   '63 levels': deep(63),
-  '90 levels, which only older Nix reads': deep(90),
+  '90 levels, which only older Nix versions read': deep(90),
 }
 
 describe('the layout and the reader', () => {
-  test.each(examples)('pack $name as the worked example has it', ({ tree, nar }) => {
+  test.each(examples)('pack $name like the worked example', ({ tree, nar }) => {
     using dir = new TempDir()
     expect(pack(dir.write('x', tree)).equals(nar)).toBe(true)
   })
 
-  test.each(Object.keys(trees))('equal nix-store --dump: %s', async (name) => {
+  test.each(Object.keys(trees))('match nix-store --dump: %s', async (name) => {
     using dir = new TempDir()
     const path = dir.write('x', trees[name]!)
     expect(pack(path).equals(await dumpWithNix(path))).toBe(true)
   })
 
-  test('equal nix-store --dump of random trees', async () => {
+  test('match nix-store --dump of random trees', async () => {
     using dir = new TempDir()
     let count = 0
     await fc.assert(
@@ -67,7 +67,7 @@ describe('the layout and the reader', () => {
     )
   })
 
-  test('equal nix-store --dump of 20,000 entries', async () => {
+  test('match nix-store --dump of 20,000 entries', async () => {
     using dir = new TempDir()
     const path = join(dir.path, 'many')
     mkdirSync(path)
@@ -80,7 +80,7 @@ describe('the layout and the reader', () => {
     expect(memoryBytes / entries).toBeLessThan(60)
   })
 
-  test('refuse a fifo and a socket as changed', async () => {
+  test('reject a fifo and a socket as changed', async () => {
     using dir = new TempDir()
     const path = dir.write('x', directory({ a: file('a') }))
     await run('mkfifo', [join(path, 'fifo')])
@@ -92,7 +92,7 @@ describe('the layout and the reader', () => {
     await new Promise((resolve) => server.close(resolve))
   })
 
-  test('name a path that is not there as changed', () => {
+  test('report a missing path as changed', () => {
     using dir = new TempDir()
     expect(() => findLayout(join(dir.path, 'none'))).toThrow(expect.objectContaining({ code: 'nar-changed' }))
   })

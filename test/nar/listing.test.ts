@@ -20,7 +20,7 @@ afterAll(async () => {
   await nix[Symbol.asyncDispose]()
 })
 
-test('list says what nix copy writes with write-nar-listing', async () => {
+test('list matches what nix copy writes with write-nar-listing', async () => {
   using dir = new TempDir()
   const path = dir.write(
     'tree',
@@ -44,20 +44,20 @@ test('list says what nix copy writes with write-nar-listing', async () => {
   expect(await list(path)).toEqual(written.root)
 })
 
-test('list has files and symlinks at the top', async () => {
+test('list supports files and symlinks at the top', async () => {
   using dir = new TempDir()
   expect(await list(dir.write('f', file('12345', true)))).toEqual({ type: 'regular', size: 5, executable: true, narOffset: 128 })
   expect(await list(dir.write('l', link('there')))).toEqual({ type: 'symlink', target: 'there' })
   expect(await list(dir.write('d', directory()))).toEqual({ type: 'directory', entries: {} })
 })
 
-test('list keeps names apart that are no UTF-8', async () => {
+test('list keeps names distinct that are not UTF-8', async () => {
   using dir = new TempDir()
   const names = [Buffer.from([0xff]), Buffer.from([0xfe]), Buffer.from([0x61, 0xc3]), Buffer.from('ä')]
   const listing = await list(dir.write('d', sorted(names.map((name) => [name, file('')]))))
   expect(listing.type === 'directory' && Object.keys(listing.entries).sort()).toEqual(['a\udcc3', 'ä', '\udcfe', '\udcff'].sort())
 })
 
-test('list rejects with nar-changed for what is not there', async () => {
+test('list rejects with nar-changed for a missing path', async () => {
   await expect(packer.listJson('/nowhere/at/all')).rejects.toMatchObject({ code: 'nar-changed' })
 })

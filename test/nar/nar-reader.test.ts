@@ -36,15 +36,15 @@ describe('a range of a NAR', () => {
   })
   afterAll(() => dir[Symbol.dispose]())
 
-  test('equals the slice of the whole, from every byte to the end', () => {
+  test('equals the slice of the whole, from each offset to the end', () => {
     for (let start = 0; start < nar.length; start++) expect(readRange(layout, start, nar.length, 4096).equals(nar.subarray(start))).toBe(true)
   })
 
-  test('equals the slice of the whole, byte by byte and for every end', () => {
+  test('equals the slice of the whole, byte by byte and for each end', () => {
     for (let end = 1; end <= nar.length; end += 7) expect(readRange(layout, 0, end, 1 + (end % 9)).equals(nar.subarray(0, end))).toBe(true)
   })
 
-  test('equals the slice of the whole for any range and any size of the pieces', () => {
+  test('equals the slice of the whole for any range and piece size', () => {
     const range = fc.tuple(fc.nat(nar.length - 1), fc.nat(nar.length - 1)).map(([a, b]) => [Math.min(a, b), Math.max(a, b) + 1] as const)
     fc.assert(
       fc.property(range, fc.integer({ min: 1, max: 200 }), ([start, end], pieceBytes) =>
@@ -65,7 +65,7 @@ test('a range near the end of a NAR over 4 GiB is read by seeking', () => {
   writeSync(fd, 'hello', size - 5)
   closeSync(fd)
   const layout = findLayout(path)
-  // Of 5 bytes, padded alike, and with the same things behind it.
+  // The same size and padding, and the same entries after it.
   const smallLayout = findLayout(dir.write('y', directory({ big: file('hello'), z: file('end') })))
   expect(layout.narSize - smallLayout.narSize).toBe(4 * 1024 ** 3)
   const length = smallLayout.narSize - smallLayout.contentStart(1)
@@ -98,9 +98,9 @@ const changes: Readonly<Record<string, (path: string, dir: string) => void>> = {
 
 describe.each(Object.keys(changes))('a file that is %s', (how) => {
   test.each([
-    ['in one pull', 10_000],
-    ['in many pulls', 16],
-  ])('is a fault, read %s, and leaves no file open', (_, pieceBytes) => {
+    ['in one call', 10_000],
+    ['in many calls', 16],
+  ])('is a fault when read %s, and leaves no file open', (_, pieceBytes) => {
     using dir = new TempDir()
     const path = dir.write('x', tree)
     const layout = findLayout(path)
@@ -113,7 +113,7 @@ describe.each(Object.keys(changes))('a file that is %s', (how) => {
 test.each([
   ['grows', (path: string) => appendFileSync(path, 'more')],
   ['shrinks', (path: string) => truncateSync(path, 40)],
-])('a file that %s while it is read in pieces is a fault, and is closed', (_, change) => {
+])('a file that %s while it is read in pieces causes a fault and is closed', (_, change) => {
   using dir = new TempDir()
   const path = dir.write('x', tree)
   const layout = findLayout(path)

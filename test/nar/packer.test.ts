@@ -52,12 +52,12 @@ describe('a packer', () => {
     dir[Symbol.dispose]()
   })
 
-  test('gives the bytes of nix-store --dump', async () => {
+  test('returns the bytes of nix-store --dump', async () => {
     expect((await readAll(packer.openNar(request))).equals(nar)).toBe(true)
     expect((await readAll(packer.openNar(request))).equals(nar)).toBe(true)
   })
 
-  test('gives a small NAR in one chunk', async () => {
+  test('returns a small NAR in one chunk', async () => {
     const path = dir.write('small', file('small'))
     const whole = await dumpWithNix(path)
     const reader = packer.openNar(requestFor(path, whole))
@@ -68,12 +68,12 @@ describe('a packer', () => {
     expect(await reader.next()).toBeUndefined()
   })
 
-  test('gives any range', async () => {
+  test('returns any range', async () => {
     const ranges: ByteRange[] = [0, 1, 100, 1000, 2_500_000, nar.length - 1].map((start) => ({ start, end: Math.min(nar.length, start + 600_001) }))
     for (const range of ranges) expect((await readAll(packer.openNar(request, range))).equals(nar.subarray(range.start, range.end))).toBe(true)
   })
 
-  test('refuses a range outside the NAR, or empty', () => {
+  test('rejects a range that is empty or outside the NAR', () => {
     for (const range of [
       { start: 0, end: nar.length + 1 },
       { start: 5, end: 5 },
@@ -88,11 +88,11 @@ describe('a packer', () => {
     expect(all.every((bytes) => bytes.equals(nar))).toBe(true)
   })
 
-  test('sends nothing of a NAR whose size is not the recorded one', async () => {
+  test('sends nothing of a NAR whose size does not match the record', async () => {
     await expect(packer.openNar({ ...request, narSize: request.narSize + 8 }).next()).rejects.toMatchObject({ code: 'nar-mismatch' })
   })
 
-  test('never completes a NAR whose hash is not the recorded one', async () => {
+  test('never completes a NAR whose hash does not match the record', async () => {
     const reader = packer.openNar({ ...request, narHash: big.narHash })
     const sizes: number[] = []
     const read = async () => {
@@ -105,7 +105,7 @@ describe('a packer', () => {
     expect(sizes.reduce((sum, size) => sum + size, 0)).toBeLessThan(nar.length)
   })
 
-  test('sees a change of content behind a remembered layout', async () => {
+  test('detects changed content behind a cached layout', async () => {
     const path = dir.write('changing', directory({ a: directory({ f: file('one') }), b: file('b') }))
     const before = requestFor(path, await dumpWithNix(path))
     await readAll(packer.openNar(before))
@@ -113,7 +113,7 @@ describe('a packer', () => {
     await expect(readAll(packer.openNar(before))).rejects.toMatchObject({ code: 'nar-mismatch' })
     appendFileSync(join(path, 'a', 'f'), 'and more')
     await expect(readAll(packer.openNar(before, { start: 8, end: before.narSize }))).rejects.toMatchObject({ code: expect.stringMatching(/^nar-/) })
-    // Replaced by what it was: served again.
+    // The original is back: served again.
     rmSync(path, { recursive: true })
     dir.write('changing', directory({ a: directory({ f: file('one') }), b: file('b') }))
     await readAll(packer.openNar(before))
@@ -123,7 +123,7 @@ describe('a packer', () => {
     truncated: (path) => truncateSync(path, bigFileBytes - 10),
     grown: (path) => appendFileSync(path, 'more'),
   }
-  test.each(Object.keys(changes))('breaks off a transfer whose file is %s meanwhile', async (how) => {
+  test.each(Object.keys(changes))('aborts a transfer whose file is %s meanwhile', async (how) => {
     const path = dir.write(`meanwhile-${how}`, directory({ big: file(Buffer.alloc(bigFileBytes, 'burrow')) }))
     const reader = packer.openNar({ ...big, realPath: path })
     const first = await reader.next()
@@ -133,7 +133,7 @@ describe('a packer', () => {
     expect(openFilesBelow(path)).toEqual([])
   })
 
-  test('finishes a transfer whose file was removed or moved meanwhile, from the open file', async () => {
+  test('finishes a transfer from the open file when the file was removed or moved meanwhile', async () => {
     const path = dir.write('removed', directory({ big: file(Buffer.alloc(bigFileBytes, 'burrow')) }))
     const reader = packer.openNar({ ...big, realPath: path })
     const first = await reader.next()
@@ -144,7 +144,7 @@ describe('a packer', () => {
     expect(length + (await readAll(reader)).length).toBe(big.narSize)
   })
 
-  test('tells a file replaced by a directory', async () => {
+  test('detects a file replaced by a directory', async () => {
     const path = dir.write('kinds', directory({ a: file('a') }))
     const before = requestFor(path, await dumpWithNix(path))
     await readAll(packer.openNar(before))
@@ -153,7 +153,7 @@ describe('a packer', () => {
     await expect(readAll(packer.openNar(before))).rejects.toMatchObject({ code: expect.stringMatching(/^nar-/) })
   })
 
-  test('packs no further than a reader that does not take its chunks allows, and serves others meanwhile', async () => {
+  test('stops packing for a reader that does not consume its chunks, and serves others meanwhile', async () => {
     const stuck = Array.from({ length: 40 }, () => packer.openNar(big))
     const taken = await Promise.all(stuck.map((reader) => reader.next()))
     expect((await readAll(packer.openNar(request))).equals(nar)).toBe(true)
@@ -164,18 +164,18 @@ describe('a packer', () => {
     expect(await Promise.all(queued)).toEqual(stuck.map(() => big.narSize))
   }, 120_000)
 
-  test('lets a thousand stuck readers keep nobody from reading', async () => {
+  test('serves new readers beside a thousand stalled ones', async () => {
     const stuck = Array.from({ length: 1000 }, () => packer.openNar(big))
     const taken = await Promise.all(stuck.map((reader) => reader.next()))
     expect((await readAll(packer.openNar(request))).equals(nar)).toBe(true)
     for (const chunk of taken) chunk!.release()
     for (const reader of stuck) reader.close()
     await readAll(packer.openNar(request))
-    // The closings were heard before this request.
+    // The closed readers were processed before this request.
     expect(openFilesBelow(big.realPath)).toEqual([])
   }, 120_000)
 
-  test('keeps a chunk as it is after close, until its release', async () => {
+  test('keeps a chunk unchanged after close, until its release', async () => {
     const reader = packer.openNar(big)
     const chunk = await reader.next()
     const copy = Buffer.from(chunk!.bytes)
@@ -196,7 +196,7 @@ describe('a packer', () => {
   })
 })
 
-test('a packer that is closed ends its transfers, closes their files and takes no more', async () => {
+test('a closed packer ends its transfers, closes their files and accepts no more', async () => {
   using dir = new TempDir()
   const path = dir.write('x', directory({ big: file(Buffer.alloc(bigFileBytes, 'burrow')) }))
   const request = { realPath: path, narHash: `sha256:${'0'.repeat(52)}`, narSize: 280 + bigFileBytes }
@@ -219,7 +219,7 @@ test('a packer that is closed ends its transfers, closes their files and takes n
   await packer[Symbol.asyncDispose]()
 })
 
-test('a packer whose thread ends unexpectedly fails what was under way, says so, and starts another', async () => {
+test('a packer whose thread exits unexpectedly fails its jobs, logs it, and starts a new thread', async () => {
   using dir = new TempDir()
   const path = dir.write('x', directory({ big: file(Buffer.alloc(bigFileBytes, 'burrow')) }))
   const request = { realPath: path, narHash: `sha256:${'0'.repeat(52)}`, narSize: 280 + bigFileBytes }
@@ -230,7 +230,7 @@ test('a packer whose thread ends unexpectedly fails what was under way, says so,
   const reader = packer.openNar(request)
   const chunk = await reader.next()
   const fill = packer.fill(request, 3, join(dir.path, 'temp'))
-  // What no caller may pass brings the thread down.
+  // A request that the types do not allow crashes the thread.
   const crash = packer.fill(undefined as never, 3, join(dir.path, 'other'))
   await expect(crash.done).rejects.toMatchObject({ code: 'busy' })
   await expect(fill.done).rejects.toMatchObject({ code: 'busy' })
@@ -242,7 +242,7 @@ test('a packer whose thread ends unexpectedly fails what was under way, says so,
   expect((await readAll(packer.openNar(requestFor(small, whole)))).equals(whole)).toBe(true)
 })
 
-test('a packer answers one reader too many with busy', async () => {
+test('a packer rejects one reader too many with busy', async () => {
   using dir = new TempDir()
   const path = dir.write('x', file('x'))
   const request = requestFor(path, await dumpWithNix(path))

@@ -43,7 +43,7 @@ describe('NarParser', () => {
     expect(parseTree(nar, 1)).toEqual(tree)
   })
 
-  test('reads what is packed from any tree back as that tree, in pieces of any size', () => {
+  test('reads any packed tree back, in pieces of any size', () => {
     using dir = new TempDir()
     let count = 0
     fc.assert(
@@ -54,7 +54,7 @@ describe('NarParser', () => {
     )
   })
 
-  test('agrees with nix-store --restore: what it reads is what Nix restores', async () => {
+  test('reads the same tree that nix-store --restore restores', async () => {
     using dir = new TempDir()
     const tree = directory({ bin: directory({ run: file('#!', true) }), l: link('bin/run'), z: file('zz') })
     const original = await dumpWithNix(dir.write('a', tree))
@@ -63,7 +63,7 @@ describe('NarParser', () => {
     expect(parseTree(original)).toEqual(tree)
   })
 
-  test('takes no byte behind the end', () => {
+  test('consumes no byte after the end', () => {
     const whole = examples[0]!.nar
     const parser = new NarParser({ directory() {}, leaveDirectory() {}, regular() {}, content() {}, leaveRegular() {}, symlink() {} })
     expect(parser.push(Buffer.concat([whole, Buffer.from('behind')]))).toBe(whole.length)
@@ -87,7 +87,7 @@ describe('NarParser', () => {
     'a name with a slash': inDirectory(entry('a/b')),
     'a name with NUL': inDirectory(entry('a\0b')),
     'a name of 256 bytes': inDirectory(entry('n'.repeat(256))),
-    'a name twice': inDirectory(entry('a'), entry('a')),
+    'a duplicate name': inDirectory(entry('a'), entry('a')),
     'unsorted names': inDirectory(entry('b'), entry('a')),
     'an empty target': nar('(', 'type', 'symlink', 'target', '', ')'),
     'a target with NUL': nar('(', 'type', 'symlink', 'target', 'a\0b', ')'),
@@ -102,16 +102,16 @@ describe('NarParser', () => {
     'an endless word': nar(Buffer.from('ffffffff00000000', 'hex')),
   }
 
-  test.each(Object.keys(illegal))('refuses %s', (name) => {
+  test.each(Object.keys(illegal))('rejects %s', (name) => {
     expect(() => parseTree(illegal[name]!)).toThrow(expect.objectContaining({ name: 'NarSyntaxError' }))
     expect(() => parseTree(illegal[name]!, 1)).toThrow(expect.objectContaining({ name: 'NarSyntaxError' }))
   })
 
-  test('refuses every truncation', () => {
+  test('rejects every truncation', () => {
     for (const { nar } of examples) for (let length = 0; length < nar.length; length++) expect(() => parseTree(nar.subarray(0, length))).toThrow(NarSyntaxError)
   })
 
-  test('never fails otherwise than by refusing, and accepts only what packs to the same bytes', () => {
+  test('throws nothing but NarSyntaxError, and accepts only what packs to the same bytes', () => {
     using dir = new TempDir()
     const originals = [...examples.map(({ nar }) => nar), nar(...nested(5)), inDirectory(entry('a'), entry('b', ['(', 'type', 'symlink', 'target', 'x', ')']))]
     const mutation = fc.record({

@@ -1,6 +1,7 @@
 /**
- * File trees for tests of NARs: made at random or by hand, written to a disk, read back from the events of the parser, and dumped by real Nix.
- *   { kind: 'directory', entries: [[Buffer('bin'), { kind: 'regular', content, isExecutable }], …] }     entries in the order of the NAR
+ * File trees for NAR tests: generated at random or by hand, written to disk, rebuilt from parser events, and dumped by
+ * real Nix.
+ *   { kind: 'directory', entries: [[Buffer('bin'), { kind: 'regular', content, isExecutable }], …] }  (in NAR order)
  */
 import { createHash } from 'node:crypto'
 import { mkdirSync, mkdtempSync, readdirSync, readlinkSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
@@ -29,7 +30,7 @@ export function directory(entries: Readonly<Record<string, Tree>> = {}): Tree {
   return sorted(Object.entries(entries).map(([name, tree]) => [Buffer.from(name), tree]))
 }
 
-/** One whose names need not be text. */
+/** Makes a directory whose names need not be text. */
 export function sorted(entries: readonly (readonly [Buffer, Tree])[]): Tree {
   return { kind: 'directory', entries: [...entries].sort(([a], [b]) => Buffer.compare(a, b)) }
 }
@@ -51,7 +52,7 @@ export const anyTree: fc.Arbitrary<Tree> = fc.letrec<{ tree: Tree }>((tie) => ({
   ),
 })).tree
 
-/** A directory that is removed at the end of `await using` or `using`. */
+/** A temporary directory, removed at the end of `using` or `await using`. */
 export class TempDir implements Disposable {
   readonly path = mkdtempSync(join(tmpdir(), 'burrow-nar-'))
 
@@ -75,7 +76,7 @@ export function writeTree(path: Buffer, tree: Tree): void {
   }
 }
 
-/** The NAR as real Nix dumps it. */
+/** Dumps the NAR with real Nix. */
 export async function dumpWithNix(path: string): Promise<Buffer> {
   const { stdoutBytes } = await run('nix-store', ['--dump', path])
   return stdoutBytes
@@ -85,7 +86,7 @@ export function requestFor(realPath: string, nar: Uint8Array): NarRequest {
   return { realPath, narHash: `sha256:${encodeNix32(createHash('sha256').update(nar).digest())}`, narSize: nar.length }
 }
 
-/** The tree that a NAR holds; pushed in pieces of so many bytes. Throws what the parser throws. */
+/** Parses a NAR, pushed in pieces of `pieceBytes`, to a tree. Throws what the parser throws. */
 export function parseTree(nar: Uint8Array, pieceBytes = nar.length): Tree {
   const builder = new TreeBuilder()
   const parser = new NarParser(builder)
@@ -120,7 +121,7 @@ class TreeBuilder implements NarSink {
   leaveRegular(): void {
     const { name, size, isExecutable, parts } = this.#file!
     const content = Buffer.concat(parts)
-    if (content.length !== size) throw new Error(`The parser told of ${size} bytes and gave ${content.length}`)
+    if (content.length !== size) throw new Error(`The parser announced ${size} bytes and gave ${content.length}`)
     this.#add(name, { kind: 'regular', content, isExecutable })
   }
 
@@ -135,7 +136,7 @@ class TreeBuilder implements NarSink {
   }
 }
 
-/** Paths below `dir` that this process, all its threads, holds open; a removed one ends in ` (deleted)`. */
+/** Paths below `dir` that this process (all threads) has open. Removed ones end in ` (deleted)`. */
 export function openFilesBelow(dir: string): string[] {
   return readdirSync('/proc/self/fd').flatMap((fd) => {
     try {
