@@ -3,7 +3,7 @@
  * the holder has ended, whatever ended it. `lock.pid` names the holder, for people only: a reader of `lock` itself would end the locks of its own process.
  * The file stays when the lock is given back: a contender that had opened it before would lock a file that has no name any more.
  */
-import { accessSync, constants, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { accessSync, constants, lstatSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
 
@@ -46,6 +46,8 @@ export function takeDirectoryLock(dir: string, pid: number): Disposable {
 export function tryFileLock(file: string): Disposable | undefined {
   // SQLite opens what it cannot write for reading, and then locks nothing.
   accessSync(dirname(file), constants.W_OK)
+  // Burrow's first versions locked with a socket of this name, which outlives a kill.
+  if (lstatSync(file, { throwIfNoEntry: false })?.isSocket()) rmSync(file)
   const database = new DatabaseSync(file, { timeout: 0 })
   try {
     // The transaction stays open and writes nothing: it needs no room on the disk.

@@ -1,4 +1,5 @@
-import { mkdtempSync, readdirSync, rmSync } from 'node:fs'
+import { linkSync, mkdtempSync, readdirSync, rmSync } from 'node:fs'
+import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, expect, test } from '@jest/globals'
@@ -32,4 +33,17 @@ test('tryFileLock is undefined while another holds the lock, and leaves nothing 
 
 test("tryFileLock names the system's reason when there is no such directory", () => {
   expect(() => tryFileLock(join(dir, 'none/x.lock'))).toThrow(/ENOENT/)
+})
+
+test('tryFileLock takes the place of a socket that a killed Burrow of the first versions left', async () => {
+  const file = join(dir, 'x.lock')
+  const server = createServer()
+  await new Promise<void>((resolve) => server.listen(join(dir, 'socket'), resolve))
+  // Node removes the name that it listened on; the other one stays, as after kill -9.
+  linkSync(join(dir, 'socket'), file)
+  await new Promise((resolve) => server.close(resolve))
+  const lock = tryFileLock(file)!
+  expect(lock).toBeDefined()
+  expect(tryFileLock(file)).toBeUndefined()
+  lock[Symbol.dispose]()
 })
