@@ -7,6 +7,7 @@ import express, { type ErrorRequestHandler, type Express, type RequestHandler } 
 import { answerError, type Origin } from './origin.ts'
 import type { Particulars } from './particulars.ts'
 import { type NixUploadsOptions, nixUploads } from './push/nix-uploads.ts'
+import { pins } from './push/pins.ts'
 import { pushProtocol } from './push/push-protocol.ts'
 import { storedDocuments } from './push/stored-documents.ts'
 import { replyOf } from './reply-of.ts'
@@ -32,6 +33,7 @@ export function createApp(origin: Origin, particulars: () => Particulars, pushes
 
   if (pushes !== undefined) {
     app.use(pushProtocol(pushes.depot))
+    app.use(pins(pushes.depot))
     app.use(nixUploads(pushes))
   }
   app.use(onlyReading)

@@ -7,6 +7,7 @@ import { encodeNix32 } from '../nix/nix32.ts'
 import type { Layout } from './layout.ts'
 import { LayoutWalk } from './layout-walk.ts'
 import { NarReader } from './nar-reader.ts'
+import { countParts, sizeOfPart } from './part-ranges.ts'
 
 /** Yield to the event loop after this time. */
 const turnMs = 8
@@ -36,13 +37,13 @@ export class NarParts {
   }
 
   get count(): number {
-    return Math.ceil(this.narSize / this.partBytes)
+    return countParts(this.narSize, this.partBytes)
   }
 
   /** Rejects with the faults nar-changed and nar-unreadable. */
   async read(index: number): Promise<Buffer> {
     const start = index * this.partBytes
-    const end = Math.min(start + this.partBytes, this.narSize)
+    const end = start + sizeOfPart(this.narSize, this.partBytes, index)
     const reader = new NarReader(this.#layout, start, end)
     const part = Buffer.allocUnsafe(end - start)
     for (let filled = 0; filled < part.length; ) {

@@ -5,6 +5,7 @@
 import { Agent, type Agent as HttpAgent, request as httpRequest, type IncomingMessage } from 'node:http'
 import { Agent as HttpsAgent, request as httpsRequest } from 'node:https'
 
+import type { PushError } from './protocol.ts'
 import { PushFault } from './push-fault.ts'
 
 export interface FarEndOptions {
@@ -105,15 +106,14 @@ export class FarEnd implements Disposable {
       ...(body && { body }),
     })
     if (reply.status >= 300) throw this.refusal(reply)
-    return (
-      parseJson<T>(reply) ??
-      throwFault(new PushFault('protocol', `${this.url}/${path} answered with something else than JSON: is this a Burrow that takes pushes?`))
-    )
+    const answer = parseJson<T>(reply) ?? undefined
+    if (answer === undefined) throw new PushFault('protocol', `${this.url}/${path} answered with something else than JSON: is this a Burrow that takes pushes?`)
+    return answer
   }
 
   /** The fault for a reply that is no success. */
   refusal(reply: FarReply): PushFault {
-    const told = parseJson<{ error?: unknown }>(reply)?.error
+    const told = parseJson<Partial<PushError>>(reply)?.error
     if (typeof told === 'string') return new PushFault('refused', told, { status: reply.status })
     if (reply.status === 404) return new PushFault('protocol', `${this.url} takes no pushes by this protocol (HTTP 404): is the URL right, and is it a Burrow?`)
     return new PushFault('protocol', `${this.url} answered HTTP ${reply.status}`)
@@ -130,7 +130,7 @@ export class FarEnd implements Disposable {
     if (headers['cf-mitigated'] !== undefined || /^text\/html/.test(headers['content-type'] ?? '')) {
       return new PushFault('challenged', `The edge in front of ${this.url} challenges this client (HTTP 403): see "burrow doctor" on the machine of the cache`)
     }
-    const told = parseJson<{ error?: unknown }>(reply)?.error
+    const told = parseJson<Partial<PushError>>(reply)?.error
     return new PushFault('forbidden', typeof told === 'string' ? told : `This user may not push to ${this.url} (HTTP 403)`)
   }
 
@@ -187,8 +187,4 @@ function parseJson<T>({ headers, body }: FarReply): T | undefined {
   } catch {
     return undefined
   }
-}
-
-function throwFault(fault: PushFault): never {
-  throw fault
 }

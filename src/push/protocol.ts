@@ -11,6 +11,8 @@
  * there is no session: to resume is to ask for a plan again. The stored file is the frames one behind the other (RFC 8878, section 3: frames may follow each other).
  */
 
+export { countParts } from '../nar/part-ranges.ts'
+
 export const protocolVersion = 1
 
 /** Bytes of NAR in a part: the server says which it takes. */
@@ -112,34 +114,4 @@ export interface CommitReply {
 /** The body of every reply that is no success. */
 export interface PushError {
   readonly error: string
-}
-
-/** Above this a NAR goes in parts, below it in a batch. */
-export const batchNarBytes = 1024 * 1024
-
-export function countParts(narSize: number, partBytes: number): number {
-  return Math.ceil(narSize / partBytes)
-}
-
-/** `[0,1,2,3,7]` as `0-3,7`. The indices are sorted. */
-export function formatIndices(indices: Iterable<number>): string {
-  const runs: [number, number][] = []
-  for (const index of indices) {
-    const last = runs.at(-1)
-    if (last !== undefined && last[1] === index - 1) last[1] = index
-    else runs.push([index, index])
-  }
-  return runs.map(([first, last]) => (first === last ? `${first}` : `${first}-${last}`)).join(',')
-}
-
-/** Undefined for anything else, and for an index that is not below `count`. */
-export function parseIndices(text: string, count: number): Set<number> | undefined {
-  const indices = new Set<number>()
-  if (text === '') return indices
-  for (const run of text.split(',')) {
-    const [, first, last = first] = /^(\d{1,9})(?:-(\d{1,9}))?$/.exec(run) ?? []
-    if (first === undefined || Number(last) >= count || Number(first) > Number(last)) return undefined
-    for (let index = Number(first); index <= Number(last); index++) indices.add(index)
-  }
-  return indices
 }

@@ -7,17 +7,19 @@
  *
  * Nothing is remembered between two runs: what the cache has of an unfinished push is in the next plan.
  */
+import { parseRanges } from '../nar/part-ranges.ts'
 import type { Store } from '../store/store.ts'
 import { findClosure, type LocalObject } from './closure.ts'
 import type { FarEnd } from './far-end.ts'
 import {
   type CommitReply,
+  type CommitRequest,
   type CommittedPath,
   type PlannedPath,
   type PlanReply,
+  type PlanRequest,
   type PushedPath,
   type PushInfo,
-  parseIndices,
   protocolVersion,
 } from './protocol.ts'
 import type { PathStatus, PushEvent } from './push-event.ts'
@@ -123,11 +125,8 @@ class PushRun {
 
   async #plan(objects: readonly LocalObject[], isFirst: boolean): Promise<Map<string, PlannedPath>> {
     const { farEnd, includeUpstream, report } = this.#options
-    const reply = await farEnd.ask<PlanReply>('POST', 'v1/push/plan', {
-      partBytes: this.#uploads.partBytes,
-      paths: objects.map(toPushedPath),
-      ...(includeUpstream && { includeUpstream }),
-    })
+    const request: PlanRequest = { partBytes: this.#uploads.partBytes, paths: objects.map(toPushedPath), ...(includeUpstream && { includeUpstream }) }
+    const reply = await farEnd.ask<PlanReply>('POST', 'v1/push/plan', request)
     const plan = new Map(reply.paths.map((path) => [path.storePath, path]))
     const missing = objects.filter(({ info }) => plan.get(info.storePath)?.status === 'upload')
     const missingBytes = missing.reduce((sum, { info }) => sum + info.narSize, 0)
@@ -143,7 +142,7 @@ class PushRun {
     return [...plan.values()].flatMap((path) => {
       const object = byPath.get(path.storePath)
       if (object === undefined || path.status !== 'upload') return []
-      return [{ object, have: parseIndices(path.parts.have, path.parts.count) ?? new Set<number>() }]
+      return [{ object, have: parseRanges(path.parts.have, path.parts.count) ?? new Set<number>() }]
     })
   }
 
@@ -157,7 +156,7 @@ class PushRun {
     const paths = objects.map(toPushedPath)
     if (paths.length === 0 && (!isLast || pin === undefined)) return 0
     for (;;) {
-      const request = { paths, atomic: true, ...(isLast && pin && { pin }), ...(includeUpstream && { includeUpstream }) }
+      const request: CommitRequest = { paths, atomic: true, ...(isLast && pin && { pin }), ...(includeUpstream && { includeUpstream }) }
       const reply = await farEnd.ask<CommitReply>('POST', 'v1/push/commit', request)
       const lost = reply.paths.filter(({ status }) => status === 'incomplete').length
       if (lost > 0) return lost

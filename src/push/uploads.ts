@@ -4,11 +4,12 @@
  */
 
 import { NarParts, PartsHash } from '../nar/nar-parts.ts'
+import { batchNarBytes } from '../nar/part-ranges.ts'
 import type { LocalObject } from './closure.ts'
 import type { FarEnd, FarReply } from './far-end.ts'
 import { compressFrame, contentDigest } from './frames.ts'
 import { LevelChooser } from './level-chooser.ts'
-import { type BatchEntry, type BatchReply, batchNarBytes, type PushInfo } from './protocol.ts'
+import type { BatchEntry, BatchHeader, BatchReply, PushInfo } from './protocol.ts'
 import type { PushEvent } from './push-event.ts'
 import { PushFault } from './push-fault.ts'
 import { Semaphore } from './semaphore.ts'
@@ -123,7 +124,7 @@ export class Uploads {
   }
 
   async #sendBatch(entries: readonly BatchEntry[], frames: readonly Buffer[]): Promise<void> {
-    const body = Buffer.concat([Buffer.from(`${JSON.stringify({ entries })}\n`), ...frames])
+    const body = Buffer.concat([Buffer.from(`${JSON.stringify({ entries } satisfies BatchHeader)}\n`), ...frames])
     const startedMs = performance.now()
     const reply = await this.#sendIntact({ method: 'POST', path: 'v1/push/batch', body, contentType: 'application/octet-stream' })
     if (reply.status >= 300) throw this.#options.farEnd.refusal(reply)

@@ -2,7 +2,7 @@
  * What stock Nix sends with `nix copy --to https://…`: NARs, then narinfos, and what else its options make it send. Everything that the header can decide is decided before
  * the body is read.
  */
-import { type RequestHandler, Router } from 'express'
+import type { RequestHandler, Router } from 'express'
 
 import { parseCacheInfo } from '../../nix/cache-info.ts'
 import { parseNarFileUrl } from '../../nix/nar-file-url.ts'
@@ -12,6 +12,7 @@ import { parseHashPart } from '../../nix/store-path.ts'
 import type { PushTarget } from '../../store/depot/contract.ts'
 import type { Reply } from '../reply.ts'
 import { replyOf } from '../reply-of.ts'
+import { createRouter } from '../router.ts'
 import { describeConflict, pusherOf, refuseNix, refuseUpload } from './refusals.ts'
 import { bodyLength, drain, readPieces, readWhole } from './request-body.ts'
 
@@ -29,7 +30,7 @@ export interface NixUploadsOptions {
 
 export function nixUploads(options: NixUploadsOptions): Router {
   const { depot } = options
-  const router = Router({ caseSensitive: true, strict: true })
+  const router = createRouter()
   const handle = (serve: (reply: Reply, name: string) => Promise<void>): RequestHandler<{ file: string }> => {
     return async (request) => {
       const reply = replyOf(request)

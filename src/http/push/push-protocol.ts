@@ -1,25 +1,20 @@
-/** Burrow's own push protocol, `/v1/push` and `/v1/pins`: see src/push/protocol.ts for its requests. Each is answered well before the edge loses patience. */
-import type { RequestHandler } from 'express'
-import { Router } from 'express'
+/** Burrow's own push protocol, `/v1/push`: see src/push/protocol.ts for its requests. Each is answered well before the edge loses patience. */
+import type { Router } from 'express'
 import * as z from 'zod'
 
 import { type CommittedPath, countParts, type PlannedPath, type PushInfo, protocolVersion } from '../../push/protocol.ts'
-import { type Committed, isPinName, type Planned, type PushTarget } from '../../store/depot/contract.ts'
-import { mayDo } from '../auth/user.ts'
+import { batchLimits, type Committed, type Planned, type PushTarget, partLimits } from '../../store/depot/contract.ts'
 import type { Reply } from '../reply.ts'
-import { replyOf } from '../reply-of.ts'
-import { describeConflict, pusherOf, refuseClient, refuseJson, sendJson } from './refusals.ts'
-import { bodyLength, readPieces, readWhole } from './request-body.ts'
+import { createRouter } from '../router.ts'
+import { planPaths, pushRoute, readJson, storePath } from './json-requests.ts'
+import { mayPin, pin, refusePin } from './pins.ts'
+import { describeConflict, pusherOf, refuseClient, refuseJson, sendJson, userOf } from './refusals.ts'
+import { bodyLength, readPieces } from './request-body.ts'
 
-const partBytes = { default: 8 * 1024 * 1024, min: 1024 * 1024, max: 32 * 1024 * 1024 }
-const batchBytes = 16 * 1024 * 1024
-const planPaths = 2000
-const maxJsonBytes = 8 * 1024 * 1024
 /** A commit waits so long for what is still being checked before it says `pending`. */
 const commitWaitMs = 10_000
 
 const hash = z.string().regex(/^sha256:[01][0-9a-df-np-sv-z]{51}$/)
-const storePath = z.string().max(300)
 const pushedPath = z.object({
   storePath,
   narHash: hash,
@@ -30,69 +25,32 @@ const pushedPath = z.object({
   ca: z.string().max(300).optional(),
 })
 const paths = z.array(pushedPath).max(planPaths)
-const size = z.int().min(partBytes.min).max(partBytes.max)
+const size = z.int().min(partLimits.min).max(partLimits.max)
 const planRequest = z.object({ partBytes: size, paths, includeUpstream: z.boolean().default(false) })
-const pinName = 'a pin is named like "app" or "ci/app": letters, digits, ".", "_", "+" and "-", in up to four parts'
-const pin = z.object({ name: z.string().max(260).refine(isPinName, pinName), keepLast: z.int().min(1).max(1000).default(1) })
 const commitRequest = z.object({ paths, pin: pin.optional(), atomic: z.literal(true), includeUpstream: z.boolean().default(false) })
-const pinRequest = z.object({
-  storePaths: z.array(storePath).min(1).max(planPaths),
-  keepLast: z.int().min(1).max(1000).default(1),
-  expires: z.iso.datetime({ offset: true }).optional(),
-})
-const forgetRequest = z.object({ storePaths: z.array(storePath).min(1).max(1000) })
-
 type Pushed = z.output<typeof pushedPath>
 
 export function pushProtocol(depot: PushTarget): Router {
-  const router = Router({ caseSensitive: true, strict: true })
-  const route =
-    <Params>(serve: (reply: Reply, params: Params) => Promise<void> | void): RequestHandler<Params> =>
-    async (request) => {
-      const reply = replyOf(request)
-      reply.route = 'push'
-      reply.uploaded()
-      await serve(reply, request.params)
-    }
+  const router = createRouter()
   router.get(
     '/v1/push',
-    route((reply) => sendJson(reply, describe(depot, reply))),
+    pushRoute((reply) => sendJson(reply, describe(depot, reply))),
   )
   router.post(
     '/v1/push/plan',
-    route((reply) => plan(depot, reply)),
+    pushRoute((reply) => plan(depot, reply)),
   )
   router.put(
     '/v1/push/nar/:narHash/:narSize/:partBytes/:index',
-    route((reply, params: PartParams) => putPart(depot, reply, params)),
+    pushRoute((reply, params: PartParams) => putPart(depot, reply, params)),
   )
   router.post(
     '/v1/push/batch',
-    route((reply) => putBatch(depot, reply)),
+    pushRoute((reply) => putBatch(depot, reply)),
   )
   router.post(
     '/v1/push/commit',
-    route((reply) => commit(depot, reply)),
-  )
-  router.get(
-    '/v1/pins',
-    route((reply) => sendJson(reply, { pins: depot.pins() })),
-  )
-  router.get(
-    '/v1/pins/*name',
-    route((reply, params: PinParams) => getPin(depot, reply, params)),
-  )
-  router.put(
-    '/v1/pins/*name',
-    route((reply, params: PinParams) => putPin(depot, reply, params)),
-  )
-  router.delete(
-    '/v1/pins/*name',
-    route((reply, params: PinParams) => deletePin(depot, reply, params)),
-  )
-  router.post(
-    '/v1/forget',
-    route((reply) => forget(depot, reply)),
+    pushRoute((reply) => commit(depot, reply)),
   )
   return router
 }
@@ -102,8 +60,8 @@ function describe(depot: PushTarget, reply: Reply): PushInfo {
   return {
     protocol: protocolVersion,
     storeDir,
-    partBytes,
-    batchBytes,
+    partBytes: partLimits,
+    batchBytes: batchLimits.bodyBytes,
     planPaths,
     upstreamKeys: policy.upstreamKeys,
     keepUnfinishedSeconds: Math.round(policy.keepUnfinishedMs / 1000),
@@ -116,7 +74,7 @@ function describe(depot: PushTarget, reply: Reply): PushInfo {
 async function plan(depot: PushTarget, reply: Reply): Promise<void> {
   const wanted = await readJson(reply, planRequest)
   if (wanted === undefined) return
-  const { paths: planned, room } = await depot.plan(wanted.paths.map(toRecord), wanted.partBytes, reply.user ?? 'anonymous')
+  const { paths: planned, room } = await depot.plan(wanted.paths.map(toRecord), wanted.partBytes, userOf(reply))
   for (const one of planned) noteRefused(reply, one)
   sendJson(reply, { paths: planned.map((one, at) => toPlannedPath(one, wanted.paths[at]!, wanted)), room })
 }
@@ -174,7 +132,8 @@ async function putBatch(depot: PushTarget, reply: Reply): Promise<void> {
   const { request } = reply
   const bodyBytes = bodyLength(request)
   const digest = digestOf(request.headers['content-digest'])
-  if (!bodyBytes || bodyBytes > batchBytes) return refuseJson(reply, bodyBytes ? 413 : 411, `A batch needs a Content-Length of at most ${batchBytes}`)
+  if (!bodyBytes || bodyBytes > batchLimits.bodyBytes)
+    return refuseJson(reply, bodyBytes ? 413 : 411, `A batch needs a Content-Length of at most ${batchLimits.bodyBytes}`)
   if (digest === undefined) return refuseJson(reply, 400, 'A batch needs Content-Digest: sha-256=:<base64>: (RFC 9530)')
   const received = await depot.putBatch({ bodyBytes, digest, who: pusherOf(reply, 'burrow') }, readPieces(request))
   if ('status' in received) return received.code === 'cut' ? reply.break() : refuseClient(reply, received)
@@ -191,7 +150,7 @@ async function commit(depot: PushTarget, reply: Reply): Promise<void> {
   const wanted = await readJson(reply, commitRequest)
   if (wanted === undefined) return
   const { paths: pushed, pin: wantedPin } = wanted
-  if (wantedPin !== undefined && !mayPin(reply, wantedPin.name)) return refuseJson(reply, 403, pinText(reply))
+  if (wantedPin !== undefined && !mayPin(reply, wantedPin.name)) return refusePin(reply)
   const committed = await depot.commit({
     paths: pushed.map(toRecord),
     who: pusherOf(reply, 'burrow'),
@@ -226,82 +185,6 @@ function toCommittedPath(committed: Committed, path: string): CommittedPath {
       return { storePath: path, status: 'refused', reason: committed.reason }
     default:
       return { storePath: path, status: committed.status }
-  }
-}
-
-interface PinParams {
-  readonly name: readonly string[]
-}
-
-function getPin(depot: PushTarget, reply: Reply, { name }: PinParams): void {
-  const found = depot.pins().find((one) => one.name === name.join('/'))
-  if (found === undefined) refuseJson(reply, 404, 'There is no such pin')
-  else sendJson(reply, found)
-}
-
-async function putPin(depot: PushTarget, reply: Reply, params: PinParams): Promise<void> {
-  const name = params.name.join('/')
-  const wanted = await readJson(reply, pinRequest)
-  if (wanted === undefined) return
-  if (!isPinName(name)) return refuseJson(reply, 400, `Cannot use this name: ${pinName}`)
-  if (!mayPin(reply, name)) return refuseJson(reply, 403, pinText(reply))
-  const { storePaths, keepLast, expires } = wanted
-  const outcome = await depot.setPin({
-    name,
-    storePaths,
-    keepLast,
-    user: reply.user ?? 'anonymous',
-    ...(expires !== undefined && { expiresAt: Date.parse(expires) }),
-  })
-  if (outcome === 'stored') sendJson(reply, { name, status: 'stored' })
-  else refuseClient(reply, outcome)
-}
-
-async function deletePin(depot: PushTarget, reply: Reply, params: PinParams): Promise<void> {
-  const name = params.name.join('/')
-  if (!mayPin(reply, name)) return refuseJson(reply, 403, pinText(reply))
-  const outcome = await depot.removePin(name, reply.user ?? 'anonymous')
-  if (typeof outcome === 'object') refuseClient(reply, outcome)
-  else if (outcome) sendJson(reply, { name, status: 'removed' })
-  else refuseJson(reply, 404, 'There is no such pin')
-}
-
-async function forget(depot: PushTarget, reply: Reply): Promise<void> {
-  const wanted = await readJson(reply, forgetRequest)
-  if (wanted === undefined) return
-  const outcome = await depot.forget(wanted.storePaths, reply.user ?? 'anonymous')
-  if ('status' in outcome) refuseClient(reply, outcome)
-  else sendJson(reply, { forgotten: outcome })
-}
-
-/** Users pin below their own name, administrators everything. */
-function mayPin({ user, identity }: Reply, name: string): boolean {
-  return (identity !== undefined && mayDo(identity, [])) || (user !== undefined && name.startsWith(`${user}/`))
-}
-
-function pinText({ user }: Reply): string {
-  return `You may write pins whose names begin with "${user ?? ''}/"; others need an administrator`
-}
-
-/** Undefined when it was refused. */
-async function readJson<T>(reply: Reply, schema: z.ZodType<T>): Promise<T | undefined> {
-  const bytes = await readWhole(reply.request, maxJsonBytes)
-  if (bytes === undefined) {
-    refuseJson(reply, 413, `A request has at most ${maxJsonBytes} bytes, plain or encoded with gzip, br or zstd`)
-    return undefined
-  }
-  const parsed = schema.safeParse(parseJson(bytes))
-  if (parsed.success) return parsed.data
-  const [issue] = parsed.error.issues
-  refuseJson(reply, 400, `The request cannot be understood: ${issue?.path.join('/') ?? ''} ${issue?.message ?? ''}`.slice(0, 300))
-  return undefined
-}
-
-function parseJson(bytes: Buffer): unknown {
-  try {
-    return JSON.parse(bytes.toString('utf8'))
-  } catch {
-    return undefined
   }
 }
 

@@ -2,6 +2,7 @@
  * Refusals of uploads as replies. Stock Nix stops at once at a 4xx other than 408 and 429 and shows its text; at a 5xx or 429 it tries again, and Nix 2.8 hangs when a
  * body was under way. So it gets no others. Burrow's own client knows what passes by itself.
  */
+import type { PushError } from '../../push/protocol.ts'
 import type { Conflict, Pusher, Refusal, RefusalCode } from '../../store/depot/contract.ts'
 import type { Reply } from '../reply.ts'
 
@@ -45,7 +46,7 @@ export function refuseClient(reply: Reply, { code, reason }: Refusal): void {
 
 export function refuseJson(reply: Reply, status: number, error: string, headers: readonly string[] = []): void {
   if (!reply.request.complete) reply.response.shouldKeepAlive = false
-  reply.send(status, 'missed', [...headers, 'Content-Type', 'application/json'], `${JSON.stringify({ error })}\n`)
+  reply.send(status, 'missed', [...headers, 'Content-Type', 'application/json'], `${JSON.stringify({ error } satisfies PushError)}\n`)
 }
 
 export function sendJson(reply: Reply, value: unknown): void {
@@ -57,8 +58,13 @@ export function describeConflict({ since, by, narHash }: Conflict): string {
   return `here since ${new Date(since).toISOString()} by ${by} with NAR hash ${narHash}`
 }
 
+/** Of a public cache nobody is known by name. */
+export function userOf({ user }: Reply): string {
+  return user ?? 'anonymous'
+}
+
 export function pusherOf(reply: Reply, via: Pusher['via']): Pusher {
   const { headers } = reply.request
   const client = headers['burrow-client'] ?? headers['user-agent']
-  return { user: reply.user ?? 'anonymous', via, address: reply.address, ray: reply.ray, client: typeof client === 'string' ? client.slice(0, 100) : undefined }
+  return { user: userOf(reply), via, address: reply.address, ray: reply.ray, client: typeof client === 'string' ? client.slice(0, 100) : undefined }
 }

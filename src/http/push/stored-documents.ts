@@ -4,26 +4,17 @@ import type { Router } from 'express'
 import { parseNarFileUrl } from '../../nix/nar-file-url.ts'
 import type { PushTarget } from '../../store/depot/contract.ts'
 import { pumpChunks } from '../nar/chunk-pump.ts'
+import type { Reply } from '../reply.ts'
 import { replyOf } from '../reply-of.ts'
 import { createRouter } from '../router.ts'
 import { parseBuildTrace, parseDebugInfo } from './nix-uploads.ts'
 
 export function storedDocuments(depot: PushTarget): Router {
   return createRouter()
-    .get('/debuginfo/:file', (request) => {
-      const reply = replyOf(request)
-      const key = parseDebugInfo(request.params.file)
-      const text = key === undefined ? undefined : depot.findDocument('debuginfo', key)
-      if (text === undefined) reply.refuse(404)
-      else reply.send(200, 'found', ['Content-Type', 'application/json'], text)
-    })
-    .get('/build-trace-v2/:drv/:file', (request) => {
-      const reply = replyOf(request)
-      const key = parseBuildTrace(request.params.drv, request.params.file)
-      const text = key === undefined ? undefined : depot.findDocument('build-trace', key)
-      if (text === undefined) reply.refuse(404)
-      else reply.send(200, 'found', ['Content-Type', 'application/json'], text)
-    })
+    .get('/debuginfo/:file', (request) => sendDocument(depot, replyOf(request), 'debuginfo', parseDebugInfo(request.params.file)))
+    .get('/build-trace-v2/:drv/:file', (request) =>
+      sendDocument(depot, replyOf(request), 'build-trace', parseBuildTrace(request.params.drv, request.params.file)),
+    )
     .get('/nar/:file', async (request, _response, next) => {
       const url = parseNarFileUrl(`nar/${request.params.file}`)
       if (url === undefined) return next()
@@ -43,4 +34,10 @@ export function storedDocuments(depot: PushTarget): Router {
       reply.begin(200, 'immutable', headers)
       await pumpChunks(reply, chunks, first)
     })
+}
+
+function sendDocument(depot: PushTarget, reply: Reply, kind: 'debuginfo' | 'build-trace', key: string | undefined): void {
+  const text = key === undefined ? undefined : depot.findDocument(kind, key)
+  if (text === undefined) reply.refuse(404)
+  else reply.send(200, 'found', ['Content-Type', 'application/json'], text)
 }

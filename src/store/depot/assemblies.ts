@@ -15,7 +15,7 @@ import { checkPartForm, type PutPart } from './part-form.ts'
 
 export type { PutPart } from './part-form.ts'
 
-import { countParts, missingParts, partsHere, sizeOfPart } from './part-ranges.ts'
+import { countParts, missingParts, partsHere, sizeOfPart } from '../../nar/part-ranges.ts'
 import type { AssemblyRecord } from './sqlite/queries.ts'
 import type { NarFile, Records } from './sqlite/records.ts'
 import { type Pusher, type Refusal, Refused } from './types.ts'

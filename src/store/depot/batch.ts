@@ -6,6 +6,7 @@
 import { createHash } from 'node:crypto'
 import { zstdDecompressSync } from 'node:zlib'
 
+import { batchNarBytes } from '../../nar/part-ranges.ts'
 import { encodeNix32 } from '../../nix/nix32.ts'
 import { readBody } from './incoming.ts'
 import { NarCheck } from './nar-check.ts'
@@ -13,7 +14,7 @@ import type { NarFile } from './sqlite/records.ts'
 import { Refused } from './types.ts'
 import { parseFrameHeader } from './zstd-frames.ts'
 
-export const batchLimits = { bodyBytes: 16 * 2 ** 20, narBytes: 2 ** 20, entries: 4096 }
+export const batchLimits = { bodyBytes: 16 * 2 ** 20, narBytes: batchNarBytes, entries: 4096 }
 
 export interface BatchEntry {
   readonly narHash: string

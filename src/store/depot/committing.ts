@@ -1,8 +1,9 @@
 /** A commit of protocol B: what is whole is registered, what is being checked is waited for, and what is missing is named. */
+
+import { formatRanges } from '../../nar/part-ranges.ts'
 import type { Acceptance, Commit } from './acceptance.ts'
 import type { Assemblies } from './assemblies.ts'
 import type { ScribeHost } from './host.ts'
-import { formatRanges } from './part-ranges.ts'
 import { findSigningKey } from './path-rules.ts'
 import type { Records } from './sqlite/records.ts'
 import type { DepotPolicy, PushedPath, Registered } from './types.ts'

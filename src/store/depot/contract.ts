@@ -23,7 +23,9 @@ export type PushTarget = Pick<
   | 'figures'
 >
 
+export { batchLimits } from './batch.ts'
 export type { Committed } from './committing.ts'
-export { isPinName } from './pins.ts'
+export { partLimits } from './part-form.ts'
+export { isPinName, mayWritePin } from './pins.ts'
 export type { Planned } from './plan.ts'
 export type { Conflict, NarReceived, Pusher, Refusal, RefusalCode } from './types.ts'

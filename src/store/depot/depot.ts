@@ -11,7 +11,7 @@
  *   HEAD nar/…                 depot.findNarFile(fileHash)
  *   PUT <hash>.narinfo         depot.registerNarInfo(hashPart, narInfo, who)
  *   PUT realisations, debuginfo, log   depot.putDocument, depot.putLog
- * Protocol B: `parsePathRecords` (path-record.ts) for the bodies, then depot.plan, putPart, putBatch, commit; limits in part-form.ts and batch.ts.
+ * Protocol B: depot.plan, putPart, putBatch, commit; limits in part-form.ts and batch.ts.
  * Administration (names of pins: isPinName, mayWritePin in pins.ts): setPin, removePin, pins, collect (dry or not), explain, forget, allow, who, verify, backUp.
  *
  * Reading  ── main thread ── reading-database, kept-nars (files, ranges, verified here before the last chunk)

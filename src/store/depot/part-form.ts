@@ -1,5 +1,5 @@
 /** What a part must look like before its body is read. */
-import { countParts } from './part-ranges.ts'
+import { countParts } from '../../nar/part-ranges.ts'
 import { type Pusher, Refused } from './types.ts'
 
 export interface PutPart {

@@ -25,8 +25,8 @@ export function isPinName(text: string): boolean {
 }
 
 /** Users may write pins below their own name, administrators all. */
-export function mayWritePin(name: string, user: string, isAdmin: boolean): boolean {
-  return isAdmin || name.startsWith(`${user}/`)
+export function mayWritePin(name: string, user: string | undefined, isAdmin: boolean): boolean {
+  return isAdmin || (user !== undefined && name.startsWith(`${user}/`))
 }
 
 /** Inside a transaction: a new revision, and the end of those beyond `keepLast`. */

@@ -1,9 +1,8 @@
 /** What of a list of paths must be sent: a pure question, answered by the reading connection in slices, so that no request waits for thousands of signatures. */
 import { setImmediate as nextTurn } from 'node:timers/promises'
-
+import { countParts, formatRanges, partsHere } from '../../nar/part-ranges.ts'
 import { hashPartOf } from '../../nix/store-path.ts'
 import type { ScribeHost } from './host.ts'
-import { countParts, formatRanges, partsHere } from './part-ranges.ts'
 import { findSigningKey, normalisePath, PathRules } from './path-rules.ts'
 import type { Queries } from './sqlite/queries.ts'
 import { type Conflict, type DepotPolicy, type PathRecord, type Refusal, refuse } from './types.ts'

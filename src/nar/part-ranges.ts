@@ -1,5 +1,9 @@
-/** Sets of part indices as text: `0-3,7`. */
+/** A NAR on its way in parts: cut at fixed places, every `partBytes` of the uncompressed NAR. Both ends of a push count by these. */
 
+/** Above this a NAR goes in parts, below it whole, many in one batch. */
+export const batchNarBytes = 2 ** 20
+
+/** Part indices as text: `[0,1,2,3,7]` as `0-3,7`. */
 export function formatRanges(sorted: readonly number[]): string {
   const ranges: string[] = []
   for (let at = 0; at < sorted.length; ) {
@@ -9,6 +13,18 @@ export function formatRanges(sorted: readonly number[]): string {
     at = end + 1
   }
   return ranges.join(',')
+}
+
+/** What `formatRanges` wrote. Undefined for anything else, and for an index that is not below `count`. */
+export function parseRanges(text: string, count: number): Set<number> | undefined {
+  const indices = new Set<number>()
+  if (text === '') return indices
+  for (const run of text.split(',')) {
+    const [, first, last = first] = /^(\d{1,9})(?:-(\d{1,9}))?$/.exec(run) ?? []
+    if (first === undefined || Number(last) >= count || Number(first) > Number(last)) return undefined
+    for (let index = Number(first); index <= Number(last); index++) indices.add(index)
+  }
+  return indices
 }
 
 export function countParts(narSize: number, partBytes: number): number {

@@ -1,0 +1,97 @@
+/** `/v1/pins`, and `/v1/forget`: what is kept under a name, and what is wanted no more. */
+import type { Router } from 'express'
+import * as z from 'zod'
+
+import { isPinName, mayWritePin, type PushTarget } from '../../store/depot/contract.ts'
+import { mayDo } from '../auth/user.ts'
+import type { Reply } from '../reply.ts'
+import { createRouter } from '../router.ts'
+import { planPaths, pushRoute, readJson, storePath } from './json-requests.ts'
+import { refuseClient, refuseJson, sendJson, userOf } from './refusals.ts'
+
+const pinName = 'a pin is named like "app" or "ci/app": letters, digits, ".", "_", "+" and "-", in up to four parts'
+export const pin = z.object({ name: z.string().max(260).refine(isPinName, pinName), keepLast: z.int().min(1).max(1000).default(1) })
+const pinRequest = z.object({
+  storePaths: z.array(storePath).min(1).max(planPaths),
+  keepLast: z.int().min(1).max(1000).default(1),
+  expires: z.iso.datetime({ offset: true }).optional(),
+})
+const forgetRequest = z.object({ storePaths: z.array(storePath).min(1).max(1000) })
+
+export function pins(depot: PushTarget): Router {
+  const router = createRouter()
+  router.get(
+    '/v1/pins',
+    pushRoute((reply) => sendJson(reply, { pins: depot.pins() })),
+  )
+  router.get(
+    '/v1/pins/*name',
+    pushRoute((reply, params: PinParams) => getPin(depot, reply, params)),
+  )
+  router.put(
+    '/v1/pins/*name',
+    pushRoute((reply, params: PinParams) => putPin(depot, reply, params)),
+  )
+  router.delete(
+    '/v1/pins/*name',
+    pushRoute((reply, params: PinParams) => deletePin(depot, reply, params)),
+  )
+  router.post(
+    '/v1/forget',
+    pushRoute((reply) => forget(depot, reply)),
+  )
+  return router
+}
+
+interface PinParams {
+  readonly name: readonly string[]
+}
+
+function getPin(depot: PushTarget, reply: Reply, { name }: PinParams): void {
+  const found = depot.pins().find((one) => one.name === name.join('/'))
+  if (found === undefined) refuseJson(reply, 404, 'There is no such pin')
+  else sendJson(reply, found)
+}
+
+async function putPin(depot: PushTarget, reply: Reply, params: PinParams): Promise<void> {
+  const name = params.name.join('/')
+  const wanted = await readJson(reply, pinRequest)
+  if (wanted === undefined) return
+  if (!isPinName(name)) return refuseJson(reply, 400, `Cannot use this name: ${pinName}`)
+  if (!mayPin(reply, name)) return refusePin(reply)
+  const { storePaths, keepLast, expires } = wanted
+  const outcome = await depot.setPin({
+    name,
+    storePaths,
+    keepLast,
+    user: userOf(reply),
+    ...(expires !== undefined && { expiresAt: Date.parse(expires) }),
+  })
+  if (outcome === 'stored') sendJson(reply, { name, status: 'stored' })
+  else refuseClient(reply, outcome)
+}
+
+async function deletePin(depot: PushTarget, reply: Reply, params: PinParams): Promise<void> {
+  const name = params.name.join('/')
+  if (!mayPin(reply, name)) return refusePin(reply)
+  const outcome = await depot.removePin(name, userOf(reply))
+  if (typeof outcome === 'object') refuseClient(reply, outcome)
+  else if (outcome) sendJson(reply, { name, status: 'removed' })
+  else refuseJson(reply, 404, 'There is no such pin')
+}
+
+async function forget(depot: PushTarget, reply: Reply): Promise<void> {
+  const wanted = await readJson(reply, forgetRequest)
+  if (wanted === undefined) return
+  const outcome = await depot.forget(wanted.storePaths, userOf(reply))
+  if ('status' in outcome) refuseClient(reply, outcome)
+  else sendJson(reply, { forgotten: outcome })
+}
+
+export function mayPin({ user, identity }: Reply, name: string): boolean {
+  return mayWritePin(name, user, identity !== undefined && mayDo(identity, []))
+}
+
+export function refusePin(reply: Reply): void {
+  refuseJson(reply, 403, `You may write pins whose names begin with "${reply.user ?? ''}/"; others need an administrator`)
+}
