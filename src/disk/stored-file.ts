@@ -11,7 +11,7 @@ import { type FileHandle, open } from 'node:fs/promises'
 
 import type { ByteRange, Chunk, ChunkReader } from '../chunks.ts'
 import { Fault } from '../faults.ts'
-import { formatHash } from '../nix/hash.ts'
+import { formatSha256 } from '../nix/hash.ts'
 import { type FileStamp, isSameStamp, isSettled, toFileStamp } from './file-stamp.ts'
 
 export interface StoredFile {
@@ -171,7 +171,7 @@ class WholeReader extends StoredReader {
   protected accept(bytes: Buffer, isLast: boolean): void {
     this.#hash.update(bytes)
     if (!isLast) return
-    const found = formatHash({ algorithm: 'sha256', digest: this.#hash.digest() }, 'nix32')
+    const found = formatSha256(this.#hash.digest())
     if (found === this.file.hash) return
     this.#onWrong()
     throw new Fault('nar-mismatch', `The stored NAR "${this.file.path}" has the hash ${found} instead of ${this.file.hash}`)

@@ -7,7 +7,7 @@ import { createHash, type Hash } from 'node:crypto'
 import type { Chunk, ChunkReader } from '../chunks.ts'
 import { Fault } from '../faults.ts'
 import type { CompressedNar } from '../nar/contract.ts'
-import { encodeNix32 } from '../nix/nix32.ts'
+import { formatSha256 } from '../nix/hash.ts'
 import { maxSmallBytes } from './small-nars.ts'
 
 export class BytesReader implements ChunkReader {
@@ -61,7 +61,7 @@ export class MeasuringReader implements ChunkReader {
   async next(): Promise<Chunk | undefined> {
     try {
       const chunk = await this.#inner.next()
-      if (chunk === undefined) this.#measured.resolve({ fileHash: `sha256:${encodeNix32(this.#hash.copy().digest())}`, fileSize: this.#size })
+      if (chunk === undefined) this.#measured.resolve({ fileHash: formatSha256(this.#hash.copy().digest()), fileSize: this.#size })
       else this.#add(chunk.bytes)
       return chunk
     } catch (error) {

@@ -6,7 +6,7 @@
 import { createHash } from 'node:crypto'
 import { close, fdatasync, fsync, openSync, unlink, writev } from 'node:fs'
 import { Fault } from '../faults.ts'
-import { encodeNix32 } from '../nix/nix32.ts'
+import { formatSha256 } from '../nix/hash.ts'
 import type { CompressedSink } from './compress-job.ts'
 import { errnoOf } from './file-faults.ts'
 import type { Outbox } from './outbox.ts'
@@ -206,7 +206,7 @@ export class FileSink implements CompressedSink {
   }
 
   #report(over: () => void): void {
-    const fileHash = `sha256:${encodeNix32(this.#hash.digest())}`
+    const fileHash = formatSha256(this.#hash.digest())
     const result = {
       fileHash,
       fileSize: this.#size,

@@ -3,7 +3,7 @@
  * before it.
  */
 import { createHash } from 'node:crypto'
-import { encodeNix32 } from '../nix/nix32.ts'
+import { formatSha256 } from '../nix/hash.ts'
 import type { Layout } from './layout.ts'
 import { LayoutWalk } from './layout-walk.ts'
 import { NarReader } from './nar-reader.ts'
@@ -65,6 +65,6 @@ export class PartsHash {
 
   /** `sha256:<52 Nix32>` */
   digest(): string {
-    return `sha256:${encodeNix32(this.#hash.digest())}`
+    return formatSha256(this.#hash.digest())
   }
 }

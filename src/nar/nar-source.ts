@@ -5,7 +5,7 @@
  */
 import { createHash, type Hash } from 'node:crypto'
 import { condemnsStoreObject, Fault } from '../faults.ts'
-import { encodeNix32 } from '../nix/nix32.ts'
+import { formatSha256 } from '../nix/hash.ts'
 import type { NarRequest } from './contract.ts'
 import type { LayoutClaim, LayoutMemory } from './layout-memory.ts'
 import { NarReader } from './nar-reader.ts'
@@ -63,7 +63,7 @@ export class NarSource {
     if (!this.#hash) return
     this.#hash.update(bytes)
     if (this.#reader!.remaining > 0) return
-    const found = `sha256:${encodeNix32(this.#hash.digest())}`
+    const found = formatSha256(this.#hash.digest())
     if (found !== this.#nar.narHash) throw this.#mismatch(`its NAR hashes to ${found}, the store's record says ${this.#nar.narHash}`)
   }
 

@@ -3,7 +3,7 @@ import { createHash } from 'node:crypto'
 
 import type { ChunkReader } from '../chunks.ts'
 import { Fault } from '../faults.ts'
-import { formatHash } from '../nix/hash.ts'
+import { formatSha256 } from '../nix/hash.ts'
 
 export interface ExpectedNar {
   /** `sha256:<52 Nix32>` */
@@ -30,6 +30,6 @@ export async function verifyNar(nar: ChunkReader, { narHash, narSize }: Expected
   }
   if (size !== narSize)
     throw new Fault('nar-mismatch', `The NAR has ${size > narSize ? 'more than ' : ''}${Math.min(size, narSize)} bytes; its record says ${narSize}`)
-  const found = formatHash({ algorithm: 'sha256', digest: hash.digest() }, 'nix32')
+  const found = formatSha256(hash.digest())
   if (found !== narHash) throw new Fault('nar-mismatch', `The NAR has the hash ${found}; its record says ${narHash}`)
 }

@@ -47,6 +47,11 @@ export function formatHash({ algorithm, digest }: Hash, encoding: HashEncoding):
   }
 }
 
+/** A SHA-256 as Burrow has it everywhere: `sha256:<52 Nix32>`. */
+export function formatSha256(digest: Uint8Array): string {
+  return `sha256:${encodeNix32(digest)}`
+}
+
 /**
  * Converts any textual SHA-256 (typically the database's `sha256:<64 hex>`) to `sha256:<52 Nix32>`. Returns undefined
  * for anything else.

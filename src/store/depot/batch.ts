@@ -7,7 +7,7 @@ import { createHash } from 'node:crypto'
 import { zstdDecompressSync } from 'node:zlib'
 
 import { batchNarBytes } from '../../nar/part-ranges.ts'
-import { encodeNix32 } from '../../nix/nix32.ts'
+import { formatSha256 } from '../../nix/hash.ts'
 import { readBody } from './incoming.ts'
 import { NarCheck } from './nar-check.ts'
 import type { NarFile } from './sqlite/records.ts'
@@ -92,5 +92,5 @@ export function checkEntry({ narHash, narSize, frame }: BatchEntry): NarFile & {
 }
 
 function fileHashOf(bytes: Buffer): string {
-  return `sha256:${encodeNix32(createHash('sha256').update(bytes).digest())}`
+  return formatSha256(createHash('sha256').update(bytes).digest())
 }

@@ -8,8 +8,8 @@ import { join } from 'node:path'
 
 import type { Disk, WritableFile } from '../../disk/disk.ts'
 import { countParts } from '../../nar/part-ranges.ts'
+import { formatSha256 } from '../../nix/hash.ts'
 import type { Compression } from '../../nix/nar-info.ts'
-import { encodeNix32 } from '../../nix/nix32.ts'
 import { createDecoder, type Decoder, type DecoderOptions } from './decoder.ts'
 import { NarCheck } from './nar-check.ts'
 import type { AssemblyRecord } from './sqlite/queries.ts'
@@ -104,6 +104,6 @@ export class Follower {
     }
     await this.#file!.close()
     this.#file = undefined
-    return { ...nar, compression: 'zstd', fileHash: `sha256:${encodeNix32(this.#fileHash.digest())}`, fileSize: this.#bytes }
+    return { ...nar, compression: 'zstd', fileHash: formatSha256(this.#fileHash.digest()), fileSize: this.#bytes }
   }
 }

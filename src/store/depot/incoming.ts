@@ -5,8 +5,8 @@
 import { createHash } from 'node:crypto'
 
 import type { Disk, WritableFile } from '../../disk/disk.ts'
+import { formatSha256 } from '../../nix/hash.ts'
 import type { Compression } from '../../nix/nar-info.ts'
-import { encodeNix32 } from '../../nix/nix32.ts'
 import { createDecoder, type Decoder, type DecoderOptions } from './decoder.ts'
 import { NarCheck } from './nar-check.ts'
 import type { NarFile } from './sqlite/records.ts'
@@ -51,7 +51,7 @@ export async function receiveFile(
       await Promise.all([file.write(chunk), decoder.write(chunk)])
     }
     if (expected.fileSize !== undefined && fileSize !== expected.fileSize) throw wrongLength(expected.fileSize)
-    const fileHash = `sha256:${encodeNix32(hash.digest())}`
+    const fileHash = formatSha256(hash.digest())
     if (expected.fileHash !== undefined && fileHash !== expected.fileHash) {
       throw new Refused('file-mismatch', `The body hashes to ${fileHash}, not to ${expected.fileHash} as its name says. Send it again`)
     }

@@ -2,7 +2,7 @@
 import { createHash, type Hash } from 'node:crypto'
 
 import { NarParser, type NarSink, NarSyntaxError } from '../../nar/parse.ts'
-import { encodeNix32 } from '../../nix/nix32.ts'
+import { formatSha256 } from '../../nix/hash.ts'
 import { Refused } from './types.ts'
 
 export interface CheckedNar {
@@ -46,7 +46,7 @@ export class NarCheck {
     } catch (error) {
       throw toRefused(error)
     }
-    return { narHash: `sha256:${encodeNix32(this.#hash.digest())}`, narSize: this.#size, flatHash: this.#flat.digest() }
+    return { narHash: formatSha256(this.#hash.digest()), narSize: this.#size, flatHash: this.#flat.digest() }
   }
 }
 
@@ -78,6 +78,6 @@ class FlatFile implements NarSink {
   symlink(): void {}
 
   digest(): string | undefined {
-    return this.#hash && `sha256:${encodeNix32(this.#hash.digest())}`
+    return this.#hash && formatSha256(this.#hash.digest())
   }
 }

@@ -2,7 +2,7 @@
 import { createHash } from 'node:crypto'
 import { setTimeout as pause } from 'node:timers/promises'
 
-import { encodeNix32 } from '../../nix/nix32.ts'
+import { formatSha256 } from '../../nix/hash.ts'
 import { type DepotFiles, narKey } from './depot-files.ts'
 import type { Records } from './sqlite/records.ts'
 
@@ -49,7 +49,7 @@ async function verifyFile(
       started = performance.now()
     }
     if (size !== fileSize) return `it has ${size} bytes instead of ${fileSize}`
-    const found = `sha256:${encodeNix32(hash.digest())}`
+    const found = formatSha256(hash.digest())
     return found === fileHash ? undefined : `it hashes to ${found}`
   } catch (error) {
     const { code } = error as NodeJS.ErrnoException

@@ -9,7 +9,7 @@ import type { Duplex } from 'node:stream'
 import { Changes, type Outcome, type Source } from '../../disk/file-source.ts'
 import type { OpenFile, OpenFiles } from '../../disk/open-files.ts'
 import { Fault } from '../../faults.ts'
-import { formatHash } from '../../nix/hash.ts'
+import { formatSha256 } from '../../nix/hash.ts'
 import type { NarInfo } from '../../nix/nar-info.ts'
 import type { UpstreamClient } from './upstream-client.ts'
 
@@ -126,7 +126,7 @@ export class Spool {
       } finally {
         verification.close()
       }
-      const fileHash = formatHash({ algorithm: 'sha256', digest: this.#fileHash.digest() }, 'nix32')
+      const fileHash = formatSha256(this.#fileHash.digest())
       if (narInfo.fileHash !== undefined && fileHash !== narInfo.fileHash) {
         throw new Fault('nar-mismatch', `The upstream's file for "${narInfo.storePath}" has the hash ${fileHash} instead of ${narInfo.fileHash}`)
       }
@@ -240,7 +240,7 @@ class Verification {
     this.#decompressor?.end()
     await this.#decoded
     const { storePath, narHash, narSize } = this.#narInfo
-    const found = formatHash({ algorithm: 'sha256', digest: this.#hash.digest() }, 'nix32')
+    const found = formatSha256(this.#hash.digest())
     if (this.#size !== narSize || found !== narHash) {
       throw new Fault(
         'nar-mismatch',

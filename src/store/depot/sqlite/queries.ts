@@ -2,8 +2,8 @@
 import type { SQLInputValue } from 'node:sqlite'
 import type { Compression } from '../../../nix/nar-info.ts'
 import type { DepotEvent, NarRecord } from '../types.ts'
+import type { Row } from './connection.ts'
 import { type AssemblyRecord, type ObjectRecord, optional, toAssembly, toNar, toObject } from './rows.ts'
-import type { Row } from './writing-database.ts'
 
 export type { AssemblyRecord, ObjectRecord } from './rows.ts'
 

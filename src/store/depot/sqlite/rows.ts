@@ -2,7 +2,7 @@
 import type { Compression } from '../../../nix/nar-info.ts'
 import type { PathInfo } from '../../../nix/path-info.ts'
 import type { NarRecord } from '../types.ts'
-import type { Row } from './writing-database.ts'
+import type { Row } from './connection.ts'
 
 export interface ObjectRecord {
   readonly info: PathInfo

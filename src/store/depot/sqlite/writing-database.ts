@@ -2,8 +2,9 @@
  * The one connection that writes. Transactions come one after another; those that wait are put into one commit, each under a savepoint of its own,
  * so that many small pushes share one flush. A transaction is on disk when its promise resolves (WAL, synchronous=FULL).
  */
-import { DatabaseSync, type SQLInputValue, type StatementSync } from 'node:sqlite'
+import { DatabaseSync, type SQLInputValue } from 'node:sqlite'
 
+import { Connection } from './connection.ts'
 import { prepareSchema } from './schema.ts'
 
 interface Waiting {
@@ -16,20 +17,16 @@ interface Waiting {
 const maxShared = 64
 const sqliteFull = 13
 
-export type Row = Record<string, null | number | bigint | string | Uint8Array>
-
-export class WritingDatabase implements Disposable {
-  readonly #database: DatabaseSync
-  readonly #statements = new Map<string, StatementSync>()
+export class WritingDatabase extends Connection {
   #waiting: Waiting[] = []
 
   constructor(file: string) {
-    this.#database = new DatabaseSync(file, { timeout: 5000 })
+    super(new DatabaseSync(file, { timeout: 5000 }))
     try {
-      this.#database.exec('PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON; PRAGMA recursive_triggers = ON')
-      prepareSchema(this.#database, file)
+      this.database.exec('PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON; PRAGMA recursive_triggers = ON')
+      prepareSchema(this.database, file)
     } catch (error) {
-      this.#database.close()
+      this.database.close()
       throw error
     }
   }
@@ -42,17 +39,9 @@ export class WritingDatabase implements Disposable {
     })
   }
 
-  all(sql: string, ...values: SQLInputValue[]): Row[] {
-    return this.#prepare(sql).all(...values) as Row[]
-  }
-
-  get(sql: string, ...values: SQLInputValue[]): Row | undefined {
-    return this.#prepare(sql).get(...values) as Row | undefined
-  }
-
   /** Returns the number of changed rows. */
   run(sql: string, ...values: SQLInputValue[]): number {
-    return Number(this.#prepare(sql).run(...values).changes)
+    return Number(this.prepare(sql).run(...values).changes)
   }
 
   insertedId(): number {
@@ -61,26 +50,17 @@ export class WritingDatabase implements Disposable {
 
   /** A copy of the whole database, consistent, into a file that must not exist. */
   copyInto(file: string): void {
-    this.#prepare('VACUUM INTO ?').run(file)
+    this.prepare('VACUUM INTO ?').run(file)
   }
 
   /** Writes the log back into the main file and makes the log small again. */
   checkpoint(): void {
-    this.#database.exec('PRAGMA wal_checkpoint(TRUNCATE)')
+    this.database.exec('PRAGMA wal_checkpoint(TRUNCATE)')
   }
 
-  [Symbol.dispose](): void {
+  override [Symbol.dispose](): void {
     this.#commitWaiting()
-    this.#database.close()
-  }
-
-  #prepare(sql: string): StatementSync {
-    let statement = this.#statements.get(sql)
-    if (statement === undefined) {
-      statement = this.#database.prepare(sql)
-      this.#statements.set(sql, statement)
-    }
-    return statement
+    super[Symbol.dispose]()
   }
 
   #commitWaiting(): void {
@@ -89,11 +69,11 @@ export class WritingDatabase implements Disposable {
     const done: (() => void)[] = []
     try {
       if (now.length === 0) return
-      this.#database.exec('BEGIN IMMEDIATE')
+      this.database.exec('BEGIN IMMEDIATE')
       for (const waiting of now) done.push(this.#runOne(waiting))
-      this.#database.exec('COMMIT')
+      this.database.exec('COMMIT')
     } catch (error) {
-      if (this.#database.isTransaction) this.#database.exec('ROLLBACK')
+      if (this.database.isTransaction) this.database.exec('ROLLBACK')
       for (const { reject } of now) reject(error)
       return
     }
@@ -101,15 +81,15 @@ export class WritingDatabase implements Disposable {
   }
 
   #runOne({ run, resolve, reject }: Waiting): () => void {
-    this.#database.exec('SAVEPOINT one')
+    this.database.exec('SAVEPOINT one')
     try {
       const value = run()
-      this.#database.exec('RELEASE one')
+      this.database.exec('RELEASE one')
       return () => resolve(value)
     } catch (error) {
       // A full disk has undone the whole transaction already.
-      if (!this.#database.isTransaction) throw error
-      this.#database.exec('ROLLBACK TO one; RELEASE one')
+      if (!this.database.isTransaction) throw error
+      this.database.exec('ROLLBACK TO one; RELEASE one')
       return () => reject(error)
     }
   }

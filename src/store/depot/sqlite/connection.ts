@@ -1,0 +1,36 @@
+/** A connection to the depot's database: each statement is prepared once. */
+import type { DatabaseSync, SQLInputValue, StatementSync } from 'node:sqlite'
+
+import type { Queryable } from './queries.ts'
+
+export type Row = Record<string, null | number | bigint | string | Uint8Array>
+
+export abstract class Connection implements Queryable, Disposable {
+  protected readonly database: DatabaseSync
+  readonly #statements = new Map<string, StatementSync>()
+
+  constructor(database: DatabaseSync) {
+    this.database = database
+  }
+
+  all(sql: string, ...values: SQLInputValue[]): Row[] {
+    return this.prepare(sql).all(...values) as Row[]
+  }
+
+  get(sql: string, ...values: SQLInputValue[]): Row | undefined {
+    return this.prepare(sql).get(...values) as Row | undefined
+  }
+
+  [Symbol.dispose](): void {
+    this.database.close()
+  }
+
+  protected prepare(sql: string): StatementSync {
+    let statement = this.#statements.get(sql)
+    if (statement === undefined) {
+      statement = this.database.prepare(sql)
+      this.#statements.set(sql, statement)
+    }
+    return statement
+  }
+}
