@@ -3,7 +3,7 @@
 //   node scripts/bundle.mjs client         the commands of the near end, for any Node from 22.16, as the cache serves them at /v1/client.mjs
 //   node scripts/bundle.mjs cloudflare     Cloudflare's SDK: 0.7 MB here, 120 MB as a package
 import { spawnSync } from 'node:child_process'
-import { copyFileSync, existsSync, mkdirSync, mkdtempSync, readFileSync, renameSync, rmSync } from 'node:fs'
+import { existsSync, mkdirSync, mkdtempSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { delimiter, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
@@ -37,9 +37,8 @@ const bundles = {
     `--define:BUNDLED_VERSION=${JSON.stringify(version)}`,
     '--log-override:empty-import-meta=silent',
     `--banner:js=${clientHead}`,
-    `--footer:js=${licenseOf('commander')}`,
   ],
-  cloudflare: () => ['appliance/cloudflare/sdk.ts', '--format=esm', '--target=node24', `--footer:js=${licenseOf('cloudflare')}`],
+  cloudflare: () => ['appliance/cloudflare/sdk.ts', '--format=esm', '--target=node24'],
 }
 
 const names = process.argv.length > 2 ? process.argv.slice(2) : Object.keys(bundles)
@@ -51,17 +50,30 @@ function bundle(name, [entry, ...options]) {
     const made = join(scratch, `${name}.mjs`)
     const common = ['--bundle', '--platform=node', '--minify-syntax', '--minify-whitespace', '--log-level=warning', '--legal-comments=inline']
     const env = { ...process.env, PATH: `${join(root, 'node_modules/.bin')}${delimiter}${process.env.PATH}` }
-    const { status, error } = spawnSync('esbuild', [entry, ...common, ...options, `--outfile=${made}`], { cwd: root, env, stdio: ['ignore', 2, 2] })
+    const meta = join(scratch, 'meta.json')
+    const { status, error } = spawnSync('esbuild', [entry, ...common, ...options, `--outfile=${made}`, `--metafile=${meta}`], {
+      cwd: root,
+      env,
+      stdio: ['ignore', 2, 2],
+    })
     if (status !== 0)
       throw new Error(`esbuild failed for ${entry}${error ? `: ${error.message}` : ''}. Run "npm install" (with the development packages) first`)
+    const content = [readFileSync(made, 'utf8'), ...packagesIn(JSON.parse(readFileSync(meta, 'utf8'))).map(licenseOf), ''].join('\n')
     const place = join(dir, `${name}.mjs`)
-    if (existsSync(place) && readFileSync(place).equals(readFileSync(made))) return
+    if (existsSync(place) && readFileSync(place, 'utf8') === content) return
     mkdirSync(dir, { recursive: true })
     const next = `${place}.${process.pid}`
-    copyFileSync(made, next)
+    writeFileSync(next, content)
     renameSync(next, place)
     process.stderr.write(`bundle: wrote dist/bundles/${name}.mjs\n`)
   } finally {
     rmSync(scratch, { recursive: true, force: true })
   }
+}
+
+/** Whose code is in it, by name. */
+function packagesIn({ outputs }) {
+  const files = Object.values(outputs).flatMap(({ inputs }) => Object.entries(inputs).flatMap(([file, { bytesInOutput }]) => (bytesInOutput > 0 ? [file] : [])))
+  const names = files.map((file) => /(?:^|.*\/)node_modules\/((?:@[^/]+\/)?[^/]+)\//.exec(file)?.[1])
+  return [...new Set(names)].filter((name) => name !== undefined).sort()
 }

@@ -111,3 +111,11 @@ test('it needs no package, names itself in its help, and has the version of the 
   expect((await run(process.execPath, ['bin/push.mjs', 'version'], { cwd: dir })).stdout).toBe(`burrow ${version}\n`)
   expect((await run(process.execPath, ['bin/push.mjs', 'push', '--help'], { cwd: dir })).stdout).toContain(`node ${join(dir, 'bin/push.mjs')} push --to `)
 })
+
+test('it carries the licence of each package that is in it', async () => {
+  const client = await readFile(join(root, 'dist/bundles/client.mjs'), 'utf8')
+  for (const name of ['commander', 'zod']) {
+    expect(client).toContain(`/*! ${name} `)
+    expect(client).toContain((await readFile(join(root, `node_modules/${name}/LICENSE`), 'utf8')).trim())
+  }
+})
