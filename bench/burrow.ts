@@ -3,6 +3,7 @@
  */
 import { mkdirSync, openSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
+import { formatBasicAuthorization } from '../src/index.ts'
 import { type Endpoint, request } from './cache.ts'
 import { startChild, stopChild } from './children.ts'
 import type { SigningKey } from './nix.ts'
@@ -42,7 +43,7 @@ export async function openBurrow(settings: BurrowSettings): Promise<Burrow> {
     cwd: projectDir,
     stdio: ['ignore', log, log],
   })
-  const authorization = `Basic ${Buffer.from(`${user.name}:${user.password}`).toString('base64')}`
+  const authorization = formatBasicAuthorization(user)
   const endpoint: Endpoint = { label: settings.label, host: '127.0.0.1', port, prefix: '', authorization, pid: child.pid ?? 0 }
   await waitUntil(
     `burrow (see bench/.work/${settings.label}.log)`,

@@ -4,6 +4,8 @@
  */
 import { createRemoteJWKSet, customFetch, errors, type JWTPayload, jwtVerify } from 'jose'
 
+import { readAtMost } from '../../src/index.ts'
+
 export const accessHeader = 'cf-access-jwt-assertion'
 
 export interface AccessOptions {
@@ -110,12 +112,7 @@ function pauseAfterFailure(fetchKeys: typeof fetchBounded, pauseMs: number, now:
 
 async function fetchBounded(url: string, init: RequestInit): Promise<Response> {
   const response = await fetch(url, { ...init, redirect: 'error' })
-  const chunks: Uint8Array[] = []
-  let size = 0
-  for await (const chunk of response.body ?? []) {
-    size += chunk.length
-    if (size > maxKeysBytes) throw new Error(`the keys are longer than ${maxKeysBytes} bytes`)
-    chunks.push(chunk)
-  }
-  return new Response(new Uint8Array(Buffer.concat(chunks)), { status: response.status })
+  const keys = response.body === null ? Buffer.alloc(0) : await readAtMost(response.body, maxKeysBytes)
+  if (keys === undefined) throw new Error(`the keys are longer than ${maxKeysBytes} bytes`)
+  return new Response(new Uint8Array(keys), { status: response.status })
 }

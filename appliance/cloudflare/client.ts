@@ -7,6 +7,7 @@ import { pathToFileURL } from 'node:url'
 
 import type { Cloudflare } from 'cloudflare/client'
 
+import { readAtMost } from '../../src/index.ts'
 import { findBundle } from '../bundles.ts'
 import { Complaint, systemCodeOf } from '../complaint.ts'
 import { maxRetryWaitSeconds, parseRetryAfter } from './api-faults.ts'
@@ -62,12 +63,7 @@ async function fetchBounded(input: string | URL | Request, init?: RequestInit): 
 }
 
 async function readBounded({ body }: Response): Promise<Buffer> {
-  const chunks: Uint8Array[] = []
-  let size = 0
-  for await (const chunk of body ?? []) {
-    size += chunk.length
-    if (size > maxReplyBytes) throw new Error(`a reply is longer than ${maxReplyBytes} bytes`)
-    chunks.push(chunk)
-  }
-  return Buffer.concat(chunks)
+  const bytes = body === null ? Buffer.alloc(0) : await readAtMost(body, maxReplyBytes)
+  if (bytes === undefined) throw new Error(`a reply is longer than ${maxReplyBytes} bytes`)
+  return bytes
 }

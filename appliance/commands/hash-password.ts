@@ -5,6 +5,7 @@ import { Complaint } from '../complaint.ts'
 import { passwordFault } from '../config/schema.ts'
 import type { Machine } from '../machine.ts'
 import { readHiddenLine } from '../terminal/password-prompt.ts'
+import { readInput } from '../terminal/standard-input.ts'
 import { hashPassword } from '../users/password-hash.ts'
 
 /** Longer than any password, and too short to fill the memory. */
@@ -31,17 +32,9 @@ async function askTwice({ stdin, stderr }: Machine): Promise<string> {
   return password
 }
 
-async function readOnlyLine({ stdin }: Machine): Promise<string> {
-  const chunks: Buffer[] = []
-  let size = 0
-  for await (const chunk of stdin) {
-    chunks.push(chunk)
-    size += chunk.length
-    if (size > maxInputBytes) throw new Complaint('refused', `Cannot hash this: it is longer than ${maxInputBytes} bytes; give one line with the password`)
-  }
-  const text = Buffer.concat(chunks)
-    .toString('utf8')
-    .replace(/\r?\n$/, '')
+async function readOnlyLine(machine: Machine): Promise<string> {
+  const text = await readInput(machine, maxInputBytes)
+  if (text === undefined) throw new Complaint('refused', `Cannot hash this: it is longer than ${maxInputBytes} bytes; give one line with the password`)
   if (text.includes('\n')) throw new Complaint('refused', 'Cannot hash this: it has several lines; give one line with the password')
   return text
 }

@@ -4,7 +4,7 @@ import { readFile } from 'node:fs/promises'
 import { resolve } from 'node:path'
 import { Command, Option } from 'commander'
 
-import type { FarEnd } from '../../src/index.ts'
+import { type FarEnd, formatBasicAuthorization } from '../../src/index.ts'
 import { Complaint, reasonOf } from '../complaint.ts'
 import { passwordFault } from '../config/schema.ts'
 import type { Machine } from '../machine.ts'
@@ -16,6 +16,7 @@ import { isChange, readText, take } from '../systemd/steps.ts'
 import { hostOf, parseCacheUrl } from '../terminal/client-setup.ts'
 import { printable } from '../terminal/format.ts'
 import { readHiddenLine } from '../terminal/password-prompt.ts'
+import { readInput } from '../terminal/standard-input.ts'
 import { bootMark } from './install-service.ts'
 
 interface UseFlags {
@@ -86,7 +87,7 @@ async function readPassword(machine: Machine, url: string, user: string, root: s
     }
   }
   const isTerminal = machine.stdin.isTTY === true
-  const given = isTerminal ? '' : await readLine(machine)
+  const given = isTerminal ? '' : await readGivenLine(machine)
   if (given !== '') return given
   // One that is set up already is not asked for again.
   const known = findLogin((await readText(await netrcFileOf(machine, root)).catch(() => undefined)) ?? '', hostOf(url))
@@ -95,21 +96,15 @@ async function readPassword(machine: Machine, url: string, user: string, root: s
   throw new Complaint('usage', 'No password was given: name a file with --password-file, or give it as a line of standard input')
 }
 
-async function readLine({ stdin }: Machine): Promise<string> {
-  const chunks: Buffer[] = []
-  let size = 0
-  for await (const chunk of stdin) {
-    chunks.push(chunk)
-    size += chunk.length
-    if (size > maxPasswordBytes) throw new Complaint('usage', 'The password on standard input is too long')
-  }
-  const text = Buffer.concat(chunks).toString('utf8')
-  return text.replace(/\r?\n$/, '')
+async function readGivenLine(machine: Machine): Promise<string> {
+  const text = await readInput(machine, maxPasswordBytes)
+  if (text === undefined) throw new Complaint('usage', 'The password on standard input is too long')
+  return text
 }
 
 /** The keys it signs with, once the login is known to be good. */
 async function askCache(machine: Machine, url: string, login: NetrcLogin | undefined, withPush: boolean): Promise<string[]> {
-  const authorization = login && `Basic ${Buffer.from(`${login.login}:${login.password}`).toString('base64')}`
+  const authorization = login && formatBasicAuthorization({ name: login.login, password: login.password })
   const onRetry = (reason: string) => machine.stderr.write(`No answer from ${url} (${printable(reason)}): trying again\n`)
   using farEnd = openFarEnd({ url: new URL(url), authorization, user: login?.login, source: '' }, { jobs: 1, patienceMs: 20_000, onRetry })
   try {

@@ -19,3 +19,8 @@ export function parseByteSize(text: string): number | undefined {
   const bytes = Math.floor(Number(amount) * (units[(unit ?? 'B').toUpperCase()] ?? Number.NaN))
   return Number.isSafeInteger(bytes) ? bytes : undefined
 }
+
+/** Of a size that has passed the schema. */
+export function toBytes(size: string | number): number {
+  return typeof size === 'number' ? size : parseByteSize(size)!
+}

@@ -1,7 +1,7 @@
 /** The depot's settings as used: sizes in bytes, times in milliseconds, and whether there is a depot at all. */
 import { join, resolve } from 'node:path'
 
-import { parseByteSize } from './byte-size.ts'
+import { toBytes } from './byte-size.ts'
 import type { AccessConfig, DepotConfig, UpstreamConfig } from './config.ts'
 import type { ConfigFile } from './schema.ts'
 import { parseSpan } from './stores-schema.ts'
@@ -52,8 +52,4 @@ export function toUpstreams({ upstreams }: ConfigFile, baseDir: string): Upstrea
 
 function mayAnybodyPush(access: AccessConfig): boolean {
   return access.kind === 'generated' || (access.kind === 'users' && access.users.some((user) => user.access.includes('push')))
-}
-
-function toBytes(size: string | number): number {
-  return typeof size === 'number' ? size : parseByteSize(size)!
 }

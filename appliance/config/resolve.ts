@@ -2,7 +2,7 @@
 import { basename, dirname, join, resolve } from 'node:path'
 
 import type { Environment } from '../machine.ts'
-import { parseByteSize } from './byte-size.ts'
+import { toBytes } from './byte-size.ts'
 import type { AccessConfig, Config, OperatorConfig, StoreConfig, UserConfig } from './config.ts'
 import { type ListenAddress, parseListenAddress } from './listen-address.ts'
 import { toDepot, toUpstreams } from './resolve-depot.ts'
@@ -126,8 +126,4 @@ function toAddress(text: string): ListenAddress {
   const parsed = parseListenAddress(text)
   if ('refusal' in parsed) throw new Error(`"${text}" has passed the schema`)
   return parsed
-}
-
-function toBytes(size: string | number): number {
-  return typeof size === 'number' ? size : parseByteSize(size)!
 }

@@ -1,4 +1,5 @@
 /** How the doctor asks servers: as a Nix client would, bounded in time each and altogether. */
+import { formatBasicAuthorization } from '../../src/index.ts'
 import { type HttpOutcome, httpGet } from '../server/http-get.ts'
 import { textOf } from './reply-text.ts'
 
@@ -45,7 +46,7 @@ export function createAsk(base: string, patience: Patience, socketPath?: string)
     httpGet(new URL(`.${path}`, base.endsWith('/') ? base : `${base}/`), {
       headers: {
         ...likeNix,
-        ...(login === undefined ? {} : { Authorization: `Basic ${Buffer.from(`${login.name}:${login.password}`).toString('base64')}` }),
+        ...(login === undefined ? {} : { Authorization: formatBasicAuthorization(login) }),
         ...(range === undefined ? {} : { Range: range }),
       },
       ...(socketPath === undefined ? {} : { socketPath }),

@@ -4,7 +4,7 @@
  */
 import type { Logger } from 'pino'
 
-import type { Exchange, Observer, PushTally, RouteName } from '../../src/index.ts'
+import { type Exchange, nameOf, type Observer, type PushTally, type RouteName } from '../../src/index.ts'
 import type { TrafficMetrics } from '../operator/metrics.ts'
 
 /** Since the start. */
@@ -171,9 +171,4 @@ function fieldsOf(exchange: Exchange): object {
     isComplete,
     ...push,
   }
-}
-
-/** What follows the hash part: `hello-2.12`. */
-function nameOf(storePath: string): string {
-  return storePath.slice(storePath.lastIndexOf('/') + 34)
 }

@@ -7,6 +7,7 @@
 import { readFile } from 'node:fs/promises'
 import { join, resolve } from 'node:path'
 
+import { formatBasicAuthorization } from '../../src/index.ts'
 import { Complaint, reasonOf, systemCodeOf } from '../complaint.ts'
 import type { Machine } from '../machine.ts'
 import { findLogin, type NetrcLogin } from './netrc.ts'
@@ -30,7 +31,7 @@ export interface LocateOptions {
 export async function locateFarEnd(machine: Machine, options: LocateOptions): Promise<FarEndLocation> {
   const url = await findUrl(machine, options.to)
   const { login, source } = await findCredentials(machine, options, url.hostname.replace(/^\[|\]$/g, ''))
-  const authorization = login && `Basic ${Buffer.from(`${login.login}:${login.password}`).toString('base64')}`
+  const authorization = login && formatBasicAuthorization({ name: login.login, password: login.password })
   return { url, authorization, user: login?.login, source }
 }
 

@@ -5,7 +5,7 @@
 import type { IncomingMessage } from 'node:http'
 import * as z from 'zod'
 
-import type { Depot } from '../../src/index.ts'
+import { type Depot, hashPartOf, readAtMost } from '../../src/index.ts'
 
 /** What the operator may do with it. */
 export type AdministeredDepot = Pick<Depot, 'storeDir' | 'collect' | 'explain' | 'find' | 'forget' | 'forgetPushedBy' | 'allow' | 'who' | 'pins' | 'verify'>
@@ -121,8 +121,7 @@ function withPath(depot: AdministeredDepot, path: string, answer: () => DepotAns
 }
 
 function isHere(depot: AdministeredDepot, path: string): boolean {
-  const hashPart = path.slice(depot.storeDir.length + 1, depot.storeDir.length + 33)
-  return depot.find(hashPart)?.info.storePath === path
+  return depot.find(hashPartOf(path))?.info.storePath === path
 }
 
 const succeed = (value: unknown): DepotAnswer => ({ status: 200, value })
@@ -140,15 +139,10 @@ function toAnswer(result: object): DepotAnswer {
 }
 
 async function readJson(request: IncomingMessage): Promise<unknown> {
-  const chunks: Buffer[] = []
-  let size = 0
-  for await (const chunk of request.iterator({ destroyOnReturn: false }) as AsyncIterable<Buffer>) {
-    size += chunk.length
-    if (size > maxBodyBytes) return undefined
-    chunks.push(chunk)
-  }
+  const body = await readAtMost(request.iterator({ destroyOnReturn: false }), maxBodyBytes)
+  if (body === undefined) return undefined
   try {
-    return JSON.parse(Buffer.concat(chunks).toString('utf8')) as unknown
+    return JSON.parse(body.toString('utf8')) as unknown
   } catch {
     return undefined
   }

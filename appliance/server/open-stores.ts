@@ -7,6 +7,7 @@ import {
   createFileBuffers,
   createLocalSource,
   type Depot,
+  formatBasicAuthorization,
   keepInDepot,
   type LocalStore,
   openDepot,
@@ -99,7 +100,7 @@ async function authorizationOf({ url, user, passwordFile }: UpstreamConfig): Pro
   if (user === undefined || passwordFile === undefined) return undefined
   try {
     const password = (await readFile(passwordFile, 'utf8')).replace(/\r?\n$/, '')
-    return `Basic ${Buffer.from(`${user}:${password}`).toString('base64')}`
+    return formatBasicAuthorization({ name: user, password })
   } catch (error) {
     throw new Complaint('config', `Cannot read "${passwordFile}", the password for ${url.href}: ${reasonOf(error)}`, { cause: error })
   }

@@ -86,6 +86,11 @@ function toWritable(handle: FileHandle, start = 0): WritableFile {
   }
 }
 
+/** True when a write failed for want of room or of quota. */
+export function isDiskFull(error: unknown): boolean {
+  return ['ENOSPC', 'EDQUOT'].includes((error as NodeJS.ErrnoException | undefined)?.code ?? '')
+}
+
 function ignoreAbsence(error: unknown): void {
   if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error
 }

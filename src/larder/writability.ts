@@ -4,6 +4,7 @@
  */
 import { open, statfs, unlink } from 'node:fs/promises'
 
+import { isDiskFull } from '../disk/disk.ts'
 import type { Log } from '../log.ts'
 import { type Directory, DirectoryRefused } from './directory.ts'
 import type { Room } from './room.ts'
@@ -75,7 +76,7 @@ export class Writability {
   /** A file of this size could not be written to its end; its remains are gone. A cause in words only is looked into. */
   async onUnwritten(fileSize: number, cause: unknown): Promise<void> {
     const problem = typeof cause === 'string' ? ((await this.#probe(fileSize)) ?? cause) : cause
-    if (isFull(problem) && (await this.#room.free(fileSize))) {
+    if (isDiskFull(problem) && (await this.#room.free(fileSize))) {
       this.#log.info({ dir: this.#directory.dir, bytes: fileSize }, 'the disk is full: the larder gave up what was least recently used')
       return
     }
@@ -107,9 +108,4 @@ export class Writability {
       await unlink(path).catch(() => {})
     }
   }
-}
-
-function isFull(problem: unknown): boolean {
-  const code = typeof problem === 'object' ? (problem as NodeJS.ErrnoException).code : undefined
-  return code === 'ENOSPC' || code === 'EDQUOT'
 }

@@ -20,3 +20,7 @@ export function parseBasicAuthorization(header: string): Credentials | undefined
   if (colon < 0) return undefined
   return { name: text.slice(0, colon), password: text.slice(colon + 1) }
 }
+
+export function formatBasicAuthorization({ name, password }: Credentials): string {
+  return `Basic ${Buffer.from(`${name}:${password}`).toString('base64')}`
+}

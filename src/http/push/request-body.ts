@@ -3,6 +3,8 @@ import type { IncomingMessage } from 'node:http'
 import { promisify } from 'node:util'
 import { brotliDecompress, gunzip, zstdDecompress } from 'node:zlib'
 
+import { readAtMost } from '../../read-at-most.ts'
+
 /** A client that sends nothing for so long is gone. */
 const stallMs = 60_000
 
@@ -47,14 +49,8 @@ const decoders: Readonly<Record<string, (bytes: Buffer, options: { maxOutputLeng
  * kept to. Rejects when it breaks off.
  */
 export async function readWhole(request: IncomingMessage, maxBytes: number): Promise<Buffer | undefined> {
-  const pieces: Buffer[] = []
-  let length = 0
-  for await (const piece of readPieces(request)) {
-    length += piece.length
-    if (length > maxBytes) return undefined
-    pieces.push(piece)
-  }
-  const bytes = Buffer.concat(pieces)
+  const bytes = await readAtMost(readPieces(request), maxBytes)
+  if (bytes === undefined) return undefined
   const encoding = request.headers['content-encoding']?.toLowerCase()
   if (encoding === undefined || encoding === 'identity') return bytes
   return await decoders[encoding]?.(bytes, { maxOutputLength: maxBytes }).catch(() => undefined)

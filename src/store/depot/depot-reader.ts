@@ -9,6 +9,7 @@ import { hashPartOf } from '../../nix/store-path.ts'
 import { createFileForm } from '../file-form.ts'
 import type { DepotHealth, FileForm, Leases, Realisation, Store, StoreHealth, StoreObject } from '../store.ts'
 import { readLog } from './build-log-files.ts'
+import { dayOf, startOfDay } from './day.ts'
 import { narKey } from './depot-files.ts'
 import { type DepotOptions, noLocal } from './depot-options.ts'
 import type { Use } from './host.ts'
@@ -19,8 +20,6 @@ import type { ScribeLink } from './scribe-messages.ts'
 import { type ObjectRecord, Queries } from './sqlite/queries.ts'
 import { ReadingDatabase } from './sqlite/reading-database.ts'
 import type { DepotEvent, DepotPolicy, NarRecord, PathRecord } from './types.ts'
-
-const dayMs = 86_400_000
 
 export class DepotReader implements Store, AsyncDisposable {
   readonly name = 'depot'
@@ -125,8 +124,8 @@ export class DepotReader implements Store, AsyncDisposable {
       usedBytes: this.records.state('bytes'),
       maxBytes,
       freeBytes: this.#freeBytes(),
-      pushedToday: this.records.usersOfDay(Math.floor(this.now() / dayMs)),
-      refusedToday: this.records.refusedSince(Math.floor(this.now() / dayMs) * dayMs),
+      pushedToday: this.records.usersOfDay(dayOf(this.now())),
+      refusedToday: this.records.refusedSince(startOfDay(this.now())),
       shortage: this.#shortage,
       recovered: this.scribe.recovered,
     }

@@ -30,6 +30,7 @@ import type { Commit } from './acceptance.ts'
 import type { PartReceived, PutPart } from './assemblies.ts'
 import type { PutLog } from './build-log-files.ts'
 import type { CommitOptions, Committed } from './committing.ts'
+import { dayOf } from './day.ts'
 import { type DepotOptions, noLocal } from './depot-options.ts'
 import { DepotReader } from './depot-reader.ts'
 import type { ScribeHost, Use } from './host.ts'
@@ -44,7 +45,6 @@ import type { VerifyReport } from './verify.ts'
 
 export type { DepotOptions, LocalSource } from './depot-options.ts'
 
-const dayMs = 86_400_000
 const ourNames = new Set([
   'depot.db',
   'depot.db-wal',
@@ -113,9 +113,7 @@ export class Depot extends DepotReader {
     if (!acceptedCompressions.has(compression))
       return refuse('unsupported', `This cache does not take NARs compressed with ${compression}: use ?compression=zstd`)
     if (fileSize > this.#options.maxBytes) return refuse('no-room', `This cache holds ${this.#options.maxBytes} bytes at most, and this file has ${fileSize}`)
-    return judgeQuota(this.policy, who.user, fileSize, this.records.usedToday(who.user, Math.floor(this.now() / dayMs)), () =>
-      this.records.unfinishedBytes(who.user),
-    )
+    return judgeQuota(this.policy, who.user, fileSize, this.records.usedToday(who.user, dayOf(this.now())), () => this.records.unfinishedBytes(who.user))
   }
 
   async receiveNar(upload: ReceiveNar, body: AsyncIterable<Uint8Array>): Promise<NarReceived> {

@@ -4,7 +4,7 @@
  */
 import { join } from 'node:path'
 
-import { type Disk, systemDisk } from '../../disk/disk.ts'
+import { type Disk, isDiskFull, systemDisk } from '../../disk/disk.ts'
 import { Acceptance, type Commit } from './acceptance.ts'
 import { Assemblies, type PartReceived, type PutPart } from './assemblies.ts'
 import { Backups } from './backups.ts'
@@ -283,5 +283,5 @@ export class Scribe {
 }
 
 function isFull(error: unknown): boolean {
-  return isDatabaseFull(error) || ['ENOSPC', 'EDQUOT'].includes((error as NodeJS.ErrnoException).code ?? '')
+  return isDatabaseFull(error) || isDiskFull(error)
 }

@@ -5,6 +5,7 @@ import type { Disk } from '../../disk/disk.ts'
 import type { Compression } from '../../nix/nar-info.ts'
 import type { PathInfo } from '../../nix/path-info.ts'
 import { type BatchEntry, checkEntry, receiveBatch } from './batch.ts'
+import { dayOf } from './day.ts'
 import type { DecoderOptions } from './decoder.ts'
 import type { ScribeHost } from './host.ts'
 import { type Expected, receiveFile } from './incoming.ts'
@@ -57,7 +58,6 @@ const bodiesAtOnce = 12
 /** Batches are held in memory. */
 const batchesAtOnce = 3
 const entriesAtOnce = 8
-const dayMs = 86_400_000
 
 export class Uploads {
   readonly #parts: UploadParts
@@ -119,7 +119,7 @@ export class Uploads {
   /** @throws {Refused} quota */
   checkQuota(user: string, fileSize: number): void {
     const { policy, records, now } = this.#parts
-    const usedToday = records.usedToday(user, Math.floor(now() / dayMs))
+    const usedToday = records.usedToday(user, dayOf(now()))
     const refusal = judgeQuota(policy, user, fileSize, usedToday, () => records.unfinishedBytes(user))
     if (refusal !== undefined) throw new Refused(refusal.code, refusal.reason)
   }
@@ -133,7 +133,7 @@ export class Uploads {
         return await shelf.put(file, localFile, now, (isTaken) => {
           alsoWrite()
           records.addLoose(file, who.user, now)
-          if (isTaken && isCounted) records.addUsage(who.user, Math.floor(now / dayMs), file.fileSize)
+          if (isTaken && isCounted) records.addUsage(who.user, dayOf(now), file.fileSize)
         })
       } catch (error) {
         if (!(error instanceof NarVanished)) throw error

@@ -139,7 +139,7 @@ export class Spool {
   }
 
   async #download(handle: FileHandle, verification: Verification): Promise<void> {
-    const { client, narInfo } = this.#options
+    const { narInfo } = this.#options
     for (let failures = 0; ; ) {
       const before = this.#written
       try {
@@ -147,7 +147,7 @@ export class Spool {
       } catch (error) {
         const isPassing = !(error instanceof Fault) || error.code === 'store-unavailable'
         failures = this.#written > before ? 0 : failures + 1
-        if (!isPassing || this.#abort.signal.aborted || failures >= maxFailures || client === undefined) throw error
+        if (!isPassing || this.#abort.signal.aborted || failures >= maxFailures) throw error
       }
       if (this.#written === before && ++failures >= maxFailures) {
         throw new Fault('busy', `The upstream ends "${narInfo.url}" at byte ${this.#written} of ${this.#size ?? 'an unknown number'} each time`)

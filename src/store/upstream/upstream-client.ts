@@ -7,6 +7,7 @@ import { Agent as HttpsAgent, request as httpsRequest } from 'node:https'
 import type { Readable } from 'node:stream'
 
 import { Fault } from '../../faults.ts'
+import { readAtMost } from '../../read-at-most.ts'
 
 export interface UpstreamClientOptions {
   /** Without credentials. */
@@ -46,21 +47,16 @@ export class UpstreamClient implements Disposable {
     const reply = await this.#get(path, {})
     if (absent.has(reply.statusCode!)) return void reply.resume()
     if (reply.statusCode !== 200) throw unexpected(path, reply)
-    const chunks: Buffer[] = []
-    let length = 0
     const timer = setTimeout(() => reply.destroy(new Error('it takes too long')), this.#options.headerTimeoutMs)
     try {
-      for await (const chunk of reply as AsyncIterable<Buffer>) {
-        length += chunk.byteLength
-        if (length > maxTextBytes) throw new Error(`it has more than ${maxTextBytes} bytes`)
-        chunks.push(chunk)
-      }
+      const text = await readAtMost(reply, maxTextBytes)
+      if (text === undefined) throw new Error(`it has more than ${maxTextBytes} bytes`)
+      return text.toString('utf8')
     } catch (error) {
       throw unavailable(path, error)
     } finally {
       clearTimeout(timer)
     }
-    return Buffer.concat(chunks).toString('utf8')
   }
 
   /** A body from byte `start` on. Rejects with a Fault: nar-changed when it is gone, store-unavailable otherwise. */

@@ -1,11 +1,9 @@
 /** A connection to the depot's database: each statement is prepared once. */
 import type { DatabaseSync, SQLInputValue, StatementSync } from 'node:sqlite'
 
-import type { Queryable } from './queries.ts'
-
 export type Row = Record<string, null | number | bigint | string | Uint8Array>
 
-export abstract class Connection implements Queryable, Disposable {
+export abstract class Connection implements Disposable {
   protected readonly database: DatabaseSync
   readonly #statements = new Map<string, StatementSync>()
 

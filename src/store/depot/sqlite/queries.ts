@@ -1,24 +1,18 @@
 /** What is asked of the database, by either connection. */
-import type { SQLInputValue } from 'node:sqlite'
 import type { Compression } from '../../../nix/nar-info.ts'
 import type { DepotEvent, NarRecord } from '../types.ts'
-import type { Row } from './connection.ts'
+import type { Connection } from './connection.ts'
 import { type AssemblyRecord, type ObjectRecord, optional, toAssembly, toNar, toObject } from './rows.ts'
 
 export type { AssemblyRecord, ObjectRecord } from './rows.ts'
-
-export interface Queryable {
-  all(sql: string, ...values: SQLInputValue[]): Row[]
-  get(sql: string, ...values: SQLInputValue[]): Row | undefined
-}
 
 const narColumns = 'n.nar_hash, n.nar_size, n.compression, n.file_hash, n.file_size, n.flat_sha256, n.damaged_at'
 const objectColumns = `o.*, ${narColumns}, (select group_concat(ref_path, ' ') from (select ref_path from ref r where r.hash_part = o.hash_part order by ref_path)) as refs`
 
 export class Queries {
-  readonly db: Queryable
+  readonly db: Connection
 
-  constructor(db: Queryable) {
+  constructor(db: Connection) {
     this.db = db
   }
 
