@@ -1,4 +1,5 @@
 /** The configuration as the program uses it: checked, complete, paths absolute, frozen. `load-config.ts` makes it. */
+import type { DepotPolicy } from '../../src/index.ts'
 import type { TunnelSettings } from '../tunnel/settings.ts'
 import type { ListenAddress } from './listen-address.ts'
 import type { ConfigFile } from './schema.ts'
@@ -84,17 +85,8 @@ export interface DepotConfig {
   readonly dir: string
   readonly maxBytes: number
   readonly keepFree: number
-  readonly policy: {
-    readonly maxNarBytes: number
-    readonly references: 'closed' | 'any'
-    readonly upstreamKeys: readonly string[]
-    readonly requireSignatures: readonly string[]
-    readonly refuse: readonly string[]
-    readonly keepUnfinishedMs: number
-    readonly bytesPerDayPerUser: number
-    readonly unfinishedBytesPerUser: number
-    readonly keepUnusedMs: number
-  }
+  /** The rest of the policy is not to be set. */
+  readonly policy: Omit<DepotPolicy, 'adoptionWaitMs' | 'keepPushedMs' | 'leaseMs'>
   /** Of a NAR that stock Nix sends; `undefined`: no limit. */
   readonly maxBodyBytes: number | undefined
 }

@@ -8,6 +8,7 @@ import { join } from 'node:path'
 import { Complaint } from '../complaint.ts'
 import type { Machine } from '../machine.ts'
 import { makeDir, readText, type Step, writeText } from '../systemd/steps.ts'
+import { quoteForShell } from '../terminal/shell-quote.ts'
 
 const mark = '# Written by "burrow post-build-hook"'
 
@@ -23,7 +24,7 @@ export function formatHook(spool: string): string {
   return `#!/bin/sh
 ${mark}: it overwrites this file. Notes what was built for "burrow watch-store --spool".
 # Nix waits for it, and a failure of it would be one of the build: it always succeeds.
-spool=${quote(spool)}
+spool=${quoteForShell(spool)}
 PATH=\${PATH-}:/usr/bin:/bin:/nix/var/nix/profiles/default/bin:/run/current-system/sw/bin
 paths=\${OUT_PATHS-}
 # Nix 2.8 leaves OUT_PATHS empty.
@@ -51,5 +52,3 @@ export async function planHook(file: string, spool: string, namedSpool = spool):
     throw new Complaint('refused', `Cannot write "${file}": it is there already, and is not Burrow's. Remove it, or name another file`)
   return [await makeDir(spool, 0o700), await writeText(file, text, 0o755)]
 }
-
-const quote = (text: string) => `'${text.replaceAll("'", `'\\''`)}'`

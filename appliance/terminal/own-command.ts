@@ -10,6 +10,7 @@ import { accessSync, constants, existsSync, readFileSync, realpathSync, statSync
 import { basename, delimiter, dirname, join } from 'node:path'
 
 import type { Environment } from '../machine.ts'
+import { quoteForShell } from './shell-quote.ts'
 
 export interface Start {
   readonly env: Environment
@@ -73,7 +74,7 @@ function real(path: string): string {
 }
 
 function quote(path: string): string {
-  return /^[\w@%+=:,./-]+$/.test(path) ? path : `'${path.replaceAll("'", "'\\''")}'`
+  return /^[\w@%+=:,./-]+$/.test(path) ? path : quoteForShell(path)
 }
 
 /** A command of this program, where one begins: at the beginning of a line, and behind a quote, a bracket, a colon, a pipe or `sudo`. In JSON too. */

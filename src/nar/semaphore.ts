@@ -23,6 +23,16 @@ export class Semaphore {
     granted()
   }
 
+  /** Does the work under a grant. */
+  async run<T>(work: () => Promise<T>): Promise<T> {
+    await new Promise<void>((resolve) => this.request(resolve))
+    try {
+      return await work()
+    } finally {
+      this.release()
+    }
+  }
+
   /** Cancels a waiting request. Returns false if it was already granted (or never made). */
   cancel(granted: () => void): boolean {
     return this.#waiting.delete(granted)

@@ -12,7 +12,7 @@ import { LevelChooser } from './level-chooser.ts'
 import type { BatchEntry, BatchHeader, BatchReply, PushInfo } from './protocol.ts'
 import type { PushEvent } from './push-event.ts'
 import { PushFault } from './push-fault.ts'
-import { Semaphore } from './semaphore.ts'
+import { TaskGroup } from './task-group.ts'
 
 export interface UploadsOptions {
   readonly farEnd: FarEnd
@@ -38,7 +38,7 @@ class PartTooLarge extends Error {}
 
 export class Uploads {
   readonly #options: UploadsOptions
-  readonly #jobs: Semaphore
+  readonly #jobs: TaskGroup
   readonly #level: LevelChooser
   #partBytes: number
   /** While at least one request was under way. */
@@ -48,7 +48,7 @@ export class Uploads {
 
   constructor(options: UploadsOptions) {
     this.#options = options
-    this.#jobs = new Semaphore(options.jobs)
+    this.#jobs = new TaskGroup(options.jobs)
     this.#level = new LevelChooser(options.level, options.jobs)
     this.#partBytes = options.info.partBytes.default
   }

@@ -6,7 +6,7 @@ import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals'
 
 import { findDecompressors } from '../../appliance/server/decompressors.ts'
-import { generateSecretKey, openDirectoryStore, parseNarInfo, silentLog } from '../../src/index.ts'
+import { generateSecretKey, hashPartOf, openDirectoryStore, parseNarInfo, silentLog } from '../../src/index.ts'
 import { openTestCache, type TestCache } from '../fixtures/cache.ts'
 import { type BuiltClosure, type NixFixture, openNixFixture, type ScratchStore } from '../fixtures/nix.ts'
 
@@ -15,7 +15,6 @@ let store: ScratchStore
 let closure: BuiltClosure
 let big: string
 const key = generateSecretKey('folder-1')
-const hashPartOf = (path: string) => path.slice('/nix/store/'.length, '/nix/store/'.length + 32)
 
 beforeAll(async () => {
   nix = await openNixFixture()
@@ -26,11 +25,7 @@ beforeAll(async () => {
 
 afterAll(() => nix[Symbol.asyncDispose]())
 
-async function makeFolder(compression: string, paths: readonly string[]): Promise<string> {
-  const dir = await nix.makeDir('folder')
-  await nix.run('nix', ['copy', '--no-check-sigs', '--from', store.root, '--to', `file://${dir}?compression=${compression}`, ...paths])
-  return dir
-}
+const makeFolder = (compression: string, paths: readonly string[]) => nix.copyToFolder(store, compression, paths)
 
 async function openFolder(dir: string): Promise<TestCache> {
   const folder = await openDirectoryStore({ dir, storeDir: '/nix/store', decompressors: findDecompressors(process.env.PATH), log: silentLog })

@@ -1,27 +1,12 @@
 /** `burrow tunnel setup`, `teardown` and `status` as a child process with nothing else beside them, on the real machine of `appliance/program.ts`. */
-import { homedir, hostname } from 'node:os'
 import { Command } from 'commander'
 
 import { Complaint, exitCodeOf } from '../../../appliance/complaint.ts'
 import type { Machine } from '../../../appliance/machine.ts'
+import { createMachine } from '../../../appliance/process-machine.ts'
 import { createTunnelCommand } from './tunnel-command.ts'
 
-const machine: Machine = {
-  args: process.argv.slice(2),
-  env: process.env,
-  workingDir: process.cwd(),
-  homeDir: homedir(),
-  hostName: hostname(),
-  zstdVersion: process.versions.zstd ?? '0',
-  pid: process.pid,
-  userId: process.geteuid?.(),
-  stdin: process.stdin,
-  stdout: process.stdout,
-  stderr: process.stderr,
-  onSignal: () => () => {},
-  endProcess: () => false,
-  exit: (code) => process.exit(code),
-}
+const machine: Machine = { ...createMachine(), stderr: process.stderr, onSignal: () => () => {}, endProcess: () => false }
 
 const program = new Command('burrow').option('-c, --config <file>')
 try {

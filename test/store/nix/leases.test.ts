@@ -18,6 +18,17 @@ function openLeases(socketPath: string | undefined, { maxPaths = 1000, log = sil
   return { clock, leases, [Symbol.dispose]: () => leases[Symbol.dispose]() }
 }
 
+/** Roots whatever it is told. */
+function startWillingDaemon() {
+  return startScriptedDaemon(async ({ greet, reader, socket }) => {
+    await greet(34)
+    for (;;) {
+      await readTempRoot(reader)
+      socket.write(rooted)
+    }
+  })
+}
+
 /** Gives up by itself: a loop that jest cannot end would outlive it. */
 async function until(isReached: () => boolean): Promise<void> {
   const deadline = Date.now() + 20_000
@@ -184,13 +195,7 @@ describe('a daemon of the test', () => {
   })
 
   test('after a lease time a new connection takes over and the old one closes with its last lease', async () => {
-    await using daemon = await startScriptedDaemon(async ({ greet, reader, socket }) => {
-      await greet(34)
-      for (;;) {
-        await readTempRoot(reader)
-        socket.write(rooted)
-      }
-    })
+    await using daemon = await startWillingDaemon()
     using opened = openLeases(daemon.socketPath)
     const { leases, clock } = opened
     await leases.take(pathOf('a'))
@@ -209,13 +214,7 @@ describe('a daemon of the test', () => {
   })
 
   test('no more than maxPaths roots are held; further paths are served without', async () => {
-    await using daemon = await startScriptedDaemon(async ({ greet, reader, socket }) => {
-      await greet(34)
-      for (;;) {
-        await readTempRoot(reader)
-        socket.write(rooted)
-      }
-    })
+    await using daemon = await startWillingDaemon()
     using opened = openLeases(daemon.socketPath, { maxPaths: 10 })
     const { leases, clock } = opened
     const paths = [...'abcdfghijklmnp'].map(pathOf)

@@ -8,7 +8,7 @@ import { afterAll, beforeAll, describe, expect, test } from '@jest/globals'
 import { findDecompressors } from '../../../appliance/server/decompressors.ts'
 import { ChunkBuffers } from '../../../src/disk/chunk-buffers.ts'
 import { OpenFiles } from '../../../src/disk/open-files.ts'
-import { generateSecretKey, parseNarInfo, silentLog } from '../../../src/index.ts'
+import { generateSecretKey, hashPartOf, parseNarInfo, silentLog } from '../../../src/index.ts'
 import type { VerifiedNar } from '../../../src/store/upstream/spool.ts'
 import { openUpstreamStore, type UpstreamStore } from '../../../src/store/upstream/upstream-store.ts'
 import { benAuthorization, openTestCache, type TestCache } from '../../fixtures/cache.ts'
@@ -21,7 +21,6 @@ let closure: BuiltClosure
 let big: string
 let key: { readonly publicKey: string; readonly secretFile: string }
 const ownKey = generateSecretKey('own-1')
-const hashPartOf = (path: string) => path.slice('/nix/store/'.length, '/nix/store/'.length + 32)
 
 beforeAll(async () => {
   nix = await openNixFixture()
@@ -34,11 +33,7 @@ beforeAll(async () => {
 
 afterAll(() => nix[Symbol.asyncDispose]())
 
-async function makeFolder(compression: string, paths: readonly string[] = [closure.app, big]): Promise<string> {
-  const dir = await nix.makeDir('folder')
-  await nix.run('nix', ['copy', '--no-check-sigs', '--from', store.root, '--to', `file://${dir}?compression=${compression}`, ...paths])
-  return dir
-}
+const makeFolder = (compression: string, paths: readonly string[] = [closure.app, big]) => nix.copyToFolder(store, compression, paths)
 
 interface Opened {
   readonly upstream: UpstreamStore

@@ -1,5 +1,5 @@
-/** Counting semaphore for work that is started and not waited for at once; the first failure ends it all. */
-export class Semaphore {
+/** Work that is started and not waited for at once, so many at a time; the first failure ends it all. */
+export class TaskGroup {
   readonly #permits: number
   #running = 0
   #failure: { readonly error: unknown } | undefined
