@@ -18,7 +18,11 @@ let
   manifest = lib.importJSON ../package.json;
   node_modules = callPackage ./node-modules.nix { };
   development = callPackage ./node-modules.nix { kind = "development"; };
-  parts = [
+in
+stdenvNoCC.mkDerivation {
+  pname = "burrow";
+  inherit (manifest) version;
+  src = import ./source.nix { inherit lib; } "burrow-source" [
     "appliance"
     "src"
     "docs"
@@ -28,17 +32,6 @@ let
     "config.schema.json"
     "config.example.json"
   ];
-  root = toString ../. + "/";
-  isPart = path: lib.any (part: lib.hasPrefix "${root}${part}" (toString path)) parts;
-in
-stdenvNoCC.mkDerivation {
-  pname = "burrow";
-  inherit (manifest) version;
-  src = builtins.path {
-    name = "burrow-source";
-    path = ../.;
-    filter = path: _type: isPart path;
-  };
   nativeBuildInputs = [
     nodejs-slim_24
     esbuild
@@ -60,7 +53,7 @@ stdenvNoCC.mkDerivation {
     # The link to the launcher of checkouts, which looks for a Node: this has one.
     rm $out/lib/burrow/appliance/main.ts
     ln -s ${node_modules}/node_modules $out/lib/burrow/node_modules
-    # setpriv ends the connector with us, systemd-notify tells systemd that we are ready, xz and bzip2 serve the URLs of older caches.
+    # setpriv ends the connector with us, systemd-notify tells systemd that we are ready, xz and bzip2 unpack what other caches have compressed.
     makeWrapper ${lib.getExe nodejs-slim_24} $out/bin/burrow \
       --add-flags "--disable-warning=ExperimentalWarning $out/lib/burrow/appliance/program.ts" \
       --suffix PATH : ${

@@ -11,23 +11,17 @@
 let
   manifest = lib.importJSON ../package.json;
   development = callPackage ./node-modules.nix { kind = "development"; };
-  parts = [
+in
+stdenvNoCC.mkDerivation {
+  pname = "burrow-push";
+  inherit (manifest) version;
+  src = import ./source.nix { inherit lib; } "burrow-push-source" [
     "appliance"
     "src"
     "scripts"
     "package.json"
     "tsconfig.json"
   ];
-  root = toString ../. + "/";
-in
-stdenvNoCC.mkDerivation {
-  pname = "burrow-push";
-  inherit (manifest) version;
-  src = builtins.path {
-    name = "burrow-push-source";
-    path = ../.;
-    filter = path: _type: lib.any (part: lib.hasPrefix "${root}${part}" (toString path)) parts;
-  };
   nativeBuildInputs = [
     nodejs-slim_24
     esbuild

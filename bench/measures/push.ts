@@ -18,14 +18,7 @@ export const pushClosure: Measure = {
   unit: 's',
   target: { of: 'ratio', relation: '≤', value: 2 },
   hasReference: false,
-  async run(bench) {
-    const rounds = await interleave(
-      () => copyToFolder(bench),
-      () => withEmptyDepot(bench, (burrow) => push(bench, burrow.endpoint.port, [bench.store.root.storePath])),
-      { rounds: bench.longRounds, discardFirst: false },
-    )
-    return { rounds }
-  },
+  run: (bench) => pushClosureBeside(bench, () => copyToFolder(bench)),
 }
 
 export const pushAgainstStockNix: Measure = {
@@ -34,14 +27,7 @@ export const pushAgainstStockNix: Measure = {
   unit: 's',
   target: { of: 'ratio', relation: '≤', value: 1 },
   hasReference: false,
-  async run(bench) {
-    const rounds = await interleave(
-      () => withEmptyDepot(bench, (burrow) => copyToCache(bench, burrow)),
-      () => withEmptyDepot(bench, (burrow) => push(bench, burrow.endpoint.port, [bench.store.root.storePath])),
-      { rounds: bench.longRounds, discardFirst: false },
-    )
-    return { rounds }
-  },
+  run: (bench) => pushClosureBeside(bench, () => withEmptyDepot(bench, (burrow) => copyToCache(bench, burrow))),
 }
 
 export const pushSmall: Measure = {
@@ -112,6 +98,11 @@ export const pushCuts: Measure = {
     )
     return { rounds: [{ reference: whole.wireBytes / 1e6, burrow: cut / 1e6 }] }
   },
+}
+
+async function pushClosureBeside(bench: Bench, reference: () => Promise<number>) {
+  const pushIt = () => withEmptyDepot(bench, (burrow) => push(bench, burrow.endpoint.port, [bench.store.root.storePath]))
+  return { rounds: await interleave(reference, pushIt, { rounds: bench.longRounds, discardFirst: false }) }
 }
 
 async function repeat(bench: Bench, run: () => Promise<number>) {
