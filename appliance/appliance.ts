@@ -1,6 +1,7 @@
 /**
- * The appliance from start to stop: state, keys and users, the store, the cache, listeners. What is opened is disposed of in reverse order:
- * the public listener first, so that downloads under way finish while everything behind it still works.
+ * The appliance from start to stop: state, keys and users, the store, the cache, listeners. What is opened is disposed
+ * of in reverse order: the public listener first, so that downloads under way finish while everything behind it still
+ * works.
  */
 import type { Server } from 'node:http'
 import { join } from 'node:path'
@@ -91,7 +92,8 @@ export async function startAppliance(options: ApplianceOptions): Promise<Applian
   let tunnel: Tunnel | undefined
   metrics?.watch(() => ({ ...cache.stats, stores: readHealth(), tunnel: tunnel?.status }))
   const reloader = createReloader({ ...options, state, cache, inForce: reloadable, onReloaded: () => tunnel?.retry() })
-  const findImpediment = () => (listener === undefined || listener.isDraining ? 'not listening' : findStoreProblem(stores))
+  const findImpediment = () =>
+    listener === undefined || listener.isDraining ? 'not listening' : findStoreProblem(stores)
   const readStatus = (): StatusReport | undefined =>
     listener && tunnel
       ? createReport({
@@ -108,11 +110,24 @@ export async function startAppliance(options: ApplianceOptions): Promise<Applian
           impediment: findImpediment(),
         })
       : undefined
-  const operator = metrics && (await openOperator(config, createOperatorServer({ findImpediment, readStatus, metrics, depot, log }), log))
+  const operator =
+    metrics &&
+    (await openOperator(config, createOperatorServer({ findImpediment, readStatus, metrics, depot, log }), log))
   if (operator !== undefined) starting.use(operator)
   const inheritedSocket = findInheritedSocket(machine.env, machine.pid)
-  listener = starting.use(await openListener(cache.createServer(), config.listen, { drainMs: originDrainMs(config.tunnel), inheritedSocket }))
-  tunnel = starting.use(await openTunnel({ config, origin: listener.url, machine, state, log, onStatus: (status) => options.onTunnelStatus?.(status) }))
+  listener = starting.use(
+    await openListener(cache.createServer(), config.listen, { drainMs: originDrainMs(config.tunnel), inheritedSocket }),
+  )
+  tunnel = starting.use(
+    await openTunnel({
+      config,
+      origin: listener.url,
+      machine,
+      state,
+      log,
+      onStatus: (status) => options.onTunnelStatus?.(status),
+    }),
+  )
 
   const running = starting.move()
   return {
@@ -127,7 +142,10 @@ export async function startAppliance(options: ApplianceOptions): Promise<Applian
   }
 }
 
-/** Asks the stores themselves, so that one which has come back is ready without waiting for a client; each bounds by itself how often it tries. */
+/**
+ * Asks the stores themselves, so that one which has come back is ready without waiting for a client; each bounds by
+ * itself how often it tries.
+ */
 function findStoreProblem(stores: readonly Store[]): string | undefined {
   const problems = stores.map((store) => {
     try {
@@ -181,7 +199,10 @@ function createReloader({ machine, loaded, source, log, state, cache, inForce, o
       onReloaded()
     } catch (error) {
       // A bug in here is no reason to stop serving what is in force.
-      log.error(error instanceof Complaint ? { reason: error.message } : { err: error }, 'Cannot reload the config: what was in force stays in force')
+      log.error(
+        error instanceof Complaint ? { reason: error.message } : { err: error },
+        'Cannot reload the config: what was in force stays in force',
+      )
     }
   }
 
@@ -202,7 +223,10 @@ function createReloader({ machine, loaded, source, log, state, cache, inForce, o
 }
 
 function tellReload(started: Config, next: Config, { users, signing }: Reloadable, log: Logger): void {
-  log.info({ users: users?.map(({ name }) => name) ?? 'everybody', keys: signing.map(({ name }) => name) }, 'Reloaded the config')
+  log.info(
+    { users: users?.map(({ name }) => name) ?? 'everybody', keys: signing.map(({ name }) => name) },
+    'Reloaded the config',
+  )
   const waiting = findRestartOnly(started, next)
   if (waiting.length > 0) log.warn({ settings: waiting }, 'Some changed settings wait for a restart')
 }
@@ -213,5 +237,6 @@ function tellWarnings({ warnings }: LoadedConfig, { users, signing }: Reloadable
     if (expires !== undefined && expires.getTime() <= Date.now())
       log.warn({ user: name, expires }, 'A user has expired and is refused; remove it, or change "expires"')
   }
-  if (signing.length === 0) log.warn({}, 'Nothing is signed here: clients accept only paths that carry a signature they trust already')
+  if (signing.length === 0)
+    log.warn({}, 'Nothing is signed here: clients accept only paths that carry a signature they trust already')
 }

@@ -1,4 +1,7 @@
-/** Where scripts/bundle.mjs puts what it makes: dist/bundles, in the folder of the program, be that a checkout, a built package or Nix's. */
+/**
+ * Where scripts/bundle.mjs puts what it makes: dist/bundles, in the folder of the program, be that a checkout, a built
+ * package or Nix's.
+ */
 import { existsSync } from 'node:fs'
 import { readFile } from 'node:fs/promises'
 import { dirname, join } from 'node:path'

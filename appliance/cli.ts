@@ -59,7 +59,8 @@ Exit codes:
   143  stopped at once by a second SIGTERM`
 
 const line: CommandLine = {
-  description: "A private Nix binary cache at the end of a tunnel: serves this machine's Nix store to named users, on loopback only.",
+  description:
+    "A private Nix binary cache at the end of a tunnel: serves this machine's Nix store to named users, on loopback only.",
   commands,
   notes,
   hasConfig: true,

@@ -1,6 +1,7 @@
 /**
- * The client in one file, as a cache serves it at /v1/client.mjs: the near end's commands alone. scripts/bundle.mjs makes it, and puts a look at Node's version in
- * front, since older ones lack zstd (22.15) and rows of SQLite as arrays (22.16).
+ * The client in one file, as a cache serves it at /v1/client.mjs: the near end's commands alone. scripts/bundle.mjs
+ * makes it, and puts a look at Node's version in front, since older ones lack zstd (22.15) and rows of SQLite as arrays
+ * (22.16).
  */
 import process from 'node:process'
 
@@ -24,7 +25,10 @@ Exit codes:
 
 process.umask(0o077)
 ignoreBrokenPipes()
-nameOwnCommandIn([process.stdout, process.stderr], findScriptCommand({ env: process.env, workingDir: process.cwd(), script: process.argv[1]! }))
+nameOwnCommandIn(
+  [process.stdout, process.stderr],
+  findScriptCommand({ env: process.env, workingDir: process.cwd(), script: process.argv[1]! }),
+)
 runProgram(createMachine(), {
   description: 'The client of a private Nix binary cache: pushes store paths to it.',
   commands: [...nearEndCommands, versionCommand],

@@ -20,7 +20,10 @@ export function createProgramOf(machine: Machine, { description, commands, notes
     .version(`burrow ${readVersion()}`, '-V, --version')
     .addHelpText('after', notes)
     .showHelpAfterError('(run "burrow --help")')
-    .configureOutput({ writeOut: (text) => void machine.stdout.write(text), writeErr: (text) => void machine.stderr.write(text) })
+    .configureOutput({
+      writeOut: (text) => void machine.stdout.write(text),
+      writeErr: (text) => void machine.stderr.write(text),
+    })
     .exitOverride()
     // What stands behind a command is the command's: "tunnel install --version" is not "burrow --version".
     .enablePositionalOptions()

@@ -35,8 +35,21 @@ export class Complaint extends Error {
   }
 }
 
-/** 75, 77 and 78 are EX_TEMPFAIL, EX_NOPERM and EX_CONFIG of sysexits; after 78 a supervisor need not start the program again before somebody has changed something. */
-export const exitCodes = { ok: 0, failure: 1, usage: 2, rejected: 4, unavailable: 75, unauthorized: 77, config: 78, interrupted: 130, terminated: 143 } as const
+/**
+ * 75, 77 and 78 are EX_TEMPFAIL, EX_NOPERM and EX_CONFIG of sysexits; after 78 a supervisor need not start the program
+ * again before somebody has changed something.
+ */
+export const exitCodes = {
+  ok: 0,
+  failure: 1,
+  usage: 2,
+  rejected: 4,
+  unavailable: 75,
+  unauthorized: 77,
+  config: 78,
+  interrupted: 130,
+  terminated: 143,
+} as const
 
 const exitCodeByComplaint = {
   usage: exitCodes.usage,
@@ -57,7 +70,9 @@ export function exitCodeOf(error: unknown): number {
 
 /** `ENOENT` and the like of an error thrown by `node:fs` or `node:net`. */
 export function systemCodeOf(error: unknown): string | undefined {
-  return typeof error === 'object' && error !== null && 'code' in error && typeof error.code === 'string' ? error.code : undefined
+  return typeof error === 'object' && error !== null && 'code' in error && typeof error.code === 'string'
+    ? error.code
+    : undefined
 }
 
 const reasons: Readonly<Record<string, string>> = {
@@ -75,5 +90,7 @@ const reasons: Readonly<Record<string, string>> = {
 /** Why a file cannot be had, in words; never the file's content. */
 export function reasonOf(error: unknown): string {
   const code = systemCodeOf(error)
-  return (code === undefined ? undefined : reasons[code]) ?? code ?? (error instanceof Error ? error.message : String(error))
+  return (
+    (code === undefined ? undefined : reasons[code]) ?? code ?? (error instanceof Error ? error.message : String(error))
+  )
 }

@@ -1,5 +1,6 @@
 /**
- * The machine as the rest of the appliance sees it: what `process` knows, handed in by `program.ts`, so that a test can hand in another.
+ * The machine as the rest of the appliance sees it: what `process` knows, handed in by `program.ts`, so that a test can
+ * hand in another.
  */
 import type { Readable, Writable } from 'node:stream'
 
@@ -35,7 +36,10 @@ export interface Machine {
   readonly stderr: TerminalOutput
   /** Takes the signal's default action away until the returned function is called. */
   onSignal(signal: SignalName, listener: () => void): () => void
-  /** As kill(2): a negative number is a process group, signal 0 only asks. False when there is no such process; other errors are thrown. */
+  /**
+   * As kill(2): a negative number is a process group, signal 0 only asks. False when there is no such process; other
+   * errors are thrown.
+   */
   endProcess(pid: number, signal: 'SIGTERM' | 'SIGKILL' | 0): boolean
   /** Ends the program at once, whatever is under way. */
   exit(code: number): never

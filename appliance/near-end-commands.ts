@@ -1,4 +1,7 @@
-/** The commands for the machine that pushes: part of `burrow`, and all that the client in one file has. They need no config. */
+/**
+ * The commands for the machine that pushes: part of `burrow`, and all that the client in one file has. They need no
+ * config.
+ */
 import type { Command } from 'commander'
 
 import { pinCommand, unpinCommand } from './commands/pin.ts'

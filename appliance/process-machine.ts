@@ -5,7 +5,10 @@ import process from 'node:process'
 
 import type { Machine } from './machine.ts'
 
-/** systemd.exec(5), $JOURNAL_STREAM: device and inode of the stream; a child may inherit the variable and write elsewhere. */
+/**
+ * systemd.exec(5), $JOURNAL_STREAM: device and inode of the stream; a child may inherit the variable and write
+ * elsewhere.
+ */
 function isJournal(descriptor: number): boolean {
   try {
     const { dev, ino } = fstatSync(descriptor, { bigint: true })

@@ -7,7 +7,10 @@ import { findOwnCommand, nameOwnCommandIn } from './terminal/own-command.ts'
 // Whatever is created is the user's alone, unless somebody says otherwise.
 process.umask(0o077)
 ignoreBrokenPipes()
-nameOwnCommandIn([process.stdout, process.stderr], findOwnCommand({ env: process.env, workingDir: process.cwd(), mainDir: import.meta.dirname }))
+nameOwnCommandIn(
+  [process.stdout, process.stderr],
+  findOwnCommand({ env: process.env, workingDir: process.cwd(), mainDir: import.meta.dirname }),
+)
 
 const [major = 0] = process.versions.node.split('.').map(Number)
 if (major < 24) {

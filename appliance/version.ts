@@ -1,4 +1,7 @@
-/** The version, as package.json has it: two folders up in the built package, one in the sources. In a single file it is written where this is. */
+/**
+ * The version, as package.json has it: two folders up in the built package, one in the sources. In a single file it is
+ * written where this is.
+ */
 import { readFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 

@@ -1,4 +1,6 @@
-/** The servers of one run: nginx from the beginning, each Burrow when a measure first asks for it, all ended together. */
+/**
+ * The servers of one run: nginx from the beginning, each Burrow when a measure first asks for it, all ended together.
+ */
 import { rmSync } from 'node:fs'
 import { join } from 'node:path'
 import { type Burrow, openBurrow } from './burrow.ts'
@@ -13,7 +15,9 @@ import { warmLarderDir, workDir } from './work-dir.ts'
 
 export interface BenchOptions {
   readonly quick: boolean
-  /** nginx takes Burrow's place: every ratio then has to be near 1, and how far it strays is the harness's own noise. */
+  /**
+   * nginx takes Burrow's place: every ratio then has to be near 1, and how far it strays is the harness's own noise.
+   */
   readonly againstItself: boolean
   readonly profile: boolean
 }
@@ -26,13 +30,24 @@ export async function openBench(options: BenchOptions): Promise<Bench & AsyncDis
   const nginx = resources.use(await openNginx())
   const open = (label: string, compression: 'zstd' | 'none', larderDir: string): Promise<Burrow> => {
     say(`starting burrow (${label})`)
-    return openBurrow({ label, store, key, compression, larderDir, firstHashPart: store.root.hashPart, profile: options.profile })
+    return openBurrow({
+      label,
+      store,
+      key,
+      compression,
+      larderDir,
+      firstHashPart: store.root.hashPart,
+      profile: options.profile,
+    })
   }
   const standing: { compressed?: Running | undefined; raw?: Running | undefined } = {}
 
   const openPair = async (form: 'raw' | 'zst', start: () => Promise<Burrow>): Promise<Running> => {
     const toReference = async (): Promise<Pair['reference']> => withLinks(nginx.endpoint(form))
-    const withLinks = async (endpoint: Endpoint): Promise<Pair['reference']> => ({ ...endpoint, links: await readLinks(endpoint, store.objects) })
+    const withLinks = async (endpoint: Endpoint): Promise<Pair['reference']> => ({
+      ...endpoint,
+      links: await readLinks(endpoint, store.objects),
+    })
     if (options.againstItself) {
       if (form === 'zst') await makeCompressedNars(store, key)
       const reference = await toReference()
@@ -40,7 +55,8 @@ export async function openBench(options: BenchOptions): Promise<Bench & AsyncDis
     }
     const burrow = await start()
     try {
-      if (form === 'raw') return { burrow, pair: { reference: await toReference(), burrow: await withLinks(burrow.endpoint) } }
+      if (form === 'raw')
+        return { burrow, pair: { reference: await toReference(), burrow: await withLinks(burrow.endpoint) } }
       const warm = { ...burrow.endpoint, links: await warmLarder(burrow.endpoint, store) }
       await copyCompressedNars(warm, key)
       return { burrow, pair: { reference: await toReference(), burrow: warm } }
@@ -86,7 +102,8 @@ export async function openBench(options: BenchOptions): Promise<Bench & AsyncDis
         rmSync(dir, { recursive: true, force: true })
         return open(label, compression, dir)
       }
-      // A larder belongs to one process at a time: the standing one makes room, and is started again when it is next asked for.
+      // A larder belongs to one process at a time: the standing one makes room, and is started again when it is next
+      // asked for.
       await standing.compressed?.burrow?.[Symbol.asyncDispose]()
       standing.compressed = undefined
       return open(label, compression, warmLarderDir)

@@ -1,5 +1,6 @@
 /**
- * Burrow as a user starts it: one process, `burrow serve` with a config file, one user, a signing key, a larder, everything else by default.
+ * Burrow as a user starts it: one process, `burrow serve` with a config file, one user, a signing key, a larder,
+ * everything else by default.
  */
 import { mkdirSync, openSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
@@ -37,21 +38,38 @@ export async function openBurrow(settings: BurrowSettings): Promise<Burrow> {
   const port = await findFreePort()
   const configFile = writeConfig(settings, port)
   const log = openSync(join(workDir, `${settings.label}.log`), 'w')
-  const profiling = settings.profile ? ['--cpu-prof', `--cpu-prof-dir=${join(workDir, 'profiles', settings.label)}`] : []
+  const profiling = settings.profile
+    ? ['--cpu-prof', `--cpu-prof-dir=${join(workDir, 'profiles', settings.label)}`]
+    : []
   const started = performance.now()
-  const child = startChild(process.execPath, [...profiling, '--disable-warning=ExperimentalWarning', 'appliance/program.ts', 'serve', '--config', configFile], {
-    cwd: projectDir,
-    stdio: ['ignore', log, log],
-  })
+  const child = startChild(
+    process.execPath,
+    [...profiling, '--disable-warning=ExperimentalWarning', 'appliance/program.ts', 'serve', '--config', configFile],
+    {
+      cwd: projectDir,
+      stdio: ['ignore', log, log],
+    },
+  )
   const authorization = formatBasicAuthorization(user)
-  const endpoint: Endpoint = { label: settings.label, host: '127.0.0.1', port, prefix: '', authorization, pid: child.pid ?? 0 }
+  const endpoint: Endpoint = {
+    label: settings.label,
+    host: '127.0.0.1',
+    port,
+    prefix: '',
+    authorization,
+    pid: child.pid ?? 0,
+  }
   await waitUntil(
     `burrow (see bench/.work/${settings.label}.log)`,
     child,
     () => askFor(endpoint, settings.mayPush ? '/nix-cache-info' : `/${settings.firstHashPart}.narinfo`),
     4,
   )
-  return { endpoint, secondsToFirstAnswer: (performance.now() - started) / 1_000, [Symbol.asyncDispose]: () => stopChild(child) }
+  return {
+    endpoint,
+    secondsToFirstAnswer: (performance.now() - started) / 1_000,
+    [Symbol.asyncDispose]: () => stopChild(child),
+  }
 }
 
 /** A netrc file with the user's credentials, for a real Nix client. */
@@ -75,7 +93,10 @@ function writeConfig(settings: BurrowSettings, port: number): string {
     larder: { dir: settings.larderDir },
     state: { dir: stateDir },
     // A cache without the objects of the bench: what is pushed to it is new.
-    ...(settings.mayPush && { store: { realDir: join(stateDir, 'no-store') }, push: { references: 'any', upstreamKeys: [] } }),
+    ...(settings.mayPush && {
+      store: { realDir: join(stateDir, 'no-store') },
+      push: { references: 'any', upstreamKeys: [] },
+    }),
   }
   const file = join(workDir, `${settings.label}.json`)
   writeFileSync(file, JSON.stringify(config, undefined, 2), { mode: 0o600 })

@@ -1,6 +1,6 @@
 /**
- * A cache under test as its clients see it: an address, perhaps credentials, and for every store object the NAR its narinfo names.
- * The same for the reference and for Burrow, so that both are asked the same things in the same way.
+ * A cache under test as its clients see it: an address, perhaps credentials, and for every store object the NAR its
+ * narinfo names. The same for the reference and for Burrow, so that both are asked the same things in the same way.
  */
 import { Agent, get, type IncomingMessage } from 'node:http'
 import type { StoreObject } from './store.ts'
@@ -52,10 +52,16 @@ export function request(endpoint: Endpoint, path: string, agent?: Agent): Promis
  * Reads a whole body.
  * @throws {Error} when the status is not 200 or the body is cut short
  */
-export async function readBody(endpoint: Endpoint, path: string, onChunk: (chunk: Buffer) => void, agent?: Agent): Promise<void> {
+export async function readBody(
+  endpoint: Endpoint,
+  path: string,
+  onChunk: (chunk: Buffer) => void,
+  agent?: Agent,
+): Promise<void> {
   const response = await request(endpoint, path, agent)
   for await (const chunk of response) if (response.statusCode === 200) onChunk(chunk as Buffer)
-  if (response.statusCode !== 200) throw new Error(`Cannot fetch ${path} from ${endpoint.label}: status ${response.statusCode}`)
+  if (response.statusCode !== 200)
+    throw new Error(`Cannot fetch ${path} from ${endpoint.label}: status ${response.statusCode}`)
 }
 
 /** Asks for the narinfos of these objects, and learns from them alone where the NARs are. */
@@ -78,16 +84,28 @@ function toLink(endpoint: Endpoint, object: StoreObject, narInfo: string): NarLi
   const field = (name: string): string | undefined => new RegExp(`^${name}: (.*)$`, 'm').exec(narInfo)?.[1]
   const url = field('URL')
   if (url === undefined || field('NarHash') !== `sha256:${object.narHash}`) {
-    throw new Error(`Cannot use ${endpoint.label}: its narinfo of ${object.storePath} names no URL or another NAR hash:\n${narInfo}`)
+    throw new Error(
+      `Cannot use ${endpoint.label}: its narinfo of ${object.storePath} names no URL or another NAR hash:\n${narInfo}`,
+    )
   }
   const size = field('FileSize')
   const raw = field('Compression') === 'none'
   const bytes = raw ? object.narSize : size === undefined ? undefined : Number(size)
-  return { object, path: `${endpoint.prefix}/${url}`, bytes, fileHash: field('FileHash'), narInfoBytes: Buffer.byteLength(narInfo) }
+  return {
+    object,
+    path: `${endpoint.prefix}/${url}`,
+    bytes,
+    fileHash: field('FileHash'),
+    narInfoBytes: Buffer.byteLength(narInfo),
+  }
 }
 
 /** Runs `work` on every item, `width` at a time. */
-export async function inParallel<T>(items: readonly T[], width: number, work: (item: T) => Promise<void>): Promise<void> {
+export async function inParallel<T>(
+  items: readonly T[],
+  width: number,
+  work: (item: T) => Promise<void>,
+): Promise<void> {
   const queue = items.values()
   await Promise.all(
     Array.from({ length: width }, async () => {

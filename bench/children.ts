@@ -52,11 +52,18 @@ export interface Finished {
 export async function runCommand(
   command: string,
   args: readonly string[],
-  options: SpawnOptions & { readonly input?: string; readonly timeoutSeconds?: number; readonly discardOutput?: boolean } = {},
+  options: SpawnOptions & {
+    readonly input?: string
+    readonly timeoutSeconds?: number
+    readonly discardOutput?: boolean
+  } = {},
 ): Promise<Finished> {
   const { input, timeoutSeconds = 300, discardOutput = false, ...spawnOptions } = options
   const started = performance.now()
-  const child = startChild(command, args, { ...spawnOptions, stdio: [input === undefined ? 'ignore' : 'pipe', discardOutput ? 'ignore' : 'pipe', 'pipe'] })
+  const child = startChild(command, args, {
+    ...spawnOptions,
+    stdio: [input === undefined ? 'ignore' : 'pipe', discardOutput ? 'ignore' : 'pipe', 'pipe'],
+  })
   let stdout = ''
   let stderr = ''
   child.stdout?.setEncoding('utf8').on('data', (text: string) => {
@@ -81,7 +88,9 @@ export async function runCommand(
   throw new Error(`Cannot run ${command} ${args.slice(0, 6).join(' ')}: ${reason}`)
 }
 
-/** Seconds of processor time a process has used so far, its threads included; those of its own ended children are not. */
+/**
+ * Seconds of processor time a process has used so far, its threads included; those of its own ended children are not.
+ */
 export function cpuSecondsOf(pid: number): number {
   const stat = readFileSync(`/proc/${pid}/stat`, 'utf8')
   const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ')

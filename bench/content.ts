@@ -1,8 +1,18 @@
 /**
- * What the benchmark's store objects are made of: the machine's own files, so that sizes of files, numbers of files in a folder
- * and above all compression ratios are those of real software.
+ * What the benchmark's store objects are made of: the machine's own files, so that sizes of files, numbers of files in
+ * a folder and above all compression ratios are those of real software.
  */
-import { chmodSync, closeSync, lstatSync, mkdirSync, openSync, readdirSync, readSync, symlinkSync, writeSync } from 'node:fs'
+import {
+  chmodSync,
+  closeSync,
+  lstatSync,
+  mkdirSync,
+  openSync,
+  readdirSync,
+  readSync,
+  symlinkSync,
+  writeSync,
+} from 'node:fs'
 import { basename, dirname, join } from 'node:path'
 
 export interface SourceFile {
@@ -14,12 +24,15 @@ export interface SourceFile {
 /** Larger single files would be a whole object by themselves. */
 const largestSource = 48 << 20
 /**
- * Archives are left out. Debian compresses its documentation and manual pages one by one and developers' machines hold many a vendor's archive;
- * a system's closure holds next to none, and with them the NARs would shrink less than those of a real store.
+ * Archives are left out. Debian compresses its documentation and manual pages one by one and developers' machines hold
+ * many a vendor's archive; a system's closure holds next to none, and with them the NARs would shrink less than those
+ * of a real store.
  */
 const archive = /\.(gz|xz|bz2|zst|zip|tgz|jar|jmod|whl|rpm|deb)$/
 
-/** Every regular, non-empty file under `/usr`, in the order of the folders: neighbours belong together, as in a package. */
+/**
+ * Every regular, non-empty file under `/usr`, in the order of the folders: neighbours belong together, as in a package.
+ */
 export function findSourceFiles(): SourceFile[] {
   const files: SourceFile[] = []
   const visit = (dir: string): void => {
@@ -28,7 +41,8 @@ export function findSourceFiles(): SourceFile[] {
       if (entry.isDirectory()) visit(path)
       else if (entry.isFile()) {
         const { size, mode } = lstatSync(path)
-        if (size > 0 && size <= largestSource && !archive.test(entry.name)) files.push({ path, size, executable: (mode & 0o100) !== 0 })
+        if (size > 0 && size <= largestSource && !archive.test(entry.name))
+          files.push({ path, size, executable: (mode & 0o100) !== 0 })
       }
     }
   }
@@ -72,7 +86,12 @@ export function writeSingleFile(target: string, bytes: number, files: readonly S
 }
 
 /** A folder of folders with `count` files of 40 to 1,500 bytes each: beginnings of real files. */
-export function writeTinyFiles(target: string, count: number, files: readonly SourceFile[], random: () => number): void {
+export function writeTinyFiles(
+  target: string,
+  count: number,
+  files: readonly SourceFile[],
+  random: () => number,
+): void {
   const perFolder = 100
   for (let i = 0; i < count; i++) {
     const folder = join(target, 'share', String(Math.floor(i / perFolder)).padStart(4, '0'))

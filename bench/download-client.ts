@@ -1,6 +1,7 @@
 /**
- * A client that does as little as possible with what it gets: plain sockets, one large buffer each, lengths counted and bytes forgotten.
- * It reads its plan as one line of JSON from standard input and writes its report as JSON to standard output. Started by `downloads.ts`.
+ * A client that does as little as possible with what it gets: plain sockets, one large buffer each, lengths counted and
+ * bytes forgotten. It reads its plan as one line of JSON from standard input and writes its report as JSON to standard
+ * output. Started by `downloads.ts`.
  */
 import { connect, type Socket } from 'node:net'
 import { createInterface } from 'node:readline'
@@ -78,7 +79,10 @@ class Fetcher {
       return true
     }
     const { host, port } = this.#plan
-    const socket = connect({ host, port, noDelay: true, onread: { buffer: Buffer.alloc(bufferBytes), callback: onBytes } }, onConnect)
+    const socket = connect(
+      { host, port, noDelay: true, onread: { buffer: Buffer.alloc(bufferBytes), callback: onBytes } },
+      onConnect,
+    )
     socket.on('error', (error) => this.end(`${current?.path}: ${error.message}`))
     socket.on('close', () => this.end(`${current?.path}: the server closed the connection`))
     this.#sockets.push(socket)
@@ -109,7 +113,13 @@ class Fetcher {
     this.#ended = true
     const seconds = (performance.now() - this.#started) / 1_000
     const { user, system } = process.cpuUsage(this.#cpuAtStart)
-    const report: DownloadReport = { seconds, bytes: this.#bytes, responses: this.#answered, clientBusy: (user + system) / 1e6 / seconds, failure }
+    const report: DownloadReport = {
+      seconds,
+      bytes: this.#bytes,
+      responses: this.#answered,
+      clientBusy: (user + system) / 1e6 / seconds,
+      failure,
+    }
     process.stdout.write(JSON.stringify(report), () => process.exit(0))
     for (const socket of this.#sockets) socket.destroy()
   }

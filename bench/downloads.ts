@@ -1,6 +1,7 @@
 /**
- * Load with our own client (`download-client.ts`, a process of its own): exactly these NARs, so many times, over so many connections.
- * A whole number of passes, because one object of 500 MB among 1,500 makes any fixed length of time a lottery.
+ * Load with our own client (`download-client.ts`, a process of its own): exactly these NARs, so many times, over so
+ * many connections. A whole number of passes, because one object of 500 MB among 1,500 makes any fixed length of time a
+ * lottery.
  */
 import { once } from 'node:events'
 import { fileURLToPath } from 'node:url'
@@ -28,7 +29,9 @@ export interface DownloadReport {
   /** Bytes of bodies. */
   readonly bytes: number
   readonly responses: number
-  /** The share of the time in which the client was on a processor: near 1 means that it, not the server, was measured. */
+  /**
+   * The share of the time in which the client was on a processor: near 1 means that it, not the server, was measured.
+   */
   readonly clientBusy: number
   readonly failure: string | undefined
 }
@@ -46,7 +49,11 @@ export type DownloadLoad = Pick<DownloadPlan, 'connections' | 'passes' | 'reques
 export async function runDownloads(endpoint: Endpoint, load: DownloadLoad): Promise<DownloadResult> {
   const before = cpuSecondsOf(endpoint.pid)
   const report = await startDownloads(endpoint, load).finish()
-  return { ...report, bytesPerSecond: report.bytes / report.seconds, serverBusy: (cpuSecondsOf(endpoint.pid) - before) / report.seconds }
+  return {
+    ...report,
+    bytesPerSecond: report.bytes / report.seconds,
+    serverBusy: (cpuSecondsOf(endpoint.pid) - before) / report.seconds,
+  }
 }
 
 export interface RunningDownloads {
@@ -57,8 +64,15 @@ export interface RunningDownloads {
 }
 
 export function startDownloads(endpoint: Endpoint, load: DownloadLoad): RunningDownloads {
-  const plan: DownloadPlan = { host: endpoint.host, port: endpoint.port, authorization: endpoint.authorization, ...load }
-  const child = startChild(process.execPath, ['--disable-warning=ExperimentalWarning', program], { stdio: ['pipe', 'pipe', 'inherit'] })
+  const plan: DownloadPlan = {
+    host: endpoint.host,
+    port: endpoint.port,
+    authorization: endpoint.authorization,
+    ...load,
+  }
+  const child = startChild(process.execPath, ['--disable-warning=ExperimentalWarning', program], {
+    stdio: ['pipe', 'pipe', 'inherit'],
+  })
   let output = ''
   child.stdout!.setEncoding('utf8').on('data', (text: string) => {
     output += text

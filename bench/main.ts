@@ -6,7 +6,8 @@
  *   --rebuild            throw away the store, the larder and all else of earlier runs first
  *   --against-itself     nginx on both sides: shows the noise of the machine and of the harness
  *   --profile            each burrow writes a processor profile into bench/.work/profiles
- * Exit code 0 when everything was measured and every target met, 1 when a target was missed, 2 when something could not be measured.
+ * Exit code 0 when everything was measured and every target met, 1 when a target was missed, 2 when something could not
+ * be measured.
  */
 import { mkdirSync, rmSync, writeFileSync } from 'node:fs'
 import { loadavg } from 'node:os'
@@ -88,14 +89,28 @@ async function main(): Promise<number> {
 
 function chooseMeasures(names: readonly string[], againstItself: boolean): typeof measures {
   const unknown = names.filter((name) => !measures.some((measure) => measure.name === name))
-  if (unknown.length > 0) throw new Error(`Cannot measure ${unknown.join(', ')}: known are ${measures.map((measure) => measure.name).join(', ')}`)
-  return measures.filter((measure) => (names.length === 0 || names.includes(measure.name)) && (measure.hasReference || !againstItself))
+  if (unknown.length > 0)
+    throw new Error(
+      `Cannot measure ${unknown.join(', ')}: known are ${measures.map((measure) => measure.name).join(', ')}`,
+    )
+  return measures.filter(
+    (measure) => (names.length === 0 || names.includes(measure.name)) && (measure.hasReference || !againstItself),
+  )
 }
 
-async function report(rows: readonly Row[], failures: readonly string[], store: string, jsonFile: string | undefined): Promise<void> {
+async function report(
+  rows: readonly Row[],
+  failures: readonly string[],
+  store: string,
+  jsonFile: string | undefined,
+): Promise<void> {
   const nix = (await runCommand('nix-store', ['--version'])).stdout.trim()
   const machine = `${describeMachine()}, ${nix}`
   const notes = [...rows.flatMap((row) => row.notes), ...failures.map((failure) => `NOT MEASURED ${failure}`)]
   process.stdout.write(`\n${machine}\n${store}\n\n${formatTable(rows)}\n\n${notes.map((note) => `${note}\n`).join('')}`)
-  if (jsonFile !== undefined) writeFileSync(jsonFile, `${JSON.stringify({ date: new Date().toISOString(), machine, store, rows, failures }, undefined, 2)}\n`)
+  if (jsonFile !== undefined)
+    writeFileSync(
+      jsonFile,
+      `${JSON.stringify({ date: new Date().toISOString(), machine, store, rows, failures }, undefined, 2)}\n`,
+    )
 }

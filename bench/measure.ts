@@ -1,4 +1,6 @@
-/** What a measure is: a name, a target, and a way to get a row of the table. Each of `measures/*.ts` holds one or a few. */
+/**
+ * What a measure is: a name, a target, and a way to get a row of the table. Each of `measures/*.ts` holds one or a few.
+ */
 import type { Burrow } from './burrow.ts'
 import type { Cache } from './cache.ts'
 import type { SigningKey } from './nix.ts'
@@ -55,7 +57,10 @@ export interface Bench {
   /** A Burrow with an empty depot and a user that may push, just started; the caller ends it. */
   depot(): Promise<Burrow>
   /** A further Burrow, just started; the caller ends it. */
-  fresh(label: string, options: { readonly compression: 'zstd' | 'none'; readonly larder: 'warm' | 'empty' }): Promise<Burrow>
+  fresh(
+    label: string,
+    options: { readonly compression: 'zstd' | 'none'; readonly larder: 'warm' | 'empty' },
+  ): Promise<Burrow>
 }
 
 /**
@@ -76,7 +81,9 @@ export async function interleave(
     const round = { reference: await reference(), burrow: await burrow() }
     result.push(round)
     const ratio = (round.burrow / round.reference).toFixed(2)
-    say(`  round ${i + 1}/${rounds}: reference ${round.reference.toPrecision(4)}, burrow ${round.burrow.toPrecision(4)}, ratio ${ratio}`)
+    say(
+      `  round ${i + 1}/${rounds}: reference ${round.reference.toPrecision(4)}, burrow ${round.burrow.toPrecision(4)}, ratio ${ratio}`,
+    )
   }
   return result
 }

@@ -1,7 +1,7 @@
 /**
- * Writes the NAR of a file tree to a file and hashes it: a second, deliberately plain maker of NARs, so that the cache's own packer is not
- * measured against itself. Real Nix confirms every hash it gives (`nix-store --verify --check-contents`) before a run uses them.
- * Source: Nix manual, "Nix Archive (NAR) format".
+ * Writes the NAR of a file tree to a file and hashes it: a second, deliberately plain maker of NARs, so that the
+ * cache's own packer is not measured against itself. Real Nix confirms every hash it gives (`nix-store --verify
+ * --check-contents`) before a run uses them. Source: Nix manual, "Nix Archive (NAR) format".
  */
 import { createHash } from 'node:crypto'
 import { closeSync, lstatSync, openSync, readdirSync, readlinkSync, readSync, writeSync } from 'node:fs'

@@ -1,6 +1,7 @@
 /**
  * Narinfos for the reference server, signed like Burrow's and of the same length: what a static binary cache made by
- * `nix copy --to file://` holds. Source: Nix manual, "narinfo"; fingerprint `1;<path>;<NAR hash>;<NAR size>;<references>`.
+ * `nix copy --to file://` holds. Source: Nix manual, "narinfo"; fingerprint `1;<path>;<NAR hash>;<NAR
+ * size>;<references>`.
  */
 import { sign } from 'node:crypto'
 import type { SigningKey } from './nix.ts'

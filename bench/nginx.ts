@@ -1,6 +1,7 @@
 /**
- * The reference: one nginx worker on loopback that serves prebuilt files with sendfile and an open-file cache, without logs and without
- * credentials. Own configuration, own port, own pid file, below `bench/.work`; a system's nginx is neither used nor touched.
+ * The reference: one nginx worker on loopback that serves prebuilt files with sendfile and an open-file cache, without
+ * logs and without credentials. Own configuration, own port, own pid file, below `bench/.work`; a system's nginx is
+ * neither used nor touched.
  */
 import type { ChildProcess } from 'node:child_process'
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs'
@@ -25,9 +26,15 @@ export async function openNginx(): Promise<Nginx> {
   }
   const port = await findFreePort()
   writeFileSync(join(dir, 'nginx.conf'), formatConfig(dir, port))
-  const child = startChild('nginx', ['-p', dir, '-c', join(dir, 'nginx.conf'), '-e', join(dir, 'error.log')], { stdio: 'ignore' })
+  const child = startChild('nginx', ['-p', dir, '-c', join(dir, 'nginx.conf'), '-e', join(dir, 'error.log')], {
+    stdio: 'ignore',
+  })
   const base = { host: '127.0.0.1', port, authorization: undefined }
-  await waitUntil('nginx', child, () => request({ ...base, label: 'nginx', prefix: '', pid: 0 }, '/raw/nix-cache-info').then((response) => response.resume()))
+  await waitUntil('nginx', child, () =>
+    request({ ...base, label: 'nginx', prefix: '', pid: 0 }, '/raw/nix-cache-info').then((response) =>
+      response.resume(),
+    ),
+  )
   const pid = workerOf(child)
   return {
     endpoint: (form) => ({ ...base, label: `nginx ${form}`, prefix: `/${form}`, pid }),
@@ -40,7 +47,9 @@ function workerOf(master: ChildProcess): number {
 }
 
 function formatConfig(dir: string, port: number): string {
-  const temporary = ['client_body', 'proxy', 'fastcgi', 'scgi', 'uwsgi'].map((kind) => `  ${kind}_temp_path ${join(dir, 'tmp')};`)
+  const temporary = ['client_body', 'proxy', 'fastcgi', 'scgi', 'uwsgi'].map(
+    (kind) => `  ${kind}_temp_path ${join(dir, 'tmp')};`,
+  )
   return `${process.getuid?.() === 0 ? 'user root;\n' : ''}worker_processes 1;
 daemon off;
 pid ${join(dir, 'nginx.pid')};

@@ -20,15 +20,22 @@ const patienceMs = 30_000
  * Tries until the server answers.
  * @throws {Error} when it ends first or stays silent for 30 s
  */
-export async function waitUntil(name: string, child: ChildProcess, attempt: () => Promise<unknown>, pauseMs = 10): Promise<void> {
+export async function waitUntil(
+  name: string,
+  child: ChildProcess,
+  attempt: () => Promise<unknown>,
+  pauseMs = 10,
+): Promise<void> {
   const deadline = performance.now() + patienceMs
   for (;;) {
-    if (child.exitCode !== null || child.signalCode !== null) throw new Error(`Cannot start ${name}: it ended with ${child.exitCode ?? child.signalCode}`)
+    if (child.exitCode !== null || child.signalCode !== null)
+      throw new Error(`Cannot start ${name}: it ended with ${child.exitCode ?? child.signalCode}`)
     try {
       await attempt()
       return
     } catch (error) {
-      if (performance.now() > deadline) throw new Error(`Cannot start ${name}: no answer within ${patienceMs / 1_000} s`, { cause: error })
+      if (performance.now() > deadline)
+        throw new Error(`Cannot start ${name}: no answer within ${patienceMs / 1_000} s`, { cause: error })
     }
     await sleep(pauseMs)
   }

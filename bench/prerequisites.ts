@@ -15,15 +15,23 @@ export async function installPrerequisites(): Promise<void> {
   const packages = missing.map((command) => needed[command])
   const installable = process.platform === 'linux' && process.getuid?.() === 0 && isOnPath('apt-get')
   if (!installable) {
-    throw new Error(`Cannot run the benchmark: ${missing.join(', ')} not on PATH. Install (Debian's names): ${packages.join(' ')}`)
+    throw new Error(
+      `Cannot run the benchmark: ${missing.join(', ')} not on PATH. Install (Debian's names): ${packages.join(' ')}`,
+    )
   }
   say(`installing ${packages.join(' ')}`)
   const env = { ...process.env, DEBIAN_FRONTEND: 'noninteractive' }
   await runCommand('apt-get', ['update', '-q'], { env, timeoutSeconds: 300 })
   // Single-user mode as far as the packages know: otherwise Debian starts a freshly installed nginx as a service.
-  await runCommand('apt-get', ['install', '-y', '-q', '--no-install-recommends', ...packages], { env: { ...env, RUNLEVEL: '1' }, timeoutSeconds: 600 })
+  await runCommand('apt-get', ['install', '-y', '-q', '--no-install-recommends', ...packages], {
+    env: { ...env, RUNLEVEL: '1' },
+    timeoutSeconds: 600,
+  })
   const still = findMissing()
-  if (still.length > 0) throw new Error(`Cannot run the benchmark: ${still.join(', ')} not on PATH even after installing ${packages.join(' ')}`)
+  if (still.length > 0)
+    throw new Error(
+      `Cannot run the benchmark: ${still.join(', ')} not on PATH even after installing ${packages.join(' ')}`,
+    )
 }
 
 function findMissing(): (keyof typeof needed)[] {

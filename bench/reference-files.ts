@@ -1,6 +1,7 @@
 /**
- * What the reference server serves besides the raw NARs: narinfos in both forms, and as compressed NARs the very bytes that Burrow sends.
- * Fetched from Burrow when they are not here yet, and again when its file hashes have changed (another level, another zstd).
+ * What the reference server serves besides the raw NARs: narinfos in both forms, and as compressed NARs the very bytes
+ * that Burrow sends. Fetched from Burrow when they are not here yet, and again when its file hashes have changed
+ * (another level, another zstd).
  */
 import { createHash } from 'node:crypto'
 import { createReadStream, existsSync, linkSync, mkdirSync, rmSync, statSync, writeFileSync } from 'node:fs'
@@ -20,7 +21,12 @@ const zstDir = join(wwwDir, 'zst')
 
 export function writeRawNarInfos(store: BenchStore, key: SigningKey): void {
   for (const object of store.objects) {
-    const file = { url: `nar/${object.hashPart}.nar`, compression: 'none', fileHash: `sha256:${object.narHash}`, fileSize: object.narSize } as const
+    const file = {
+      url: `nar/${object.hashPart}.nar`,
+      compression: 'none',
+      fileHash: `sha256:${object.narHash}`,
+      fileSize: object.narSize,
+    } as const
     writeFileSync(join(wwwDir, 'raw', `${object.hashPart}.narinfo`), formatNarInfo(object, file, key))
   }
 }
@@ -36,7 +42,8 @@ export async function warmLarder(endpoint: Endpoint, store: BenchStore): Promise
   agent.destroy()
   const warm = await readLinks(endpoint, store.objects)
   const unknown = warm.filter((link) => link.bytes === undefined)
-  if (unknown.length > 0) throw new Error(`Cannot warm the larder: ${unknown.length} NARs have no FileSize after they were fetched`)
+  if (unknown.length > 0)
+    throw new Error(`Cannot warm the larder: ${unknown.length} NARs have no FileSize after they were fetched`)
   return warm
 }
 
@@ -67,26 +74,45 @@ async function copyOne(burrow: Cache, link: NarLink, agent: Agent): Promise<void
   }
   await handle.close()
   const found = `sha256:${encodeNix32(hash.digest())}`
-  if (found !== link.fileHash) throw new Error(`Cannot use ${link.path}: its bytes hash to ${found}, its narinfo says ${link.fileHash}`)
+  if (found !== link.fileHash)
+    throw new Error(`Cannot use ${link.path}: its bytes hash to ${found}, its narinfo says ${link.fileHash}`)
   linkSync(`${file}.part`, file)
   rmSync(`${file}.part`)
 }
 
-/** For the harness's own check (`--against-itself`), where no Burrow runs: compressed NARs made with the command `zstd -3`. */
+/**
+ * For the harness's own check (`--against-itself`), where no Burrow runs: compressed NARs made with the command `zstd
+ * -3`.
+ */
 export async function makeCompressedNars(store: BenchStore, key: SigningKey): Promise<void> {
-  if (existsSync(join(zstDir, 'nar')) && store.objects.every((object) => existsSync(join(zstDir, `${object.hashPart}.narinfo`)))) return
+  if (
+    existsSync(join(zstDir, 'nar')) &&
+    store.objects.every((object) => existsSync(join(zstDir, `${object.hashPart}.narinfo`)))
+  )
+    return
   mkdirSync(join(zstDir, 'nar'), { recursive: true })
   say('compressing every NAR with zstd -3')
   await inParallel(store.objects, 2, async (object) => {
     const part = join(zstDir, 'nar', `${object.hashPart}.part`)
-    await runCommand('zstd', ['-3', '-q', '-f', '--single-thread', join(rawNarDir, `${object.hashPart}.nar`), '-o', part])
+    await runCommand('zstd', [
+      '-3',
+      '-q',
+      '-f',
+      '--single-thread',
+      join(rawNarDir, `${object.hashPart}.nar`),
+      '-o',
+      part,
+    ])
     const hash = createHash('sha256')
     for await (const chunk of createReadStream(part)) hash.update(chunk as Buffer)
     const fileHash = `sha256:${encodeNix32(hash.digest())}`
     rmSync(compressedFile(fileHash), { force: true })
     linkSync(part, compressedFile(fileHash))
     rmSync(part)
-    writeCompressedNarInfo({ object, path: '', bytes: statSync(compressedFile(fileHash)).size, fileHash, narInfoBytes: 0 }, key)
+    writeCompressedNarInfo(
+      { object, path: '', bytes: statSync(compressedFile(fileHash)).size, fileHash, narInfoBytes: 0 },
+      key,
+    )
   })
 }
 

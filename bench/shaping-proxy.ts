@@ -1,5 +1,6 @@
 /**
- * A slow line on loopback: each direction has a rate (a token bucket) and a delay, as a home uplink behind a tunnel has. The kernel's own means (netem) are not everywhere.
+ * A slow line on loopback: each direction has a rate (a token bucket) and a delay, as a home uplink behind a tunnel
+ * has. The kernel's own means (netem) are not everywhere.
  */
 import { type AddressInfo, connect, createServer, type Socket } from 'node:net'
 
@@ -21,7 +22,10 @@ export interface ShapingProxy extends AsyncDisposable {
 /** Large enough that the timer's milliseconds do not count, small enough that a rate is one. */
 const chunkBytes = 16 * 1024
 
-export async function openShapingProxy(target: number, { bitsPerSecond, roundTripMs, cutAfterBytes }: Shape): Promise<ShapingProxy> {
+export async function openShapingProxy(
+  target: number,
+  { bitsPerSecond, roundTripMs, cutAfterBytes }: Shape,
+): Promise<ShapingProxy> {
   const sockets = new Set<Socket>()
   let bytesUp = 0
   const up = new Lane(bitsPerSecond, roundTripMs / 2)
@@ -76,7 +80,10 @@ class Lane {
   }
 }
 
-/** What the line has taken and not yet delivered is bounded by its delay: the sender is held back while its bytes wait to leave. */
+/**
+ * What the line has taken and not yet delivered is bounded by its delay: the sender is held back while its bytes wait
+ * to leave.
+ */
 function carry(from: Socket, to: Socket, lane: Lane, onBytes: (bytes: number) => void): void {
   // Timers of different lengths may fire out of turn: each lets the oldest piece go.
   const underWay: Buffer[] = []

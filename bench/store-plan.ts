@@ -1,7 +1,8 @@
 /**
- * The shape of the benchmark's store, drawn from a seed: how large each object is, what it is made of and what it refers to.
- * Sizes follow a real system's closure: median about 20 KB, log-normal, some dozens of 1 to 50 MB, one file of 500 MB and
- * one folder with 20,000 tiny files. References form layers, as in a closure: shallow enough to be copied in parallel.
+ * The shape of the benchmark's store, drawn from a seed: how large each object is, what it is made of and what it
+ * refers to. Sizes follow a real system's closure: median about 20 KB, log-normal, some dozens of 1 to 50 MB, one file
+ * of 500 MB and one folder with 20,000 tiny files. References form layers, as in a closure: shallow enough to be copied
+ * in parallel.
  */
 import { drawLogNormal, seededRandom } from './statistics.ts'
 

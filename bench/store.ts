@@ -1,11 +1,18 @@
 /**
- * A real Nix store below `bench/.work/store`, built once: files, database, and beside it the raw NAR of every object for the
- * reference server. A manifest is written last, so a build that was broken off is done again.
+ * A real Nix store below `bench/.work/store`, built once: files, database, and beside it the raw NAR of every object
+ * for the reference server. A manifest is written last, so a build that was broken off is done again.
  */
 import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { encodeNix32 } from '../src/nix/nix32.ts'
-import { findPackageNames, findSourceFiles, type SourceFile, writeSingleFile, writeTinyFiles, writeTree } from './content.ts'
+import {
+  findPackageNames,
+  findSourceFiles,
+  type SourceFile,
+  writeSingleFile,
+  writeTinyFiles,
+  writeTree,
+} from './content.ts'
 import { writeNarFile } from './nar-file.ts'
 import { type Registration, registerPaths, verifyStore } from './nix.ts'
 import { say } from './progress.ts'
@@ -46,7 +53,13 @@ export const rawNarDir = join(workDir, 'www', 'raw', 'nar')
 export async function openStore(): Promise<BenchStore> {
   const objects = readManifest() ?? (await buildStore())
   const find = (kind: ObjectKind): StoreObject => objects.find((object) => object.kind === kind)!
-  return { ...locate(storeRoot), objects, root: find('root'), hugeFile: find('huge-file'), tinyFiles: find('tiny-files') }
+  return {
+    ...locate(storeRoot),
+    objects,
+    root: find('root'),
+    hugeFile: find('huge-file'),
+    tinyFiles: find('tiny-files'),
+  }
 }
 
 /** Where a file of the store really lies. */
@@ -94,13 +107,19 @@ async function buildStore(): Promise<StoreObject[]> {
   return objects
 }
 
-function writeContent(target: string, planned: PlannedObject, files: readonly SourceFile[], random: () => number): void {
+function writeContent(
+  target: string,
+  planned: PlannedObject,
+  files: readonly SourceFile[],
+  random: () => number,
+): void {
   const start = Math.floor(random() * files.length)
   switch (planned.kind) {
     case 'file':
       return writeSingleFile(target, planned.bytes, files, start)
     case 'huge-file':
-      // From all over the machine: neighbours alone could be 500 MB of one kind, and this object is a third of the whole.
+      // From all over the machine: neighbours alone could be 500 MB of one kind, and this object is a third of the
+      // whole.
       return writeSingleFile(target, planned.bytes, shuffled(files, random), 0)
     case 'tiny-files':
       return writeTinyFiles(target, planned.bytes, files, random)
@@ -117,7 +136,15 @@ function packObject(tree: string, planned: PlannedObject, plan: readonly Planned
 
 function toStoreObject(registration: Registration, kind: ObjectKind): StoreObject {
   const { storePath, sha256, narSize, deriver, references } = registration
-  return { storePath, hashPart: hashPartOf(storePath), kind, narHash: encodeNix32(Buffer.from(sha256, 'hex')), narSize, deriver, references }
+  return {
+    storePath,
+    hashPart: hashPartOf(storePath),
+    kind,
+    narHash: encodeNix32(Buffer.from(sha256, 'hex')),
+    narSize,
+    deriver,
+    references,
+  }
 }
 
 function hashPartOf(storePath: string): string {
@@ -130,7 +157,9 @@ export interface CrowdedDatabase {
   readonly hashPart: string
 }
 
-/** A database with 100,000 valid paths (whose files do not exist), made once: for the time from start to first answer. */
+/**
+ * A database with 100,000 valid paths (whose files do not exist), made once: for the time from start to first answer.
+ */
 export async function openCrowdedDatabase(): Promise<CrowdedDatabase> {
   const root = join(workDir, 'crowded')
   const doneFile = join(workDir, 'crowded.json')
@@ -147,7 +176,9 @@ export async function openCrowdedDatabase(): Promise<CrowdedDatabase> {
         .toString(16)
         .padStart(8, '0'),
     ).join('')
-    const references = [...new Set(Array.from({ length: Math.min(index, 5) }, () => paths[Math.floor(random() * index)]!))]
+    const references = [
+      ...new Set(Array.from({ length: Math.min(index, 5) }, () => paths[Math.floor(random() * index)]!)),
+    ]
     return { storePath, sha256, narSize: 1_000 + index, deriver: '', references }
   })
   await registerPaths(root, registrations)

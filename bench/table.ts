@@ -23,7 +23,9 @@ export interface Row {
 export function toRow(measure: Measure, outcome: Outcome): Row {
   const burrow = outcome.rounds.map((round) => round.burrow)
   const references = outcome.rounds.flatMap((round) => (round.reference === undefined ? [] : [round.reference]))
-  const ratios = outcome.rounds.flatMap((round) => (round.reference === undefined ? [] : [round.burrow / round.reference]))
+  const ratios = outcome.rounds.flatMap((round) =>
+    round.reference === undefined ? [] : [round.burrow / round.reference],
+  )
   const { of, relation, value } = measure.target
   const judged = median(of === 'ratio' ? ratios : burrow)
   return {
@@ -53,7 +55,9 @@ export function formatTable(rows: readonly Row[]): string {
   ])
   const all = [['what', 'reference', 'burrow', 'ratio (least–greatest)', 'target', 'met?'], ...cells]
   const widths = all[0]!.map((_, column) => Math.max(...all.map((line) => [...line[column]!].length)))
-  const lines = all.map((line) => `| ${line.map((cell, column) => cell + ' '.repeat(widths[column]! - [...cell].length)).join(' | ')} |`)
+  const lines = all.map(
+    (line) => `| ${line.map((cell, column) => cell + ' '.repeat(widths[column]! - [...cell].length)).join(' | ')} |`,
+  )
   lines.splice(1, 0, `|${widths.map((width) => '-'.repeat(width + 2)).join('|')}|`)
   return lines.join('\n')
 }
@@ -66,7 +70,9 @@ export function describeMachine(): string {
 
 function formatRatio(row: Row): string {
   const [middle, least, greatest] = row.ratio!
-  return row.rounds.length === 1 ? middle.toFixed(3) : `${middle.toFixed(2)} (${least.toFixed(2)}–${greatest.toFixed(2)})`
+  return row.rounds.length === 1
+    ? middle.toFixed(3)
+    : `${middle.toFixed(2)} (${least.toFixed(2)}–${greatest.toFixed(2)})`
 }
 
 function formatFigure(value: number): string {

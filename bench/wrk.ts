@@ -42,8 +42,21 @@ export interface WrkLoad {
 export async function runWrk(endpoint: Endpoint, load: WrkLoad): Promise<WrkResult> {
   const pathsFile = join(workDir, `paths-${endpoint.port}.txt`)
   writeFileSync(pathsFile, `${load.paths.join('\n')}\n`)
-  const env = { ...process.env, BENCH_PATHS: pathsFile, ...(endpoint.authorization === undefined ? {} : { BENCH_AUTHORIZATION: endpoint.authorization }) }
-  const args = ['-t1', `-c${load.connections}`, `-d${load.seconds}s`, '--timeout', '60s', '-s', script, `http://${endpoint.host}:${endpoint.port}/`]
+  const env = {
+    ...process.env,
+    BENCH_PATHS: pathsFile,
+    ...(endpoint.authorization === undefined ? {} : { BENCH_AUTHORIZATION: endpoint.authorization }),
+  }
+  const args = [
+    '-t1',
+    `-c${load.connections}`,
+    `-d${load.seconds}s`,
+    '--timeout',
+    '60s',
+    '-s',
+    script,
+    `http://${endpoint.host}:${endpoint.port}/`,
+  ]
   const cpuBefore = cpuSecondsOf(endpoint.pid)
   const { stdout } = await runCommand('wrk', args, { env, timeoutSeconds: load.seconds + 90 })
   const cpu = cpuSecondsOf(endpoint.pid) - cpuBefore

@@ -1,7 +1,9 @@
 #!/usr/bin/env node
-// Starts Burrow with a Node that can run it: the one that runs this, else the one that npm has put beside it. Plain JavaScript for Node 16 and newer.
+// Starts Burrow with a Node that can run it: the one that runs this, else the one that npm has put beside it. Plain
+// JavaScript for Node 16 and newer.
 //   bin/burrow.mjs …          dist/appliance/program.js in an installed package, appliance/program.ts in a checkout
-// In a checkout appliance/main.ts is a link to it: an old Node refuses a file of TypeScript before it runs any of it, and looks at what a link leads to.
+// In a checkout appliance/main.ts is a link to it: an old Node refuses a file of TypeScript before it runs any of it,
+// and looks at what a link leads to.
 import { spawn, spawnSync } from 'node:child_process'
 import { existsSync } from 'node:fs'
 import { constants } from 'node:os'
@@ -50,7 +52,10 @@ function majorOf(version) {
   return Number(version.split('.', 1)[0])
 }
 
-/** In place of this process where Node can do that, so that signals, sockets of systemd and the process id stay as they are; else as its child. */
+/**
+ * In place of this process where Node can do that, so that signals, sockets of systemd and the process id stay as they
+ * are; else as its child.
+ */
 function replaceThis(command, args) {
   if (typeof process.execve === 'function') {
     // It is called experimental, which is no business of those who run Burrow.

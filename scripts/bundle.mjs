@@ -1,4 +1,5 @@
-// Makes single files of what would else need many: dist/bundles/NAME.mjs, written only when it has changed. Plain JavaScript for Node 20; needs esbuild, from npm or on PATH.
+// Makes single files of what would else need many: dist/bundles/NAME.mjs, written only when it has changed. Plain
+// JavaScript for Node 20; needs esbuild, from npm or on PATH.
 //   npm run bundle                         all of them
 //   node scripts/bundle.mjs client         the commands of the near end, for any Node from 22.16, as the cache serves them at /v1/client.mjs
 //   node scripts/bundle.mjs cloudflare     Cloudflare's SDK: 0.7 MB here, 120 MB as a package
@@ -11,11 +12,15 @@ import { fileURLToPath } from 'node:url'
 const root = fileURLToPath(new URL('..', import.meta.url))
 const dir = join(root, 'dist/bundles')
 const read = (path) => readFileSync(join(root, path), 'utf8')
-const licenseOf = (name) => `/*! ${name} ${JSON.parse(read(`node_modules/${name}/package.json`)).version}\n\n${read(`node_modules/${name}/LICENSE`).trim()}\n*/`
+const licenseOf = (name) =>
+  `/*! ${name} ${JSON.parse(read(`node_modules/${name}/package.json`)).version}\n\n${read(`node_modules/${name}/LICENSE`).trim()}\n*/`
 
 const { version } = JSON.parse(read('package.json'))
 
-/** In front of everything, for Nodes that could not even load the rest: CommonJS inside, so that nothing is imported before. */
+/**
+ * In front of everything, for Nodes that could not even load the rest: CommonJS inside, so that nothing is imported
+ * before.
+ */
 const clientHead = `#!/usr/bin/env node
 // The client of a Burrow cache, version ${version}: node FILE push --to https://cache.example.org ./result
 import { createRequire } from 'node:module'
@@ -48,17 +53,34 @@ function bundle(name, [entry, ...options]) {
   const scratch = mkdtempSync(join(tmpdir(), 'burrow-bundle-'))
   try {
     const made = join(scratch, `${name}.mjs`)
-    const common = ['--bundle', '--platform=node', '--minify-syntax', '--minify-whitespace', '--log-level=warning', '--legal-comments=inline']
+    const common = [
+      '--bundle',
+      '--platform=node',
+      '--minify-syntax',
+      '--minify-whitespace',
+      '--log-level=warning',
+      '--legal-comments=inline',
+    ]
     const env = { ...process.env, PATH: `${join(root, 'node_modules/.bin')}${delimiter}${process.env.PATH}` }
     const meta = join(scratch, 'meta.json')
-    const { status, error } = spawnSync('esbuild', [entry, ...common, ...options, `--outfile=${made}`, `--metafile=${meta}`], {
-      cwd: root,
-      env,
-      stdio: ['ignore', 2, 2],
-    })
+    const { status, error } = spawnSync(
+      'esbuild',
+      [entry, ...common, ...options, `--outfile=${made}`, `--metafile=${meta}`],
+      {
+        cwd: root,
+        env,
+        stdio: ['ignore', 2, 2],
+      },
+    )
     if (status !== 0)
-      throw new Error(`esbuild failed for ${entry}${error ? `: ${error.message}` : ''}. Run "npm install" (with the development packages) first`)
-    const content = [readFileSync(made, 'utf8'), ...packagesIn(JSON.parse(readFileSync(meta, 'utf8'))).map(licenseOf), ''].join('\n')
+      throw new Error(
+        `esbuild failed for ${entry}${error ? `: ${error.message}` : ''}. Run "npm install" (with the development packages) first`,
+      )
+    const content = [
+      readFileSync(made, 'utf8'),
+      ...packagesIn(JSON.parse(readFileSync(meta, 'utf8'))).map(licenseOf),
+      '',
+    ].join('\n')
     const place = join(dir, `${name}.mjs`)
     if (existsSync(place) && readFileSync(place, 'utf8') === content) return
     mkdirSync(dir, { recursive: true })
@@ -73,7 +95,9 @@ function bundle(name, [entry, ...options]) {
 
 /** Whose code is in it, by name. */
 function packagesIn({ outputs }) {
-  const files = Object.values(outputs).flatMap(({ inputs }) => Object.entries(inputs).flatMap(([file, { bytesInOutput }]) => (bytesInOutput > 0 ? [file] : [])))
+  const files = Object.values(outputs).flatMap(({ inputs }) =>
+    Object.entries(inputs).flatMap(([file, { bytesInOutput }]) => (bytesInOutput > 0 ? [file] : [])),
+  )
   const names = files.map((file) => /(?:^|.*\/)node_modules\/((?:@[^/]+\/)?[^/]+)\//.exec(file)?.[1])
   return [...new Set(names)].filter((name) => name !== undefined).sort()
 }

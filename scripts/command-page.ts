@@ -6,13 +6,29 @@ import type { Command } from 'commander'
 import { createProgram } from '../appliance/cli.ts'
 import type { Machine } from '../appliance/machine.ts'
 import { readVersion } from '../appliance/version.ts'
-import { example, formatBlock, formatHead, type HelpBlock, heading, item, paragraph, parseHelpText, subheading } from './roff.ts'
+import {
+  example,
+  formatBlock,
+  formatHead,
+  type HelpBlock,
+  heading,
+  item,
+  paragraph,
+  parseHelpText,
+  subheading,
+} from './roff.ts'
 
 /** What no --help tells, since it is true of the program as a whole. */
 const environment: readonly [string, string][] = [
   ['BURROW_CONFIG', 'The config file, where --config names none.'],
-  ['STATE_DIRECTORY, CACHE_DIRECTORY, RUNTIME_DIRECTORY', 'Set by systemd: where state, the larder, and sockets lie unless the config says otherwise.'],
-  ['CREDENTIALS_DIRECTORY', 'Set by systemd: where the files of LoadCredential= lie. The config refers to them as "$CREDENTIALS_DIRECTORY/NAME".'],
+  [
+    'STATE_DIRECTORY, CACHE_DIRECTORY, RUNTIME_DIRECTORY',
+    'Set by systemd: where state, the larder, and sockets lie unless the config says otherwise.',
+  ],
+  [
+    'CREDENTIALS_DIRECTORY',
+    'Set by systemd: where the files of LoadCredential= lie. The config refers to them as "$CREDENTIALS_DIRECTORY/NAME".',
+  ],
   [
     'NOTIFY_SOCKET, WATCHDOG_USEC, WATCHDOG_PID',
     'Set by systemd: where it is told that Burrow is ready, reloads, stops, and lives (by systemd-notify, which must be on PATH).',
@@ -25,7 +41,10 @@ const environment: readonly [string, string][] = [
 ]
 const files: readonly [string, string][] = [
   ['/etc/burrow/burrow.json', 'The config of the systemd service; see burrow.json(5).'],
-  ['/etc/burrow/credentials/', 'Its secrets, a file each, for root alone; "burrow install-service" makes a LoadCredential= of each.'],
+  [
+    '/etc/burrow/credentials/',
+    'Its secrets, a file each, for root alone; "burrow install-service" makes a LoadCredential= of each.',
+  ],
   ['/etc/burrow/environment', 'Its variables for $NAME in the config, as lines NAME=value.'],
   ['/var/lib/burrow/', 'Its state: the key it made, what it knows of the tunnel.'],
   ['/var/cache/burrow/larder/', 'Compressed NARs. Losing them loses only time.'],
@@ -33,7 +52,12 @@ const files: readonly [string, string][] = [
 ]
 
 export function formatCommandPage(): string {
-  const program = createProgram({ stdout: new PassThrough(), stderr: new PassThrough(), env: {}, args: [] } as unknown as Machine)
+  const program = createProgram({
+    stdout: new PassThrough(),
+    stderr: new PassThrough(),
+    env: {},
+    args: [],
+  } as unknown as Machine)
   const commands = listCommands(program, 'burrow')
   const notes = parseNotes(helpTextOf(program))
   return [
@@ -60,17 +84,26 @@ function listCommands(parent: Command, prefix: string): { name: string; command:
 }
 
 function formatCommand(name: string, command: Command): string {
-  const usage = command.registeredArguments.map((argument) => (argument.required ? `<${argument.name()}>` : `[${argument.name()}]`))
+  const usage = command.registeredArguments.map((argument) =>
+    argument.required ? `<${argument.name()}>` : `[${argument.name()}]`,
+  )
   const sentence = `${command.description().charAt(0).toUpperCase()}${command.description().slice(1)}.`
   const blocks = parseHelpText(helpTextOf(command)).blocks.filter((block) => !isSignals(block))
-  return [subheading([name, ...usage].join(' ')), paragraph(sentence), formatOptions(command), ...blocks.map(formatBlock)].join('')
+  return [
+    subheading([name, ...usage].join(' ')),
+    paragraph(sentence),
+    formatOptions(command),
+    ...blocks.map(formatBlock),
+  ].join('')
 }
 
 function formatOptions(command: Command): string {
   const shown = command.createHelp().visibleOptions(command)
   return shown
     .filter(({ long }) => long !== '--help')
-    .map(({ flags, description, defaultValue }) => item(flags, typeof defaultValue === 'string' ? `${description} (default: ${defaultValue})` : description))
+    .map(({ flags, description, defaultValue }) =>
+      item(flags, typeof defaultValue === 'string' ? `${description} (default: ${defaultValue})` : description),
+    )
     .join('')
 }
 
@@ -96,7 +129,10 @@ function signalsOf(commands: readonly { command: Command }[]): string {
 }
 
 /** "Exit codes:", then lines of a code and what it means; a line that is indented further goes on. */
-function parseNotes(text: string): { blocks: readonly HelpBlock[]; exitCodes: readonly [code: string, text: string][] } {
+function parseNotes(text: string): {
+  blocks: readonly HelpBlock[]
+  exitCodes: readonly [code: string, text: string][]
+} {
   const [before, list] = text.split('Exit codes:\n')
   if (before === undefined || list === undefined) throw new Error('burrow --help tells no exit codes')
   const exitCodes: [string, string][] = []

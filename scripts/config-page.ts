@@ -44,7 +44,10 @@ export function formatConfigPage(): string {
 }
 
 function formatSettings(node: Node, prefix: string): string[] {
-  return childrenOf(node, prefix).flatMap(([name, child]) => [item(name, describe(child)), ...formatSettings(child, name)])
+  return childrenOf(node, prefix).flatMap(([name, child]) => [
+    item(name, describe(child)),
+    ...formatSettings(child, name),
+  ])
 }
 
 /** Of all the forms that a value may have; a key that several of them have is told once. */
@@ -62,8 +65,12 @@ function describe(node: Node): string {
   const words = wordsOf(node)
   const parts = [
     node.description,
-    words.length > 0 && !words.every((word) => node.description?.includes(word)) ? `One of ${words.join(', ')}.` : undefined,
-    node.default === undefined || typeof node.default === 'object' ? undefined : `Default: ${JSON.stringify(node.default)}.`,
+    words.length > 0 && !words.every((word) => node.description?.includes(word))
+      ? `One of ${words.join(', ')}.`
+      : undefined,
+    node.default === undefined || typeof node.default === 'object'
+      ? undefined
+      : `Default: ${JSON.stringify(node.default)}.`,
   ]
   const text = parts.filter((part) => part !== undefined).join(' ')
   return text === '' ? `${typeof node.const === 'string' ? JSON.stringify(node.const) : 'See above'}.` : text
@@ -71,5 +78,7 @@ function describe(node: Node): string {
 
 function wordsOf(node: Node): string[] {
   const forms = [node, ...(node.anyOf ?? [])]
-  return forms.flatMap((form) => form.enum ?? (form.const === undefined ? [] : [form.const])).map((word) => JSON.stringify(word))
+  return forms
+    .flatMap((form) => form.enum ?? (form.const === undefined ? [] : [form.const]))
+    .map((word) => JSON.stringify(word))
 }

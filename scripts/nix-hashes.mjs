@@ -1,4 +1,5 @@
-// Writes nixos/dependencies.json: what npm makes of package-lock.json, as the hash Nix compares with (nixos/node-modules.nix). Run after every change of the lock file.
+// Writes nixos/dependencies.json: what npm makes of package-lock.json, as the hash Nix compares with
+// (nixos/node-modules.nix). Run after every change of the lock file.
 //   npm run nix-hashes        needs npm and, for nix-hash, Nix
 import { execFileSync } from 'node:child_process'
 import { createHash } from 'node:crypto'
@@ -28,7 +29,10 @@ function hashOf(flags) {
     execFileSync('npm', [...common, ...flags], options)
     execFileSync(
       'sh',
-      ['-c', 'rm -f node_modules/.package-lock.json && find node_modules -type d -empty -delete && mkdir out && mv node_modules out/'],
+      [
+        '-c',
+        'rm -f node_modules/.package-lock.json && find node_modules -type d -empty -delete && mkdir out && mv node_modules out/',
+      ],
       options,
     )
     return execFileSync('nix-hash', ['--type', 'sha256', '--base32', 'out'], options).toString().trim()
@@ -42,4 +46,6 @@ const lockSha256 = createHash('sha256')
   .digest('hex')
 const hashes = { lockSha256, production: hashOf(['--omit=dev']), development: hashOf([]) }
 writeFileSync(join(root, 'nixos', 'dependencies.json'), `${JSON.stringify(hashes, null, 2)}\n`)
-process.stderr.write(`wrote nixos/dependencies.json: ${hashes.production} (production), ${hashes.development} (development)\n`)
+process.stderr.write(
+  `wrote nixos/dependencies.json: ${hashes.production} (production), ${hashes.development} (development)\n`,
+)

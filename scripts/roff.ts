@@ -17,7 +17,8 @@ export const paragraph = (text: string) => `.PP\n${escapeRoff(text)}\n`
 /** A term, in bold as it stands, and what it means. */
 export const item = (term: string, text: string) => `.TP\n\\fB${escapeRoff(term)}\\fR\n${escapeRoff(text)}\n`
 /** Lines as they stand. */
-export const example = (lines: readonly string[]) => `.PP\n.RS 4\n.nf\n${lines.map((line) => escapeRoff(line)).join('\n')}\n.fi\n.RE\n`
+export const example = (lines: readonly string[]) =>
+  `.PP\n.RS 4\n.nf\n${lines.map((line) => escapeRoff(line)).join('\n')}\n.fi\n.RE\n`
 
 export function formatHead(name: string, section: number, version: string, book: string): string {
   return `.\\" Written by scripts/write-man-pages.ts.\n.TH ${escapeRoff(name.toUpperCase())} ${section} "" "burrow ${version}" "${book}"\n`
@@ -32,16 +33,29 @@ export interface HelpText {
   readonly examples: readonly string[]
 }
 
-/** The text that follows a command's options in --help: paragraphs flush left; indented by two spaces what is to stay in lines, examples among it. */
+/**
+ * The text that follows a command's options in --help: paragraphs flush left; indented by two spaces what is to stay in
+ * lines, examples among it.
+ */
 export function parseHelpText(text: string): HelpText {
-  const parts = text.split(/\n\s*\n/).flatMap((part) => splitPart(part.split('\n').filter((line) => line.trim() !== '')))
+  const parts = text
+    .split(/\n\s*\n/)
+    .flatMap((part) => splitPart(part.split('\n').filter((line) => line.trim() !== '')))
   const isExample = (line: string) => line.startsWith('burrow ')
   return {
     examples: parts.flatMap((part) => ('lines' in part ? part.lines.filter(isExample) : [])),
     blocks: parts.flatMap((part, index): HelpBlock[] => {
       const next = parts[index + 1]
       // A colon that led to an example leads nowhere.
-      if ('prose' in part) return [{ prose: next !== undefined && 'lines' in next && next.lines.every(isExample) ? part.prose.replace(/:$/, '.') : part.prose }]
+      if ('prose' in part)
+        return [
+          {
+            prose:
+              next !== undefined && 'lines' in next && next.lines.every(isExample)
+                ? part.prose.replace(/:$/, '.')
+                : part.prose,
+          },
+        ]
       const lines = part.lines.filter((line) => !isExample(line))
       return lines.length === 0 ? [] : [{ lines }]
     }),

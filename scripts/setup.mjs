@@ -10,8 +10,17 @@ import { fileURLToPath } from 'node:url'
 
 const root = fileURLToPath(new URL('..', import.meta.url))
 
-/** Which command comes with which Debian package. Without Nix most tests fail; without the others those that need them are skipped, and say so. */
-const tools = { 'nix-store': 'nix-bin', 'systemd-analyze': 'systemd', groff: 'groff-base', curl: 'curl', ip: 'iproute2' }
+/**
+ * Which command comes with which Debian package. Without Nix most tests fail; without the others those that need them
+ * are skipped, and say so.
+ */
+const tools = {
+  'nix-store': 'nix-bin',
+  'systemd-analyze': 'systemd',
+  groff: 'groff-base',
+  curl: 'curl',
+  ip: 'iproute2',
+}
 
 installPackages()
 bundle()
@@ -29,19 +38,40 @@ function installPackages() {
 }
 
 /**
- * npm by itself asks a registry that does not answer three times, up to five minutes each and for each package, and says nothing meanwhile. So one
- * small question goes first; the downloads then have the time they need.
+ * npm by itself asks a registry that does not answer three times, up to five minutes each and for each package, and
+ * says nothing meanwhile. So one small question goes first; the downloads then have the time they need.
  */
 function runNpm() {
   const silenceMs = 30_000
   const complaint = `the npm registry did not answer within ${silenceMs / 1000} s, or refused. See that this machine reaches it (behind a proxy: "npm config set proxy URL"), and start again`
-  run('npm', ['view', 'commander', 'version', '--loglevel=error', '--progress=false', `--fetch-timeout=${silenceMs}`, '--fetch-retries=0'], complaint)
-  run('npm', ['ci', '--loglevel=error', `--fetch-timeout=${silenceMs}`, '--fetch-retries=1'], 'npm ci failed, see above')
+  run(
+    'npm',
+    [
+      'view',
+      'commander',
+      'version',
+      '--loglevel=error',
+      '--progress=false',
+      `--fetch-timeout=${silenceMs}`,
+      '--fetch-retries=0',
+    ],
+    complaint,
+  )
+  run(
+    'npm',
+    ['ci', '--loglevel=error', `--fetch-timeout=${silenceMs}`, '--fetch-retries=1'],
+    'npm ci failed, see above',
+  )
 }
 
-/** From the sources as they are, each time: it takes a tenth of a second, and the file is written only when it differs. */
+/**
+ * From the sources as they are, each time: it takes a tenth of a second, and the file is written only when it differs.
+ */
 function bundle() {
-  const { status } = spawnSync(process.execPath, [join(root, 'scripts/bundle.mjs'), 'client'], { cwd: root, stdio: ['ignore', 2, 2] })
+  const { status } = spawnSync(process.execPath, [join(root, 'scripts/bundle.mjs'), 'client'], {
+    cwd: root,
+    stdio: ['ignore', 2, 2],
+  })
   if (status !== 0) say('the client in one file was not made, see above: /v1/client.mjs gives an older one, or none')
 }
 
@@ -60,7 +90,12 @@ function installDebianPackages(names) {
   say(`installing ${names.join(', ')} from Debian: the tests talk to a real Nix and a real systemd`)
   const env = { ...process.env, DEBIAN_FRONTEND: 'noninteractive' }
   run('apt-get', ['update', '-q'], 'apt-get update failed: is a Debian mirror reachable?', env)
-  run('apt-get', ['install', '-y', '-q', '--no-install-recommends', ...names], `apt-get install ${names.join(' ')} failed`, env)
+  run(
+    'apt-get',
+    ['install', '-y', '-q', '--no-install-recommends', ...names],
+    `apt-get install ${names.join(' ')} failed`,
+    env,
+  )
 }
 
 /** Tests bind a scratch store onto /nix in a private mount namespace; for that the directory must exist. */

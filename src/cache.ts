@@ -1,6 +1,6 @@
 /**
- * The cache put together: a store, its NARs, their compressed forms, and HTTP in front. It listens nowhere by itself and reads no environment;
- * whoever opens it gives it a server's life.
+ * The cache put together: a store, its NARs, their compressed forms, and HTTP in front. It listens nowhere by itself
+ * and reads no environment; whoever opens it gives it a server's life.
  */
 import type { Server } from 'node:http'
 
@@ -42,7 +42,10 @@ export interface Reloadable {
 }
 
 export interface CacheOptions extends Reloadable {
-  /** In the order in which they are asked; at least one, all with the same store directory. Closed by the caller, after the cache. */
+  /**
+   * In the order in which they are asked; at least one, all with the same store directory. Closed by the caller, after
+   * the cache.
+   */
   readonly stores: readonly Store[]
   /** Of this program. */
   readonly version: string

@@ -3,7 +3,10 @@
 export interface Clock {
   /** Milliseconds, steady: never turned back. */
   now(): number
-  /** Runs the action once after so many milliseconds; the returned function calls it off. Does not keep the program alive. */
+  /**
+   * Runs the action once after so many milliseconds; the returned function calls it off. Does not keep the program
+   * alive.
+   */
   after(delayMs: number, action: () => void): () => void
 }
 

@@ -20,7 +20,10 @@ export type FaultCode =
   | 'abandoned'
   /** The larder's directory cannot be written (full disk, rights). */
   | 'larder-unwritable'
-  /** A kept file does not hold the bytes it was kept for; it is dropped and made afresh: ask again. Says nothing against the store object. */
+  /**
+   * A kept file does not hold the bytes it was kept for; it is dropped and made afresh: ask again. Says nothing against
+   * the store object.
+   */
   | 'larder-damaged'
 
 export class Fault extends Error {
@@ -35,5 +38,8 @@ export class Fault extends Error {
 
 /** True for the three faults which say that this store object must not be served any more. */
 export function condemnsStoreObject(fault: unknown): fault is Fault {
-  return fault instanceof Fault && (fault.code === 'nar-mismatch' || fault.code === 'nar-changed' || fault.code === 'nar-unreadable')
+  return (
+    fault instanceof Fault &&
+    (fault.code === 'nar-mismatch' || fault.code === 'nar-changed' || fault.code === 'nar-unreadable')
+  )
 }

@@ -50,6 +50,7 @@ async function* bytesOf(source: ChunkReader): AsyncGenerator<Buffer> {
 function toFault(error: unknown): Fault {
   if (error instanceof Fault) return error
   const { code } = error as NodeJS.ErrnoException
-  if (code === 'ERR_STREAM_PREMATURE_CLOSE' || code === 'ABORT_ERR') return new Fault('abandoned', 'The reader was closed', { cause: error })
+  if (code === 'ERR_STREAM_PREMATURE_CLOSE' || code === 'ABORT_ERR')
+    return new Fault('abandoned', 'The reader was closed', { cause: error })
   return new Fault('nar-mismatch', `Cannot decompress a stored NAR: ${(error as Error).message}`, { cause: error })
 }

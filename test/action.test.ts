@@ -1,4 +1,7 @@
-/** action.yml as a runner takes it: its shell steps, one after the other, inputs in their environment, with a real cache and a real Nix. */
+/**
+ * action.yml as a runner takes it: its shell steps, one after the other, inputs in their environment, with a real cache
+ * and a real Nix.
+ */
 import { execFile } from 'node:child_process'
 import { existsSync } from 'node:fs'
 import { readFile, writeFile } from 'node:fs/promises'
@@ -45,10 +48,23 @@ beforeAll(async () => {
   nix = await openNixFixture()
   store = await nix.openStore()
   const dir = await nix.makeDir('server')
-  const user = (name: string, access: string) => ({ name, password: password.replaceAll('$', '$$$$'), access: [access] })
-  const config = { listen: '127.0.0.1:0', operator: null, tunnel: 'off', depot: { dir: join(dir, 'depot') }, users: [user('ci', 'push'), user('ben', 'pull')] }
+  const user = (name: string, access: string) => ({
+    name,
+    password: password.replaceAll('$', '$$$$'),
+    access: [access],
+  })
+  const config = {
+    listen: '127.0.0.1:0',
+    operator: null,
+    tunnel: 'off',
+    depot: { dir: join(dir, 'depot') },
+    users: [user('ci', 'push'), user('ben', 'pull')],
+  }
   await writeFile(join(dir, 'burrow.json'), JSON.stringify(config), { mode: 0o600 })
-  server = await serveBurrow([], { cwd: dir, env: { STATE_DIRECTORY: join(dir, 'state'), NIX_STATE_DIR: join(dir, 'none') } })
+  server = await serveBurrow([], {
+    cwd: dir,
+    env: { STATE_DIRECTORY: join(dir, 'state'), NIX_STATE_DIR: join(dir, 'none') },
+  })
 }, 300_000)
 
 afterAll(async () => {
@@ -59,7 +75,8 @@ afterAll(async () => {
 /** How this machine reaches its registry, as npm itself is told; a runner has the public one. */
 const npmSettings = Object.fromEntries(
   Object.entries(process.env).filter(
-    (entry): entry is [string, string] => entry[1] !== undefined && /^(?:npm_config_.*|https?_proxy|no_proxy|node_extra_ca_certs)$/i.test(entry[0]),
+    (entry): entry is [string, string] =>
+      entry[1] !== undefined && /^(?:npm_config_.*|https?_proxy|no_proxy|node_extra_ca_certs)$/i.test(entry[0]),
   ),
 )
 const userConfig = { npm_config_userconfig: process.env.npm_config_userconfig ?? join(homedir(), '.npmrc') }
@@ -72,19 +89,33 @@ interface Job {
 
 /** The steps until one fails, in a workspace of their own that sees the scratch store as /nix. */
 async function runAction(given: Readonly<Record<string, string>>, node = process.execPath): Promise<Job> {
-  const inputs = Object.fromEntries(Object.entries(action.inputs).map(([name, { default: value }]) => [name, given[name] ?? value ?? '']))
+  const inputs = Object.fromEntries(
+    Object.entries(action.inputs).map(([name, { default: value }]) => [name, given[name] ?? value ?? '']),
+  )
   const dir = await nix.makeDir('job')
-  const fill = (value: string) => value.replaceAll(/\$\{\{ inputs\.([\w-]+) \}\}/g, (_all, name: string) => inputs[name]!)
+  const fill = (value: string) =>
+    value.replaceAll(/\$\{\{ inputs\.([\w-]+) \}\}/g, (_all, name: string) => inputs[name]!)
   let output = ''
   for (const step of action.runs.steps) {
     if (step.if !== undefined && inputs[/^inputs\.(\w+) != ''$/.exec(step.if)![1]!] === '') continue
     const env = Object.fromEntries(Object.entries(step.env ?? {}).map(([name, value]) => [name, fill(value)]))
     // As a runner starts "shell: bash".
-    const { code, stdout, stderr } = await store.runInside('bash', ['--noprofile', '--norc', '-eo', 'pipefail', '-c', step.run], {
-      cwd: dir,
-      env: { PATH: `${dirname(node)}:/usr/bin:/bin`, HOME: dir, RUNNER_TEMP: dir, ...npmSettings, ...userConfig, ...env },
-      allowFailure: true,
-    })
+    const { code, stdout, stderr } = await store.runInside(
+      'bash',
+      ['--noprofile', '--norc', '-eo', 'pipefail', '-c', step.run],
+      {
+        cwd: dir,
+        env: {
+          PATH: `${dirname(node)}:/usr/bin:/bin`,
+          HOME: dir,
+          RUNNER_TEMP: dir,
+          ...npmSettings,
+          ...userConfig,
+          ...env,
+        },
+        allowFailure: true,
+      },
+    )
     output += stdout + stderr
     if (code !== 0) return { code, output, dir }
   }
@@ -99,7 +130,10 @@ async function buildCommand(word: string): Promise<string> {
 
 async function isServed(storePath: string): Promise<boolean> {
   const hashPart = storePath.slice('/nix/store/'.length).split('-')[0]
-  return (await fetch(`${server.url}/${hashPart}.narinfo`, { headers: { authorization: basic('ben', password) } })).status === 200
+  return (
+    (await fetch(`${server.url}/${hashPart}.narinfo`, { headers: { authorization: basic('ben', password) } }))
+      .status === 200
+  )
 }
 
 test('its steps are composite, in bash, and take what users give from the environment alone', () => {
@@ -127,7 +161,10 @@ test('they build and push what was built, whatever characters the password has, 
 test('on a runner with Node 20 they fetch a newer one', async () => {
   const node = await findNode(20, await nix.makeDir('node-20'))
   if (node === undefined || (await findNode(24, await nix.makeDir('probe'))) === undefined) return
-  const { code, output, dir } = await runAction({ ...login(), build: await buildCommand('two'), paths: './result' }, node)
+  const { code, output, dir } = await runAction(
+    { ...login(), build: await buildCommand('two'), paths: './result' },
+    node,
+  )
   if (code !== 0) throw new Error(output)
   expect(output).toMatch(/1 path to .*: 1 pushed/)
   expect(existsSync(join(dir, 'burrow/node_modules'))).toBe(true)

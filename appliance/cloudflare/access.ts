@@ -1,6 +1,7 @@
 /**
- * Who came through Cloudflare Access: the JWT that it puts into `Cf-Access-Jwt-Assertion`, signed RS256 with the team's keys
- * (developers.cloudflare.com/cloudflare-one, "Validate JWTs"): `{"iss":"https://TEAM.cloudflareaccess.com","aud":["<application's tag>"],"email":…,"exp":…}`.
+ * Who came through Cloudflare Access: the JWT that it puts into `Cf-Access-Jwt-Assertion`, signed RS256 with the team's
+ * keys (developers.cloudflare.com/cloudflare-one, "Validate JWTs"):
+ * `{"iss":"https://TEAM.cloudflareaccess.com","aud":["<application's tag>"],"email":…,"exp":…}`.
  */
 import { createRemoteJWKSet, customFetch, errors, type JWTPayload, jwtVerify } from 'jose'
 
@@ -35,13 +36,22 @@ const maxAssertionBytes = 8192
 /** A team has two keys of 2048 bits, each twice: 8 KB. */
 const maxKeysBytes = 256 * 1024
 const keysTimeoutMs = 5000
-/** Access changes its key every six weeks and honours the one before for a week more; a key that was revoked is unknown here after an hour. */
+/**
+ * Access changes its key every six weeks and honours the one before for a week more; a key that was revoked is unknown
+ * here after an hour.
+ */
 const keysMaxAgeMs = 3_600_000
 const defaultRefetchMs = 30_000
 const clockToleranceSeconds = 60
 
 /** @throws {Error} for a team that cannot be one */
-export function createAccessVerifier({ teamDomain, audience, jwksUrl, refetchMs = defaultRefetchMs, now }: AccessOptions): AccessVerifier {
+export function createAccessVerifier({
+  teamDomain,
+  audience,
+  jwksUrl,
+  refetchMs = defaultRefetchMs,
+  now,
+}: AccessOptions): AccessVerifier {
   const issuer = toIssuer(teamDomain)
   const keys = createRemoteJWKSet(jwksUrl ?? new URL('/cdn-cgi/access/certs', issuer), {
     timeoutDuration: keysTimeoutMs,
@@ -71,25 +81,38 @@ export function createAccessVerifier({ teamDomain, audience, jwksUrl, refetchMs 
 }
 
 function toIssuer(teamDomain: string): string {
-  const [, team] = /^(?:https:\/\/)?([a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?)(?:\.cloudflareaccess\.com)?\/?$/i.exec(teamDomain) ?? []
-  if (team === undefined) throw new Error(`"${teamDomain}" is not an Access team domain, such as "example.cloudflareaccess.com"`)
+  const [, team] =
+    /^(?:https:\/\/)?([a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?)(?:\.cloudflareaccess\.com)?\/?$/i.exec(teamDomain) ?? []
+  if (team === undefined)
+    throw new Error(`"${teamDomain}" is not an Access team domain, such as "example.cloudflareaccess.com"`)
   return `https://${team.toLowerCase()}.cloudflareaccess.com`
 }
 
 /** A service token has a "common_name" and no address: it is no person. */
 function toIdentity({ email }: JWTPayload): AccessVerdict {
-  // biome-ignore lint/suspicious/noControlCharactersInRegex: it goes into the log
-  const isAddress = typeof email === 'string' && email.length <= 320 && /^[^\s\u0000-\u001f\u007f]+@[^\s\u0000-\u001f\u007f]+$/.test(email)
+  const isAddress =
+    typeof email === 'string' &&
+    email.length <= 320 &&
+    /^[^\s\u0000-\u001f\u007f]+@[^\s\u0000-\u001f\u007f]+$/.test(email)
   return isAddress ? { email } : { refusal: 'nobody' }
 }
 
 function toRefusal(error: unknown): AccessRefusal {
   if (error instanceof errors.JWTExpired) return 'expired'
   if (error instanceof errors.JWTClaimValidationFailed) return 'not-for-us'
-  if (error instanceof errors.JWSSignatureVerificationFailed || error instanceof errors.JWKSNoMatchingKey || error instanceof errors.JWKSMultipleMatchingKeys)
+  if (
+    error instanceof errors.JWSSignatureVerificationFailed ||
+    error instanceof errors.JWKSNoMatchingKey ||
+    error instanceof errors.JWKSMultipleMatchingKeys
+  )
     return 'forged'
   if (error instanceof errors.JOSEAlgNotAllowed) return 'forged'
-  if (error instanceof errors.JWSInvalid || error instanceof errors.JWTInvalid || error instanceof errors.JOSENotSupported) return 'malformed'
+  if (
+    error instanceof errors.JWSInvalid ||
+    error instanceof errors.JWTInvalid ||
+    error instanceof errors.JOSENotSupported
+  )
+    return 'malformed'
   return 'unavailable'
 }
 

@@ -1,6 +1,7 @@
 /**
- * What the Cloudflare API answers when it does not do what it was asked, in words: `{"success":false,"errors":[{"code":10000,"message":"Authentication error"}]}`.
- * The SDK's errors are told apart by what they carry, not by their classes, so that the SDK need not be loaded for it.
+ * What the Cloudflare API answers when it does not do what it was asked, in words:
+ * `{"success":false,"errors":[{"code":10000,"message":"Authentication error"}]}`. The SDK's errors are told apart by
+ * what they carry, not by their classes, so that the SDK need not be loaded for it.
  */
 import { Complaint } from '../complaint.ts'
 import { printable } from '../terminal/format.ts'
@@ -23,14 +24,22 @@ export interface Undertaking {
 interface ApiFault {
   readonly status: number | undefined
   readonly headers: Headers | undefined
-  readonly errors: readonly { readonly code: number | undefined; readonly message: string; readonly page: string | undefined }[]
+  readonly errors: readonly {
+    readonly code: number | undefined
+    readonly message: string
+    readonly page: string | undefined
+  }[]
 }
 
 /** Whatever else it is, it passes as it came. */
 export function toApiComplaint(error: unknown, undertaking: Undertaking): unknown {
   const fault = findApiFault(error)
   if (fault === undefined) return error
-  return new Complaint('refused', `Cannot ${undertaking.action}: ${explain(error, fault, undertaking)}${formatPage(fault)}`, { cause: error })
+  return new Complaint(
+    'refused',
+    `Cannot ${undertaking.action}: ${explain(error, fault, undertaking)}${formatPage(fault)}`,
+    { cause: error },
+  )
 }
 
 export const isNotFound = (error: unknown) => findApiFault(error)?.status === 404
@@ -60,11 +69,13 @@ function findApiFault(error: unknown): ApiFault | undefined {
   return {
     status,
     headers,
-    errors: errors.slice(0, 5).flatMap((entry: { code?: unknown; message?: unknown; documentation_url?: unknown } | null) => {
-      if (typeof entry?.message !== 'string') return []
-      const code = typeof entry.code === 'number' ? entry.code : undefined
-      return [{ code, message: printable(entry.message), page: toPage(entry.documentation_url) }]
-    }),
+    errors: errors
+      .slice(0, 5)
+      .flatMap((entry: { code?: unknown; message?: unknown; documentation_url?: unknown } | null) => {
+        if (typeof entry?.message !== 'string') return []
+        const code = typeof entry.code === 'number' ? entry.code : undefined
+        return [{ code, message: printable(entry.message), page: toPage(entry.documentation_url) }]
+      }),
   }
 }
 
@@ -82,13 +93,15 @@ function formatPage({ errors }: ApiFault): string {
 function explain(error: unknown, fault: ApiFault, undertaking: Undertaking): string {
   const { host } = undertaking
   const { status, headers } = fault
-  if (status === undefined) return `${host} ${findConnectionReason(error)}; see to the network of this machine, and run this again`
+  if (status === undefined)
+    return `${host} ${findConnectionReason(error)}; see to the network of this machine, and run this again`
   const said = formatErrors(fault)
   if (status === 429) {
     const seconds = parseRetryAfter(headers?.get('retry-after'), Date.now())
     return `Cloudflare's rate limit is reached (${said}); run this again in ${seconds === undefined ? 'five minutes' : `${seconds} s`}`
   }
-  if (status >= 500) return `Cloudflare has a fault of its own (${said}); run this again later, and see https://www.cloudflarestatus.com`
+  if (status >= 500)
+    return `Cloudflare has a fault of its own (${said}); run this again later, and see https://www.cloudflarestatus.com`
   if (isUnknownToken(fault))
     return `Cloudflare does not accept this API token (${said}): it is revoked, expired or not copied whole; make a new one at ${pageOf(undertaking.tokenKind)}`
   if (status === 401 || status === 403 || hasCode(fault, 9109, 10000))
@@ -100,17 +113,20 @@ function explain(error: unknown, fault: ApiFault, undertaking: Undertaking): str
   return `Cloudflare answers ${said}`
 }
 
-const hasCode = ({ errors }: ApiFault, ...codes: readonly number[]) => errors.some(({ code }) => code !== undefined && codes.includes(code))
+const hasCode = ({ errors }: ApiFault, ...codes: readonly number[]) =>
+  errors.some(({ code }) => code !== undefined && codes.includes(code))
 
 /** 9109 says this and two other things: that the token is not for this resource, or not for this machine's address. */
-const isInvalidToken = ({ errors }: ApiFault) => errors.some(({ code, message }) => code === 9109 && /invalid access token/i.test(message))
+const isInvalidToken = ({ errors }: ApiFault) =>
+  errors.some(({ code, message }) => code === 9109 && /invalid access token/i.test(message))
 
 /** 1000, 6003 and 9106: no token that Cloudflare knows. */
 const isUnknownToken = (fault: ApiFault) => isInvalidToken(fault) || hasCode(fault, 1000, 6003, 9106)
 
 function remedyFor({ status, errors }: ApiFault, { permission, tokenKind }: Undertaking): string {
   const page = pageOf(tokenKind)
-  if (errors.some(({ message }) => /location|ip address/i.test(message))) return `allow this machine's address in the token's filter, at ${page}`
+  if (errors.some(({ message }) => /location|ip address/i.test(message)))
+    return `allow this machine's address in the token's filter, at ${page}`
   if (permission === undefined) return `make a new one at ${page}`
   const grant = `give it the permission "${permission}", for this account and zone, at ${page}`
   // Some endpoints of an account answer a revoked token as they answer one without the permission (10000).

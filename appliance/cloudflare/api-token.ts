@@ -1,4 +1,7 @@
-/** The API token of whoever sets things up: from a file, $CLOUDFLARE_API_TOKEN, or typed unseen. It is used and forgotten: never kept, never shown. */
+/**
+ * The API token of whoever sets things up: from a file, $CLOUDFLARE_API_TOKEN, or typed unseen. It is used and
+ * forgotten: never kept, never shown.
+ */
 import { readFile } from 'node:fs/promises'
 import { resolve } from 'node:path'
 
@@ -17,11 +20,15 @@ ${Object.values(permissions)
 
 /** @throws {Complaint} usage, refused, interrupted */
 export async function obtainApiToken(machine: Machine, file: string | undefined): Promise<string> {
-  if (file !== undefined) return requireToken(await readToken(resolve(machine.workingDir, file), file), `--api-token-file "${file}"`)
+  if (file !== undefined)
+    return requireToken(await readToken(resolve(machine.workingDir, file), file), `--api-token-file "${file}"`)
   const fromEnv = machine.env.CLOUDFLARE_API_TOKEN
   if (fromEnv !== undefined && fromEnv !== '') return requireToken(fromEnv, '$CLOUDFLARE_API_TOKEN')
   if (machine.stdin.isTTY !== true) {
-    throw new Complaint('usage', `Cannot ask for an API token: there is no terminal; set $CLOUDFLARE_API_TOKEN or give --api-token-file\n\n${tokenHelp}`)
+    throw new Complaint(
+      'usage',
+      `Cannot ask for an API token: there is no terminal; set $CLOUDFLARE_API_TOKEN or give --api-token-file\n\n${tokenHelp}`,
+    )
   }
   return requireToken(await readHiddenLine(machine.stdin, machine.stderr, 'Cloudflare API token: '), 'this')
 }
@@ -38,7 +45,13 @@ async function readToken(path: string, shownName: string): Promise<string> {
 function requireToken(text: string, origin: string): string {
   const token = text.trim()
   if (tokenKindOf(token) === 'global-key')
-    throw new Complaint('usage', `Cannot use ${origin} as an API token: it is the Global API Key, which may do everything; make a token at ${tokensPage}`)
+    throw new Complaint(
+      'usage',
+      `Cannot use ${origin} as an API token: it is the Global API Key, which may do everything; make a token at ${tokensPage}`,
+    )
   if (/^[\w.~+/=-]{20,512}$/.test(token)) return token
-  throw new Complaint('usage', `Cannot use ${origin} as an API token: it is not one; an API token (not the Global API Key) is one word, made at ${tokensPage}`)
+  throw new Complaint(
+    'usage',
+    `Cannot use ${origin} as an API token: it is not one; an API token (not the Global API Key) is one word, made at ${tokensPage}`,
+  )
 }

@@ -1,5 +1,6 @@
 /**
- * What of the Cloudflare API's answers matters here, checked as it comes in; names as in its documentation (developers.cloudflare.com/api), turned into ours.
+ * What of the Cloudflare API's answers matters here, checked as it comes in; names as in its documentation
+ * (developers.cloudflare.com/api), turned into ours.
  */
 import * as z from 'zod'
 
@@ -38,7 +39,8 @@ export const tunnelSchema = z
     id: tunnel.id,
     name: tunnel.name,
     status: tunnel.status,
-    isRemotelyManaged: tunnel.config_src === undefined ? tunnel.remote_config === true : tunnel.config_src === 'cloudflare',
+    isRemotelyManaged:
+      tunnel.config_src === undefined ? tunnel.remote_config === true : tunnel.config_src === 'cloudflare',
     // Go's zero time stands for "never" in older answers.
     isDeleted: typeof tunnel.deleted_at === 'string' && !tunnel.deleted_at.startsWith('0001-'),
   }))
@@ -60,16 +62,23 @@ export const connectorSchema = z
   }))
 export type RemoteConnector = z.output<typeof connectorSchema>
 
-export const countConnections = (connectors: readonly RemoteConnector[]) => connectors.reduce((sum, { connections }) => sum + connections, 0)
+export const countConnections = (connectors: readonly RemoteConnector[]) =>
+  connectors.reduce((sum, { connections }) => sum + connections, 0)
 
 const ingressRule = z.looseObject({ hostname: z.string().nullish(), path: z.string().nullish(), service: z.string() })
 /** As it came, all keys kept: it goes back whole. */
 export type IngressRule = z.output<typeof ingressRule>
 
 export const configurationSchema = z
-  .looseObject({ version: z.number().int().nullish(), config: z.looseObject({ ingress: z.array(ingressRule).nullish() }).nullish() })
+  .looseObject({
+    version: z.number().int().nullish(),
+    config: z.looseObject({ ingress: z.array(ingressRule).nullish() }).nullish(),
+  })
   .transform(({ version, config }) => ({ version: version ?? undefined, config: config ?? {} }))
-export type TunnelConfiguration = { readonly ingress?: readonly IngressRule[] | null | undefined; readonly [key: string]: unknown }
+export type TunnelConfiguration = {
+  readonly ingress?: readonly IngressRule[] | null | undefined
+  readonly [key: string]: unknown
+}
 export interface VersionedConfiguration {
   /** Grows with each change; connectors say which one they have. */
   readonly version: number | undefined
@@ -77,8 +86,22 @@ export interface VersionedConfiguration {
 }
 
 export const dnsRecordSchema = z
-  .looseObject({ id, type: z.string(), name: z.string(), content: z.string().default(''), proxied: z.boolean().default(false), comment: z.string().nullish() })
-  .transform(({ id, type, name, content, proxied, comment }) => ({ id, type, name, content, isProxied: proxied, comment: comment ?? '' }))
+  .looseObject({
+    id,
+    type: z.string(),
+    name: z.string(),
+    content: z.string().default(''),
+    proxied: z.boolean().default(false),
+    comment: z.string().nullish(),
+  })
+  .transform(({ id, type, name, content, proxied, comment }) => ({
+    id,
+    type,
+    name,
+    content,
+    isProxied: proxied,
+    comment: comment ?? '',
+  }))
 export type DnsRecord = z.output<typeof dnsRecordSchema>
 
 export const rulesetSchema = z
@@ -111,7 +134,11 @@ export const rulesetSchema = z
 export type CacheRuleset = z.output<typeof rulesetSchema>
 export type CacheRule = CacheRuleset['rules'][number]
 
-export const verificationSchema = z.looseObject({ id: z.string().default(''), status: z.string(), expires_on: z.string().nullish() })
+export const verificationSchema = z.looseObject({
+  id: z.string().default(''),
+  status: z.string(),
+  expires_on: z.string().nullish(),
+})
 
 /** Base64 of `{"a":account,"t":tunnel,"s":secret}`. */
 export const tunnelTokenSchema = z

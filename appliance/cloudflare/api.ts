@@ -1,11 +1,18 @@
 /**
- * The account: what `burrow tunnel setup`, `teardown` and `status` ask and change, through the official SDK. Every refusal becomes a complaint that names the
- * permission it needs. What makes something new is not repeated when it is unknown whether it was made: the next run finds it.
+ * The account: what `burrow tunnel setup`, `teardown` and `status` ask and change, through the official SDK. Every
+ * refusal becomes a complaint that names the permission it needs. What makes something new is not repeated when it is
+ * unknown whether it was made: the next run finds it.
  */
 import * as z from 'zod'
 
 import { Complaint } from '../complaint.ts'
-import { findRateLimitSeconds, isNotFound, maxRetryWaitSeconds, toApiComplaint, type Undertaking } from './api-faults.ts'
+import {
+  findRateLimitSeconds,
+  isNotFound,
+  maxRetryWaitSeconds,
+  toApiComplaint,
+  type Undertaking,
+} from './api-faults.ts'
 import {
   type CacheRuleset,
   configurationSchema,
@@ -83,7 +90,11 @@ export async function openCloudflareApi({ baseUrl, apiToken, sleep }: ApiOptions
     } catch (error) {
       const misfit = describeMisfit(error)
       if (misfit !== undefined)
-        throw new Complaint('refused', `Cannot ${undertaking.action}: the answer of ${given.host} is not understood (${misfit})`, { cause: error })
+        throw new Complaint(
+          'refused',
+          `Cannot ${undertaking.action}: the answer of ${given.host} is not understood (${misfit})`,
+          { cause: error },
+        )
       throw toApiComplaint(error, { ...undertaking, ...given })
     }
   }
@@ -139,21 +150,30 @@ export async function openCloudflareApi({ baseUrl, apiToken, sleep }: ApiOptions
   return {
     tokenKind: given.tokenKind,
     async verifyToken(accountId) {
-      const call = accountId === undefined ? () => client.user.tokens.verify() : () => client.accounts.tokens.verify({ account_id: accountId })
+      const call =
+        accountId === undefined
+          ? () => client.user.tokens.verify()
+          : () => client.accounts.tokens.verify({ account_id: accountId })
       const { status, expires_on } = await ask({ action: 'verify the API token' }, verificationSchema, call)
       return { status, expires: expires_on ?? undefined }
     },
     listZones: (name) =>
-      list({ action: `look for the zone "${name}"`, permission: permissions.zone }, zoneSchema, () => client.zones.list({ name, per_page: pageSize })),
+      list({ action: `look for the zone "${name}"`, permission: permissions.zone }, zoneSchema, () =>
+        client.zones.list({ name, per_page: pageSize }),
+      ),
     findTunnel: (accountId, tunnelId) =>
-      find({ action: `read the tunnel ${tunnelId}`, permission: permissions.tunnel }, tunnelSchema, () => tunnels.get(tunnelId, { account_id: accountId })),
+      find({ action: `read the tunnel ${tunnelId}`, permission: permissions.tunnel }, tunnelSchema, () =>
+        tunnels.get(tunnelId, { account_id: accountId }),
+      ),
     listTunnels: (accountId, name) =>
       list({ action: 'list tunnels', permission: permissions.tunnel }, tunnelSchema, () =>
         tunnels.list({ account_id: accountId, name, is_deleted: false, per_page: pageSize }),
       ),
     listConnectors: (accountId, tunnelId) =>
-      list({ action: `list the connections of the tunnel ${tunnelId}`, permission: permissions.tunnel }, connectorSchema, () =>
-        tunnels.connections.get(tunnelId, { account_id: accountId }),
+      list(
+        { action: `list the connections of the tunnel ${tunnelId}`, permission: permissions.tunnel },
+        connectorSchema,
+        () => tunnels.connections.get(tunnelId, { account_id: accountId }),
       ),
     createTunnel: (accountId, name) =>
       ask({ action: `create the tunnel "${name}"`, permission: permissions.tunnel }, tunnelSchema, () =>
@@ -181,43 +201,66 @@ export async function openCloudflareApi({ baseUrl, apiToken, sleep }: ApiOptions
         records.list({ zone_id: zoneId, name: { exact: hostname }, per_page: pageSize }),
       ),
     createRecord: (zoneId, hostname, target, replacedIds) =>
-      ask({ action: `create the DNS record of ${hostname}`, permission: permissions.dns }, dnsRecordSchema, async () => {
-        const record = toRecord(hostname, target)
-        if (replacedIds.length === 0) return await make(() => records.create({ zone_id: zoneId, ...record }, once))
-        // One that is there becomes ours in its place: the edges hear of a batch piece by piece, so that a deletion could be seen before the record that follows it.
-        const [id, ...others] = replacedIds
-        const changes = { puts: [{ id: id!, ...record }], ...(others.length > 0 && { deletes: others.map((each) => ({ id: each })) }) }
-        const batch = (await make(() => records.batch({ zone_id: zoneId, ...changes }, once))) as { puts?: unknown[] }
-        return batch.puts?.[0]
-      }),
+      ask(
+        { action: `create the DNS record of ${hostname}`, permission: permissions.dns },
+        dnsRecordSchema,
+        async () => {
+          const record = toRecord(hostname, target)
+          if (replacedIds.length === 0) return await make(() => records.create({ zone_id: zoneId, ...record }, once))
+          // One that is there becomes ours in its place: the edges hear of a batch piece by piece, so that a deletion
+          // could be seen before the record that follows it.
+          const [id, ...others] = replacedIds
+          const changes = {
+            puts: [{ id: id!, ...record }],
+            ...(others.length > 0 && { deletes: others.map((each) => ({ id: each })) }),
+          }
+          const batch = (await make(() => records.batch({ zone_id: zoneId, ...changes }, once))) as { puts?: unknown[] }
+          return batch.puts?.[0]
+        },
+      ),
     changeRecord: (zoneId, recordId, target) =>
       ask({ action: 'change the DNS record', permission: permissions.dns }, dnsRecordSchema, () =>
-        records.edit(recordId, { zone_id: zoneId, type: 'CNAME', content: target, proxied: true, comment: recordComment } as Parameters<
-          typeof records.edit
-        >[1]),
+        records.edit(recordId, {
+          zone_id: zoneId,
+          type: 'CNAME',
+          content: target,
+          proxied: true,
+          comment: recordComment,
+        } as Parameters<typeof records.edit>[1]),
       ),
     deleteRecord: (zoneId, recordId) =>
-      remove({ action: 'delete the DNS record', permission: permissions.dns }, () => records.delete(recordId, { zone_id: zoneId })),
+      remove({ action: 'delete the DNS record', permission: permissions.dns }, () =>
+        records.delete(recordId, { zone_id: zoneId }),
+      ),
     findCacheRules: (zoneId) =>
-      find({ action: "read the zone's cache rules", permission: permissions.rules }, rulesetSchema, () => rulesets.phases.get(cachePhase, { zone_id: zoneId })),
+      find({ action: "read the zone's cache rules", permission: permissions.rules }, rulesetSchema, () =>
+        rulesets.phases.get(cachePhase, { zone_id: zoneId }),
+      ),
     createCacheRule: (zoneId, rulesetId, hostname) =>
       ask({ action: `create the cache rule of ${hostname}`, permission: permissions.rules }, rulesetSchema, () =>
         make(() =>
           rulesetId === undefined
-            ? rulesets.create({ zone_id: zoneId, kind: 'zone', name: 'default', phase: cachePhase, rules: [toRule(hostname)] }, once)
+            ? rulesets.create(
+                { zone_id: zoneId, kind: 'zone', name: 'default', phase: cachePhase, rules: [toRule(hostname)] },
+                once,
+              )
             : rulesets.rules.create(rulesetId, { zone_id: zoneId, ...toRule(hostname) }, once),
         ),
       ),
     changeCacheRule: (zoneId, rulesetId, ruleId, hostname) =>
       ask({ action: `change the cache rule of ${hostname}`, permission: permissions.rules }, rulesetSchema, () =>
-        rulesets.rules.edit(ruleId, { ruleset_id: rulesetId, zone_id: zoneId, ...toRule(hostname) } as Parameters<typeof rulesets.rules.edit>[1]),
+        rulesets.rules.edit(ruleId, { ruleset_id: rulesetId, zone_id: zoneId, ...toRule(hostname) } as Parameters<
+          typeof rulesets.rules.edit
+        >[1]),
       ),
     deleteCacheRule: (zoneId, rulesetId, ruleId) =>
       remove({ action: 'delete the cache rule', permission: permissions.rules }, () =>
         rulesets.rules.delete(ruleId, { ruleset_id: rulesetId, zone_id: zoneId }),
       ),
     deleteCacheRuleset: (zoneId, rulesetId) =>
-      remove({ action: 'delete the empty ruleset', permission: permissions.rules }, () => rulesets.delete(rulesetId, { zone_id: zoneId })),
+      remove({ action: 'delete the empty ruleset', permission: permissions.rules }, () =>
+        rulesets.delete(rulesetId, { zone_id: zoneId }),
+      ),
   }
 }
 

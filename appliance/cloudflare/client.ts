@@ -1,7 +1,8 @@
 /**
- * The official SDK, bounded: it takes its settings from here alone (by itself it would read CLOUDFLARE_API_KEY, CLOUDFLARE_BASE_URL and CLOUDFLARE_LOG of
- * the environment), follows no redirect, and neither waits for long nor reads much. Loaded when it is needed: as one file where that was made, else from the
- * package, which is for development (25 MB of modules).
+ * The official SDK, bounded: it takes its settings from here alone (by itself it would read CLOUDFLARE_API_KEY,
+ * CLOUDFLARE_BASE_URL and CLOUDFLARE_LOG of the environment), follows no redirect, and neither waits for long nor reads
+ * much. Loaded when it is needed: as one file where that was made, else from the package, which is for development (25
+ * MB of modules).
  */
 import { pathToFileURL } from 'node:url'
 
@@ -43,7 +44,8 @@ async function importSdk(): Promise<typeof import('./sdk.ts')> {
     return bundle === undefined ? await import('./sdk.ts') : await import(pathToFileURL(bundle).href)
   } catch (error) {
     if (systemCodeOf(error) !== 'ERR_MODULE_NOT_FOUND') throw error
-    const message = 'Cannot ask Cloudflare: its SDK is not installed. Run "npm ci && npm run bundle" in the folder of Burrow'
+    const message =
+      'Cannot ask Cloudflare: its SDK is not installed. Run "npm ci && npm run bundle" in the folder of Burrow'
     throw new Complaint('refused', message, { cause: error })
   }
 }
@@ -59,7 +61,11 @@ async function fetchBounded(input: string | URL | Request, init?: RequestInit): 
   // `fetch` has decoded the body.
   headers.delete('content-encoding')
   headers.delete('content-length')
-  return new Response(body.length === 0 ? null : new Uint8Array(body), { status: response.status, statusText: response.statusText, headers })
+  return new Response(body.length === 0 ? null : new Uint8Array(body), {
+    status: response.status,
+    statusText: response.statusText,
+    headers,
+  })
 }
 
 async function readBounded({ body }: Response): Promise<Buffer> {

@@ -1,6 +1,7 @@
 /**
- * The setting "tunnel" in the config file: `{"mode":"token","tokenFile":…,"hostname":…}` beside whatever else stands there, options of the tunnel included.
- * The file keeps its owner and mode. A file that cannot be written (NixOS makes it) is left, and the change told in words.
+ * The setting "tunnel" in the config file: `{"mode":"token","tokenFile":…,"hostname":…}` beside whatever else stands
+ * there, options of the tunnel included. The file keeps its owner and mode. A file that cannot be written (NixOS makes
+ * it) is left, and the change told in words.
  */
 import type { Stats } from 'node:fs'
 import { access, constants, open, realpath, stat } from 'node:fs/promises'
@@ -25,17 +26,27 @@ export interface ConfigChange {
   apply(): Promise<void>
 }
 
-/** To a tunnel by token. `config` is what `file` holds; `tokenFileText` is the path as the config is to say it, where that takes a variable. */
+/**
+ * To a tunnel by token. `config` is what `file` holds; `tokenFileText` is the path as the config is to say it, where
+ * that takes a variable.
+ */
 export async function planTunnelSetting(
   config: Config & { file: string },
   wanted: { hostname: string; tokenFile: string; tokenFileText?: string | undefined },
 ): Promise<ConfigChange> {
   const { tunnel } = config
   const isRight =
-    tunnel?.mode === 'token' && tunnel.hostname === wanted.hostname && tunnel.secret.kind === 'token-file' && tunnel.secret.file === wanted.tokenFile
+    tunnel?.mode === 'token' &&
+    tunnel.hostname === wanted.hostname &&
+    tunnel.secret.kind === 'token-file' &&
+    tunnel.secret.file === wanted.tokenFile
   const keepsFile = tunnel?.secret.kind === 'token-file' && tunnel.secret.file === wanted.tokenFile
   return await planChange(config.file, !isRight, (before) => {
-    const { token: _token, credentialsFile: _file, ...others } = isObject(before) && !Array.isArray(before) ? (before as Record<string, unknown>) : {}
+    const {
+      token: _token,
+      credentialsFile: _file,
+      ...others
+    } = isObject(before) && !Array.isArray(before) ? (before as Record<string, unknown>) : {}
     // A text that leads to the same file, perhaps by a variable of the unit, is its author's.
     const tokenFile = keepsFile ? others.tokenFile : (wanted.tokenFileText ?? wanted.tokenFile.replaceAll('$', '$$$$'))
     return { ...others, mode: 'token', tokenFile, hostname: wanted.hostname }
@@ -48,7 +59,11 @@ export async function planTunnelOff(config: Config & { file: string }, hostname:
   return await planChange(config.file, tunnel?.mode === 'token' && tunnel.hostname === hostname, () => 'off')
 }
 
-async function planChange(file: string, isNeeded: boolean, change: (before: unknown) => unknown): Promise<ConfigChange> {
+async function planChange(
+  file: string,
+  isNeeded: boolean,
+  change: (before: unknown) => unknown,
+): Promise<ConfigChange> {
   const target = await realpath(file)
   const text = (await readIfAny(target)) ?? '{}'
   const document: unknown = JSON.parse(text.replace(/^\ufeff/, ''))
@@ -85,7 +100,10 @@ async function write(target: string, text: string): Promise<void> {
   }
 }
 
-/** Root sets up what another user runs. That user owns the folder, and must not make root give away some other file in the place of this one. */
+/**
+ * Root sets up what another user runs. That user owns the folder, and must not make root give away some other file in
+ * the place of this one.
+ */
 async function restoreOwner(target: string, { uid, gid, mode }: Stats): Promise<void> {
   const handle = await open(target, constants.O_RDONLY | constants.O_NOFOLLOW)
   try {

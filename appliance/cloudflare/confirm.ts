@@ -5,8 +5,15 @@ import { Complaint } from '../complaint.ts'
 import type { Machine } from '../machine.ts'
 
 /** @throws {Complaint} usage where nobody can be asked, interrupted */
-export async function confirm({ stdin, stderr }: Pick<Machine, 'stdin' | 'stderr'>, question: string): Promise<boolean> {
-  if (stdin.isTTY !== true) throw new Complaint('usage', 'Cannot ask: there is no terminal; look at the plan with --dry-run, and give --yes to agree to it')
+export async function confirm(
+  { stdin, stderr }: Pick<Machine, 'stdin' | 'stderr'>,
+  question: string,
+): Promise<boolean> {
+  if (stdin.isTTY !== true)
+    throw new Complaint(
+      'usage',
+      'Cannot ask: there is no terminal; look at the plan with --dry-run, and give --yes to agree to it',
+    )
   const lines = createInterface({ input: stdin, output: stderr, terminal: true })
   const { promise, resolve, reject } = Promise.withResolvers<string>()
   lines.once('SIGINT', () => reject(new Complaint('interrupted', 'Interrupted; nothing was changed')))

@@ -1,5 +1,6 @@
 /**
- * Whose the host name is: the zone with the longest name that ends it, among all accounts that the token reaches, and the token's own state.
+ * Whose the host name is: the zone with the longest name that ends it, among all accounts that the token reaches, and
+ * the token's own state.
  */
 import { Complaint } from '../complaint.ts'
 import { printable } from '../terminal/format.ts'
@@ -37,22 +38,33 @@ async function verifyUserToken(api: CloudflareApi): Promise<boolean> {
   }
 }
 
-function requireActive({ status, expires }: { status: string; expires: string | undefined }, { tokenKind }: CloudflareApi): void {
+function requireActive(
+  { status, expires }: { status: string; expires: string | undefined },
+  { tokenKind }: CloudflareApi,
+): void {
   if (status === 'active') return
   const since = expires === undefined ? '' : ` (${printable(expires, 40)})`
-  throw new Complaint('refused', `Cannot use this API token: it is ${printable(status, 40)}${since}; make a new one at ${pageOf(tokenKind)}`)
+  throw new Complaint(
+    'refused',
+    `Cannot use this API token: it is ${printable(status, 40)}${since}; make a new one at ${pageOf(tokenKind)}`,
+  )
 }
 
 async function search(api: CloudflareApi, { hostname, zone: wanted, account }: ZoneWish): Promise<Zone> {
   const names = listZoneNames(hostname)
   if (wanted !== undefined && !names.includes(wanted.toLowerCase()))
-    throw new Complaint('usage', `Cannot use --zone "${wanted}": "${hostname}" does not lie in it; give the name of its domain, such as "${names.at(-1)}"`)
+    throw new Complaint(
+      'usage',
+      `Cannot use --zone "${wanted}": "${hostname}" does not lie in it; give the name of its domain, such as "${names.at(-1)}"`,
+    )
   for (const name of wanted === undefined ? names : [wanted.toLowerCase()]) {
     const found = (await api.listZones(name)).filter((zone) => zone.name === name)
     const [zone, ...others] = choose(found, account)
     if (zone !== undefined && others.length === 0) return zone
     if (zone !== undefined) {
-      const owners = [zone, ...others].map((each) => `${printable(each.account.name, 60)} (${each.account.id}, ${printable(each.status, 20)})`)
+      const owners = [zone, ...others].map(
+        (each) => `${printable(each.account.name, 60)} (${each.account.id}, ${printable(each.status, 20)})`,
+      )
       throw new Complaint(
         'refused',
         `Cannot choose between the accounts that have the zone "${name}": ${owners.join(', ')}; give one of their ids with --account`,
@@ -75,7 +87,9 @@ function listZoneNames(hostname: string): string[] {
 /** A domain may wait in one account and be active in another. */
 function choose(zones: readonly Zone[], account: string | undefined): Zone[] {
   const fitting =
-    account === undefined ? zones : zones.filter((zone) => zone.account.id === account || zone.account.name.toLowerCase() === account.toLowerCase())
+    account === undefined
+      ? zones
+      : zones.filter((zone) => zone.account.id === account || zone.account.name.toLowerCase() === account.toLowerCase())
   const active = fitting.filter(({ status }) => status === 'active')
   return active.length > 0 ? active : [...fitting]
 }
@@ -84,8 +98,11 @@ function choose(zones: readonly Zone[], account: string | undefined): Zone[] {
 export function listZoneNotes({ name, status, isPaused }: Zone, hostname: string): string[] {
   const notes: string[] = []
   if (status !== 'active')
-    notes.push(`The zone "${name}" is ${printable(status, 40)}: nothing is served under it until its registrar names Cloudflare's name servers`)
-  if (isPaused) notes.push(`The zone "${name}" is paused: Cloudflare answers for none of its host names until it is resumed`)
+    notes.push(
+      `The zone "${name}" is ${printable(status, 40)}: nothing is served under it until its registrar names Cloudflare's name servers`,
+    )
+  if (isPaused)
+    notes.push(`The zone "${name}" is paused: Cloudflare answers for none of its host names until it is resumed`)
   const extra = hostname.slice(0, -name.length).split('.').filter(Boolean)
   if (extra.length > 1)
     notes.push(

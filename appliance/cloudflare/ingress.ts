@@ -1,6 +1,8 @@
 /**
- * The public hostnames of a tunnel: `[{"hostname":"cache.example.org","service":"http://127.0.0.1:8080"},{"service":"http_status:404"}]`.
- * cloudflared takes the first rule that matches, and wants the last to match everything (ingress/ingress.go). Rules of others are kept as they are.
+ * The public hostnames of a tunnel:
+ * `[{"hostname":"cache.example.org","service":"http://127.0.0.1:8080"},{"service":"http_status:404"}]`. cloudflared
+ * takes the first rule that matches, and wants the last to match everything (ingress/ingress.go). Rules of others are
+ * kept as they are.
  */
 import type { IngressRule, TunnelConfiguration } from './api-types.ts'
 
@@ -17,7 +19,8 @@ export interface IngressChange {
 export function withHostname(rules: readonly IngressRule[], hostname: string, service: string): IngressChange {
   const index = findOwn(rules, hostname)
   const own = rules[index]
-  if (own?.service === service && findFirstFor(rules, hostname) === index && endsWithCatchAll(rules)) return { rules, before: service, isChanged: false }
+  if (own?.service === service && findFirstFor(rules, hostname) === index && endsWithCatchAll(rules))
+    return { rules, before: service, isChanged: false }
   const others = rules.filter((_, position) => position !== index)
   const first = findFirstFor(others, hostname)
   const place = first < 0 ? others.length : first

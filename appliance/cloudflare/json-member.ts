@@ -1,5 +1,6 @@
 /**
- * One member of a JSON document replaced in its text, so that everything else of it stays as its author wrote it: order, line breaks, spaces.
+ * One member of a JSON document replaced in its text, so that everything else of it stays as its author wrote it:
+ * order, line breaks, spaces.
  */
 
 /** `text` is valid JSON with an object on top; `value` comes in place of its member `key`, or after the last one. */
@@ -44,7 +45,8 @@ function findMembers(text: string): Member[] {
   let valueStart: number | undefined
   let end = 0
   const close = () => {
-    if (key !== undefined && valueStart !== undefined) members.push({ key: key.text, start: key.start, valueStart, end })
+    if (key !== undefined && valueStart !== undefined)
+      members.push({ key: key.text, start: key.start, valueStart, end })
     key = undefined
     valueStart = undefined
   }

@@ -1,6 +1,7 @@
 /**
- * How that which Burrow makes in an account can be told from the rest, and the words of the Cloudflare API that belong to it.
- * A record carries a comment and a cache rule a description; a tunnel can carry neither, and is known by its id alone.
+ * How that which Burrow makes in an account can be told from the rest, and the words of the Cloudflare API that belong
+ * to it. A record carries a comment and a cache rule a description; a tunnel can carry neither, and is known by its id
+ * alone.
  */
 
 /** At most 100 characters: the limit of a comment on a free plan. */
@@ -12,7 +13,10 @@ export const formatRuleDescription = (hostname: string) => `No edge cache for ${
 
 export const hasRuleMark = (description: string) => description.endsWith(ruleMark)
 
-/** Cache Rules: the phase whose entry point ruleset holds them (developers.cloudflare.com, "Create a cache rule via API"). */
+/**
+ * Cache Rules: the phase whose entry point ruleset holds them (developers.cloudflare.com, "Create a cache rule via
+ * API").
+ */
 export const cachePhase = 'http_request_cache_settings'
 
 /** `hostname` is checked: it holds nothing that could end the string. */

@@ -1,4 +1,7 @@
-/** The CNAME of the public host name: `cache.example.org CNAME <tunnel>.cfargotunnel.com`, proxied. What others put there is theirs until somebody says otherwise. */
+/**
+ * The CNAME of the public host name: `cache.example.org CNAME <tunnel>.cfargotunnel.com`, proxied. What others put
+ * there is theirs until somebody says otherwise.
+ */
 import { printable } from '../terminal/format.ts'
 import type { DnsRecord } from './api-types.ts'
 import { recordComment, toTunnelTarget } from './marks.ts'
@@ -8,7 +11,10 @@ import type { Survey } from './survey.ts'
 /** What cannot stand beside a CNAME at Cloudflare; the text records may. */
 const conflicting = new Set(['A', 'AAAA', 'CNAME', 'NS', 'HTTPS', 'SVCB'])
 
-export function toRecordStep({ records, tunnel, hostname, zone, made }: Survey, { api, mayReplaceRecord }: StepOptions): Step {
+export function toRecordStep(
+  { records, tunnel, hostname, zone, made }: Survey,
+  { api, mayReplaceRecord }: StepOptions,
+): Step {
   const target = tunnel === undefined ? undefined : toTunnelTarget(tunnel.id)
   const inTheWay = records.filter(({ type }) => conflicting.has(type))
   const own = inTheWay.find((record) => isOurs(record, made?.record))
@@ -22,7 +28,12 @@ export function toRecordStep({ records, tunnel, hostname, zone, made }: Survey, 
   if (own !== undefined && foreign.length === 0) {
     if (isRight(own, target)) {
       if (made?.record?.id === own.id) return { part: 'record', verb: 'keep', what: wanted }
-      return { part: 'record', verb: 'adopt', what: `${wanted}, made by an earlier run`, apply: (progress) => remember(progress, own.id, true) }
+      return {
+        part: 'record',
+        verb: 'adopt',
+        what: `${wanted}, made by an earlier run`,
+        apply: (progress) => remember(progress, own.id, true),
+      }
     }
     return {
       part: 'record',
@@ -41,19 +52,25 @@ export function toRecordStep({ records, tunnel, hostname, zone, made }: Survey, 
     const what = `${wanted}, which somebody else made; teardown will leave it`
     return { part: 'record', verb: 'adopt', what, apply: (progress) => remember(progress, only.id, false) }
   }
-  if (foreign.length > 0 && !(mayReplaceRecord && foreign.every(({ type }) => type !== 'NS'))) return refuse(foreign, hostname)
+  if (foreign.length > 0 && !(mayReplaceRecord && foreign.every(({ type }) => type !== 'NS')))
+    return refuse(foreign, hostname)
   return {
     part: 'record',
     verb: foreign.length > 0 ? 'change' : 'create',
     what: foreign.length > 0 ? `${formatRecords(inTheWay)} -> ${wanted}` : wanted,
-    drift: foreign.length > 0 ? `others lead ${hostname} elsewhere: ${formatRecords(foreign)}` : `there is no DNS record for ${hostname}`,
+    drift:
+      foreign.length > 0
+        ? `others lead ${hostname} elsewhere: ${formatRecords(foreign)}`
+        : `there is no DNS record for ${hostname}`,
     async apply(progress) {
       const goal = toTunnelTarget(requireTunnelId(progress))
       const { id } = await api.createRecord(
         zone.id,
         hostname,
         goal,
-        inTheWay.toSorted((left, right) => Number(right.type === 'CNAME') - Number(left.type === 'CNAME')).map((record) => record.id),
+        inTheWay
+          .toSorted((left, right) => Number(right.type === 'CNAME') - Number(left.type === 'CNAME'))
+          .map((record) => record.id),
       )
       await remember(progress, id, true)
     },
@@ -68,12 +85,20 @@ function refuse(foreign: readonly DnsRecord[], hostname: string): Step {
     return { part: 'record', verb: 'refuse', what, drift, remedy: 'remove them, and run "burrow tunnel setup"' }
   }
   const what = `${hostname} is in use, and Burrow did not make it: ${there}; choose another host name, or replace it with --replace-record`
-  return { part: 'record', verb: 'refuse', what, drift, remedy: 'run "burrow tunnel setup --replace-record" to take it back' }
+  return {
+    part: 'record',
+    verb: 'refuse',
+    what,
+    drift,
+    remedy: 'run "burrow tunnel setup --replace-record" to take it back',
+  }
 }
 
 /** By its mark, or by its id where somebody has changed the comment and left the rest. */
 function isOurs(record: DnsRecord, made: { id: string; isMade: boolean } | undefined): boolean {
-  return record.type === 'CNAME' && (record.comment === recordComment || (made?.isMade === true && made.id === record.id))
+  return (
+    record.type === 'CNAME' && (record.comment === recordComment || (made?.isMade === true && made.id === record.id))
+  )
 }
 
 function isRight({ content, type, isProxied }: DnsRecord, target: string | undefined): boolean {

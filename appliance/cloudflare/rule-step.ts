@@ -1,6 +1,6 @@
 /**
- * The cache rule that keeps the edge from storing anything of this host: the good neighbour's, since a shared web cache is no file store. Without it the
- * replies' own headers still forbid caching. Rules of others are not touched.
+ * The cache rule that keeps the edge from storing anything of this host: the good neighbour's, since a shared web cache
+ * is no file store. Without it the replies' own headers still forbid caching. Rules of others are not touched.
  */
 import { printable } from '../terminal/format.ts'
 import type { CacheRule, CacheRuleset } from './api-types.ts'
@@ -24,7 +24,9 @@ function toPresentRule({ ruleset, hostname, zone, made }: Survey, { api }: StepO
   /** Of the rules that the answer lists: the one that was not there before, or the one that was changed. */
   const rememberFrom = (progress: Progress, answer: CacheRuleset, id: string | undefined) => {
     const expression = formatRuleExpression(hostname)
-    const made = answer.rules.findLast((rule) => (id === undefined ? rule.expression === expression && hasRuleMark(rule.description) : rule.id === id))
+    const made = answer.rules.findLast((rule) =>
+      id === undefined ? rule.expression === expression && hasRuleMark(rule.description) : rule.id === id,
+    )
     if (made === undefined) throw new Error('the answer does not list the rule that was made')
     return remember(progress, answer.id, made.id, true)
   }
@@ -32,24 +34,36 @@ function toPresentRule({ ruleset, hostname, zone, made }: Survey, { api }: StepO
     return {
       part: 'rule',
       verb: 'create',
-      what: ruleset === undefined ? `${what}, the first cache rule of ${zone.name}` : `${what}, after the ${ruleset.rules.length} that are there`,
+      what:
+        ruleset === undefined
+          ? `${what}, the first cache rule of ${zone.name}`
+          : `${what}, after the ${ruleset.rules.length} that are there`,
       drift: `there is no cache rule for ${hostname}; the headers of the replies alone keep them out of the edge cache`,
-      apply: async (progress) => rememberFrom(progress, await api.createCacheRule(zone.id, ruleset?.id, hostname), undefined),
+      apply: async (progress) =>
+        rememberFrom(progress, await api.createCacheRule(zone.id, ruleset?.id, hostname), undefined),
     }
   }
   const drift = describeDrift(own, hostname)
   if (drift === undefined) {
     if (made?.rule?.id === own.id) return { part: 'rule', verb: 'keep', what }
     const isMade = hasRuleMark(own.description)
-    const origin = isMade ? 'made by an earlier run' : `which somebody else made ("${printable(own.description, 80)}"); teardown will leave it`
-    return { part: 'rule', verb: 'adopt', what: `${what}, ${origin}`, apply: (progress) => remember(progress, ruleset.id, own.id, isMade) }
+    const origin = isMade
+      ? 'made by an earlier run'
+      : `which somebody else made ("${printable(own.description, 80)}"); teardown will leave it`
+    return {
+      part: 'rule',
+      verb: 'adopt',
+      what: `${what}, ${origin}`,
+      apply: (progress) => remember(progress, ruleset.id, own.id, isMade),
+    }
   }
   return {
     part: 'rule',
     verb: 'change',
     what: `${what} (${drift})`,
     drift,
-    apply: async (progress) => rememberFrom(progress, await api.changeCacheRule(zone.id, ruleset.id, own.id, hostname), own.id),
+    apply: async (progress) =>
+      rememberFrom(progress, await api.changeCacheRule(zone.id, ruleset.id, own.id, hostname), own.id),
   }
 }
 
@@ -60,7 +74,13 @@ function toAbsentRule({ ruleset, hostname, zone, made }: Survey, { api }: StepOp
   const drift = `a cache rule keeps the edge from storing anything of ${hostname}, and ${allowed}`
   if (!hasRuleMark(own.description) && !(made?.rule?.isMade === true && made.rule.id === own.id)) {
     const remedy = 'remove that rule (Caching > Cache Rules), or set "edgeCache": "deny"'
-    return { part: 'rule', verb: 'leave', what: `"${printable(own.description, 80)}", which Burrow did not make, although ${allowed}`, drift, remedy }
+    return {
+      part: 'rule',
+      verb: 'leave',
+      what: `"${printable(own.description, 80)}", which Burrow did not make, although ${allowed}`,
+      drift,
+      remedy,
+    }
   }
   return {
     part: 'rule',
@@ -70,7 +90,8 @@ function toAbsentRule({ ruleset, hostname, zone, made }: Survey, { api }: StepOp
     async apply(progress) {
       await api.deleteCacheRule(zone.id, ruleset.id, own.id)
       const { rule } = progress.record
-      if (rule?.isRulesetMade === true && rule.rulesetId === ruleset.id && ruleset.rules.length === 1) await api.deleteCacheRuleset(zone.id, ruleset.id)
+      if (rule?.isRulesetMade === true && rule.rulesetId === ruleset.id && ruleset.rules.length === 1)
+        await api.deleteCacheRuleset(zone.id, ruleset.id)
       delete progress.record.rule
       await progress.save()
     },
@@ -78,7 +99,11 @@ function toAbsentRule({ ruleset, hostname, zone, made }: Survey, { api }: StepOp
 }
 
 /** Ours by id or by description; else one of somebody that does just the same. */
-function findOwnRule(ruleset: CacheRuleset | undefined, hostname: string, made: { id: string; isMade: boolean } | undefined): CacheRule | undefined {
+function findOwnRule(
+  ruleset: CacheRuleset | undefined,
+  hostname: string,
+  made: { id: string; isMade: boolean } | undefined,
+): CacheRule | undefined {
   const rules = ruleset?.rules ?? []
   return (
     rules.find(({ id }) => made?.isMade === true && id === made.id) ??
@@ -94,17 +119,26 @@ function describeDrift({ isEnabled, isBypass, expression }: CacheRule, hostname:
   return undefined
 }
 
-/** Of two rules that match, the later one wins. What an expression matches is the edge's to say: those that plainly name other hosts are left out. */
+/**
+ * Of two rules that match, the later one wins. What an expression matches is the edge's to say: those that plainly name
+ * other hosts are left out.
+ */
 export function listRuleNotes({ ruleset, hostname, made, mayEdgeCache }: Survey): string[] {
   if (mayEdgeCache) {
-    const why = 'Without a cache rule of its own the edge stores no ".nar" and no ".narinfo", whatever the replies allow'
-    return [`${why}: make one (Caching > Cache Rules, "Eligible for cache") if you want that, and read Cloudflare's terms on large files first`]
+    const why =
+      'Without a cache rule of its own the edge stores no ".nar" and no ".narinfo", whatever the replies allow'
+    return [
+      `${why}: make one (Caching > Cache Rules, "Eligible for cache") if you want that, and read Cloudflare's terms on large files first`,
+    ]
   }
   const own = findOwnRule(ruleset, hostname, made?.rule)
   const rules = ruleset?.rules ?? []
   const later = own === undefined ? [] : rules.slice(rules.indexOf(own) + 1)
   return later
-    .filter(({ isEnabled, isCaching, expression }) => isEnabled && isCaching && (expression.includes(hostname) || !expression.includes('http.host eq "')))
+    .filter(
+      ({ isEnabled, isCaching, expression }) =>
+        isEnabled && isCaching && (expression.includes(hostname) || !expression.includes('http.host eq "')),
+    )
     .map(({ description, expression }) => {
       const name = `"${printable(description, 80)}" (${printable(expression, 120)})`
       return `The cache rule ${name} comes after Burrow's and caches: where both match it wins, so put Burrow's last (Caching > Cache Rules)`

@@ -1,4 +1,7 @@
-/** What setup, teardown and status begin with: the config file, the record of what was set up, and the API behind a token. */
+/**
+ * What setup, teardown and status begin with: the config file, the record of what was set up, and the API behind a
+ * token.
+ */
 import { setTimeout as sleep } from 'node:timers/promises'
 import { Option } from 'commander'
 
@@ -24,7 +27,10 @@ const publicApi = 'https://api.cloudflare.com/client/v4'
 export function loadConfigFile(machine: Machine, file: string | undefined): Config & { file: string } {
   const { config } = loadConfig({ machine, file })
   if (config.file === undefined) {
-    throw new Complaint('config', 'Cannot set up a tunnel without a config: make one with "burrow init", or name yours with --config, and run this again')
+    throw new Complaint(
+      'config',
+      'Cannot set up a tunnel without a config: make one with "burrow init", or name yours with --config, and run this again',
+    )
   }
   return { ...config, file: config.file }
 }
@@ -40,5 +46,8 @@ function parseApiUrl(text: string): URL {
   const url = URL.parse(text)
   const isLoopback = url?.protocol === 'http:' && ['127.0.0.1', '[::1]', 'localhost'].includes(url.hostname)
   if (url !== null && (url.protocol === 'https:' || isLoopback) && url.username === '' && url.search === '') return url
-  throw new Complaint('usage', 'Cannot use that address of the Cloudflare API: it must begin with https:// and hold no name, password or query')
+  throw new Complaint(
+    'usage',
+    'Cannot use that address of the Cloudflare API: it must begin with https:// and hold no name, password or query',
+  )
 }

@@ -1,6 +1,7 @@
 /**
- * `cloudflare.json` in the state directory: what Burrow made in an account, by id, so that `teardown` removes that and nothing else. It holds no secret.
- * It is written after each step, and before a tunnel is created: a tunnel carries no mark, and the next run must know that one of this name may be ours.
+ * `cloudflare.json` in the state directory: what Burrow made in an account, by id, so that `teardown` removes that and
+ * nothing else. It holds no secret. It is written after each step, and before a tunnel is created: a tunnel carries no
+ * mark, and the next run must know that one of this name may be ours.
  */
 import { unlink } from 'node:fs/promises'
 import { join } from 'node:path'
@@ -72,6 +73,8 @@ async function toldOf<T>(file: string, work: () => Promise<T>): Promise<T> {
     return await work()
   } catch (error) {
     if (systemCodeOf(error) === undefined) throw error
-    throw new Complaint('state', `Cannot use "${file}": ${reasonOf(error)}; run this as the user that runs Burrow`, { cause: error })
+    throw new Complaint('state', `Cannot use "${file}": ${reasonOf(error)}; run this as the user that runs Burrow`, {
+      cause: error,
+    })
   }
 }

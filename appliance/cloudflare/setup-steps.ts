@@ -50,13 +50,21 @@ function toTunnelStep({ tunnel, connectors, tunnelName, zone, made }: Survey, { 
   const shown = `"${printable(tunnel.name, 100)}" (${tunnel.id})`
   if (!tunnel.isRemotelyManaged) {
     const what = `${shown} is managed by a file on a machine; choose another with --name, or run it by "mode": "credentials"`
-    return { part: 'tunnel', verb: 'refuse', what, drift: `${shown} is managed by a file on a machine, so that its ingress rules do not come from Cloudflare` }
+    return {
+      part: 'tunnel',
+      verb: 'refuse',
+      what,
+      drift: `${shown} is managed by a file on a machine, so that its ingress rules do not come from Cloudflare`,
+    }
   }
   if (made?.tunnel?.id === tunnel.id) return { part: 'tunnel', verb: 'keep', what: shown }
   // The record names it without an id: an earlier run was cut off in the middle of making it.
   const isMade = made?.tunnel?.id === undefined && made?.tunnel?.name === tunnel.name
   const connections = countConnections(connectors)
-  const company = connections > 0 ? `; ${formatCount(connections, 'connection')} of it up: another machine runs it, and requests will go to either` : ''
+  const company =
+    connections > 0
+      ? `; ${formatCount(connections, 'connection')} of it up: another machine runs it, and requests will go to either`
+      : ''
   return {
     part: 'tunnel',
     verb: 'adopt',
@@ -71,9 +79,15 @@ function toIngressStep({ configuration, hostname, service, zone, made }: Survey,
   const others = listOtherHostnames(rules, hostname)
   const beside = others.length === 0 ? '' : ` (kept: ${printable(others.join(', '), 200)})`
   const route = `${hostname} -> ${service}`
-  if (!isChanged && made?.ingress?.service === service) return { part: 'ingress', verb: 'keep', what: `${route}${beside}` }
+  if (!isChanged && made?.ingress?.service === service)
+    return { part: 'ingress', verb: 'keep', what: `${route}${beside}` }
   const isMoved = isChanged && before === service
-  const from = before === undefined ? '' : isMoved ? ', before the rule that takes its requests' : `, instead of ${printable(before)}`
+  const from =
+    before === undefined
+      ? ''
+      : isMoved
+        ? ', before the rule that takes its requests'
+        : `, instead of ${printable(before)}`
   return {
     part: 'ingress',
     verb: !isChanged ? 'adopt' : before === undefined ? 'create' : 'change',
@@ -84,7 +98,8 @@ function toIngressStep({ configuration, hostname, service, zone, made }: Survey,
       // What others have changed since is not undone.
       const { config: current } = await api.readConfiguration(zone.account.id, tunnelId)
       const change = withHostname(rulesOf(current), hostname, service)
-      if (change.isChanged) await api.writeConfiguration(zone.account.id, tunnelId, { ...current, ingress: change.rules })
+      if (change.isChanged)
+        await api.writeConfiguration(zone.account.id, tunnelId, { ...current, ingress: change.rules })
       progress.record.ingress = { service }
       await progress.save()
     },
@@ -103,7 +118,10 @@ function toTokenStep({ token, storedToken, tokenFile, zone }: Survey, { api, sta
     part: 'token',
     verb: storedToken === undefined ? 'create' : 'change',
     what: storedToken === undefined ? `${tokenFile} (mode 0600)` : `${tokenFile}, which holds another one`,
-    drift: storedToken === undefined ? `there is no "${tokenFile}"` : `"${tokenFile}" holds another token than the tunnel has now`,
+    drift:
+      storedToken === undefined
+        ? `there is no "${tokenFile}"`
+        : `"${tokenFile}" holds another token than the tunnel has now`,
     remedy: 'run "burrow tunnel setup", then reload Burrow (SIGHUP) or restart it',
     async apply(progress) {
       const text = token ?? (await api.readTunnelToken(zone.account.id, requireTunnelId(progress)))
@@ -120,7 +138,11 @@ async function writeToken(file: string, token: string): Promise<void> {
   try {
     await replacePrivateFile(file, `${token}\n`)
   } catch (error) {
-    throw new Complaint('state', `Cannot write the tunnel's token to "${file}": ${reasonOf(error)}; run this as the user that runs Burrow`, { cause: error })
+    throw new Complaint(
+      'state',
+      `Cannot write the tunnel's token to "${file}": ${reasonOf(error)}; run this as the user that runs Burrow`,
+      { cause: error },
+    )
   }
 }
 
@@ -148,5 +170,7 @@ function toConfigStep({ config }: Survey): Step {
 
 /** A token that stands in the config itself is not shown. */
 function toShown(tunnel: unknown): string {
-  return JSON.stringify(tunnel, (key, value) => (key === 'token' && typeof value === 'string' && !value.startsWith('$') ? '…' : value))
+  return JSON.stringify(tunnel, (key, value) =>
+    key === 'token' && typeof value === 'string' && !value.startsWith('$') ? '…' : value,
+  )
 }

@@ -1,4 +1,7 @@
-/** One thing that must be so for a public host name to lead here: what is, what is to be, and how it becomes so. Setting up and looking for drift share it. */
+/**
+ * One thing that must be so for a public host name to lead here: what is, what is to be, and how it becomes so. Setting
+ * up and looking for drift share it.
+ */
 import { Complaint } from '../complaint.ts'
 import type { CloudflareApi } from './api.ts'
 import type { SetupRecord } from './setup-record.ts'
@@ -49,10 +52,15 @@ export function formatPlan(steps: readonly Step[]): string {
 }
 
 /**
- * One after the other; `onDone` tells of each. The first that fails ends it, with what exists by then, what is missing and how to go on.
+ * One after the other; `onDone` tells of each. The first that fails ends it, with what exists by then, what is missing
+ * and how to go on.
  * @throws {Complaint}
  */
-export async function applySteps(steps: readonly Step[], progress: Progress, onDone: (step: Step) => void): Promise<void> {
+export async function applySteps(
+  steps: readonly Step[],
+  progress: Progress,
+  onDone: (step: Step) => void,
+): Promise<void> {
   const pending = steps.filter((step) => step.apply !== undefined)
   for (const [index, step] of pending.entries()) {
     try {
@@ -63,7 +71,9 @@ export async function applySteps(steps: readonly Step[], progress: Progress, onD
       const done = pending.slice(0, index).map(name)
       const missing = pending.slice(index).map(name)
       const state = `Done: ${done.join(', ') || 'nothing'}. Not done: ${missing.join(', ')}.`
-      throw new Complaint(error.code, `${error.message}\n${state} Run the same command again to go on from here.`, { cause: error })
+      throw new Complaint(error.code, `${error.message}\n${state} Run the same command again to go on from here.`, {
+        cause: error,
+      })
     }
     onDone(step)
   }

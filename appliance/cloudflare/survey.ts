@@ -8,7 +8,14 @@ import { urlOf } from '../server/listener.ts'
 import { readIfAny } from '../state/private-files.ts'
 import { tunnelTokenFile } from '../state/state-dir.ts'
 import type { CloudflareApi } from './api.ts'
-import type { CacheRuleset, DnsRecord, RemoteConnector, RemoteTunnel, VersionedConfiguration, Zone } from './api-types.ts'
+import type {
+  CacheRuleset,
+  DnsRecord,
+  RemoteConnector,
+  RemoteTunnel,
+  VersionedConfiguration,
+  Zone,
+} from './api-types.ts'
 import { type ConfigChange, planTunnelSetting } from './config-change.ts'
 import type { SetupRecord } from './setup-record.ts'
 
@@ -47,7 +54,10 @@ export interface SurveyWish {
 }
 
 /** @throws {Complaint} */
-export async function survey(api: CloudflareApi, { hostname, tunnelName, zone, made, config }: SurveyWish): Promise<Survey> {
+export async function survey(
+  api: CloudflareApi,
+  { hostname, tunnelName, zone, made, config }: SurveyWish,
+): Promise<Survey> {
   const service = toService(config)
   const accountId = zone.account.id
   const tunnel = await findTunnel(api, accountId, made?.tunnel?.id, tunnelName)
@@ -81,10 +91,14 @@ interface TokenPlace {
   readonly isForService: boolean
 }
 
-/** Where the config has it; else among the credentials beside the config, where "burrow install-service" made them; else in the state directory. */
+/**
+ * Where the config has it; else among the credentials beside the config, where "burrow install-service" made them; else
+ * in the state directory.
+ */
 async function findTokenPlace({ tunnel, state, file }: Config & { file: string }): Promise<TokenPlace> {
   const credentialsDir = join(dirname(file), 'credentials')
-  if (tunnel?.secret.kind === 'token-file') return { file: tunnel.secret.file, isForService: dirname(tunnel.secret.file) === credentialsDir }
+  if (tunnel?.secret.kind === 'token-file')
+    return { file: tunnel.secret.file, isForService: dirname(tunnel.secret.file) === credentialsDir }
   const isForService = await stat(credentialsDir).then(
     (found) => found.isDirectory(),
     () => false,
@@ -98,7 +112,12 @@ async function findTokenPlace({ tunnel, state, file }: Config & { file: string }
 }
 
 /** The one that was set up, else one of that name. */
-async function findTunnel(api: CloudflareApi, accountId: string, id: string | undefined, name: string): Promise<RemoteTunnel | undefined> {
+async function findTunnel(
+  api: CloudflareApi,
+  accountId: string,
+  id: string | undefined,
+  name: string,
+): Promise<RemoteTunnel | undefined> {
   const known = id === undefined ? undefined : await api.findTunnel(accountId, id)
   if (known?.isDeleted === false) return known
   return (await api.listTunnels(accountId, name)).find((tunnel) => tunnel.name === name && !tunnel.isDeleted)
@@ -120,6 +139,8 @@ async function readStored(file: string): Promise<string | undefined> {
   try {
     return (await readIfAny(file))?.trim()
   } catch (error) {
-    throw new Complaint('state', `Cannot read "${file}": ${reasonOf(error)}; run this as the user that runs Burrow`, { cause: error })
+    throw new Complaint('state', `Cannot read "${file}": ${reasonOf(error)}; run this as the user that runs Burrow`, {
+      cause: error,
+    })
   }
 }

@@ -1,4 +1,7 @@
-/** Away with what the set-up made, and with nothing else: each thing is looked up by its id, and left where somebody has made it theirs since. */
+/**
+ * Away with what the set-up made, and with nothing else: each thing is looked up by its id, and left where somebody has
+ * made it theirs since.
+ */
 import { formatCount, printable } from '../terminal/format.ts'
 import type { CloudflareApi } from './api.ts'
 import { countConnections, type DnsRecord, type RemoteTunnel } from './api-types.ts'
@@ -19,7 +22,13 @@ export interface TeardownWish {
 
 /** In the order in which nothing is ever led to what is gone: first what the world sees. */
 export async function toTeardownSteps(wish: TeardownWish): Promise<Step[]> {
-  return [...(await toRecordSteps(wish)), ...(await toRuleSteps(wish)), ...(await toTunnelSteps(wish)), ...toConfigSteps(wish), ...toTokenSteps(wish)]
+  return [
+    ...(await toRecordSteps(wish)),
+    ...(await toRuleSteps(wish)),
+    ...(await toTunnelSteps(wish)),
+    ...toConfigSteps(wish),
+    ...toTokenSteps(wish),
+  ]
 }
 
 async function toRecordSteps({ api, made }: TeardownWish): Promise<Step[]> {
@@ -45,7 +54,10 @@ async function toRecordSteps({ api, made }: TeardownWish): Promise<Step[]> {
 }
 
 function isStillOurs({ type, content, comment }: DnsRecord, { tunnel }: SetupRecord): boolean {
-  return type === 'CNAME' && (comment === recordComment || (tunnel?.id !== undefined && content.toLowerCase() === toTunnelTarget(tunnel.id)))
+  return (
+    type === 'CNAME' &&
+    (comment === recordComment || (tunnel?.id !== undefined && content.toLowerCase() === toTunnelTarget(tunnel.id)))
+  )
 }
 
 async function toRuleSteps({ api, made }: TeardownWish): Promise<Step[]> {
@@ -54,7 +66,8 @@ async function toRuleSteps({ api, made }: TeardownWish): Promise<Step[]> {
   const ruleset = await api.findCacheRules(made.zone.id)
   const rule = ruleset?.rules.find((each) => each.id === id)
   const leave = (why: string): Step[] => [{ part: 'rule', verb: 'leave', what: why }]
-  if (ruleset === undefined || rule === undefined) return leave(`the zone ${made.zone.name} has no longer the cache rule that was set up`)
+  if (ruleset === undefined || rule === undefined)
+    return leave(`the zone ${made.zone.name} has no longer the cache rule that was set up`)
   if (!isMade) return leave(`"${printable(rule.description, 80)}": Burrow did not make it`)
   if (!hasRuleMark(rule.description) && rule.expression !== formatRuleExpression(made.hostname)) {
     return leave(`"${printable(rule.description, 80)}": somebody has changed it since`)
@@ -80,14 +93,20 @@ async function toTunnelSteps(wish: TeardownWish): Promise<Step[]> {
   const { tunnel } = made
   if (tunnel === undefined) return []
   const shown = `"${printable(tunnel.name, 100)}"`
-  const id = tunnel.id ?? (await api.listTunnels(made.account.id, tunnel.name)).find((each) => each.name === tunnel.name)?.id
+  const id =
+    tunnel.id ?? (await api.listTunnels(made.account.id, tunnel.name)).find((each) => each.name === tunnel.name)?.id
   const remote = id === undefined ? undefined : await api.findTunnel(made.account.id, id)
-  if (remote === undefined || remote.isDeleted) return [{ part: 'tunnel', verb: 'leave', what: `${shown} is gone already` }]
+  if (remote === undefined || remote.isDeleted)
+    return [{ part: 'tunnel', verb: 'leave', what: `${shown} is gone already` }]
   const { config } = remote.isRemotelyManaged ? await api.readConfiguration(made.account.id, remote.id) : { config: {} }
   const others = listOtherHostnames(rulesOf(config), made.hostname)
-  if (tunnel.isMade && others.length === 0) return [toDeletion(wish, remote, countConnections(await api.listConnectors(made.account.id, remote.id)))]
+  if (tunnel.isMade && others.length === 0)
+    return [toDeletion(wish, remote, countConnections(await api.listConnectors(made.account.id, remote.id)))]
   const why = tunnel.isMade ? `it serves ${printable(others.join(', '), 200)} too` : 'Burrow did not make it'
-  return [...toIngressSteps(wish, remote.id, findService(rulesOf(config), made.hostname)), { part: 'tunnel', verb: 'leave', what: `${shown}: ${why}` }]
+  return [
+    ...toIngressSteps(wish, remote.id, findService(rulesOf(config), made.hostname)),
+    { part: 'tunnel', verb: 'leave', what: `${shown}: ${why}` },
+  ]
 }
 
 function toDeletion({ api, made, isForced }: TeardownWish, { id, name }: RemoteTunnel, connections: number): Step {
@@ -112,7 +131,8 @@ function toDeletion({ api, made, isForced }: TeardownWish, { id, name }: RemoteT
 function toIngressSteps({ api, made }: TeardownWish, tunnelId: string, service: string | undefined): Step[] {
   if (made.ingress === undefined || service === undefined) return []
   const route = `${made.hostname} -> ${printable(service)}`
-  if (service !== made.ingress.service) return [{ part: 'ingress', verb: 'leave', what: `${route}: somebody has changed it since` }]
+  if (service !== made.ingress.service)
+    return [{ part: 'ingress', verb: 'leave', what: `${route}: somebody has changed it since` }]
   return [
     {
       part: 'ingress',
@@ -120,7 +140,10 @@ function toIngressSteps({ api, made }: TeardownWish, tunnelId: string, service: 
       what: route,
       async apply(progress) {
         const { config: current } = await api.readConfiguration(made.account.id, tunnelId)
-        await api.writeConfiguration(made.account.id, tunnelId, { ...current, ingress: withoutHostname(rulesOf(current), made.hostname) })
+        await api.writeConfiguration(made.account.id, tunnelId, {
+          ...current,
+          ingress: withoutHostname(rulesOf(current), made.hostname),
+        })
         delete progress.record.ingress
         await progress.save()
       },
@@ -148,6 +171,12 @@ function toConfigSteps({ config }: TeardownWish): Step[] {
   if (config === undefined || !config.isNeeded) return []
   const setting = `"tunnel": ${JSON.stringify(config.after)}`
   if (config.impediment !== undefined)
-    return [{ part: 'config', verb: 'by-hand', what: `${config.file} cannot be written (${config.impediment}); put there: ${setting}` }]
+    return [
+      {
+        part: 'config',
+        verb: 'by-hand',
+        what: `${config.file} cannot be written (${config.impediment}); put there: ${setting}`,
+      },
+    ]
   return [{ part: 'config', verb: 'change', what: `${config.file}: ${setting}`, apply: () => config.apply() }]
 }

@@ -1,6 +1,7 @@
 /**
- * Whose an API token is, by its first letters (since April 2026; older ones have none): `cfut_…` a user's, `cfat_…` an account's, `cfk_…` the Global API Key.
- * Each kind is verified at an address of its own, and made and changed on a page of its own.
+ * Whose an API token is, by its first letters (since April 2026; older ones have none): `cfut_…` a user's, `cfat_…` an
+ * account's, `cfk_…` the Global API Key. Each kind is verified at an address of its own, and made and changed on a page
+ * of its own.
  */
 import { tokensPage } from './marks.ts'
 

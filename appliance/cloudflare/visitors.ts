@@ -10,8 +10,12 @@ export function createVisitors(options: AccessOptions, log: Log): Visitors {
     const verdict = await access.verify(typeof assertion === 'string' ? assertion : undefined)
     if ('email' in verdict) return { name: `access:${verdict.email}` }
     if (verdict.refusal === 'unavailable')
-      log.warn({ team: options.teamDomain }, "Cannot fetch the keys of Cloudflare Access: its visitors are asked for Burrow's password")
-    else if (verdict.refusal !== 'missing') log.debug({ refusal: verdict.refusal }, 'Refused an assertion of Cloudflare Access')
+      log.warn(
+        { team: options.teamDomain },
+        "Cannot fetch the keys of Cloudflare Access: its visitors are asked for Burrow's password",
+      )
+    else if (verdict.refusal !== 'missing')
+      log.debug({ refusal: verdict.refusal }, 'Refused an assertion of Cloudflare Access')
     return undefined
   }
 }

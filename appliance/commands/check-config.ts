@@ -24,11 +24,14 @@ export function checkConfigCommand(machine: Machine): Command {
         return
       }
       const loaded = loadConfig({ machine, file })
-      const warn = (fields: object, message: string) => void machine.stderr.write(`warning: ${message} ${JSON.stringify(fields)}\n`)
+      const warn = (fields: object, message: string) =>
+        void machine.stderr.write(`warning: ${message} ${JSON.stringify(fields)}\n`)
       await readNamedFiles(loaded, { debug() {}, info() {}, warn, error: warn })
       await checkTunnelSecret(loaded, warn)
       for (const warning of [...loaded.warnings, ...findExpired(loaded)]) machine.stderr.write(`warning: ${warning}\n`)
-      machine.stdout.write(loaded.config.file === undefined ? 'There is no config: the defaults are used.\n' : 'The config is valid.\n')
+      machine.stdout.write(
+        loaded.config.file === undefined ? 'There is no config: the defaults are used.\n' : 'The config is valid.\n',
+      )
     })
 }
 
@@ -40,15 +43,21 @@ const pointers: Readonly<Record<TunnelSecret['kind'], string>> = {
 }
 
 /** `serve` does not end for it: it serves on loopback, says what is wrong, and tries again. */
-async function checkTunnelSecret({ config, complain }: LoadedConfig, warn: (fields: object, message: string) => void): Promise<void> {
+async function checkTunnelSecret(
+  { config, complain }: LoadedConfig,
+  warn: (fields: object, message: string) => void,
+): Promise<void> {
   if (config.tunnel === undefined) return
   const { secret } = config.tunnel
   try {
     await loadTunnelSecret(secret)
-    if (await isExposed(secret)) warn(secret, "Everybody on this machine can read the tunnel's secret; give the file mode 0600")
+    if (await isExposed(secret))
+      warn(secret, "Everybody on this machine can read the tunnel's secret; give the file mode 0600")
   } catch (error) {
     if (!(error instanceof LaunchFault)) throw error
-    throw complain([{ pointer: pointers[secret.kind], message: `is not right: ${error.message}`, remedy: error.remedy }])
+    throw complain([
+      { pointer: pointers[secret.kind], message: `is not right: ${error.message}`, remedy: error.remedy },
+    ])
   }
 }
 

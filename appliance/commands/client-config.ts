@@ -38,7 +38,10 @@ The netrc entry shows the password, unless only its hash is known.
 async function clientConfig(machine: Machine, options: ClientConfigOptions): Promise<void> {
   const url = options.url === undefined ? undefined : parseCacheUrl(options.url)
   if (options.url !== undefined && url === undefined)
-    throw new Complaint('usage', 'Cannot use --url: it must begin with http:// or https:// and hold no name, password or query')
+    throw new Complaint(
+      'usage',
+      'Cannot use --url: it must begin with http:// or https:// and hold no name, password or query',
+    )
   const loaded = loadConfig({ machine, file: options.config })
   const { config } = loaded
   const state = await findState({ dir: config.state.dir, userId: machine.userId, log: silentLog })
@@ -47,7 +50,12 @@ async function clientConfig(machine: Machine, options: ClientConfigOptions): Pro
   const users = config.access.kind === 'generated' ? await generatedUsers(state) : named.users
   const user = users === undefined ? undefined : chooseUser(users, options.user)
   if (options.push === true) requirePusher(user, config)
-  const setup = { url: url ?? findPublicUrl(config) ?? urlOf(config.listen), storeDir: config.store.dir, publicKeys, login: user && toLogin(user) }
+  const setup = {
+    url: url ?? findPublicUrl(config) ?? urlOf(config.listen),
+    storeDir: config.store.dir,
+    publicKeys,
+    login: user && toLogin(user),
+  }
   machine.stdout.write(`${formatClientSetup(setup)}${options.push === true ? `\n${formatPushSetup(setup)}` : ''}`)
 }
 
@@ -59,7 +67,10 @@ function findPublicUrl({ tunnel }: Config): string | undefined {
 async function requireStateKey({ config }: LoadedConfig, state: State | undefined) {
   const found = await state?.findSecretKey()
   if (found === undefined)
-    throw new Complaint('refused', `There is no signing key in "${config.state.dir}" yet; start "burrow serve" once, or run "burrow init"`)
+    throw new Complaint(
+      'refused',
+      `There is no signing key in "${config.state.dir}" yet; start "burrow serve" once, or run "burrow init"`,
+    )
   return parseStateKey(found.text, found.file, config)
 }
 
@@ -72,16 +83,22 @@ function chooseUser(users: readonly User[], name: string | undefined): User {
   const names = users.map((user) => user.name)
   const found = name === undefined && users.length === 1 ? users[0] : users.find((user) => user.name === name)
   if (found !== undefined) return found
-  if (names.length === 0) throw new Complaint('refused', 'There is no user yet; start "burrow serve" once, or run "burrow init"')
-  if (name === undefined) throw new Complaint('usage', `There are several users; choose one with --user: ${names.join(', ')}`)
+  if (names.length === 0)
+    throw new Complaint('refused', 'There is no user yet; start "burrow serve" once, or run "burrow init"')
+  if (name === undefined)
+    throw new Complaint('usage', `There are several users; choose one with --user: ${names.join(', ')}`)
   throw new Complaint('refused', `There is no user "${name}"; known: ${names.join(', ')}`)
 }
 
 /** @throws {Complaint} refused */
 function requirePusher(user: User | undefined, { depot }: Config): void {
   if (user !== undefined && !user.access.has('push') && !user.access.has('admin'))
-    throw new Complaint('refused', `"${user.name}" may not push; to allow it: "access": ["pull", "push"] for this user in the config, then reload Burrow`)
-  if (depot === undefined) throw new Complaint('refused', 'Nothing can be pushed: this cache has no depot; set "depot": true')
+    throw new Complaint(
+      'refused',
+      `"${user.name}" may not push; to allow it: "access": ["pull", "push"] for this user in the config, then reload Burrow`,
+    )
+  if (depot === undefined)
+    throw new Complaint('refused', 'Nothing can be pushed: this cache has no depot; set "depot": true')
 }
 
 function toLogin({ name, secret }: User): Login {

@@ -28,7 +28,10 @@ export function doctorCommand(machine: Machine): Command {
   return new Command('doctor')
     .description('look for faults from the config to the public host name, and say what to do')
     .option('--json', 'as JSON')
-    .option('--url <url>', 'how clients reach the cache (default: from the running Burrow, the config or the last tunnel)')
+    .option(
+      '--url <url>',
+      'how clients reach the cache (default: from the running Burrow, the config or the last tunnel)',
+    )
     .option('--user <name>', 'whose password to try (default: a user whose password is known here)')
     .option('--password-file <file>', 'a file with that password, where only its hash is known')
     .addHelpText(
@@ -45,23 +48,41 @@ Exit code 0 when nothing is broken (warnings do not count), else 1.
     .action((_options, command: Command) => doctor(machine, command.optsWithGlobals<DoctorOptions>()))
 }
 
-async function doctor(machine: Machine, { config: file, json, url: text, user, passwordFile }: DoctorOptions): Promise<void> {
+async function doctor(
+  machine: Machine,
+  { config: file, json, url: text, user, passwordFile }: DoctorOptions,
+): Promise<void> {
   const url = text === undefined ? undefined : parseCacheUrl(text)
   if (text !== undefined && url === undefined)
-    throw new Complaint('usage', 'Cannot use --url: it must begin with http:// or https:// and hold no name, password or query')
+    throw new Complaint(
+      'usage',
+      'Cannot use --url: it must begin with http:// or https:// and hold no name, password or query',
+    )
   const isColoured = machine.stdout.isTTY === true && (machine.env.NO_COLOR ?? '') === ''
   const findings: Finding[] = []
   const given = passwordFile === undefined ? undefined : resolve(machine.workingDir, passwordFile)
   const find = ({ tunnel, state }: Config) =>
     findBinary({ settings: { binary: tunnel?.binary }, env: machine.env, stateDir: state.dir, userId: machine.userId })
-  const wishes = { machine, file, url, user, passwordFile: given, version: readVersion(), clocks, totalMs, findBinary: find }
+  const wishes = {
+    machine,
+    file,
+    url,
+    user,
+    passwordFile: given,
+    version: readVersion(),
+    clocks,
+    totalMs,
+    findBinary: find,
+  }
   for await (const finding of examine(wishes)) {
     findings.push(finding)
     if (json !== true) machine.stdout.write(formatFinding(finding, { isColoured }))
   }
   const broken = findings.filter(({ grade }) => grade === 'fail').length
-  if (json === true) machine.stdout.write(`${JSON.stringify({ isWell: broken === 0, findings: findings.map(toJson) })}\n`)
-  if (broken > 0) throw new Complaint('refused', `${formatCount(broken, 'thing')} ${broken === 1 ? 'is' : 'are'} broken`)
+  if (json === true)
+    machine.stdout.write(`${JSON.stringify({ isWell: broken === 0, findings: findings.map(toJson) })}\n`)
+  if (broken > 0)
+    throw new Complaint('refused', `${formatCount(broken, 'thing')} ${broken === 1 ? 'is' : 'are'} broken`)
 }
 
 function toJson({ grade, check, what, remedy, fault }: Finding) {

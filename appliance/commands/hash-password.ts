@@ -28,13 +28,19 @@ export function hashPasswordCommand(machine: Machine): Command {
 
 async function askTwice({ stdin, stderr }: Machine): Promise<string> {
   const password = await readHiddenLine(stdin, stderr, 'Password: ')
-  if (password !== (await readHiddenLine(stdin, stderr, 'Once more: '))) throw new Complaint('refused', 'The two passwords differ; try again')
+  if (password !== (await readHiddenLine(stdin, stderr, 'Once more: ')))
+    throw new Complaint('refused', 'The two passwords differ; try again')
   return password
 }
 
 async function readOnlyLine(machine: Machine): Promise<string> {
   const text = await readInput(machine, maxInputBytes)
-  if (text === undefined) throw new Complaint('refused', `Cannot hash this: it is longer than ${maxInputBytes} bytes; give one line with the password`)
-  if (text.includes('\n')) throw new Complaint('refused', 'Cannot hash this: it has several lines; give one line with the password')
+  if (text === undefined)
+    throw new Complaint(
+      'refused',
+      `Cannot hash this: it is longer than ${maxInputBytes} bytes; give one line with the password`,
+    )
+  if (text.includes('\n'))
+    throw new Complaint('refused', 'Cannot hash this: it has several lines; give one line with the password')
   return text
 }

@@ -32,7 +32,10 @@ export function initCommand(machine: Machine): Command {
     .option('--listen <address>', 'where to listen', '127.0.0.1:8080')
     .option('--state-dir <dir>', 'where the key is kept (default: as for "serve")')
     .option('--force', 'replace a config that is there already; a key that is there is kept in any case')
-    .addHelpText('after', '\n  burrow init\n  burrow --config /etc/burrow/burrow.json init --user ana --state-dir /var/lib/burrow')
+    .addHelpText(
+      'after',
+      '\n  burrow init\n  burrow --config /etc/burrow/burrow.json init --user ana --state-dir /var/lib/burrow',
+    )
     .action((_options, command: Command) => init(machine, command.optsWithGlobals<InitOptions>()))
 }
 
@@ -50,8 +53,12 @@ async function init(machine: Machine, options: InitOptions): Promise<void> {
   const state = await openState({ dir: config.state.dir, userId: machine.userId, log: silentLog })
   const { publicKey } = await ensureKey(config, state, machine.hostName, silentLog)
   await writeConfig(file, { listen, users: [login], state: { dir: config.state.dir } }, options)
-  machine.stderr.write(`Wrote ${file} (mode 0600) and made sure of a signing key in ${state.dir}.\nStart with: burrow --config ${file} serve\n\n`)
-  machine.stdout.write(formatClientSetup({ url: urlOf(config.listen), storeDir: config.store.dir, publicKeys: [publicKey], login }))
+  machine.stderr.write(
+    `Wrote ${file} (mode 0600) and made sure of a signing key in ${state.dir}.\nStart with: burrow --config ${file} serve\n\n`,
+  )
+  machine.stdout.write(
+    formatClientSetup({ url: urlOf(config.listen), storeDir: config.store.dir, publicKeys: [publicKey], login }),
+  )
 }
 
 function usageOf({ listen, user }: InitOptions): string {

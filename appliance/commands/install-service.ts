@@ -79,12 +79,28 @@ function tellClients(machine: Machine, { first, listen }: InstallPlan): void {
     machine.stderr.write(`\nWhat clients need: ${clientConfigHint}\n`)
     return
   }
-  machine.stderr.write('\nA public address: burrow tunnel setup --hostname cache.example.org. What clients need, here on this machine:\n\n')
-  machine.stdout.write(formatClientSetup({ url: urlOf(listen), storeDir: '/nix/store', publicKeys: [first.publicKey], login: first.login }))
+  machine.stderr.write(
+    '\nA public address: burrow tunnel setup --hostname cache.example.org. What clients need, here on this machine:\n\n',
+  )
+  machine.stdout.write(
+    formatClientSetup({
+      url: urlOf(listen),
+      storeDir: '/nix/store',
+      publicKeys: [first.publicKey],
+      login: first.login,
+    }),
+  )
 }
 
 /** @throws {Complaint} refused */
-export function requireRoot({ userId }: Machine, { dryRun, root }: { readonly dryRun?: boolean; readonly root?: string }, command: string): void {
+export function requireRoot(
+  { userId }: Machine,
+  { dryRun, root }: { readonly dryRun?: boolean; readonly root?: string },
+  command: string,
+): void {
   if (userId === 0 || dryRun === true || root !== undefined) return
-  throw new Complaint('refused', `Cannot change the services of this machine: only root may; run "sudo burrow ${command}", or look first with --dry-run`)
+  throw new Complaint(
+    'refused',
+    `Cannot change the services of this machine: only root may; run "sudo burrow ${command}", or look first with --dry-run`,
+  )
 }

@@ -38,7 +38,9 @@ export function past(text: string): number {
   const ago = parseSpan(text)
   const at = ago === undefined ? parseDate(text) : Date.now() - ago
   if (at !== undefined) return at
-  throw new InvalidArgumentError('Use a date like "2026-11-26" or "2026-11-26T14:00Z", or a time before now like "12h" or "30d".')
+  throw new InvalidArgumentError(
+    'Use a date like "2026-11-26" or "2026-11-26T14:00Z", or a time before now like "12h" or "30d".',
+  )
 }
 
 /** As `past`, with a span after now. */
@@ -50,7 +52,8 @@ export function future(text: string): number {
 }
 
 function parseDate(text: string): number | undefined {
-  if (!/^\d{4}-\d{2}-\d{2}(?:T\d{2}:\d{2}(?::\d{2}(?:\.\d{1,3})?)?(?:Z|[+-]\d{2}:\d{2})?)?$/.test(text)) return undefined
+  if (!/^\d{4}-\d{2}-\d{2}(?:T\d{2}:\d{2}(?::\d{2}(?:\.\d{1,3})?)?(?:Z|[+-]\d{2}:\d{2})?)?$/.test(text))
+    return undefined
   const at = Date.parse(text)
   return Number.isNaN(at) ? undefined : at
 }

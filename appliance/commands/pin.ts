@@ -19,7 +19,9 @@ export function pinCommand(machine: Machine): Command {
     .description('keep paths at a cache, with all that they refer to, under a name')
     .argument('<name>', 'like "ci/app": yours begin with your user name and a slash', pinName)
     .argument('<path...>', 'store paths that are at the cache, or links to them')
-    .addOption(new Option('--keep-last <n>', 'revisions of this name that are kept').argParser(integer(1, 1000)).default(1))
+    .addOption(
+      new Option('--keep-last <n>', 'revisions of this name that are kept').argParser(integer(1, 1000)).default(1),
+    )
     .addOption(new Option('--expires <time>', 'end of the pin: "2099-12-31", or "90d" from now').argParser(future))
   return farEndOptions(command)
     .addHelpText(
@@ -31,11 +33,15 @@ ${farEndHelp}
   burrow pin ci/app ./result --keep-last 3
   burrow pin releases/v1.0 /nix/store/…-app-1.0 --expires 365d`,
     )
-    .action((name: string, paths: string[], _options, self: Command) => pin(machine, name, paths, self.optsWithGlobals<PinFlags>()))
+    .action((name: string, paths: string[], _options, self: Command) =>
+      pin(machine, name, paths, self.optsWithGlobals<PinFlags>()),
+    )
 }
 
 export function unpinCommand(machine: Machine): Command {
-  const command = new Command('unpin').description('end a pin at a cache, with all its revisions').argument('<name>', 'as "burrow pins" tells it', pinName)
+  const command = new Command('unpin')
+    .description('end a pin at a cache, with all its revisions')
+    .argument('<name>', 'as "burrow pins" tells it', pinName)
   return farEndOptions(command)
     .addHelpText(
       'after',

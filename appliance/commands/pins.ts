@@ -54,6 +54,10 @@ function findOperator(machine: Machine, { config: file, to, netrcFile }: PinsFla
   const address = operator?.address
   const runsHere = address?.kind === 'unix' && existsSync(address.path)
   if (found === undefined && !runsHere && existsSync(clientFileOf(machine))) return undefined
-  if (address === undefined) throw new Complaint('refused', 'Cannot ask the Burrow here: "operator" is null in its config. Name the cache with --to')
+  if (address === undefined)
+    throw new Complaint(
+      'refused',
+      'Cannot ask the Burrow here: "operator" is null in its config. Name the cache with --to',
+    )
   return address
 }

@@ -15,7 +15,10 @@ export function postBuildHookCommand(machine: Machine): Command {
   return new Command('post-build-hook')
     .description('print, or install, a script that notes what Nix has built, for "burrow watch-store --spool" to push')
     .option('--install <file>', 'write the script there, and make the spool folder')
-    .option('--spool <dir>', 'where it leaves a file for each build (default: /var/spool/burrow for root, else "burrow/spool" in $XDG_STATE_HOME)')
+    .option(
+      '--spool <dir>',
+      'where it leaves a file for each build (default: /var/spool/burrow for root, else "burrow/spool" in $XDG_STATE_HOME)',
+    )
     .addHelpText(
       'after',
       `

@@ -39,10 +39,19 @@ export function pushCommand(machine: Machine): Command {
     .addOption(new Option('--to <url>', 'the cache (default: $BURROW_URL, or what "burrow use" has set)'))
     .option('--netrc-file <file>', 'where the login is (default: that of Nix)')
     .option('--no-closure', 'the paths alone, without what they refer to')
-    .option('--stdin', 'read store paths from standard input, one a line, as they come; acknowledge each with a JSON line')
+    .option(
+      '--stdin',
+      'read store paths from standard input, one a line, as they come; acknowledge each with a JSON line',
+    )
     .addOption(new Option('--jobs <n>', 'requests at once').argParser(integer(1, 64)).default(6))
-    .addOption(new Option('--level <n>', 'zstd level; raised by itself on a slow line').argParser(integer(1, 19)).default(3))
-    .addOption(new Option('--patience <time>', 'give up after this time without any progress').argParser(duration).default(15 * 60_000, '15m'))
+    .addOption(
+      new Option('--level <n>', 'zstd level; raised by itself on a slow line').argParser(integer(1, 19)).default(3),
+    )
+    .addOption(
+      new Option('--patience <time>', 'give up after this time without any progress')
+        .argParser(duration)
+        .default(15 * 60_000, '15m'),
+    )
     .option('--dry-run', 'show what would be pushed, and push nothing')
     .option('--json', 'one JSON object a line on standard output')
     .option('--quiet', 'print errors only')
@@ -68,12 +77,16 @@ Exit codes: 0 everything is there · 1 a path here cannot be read · 2 usage · 
 }
 
 async function push(machine: Machine, args: readonly string[], flags: PushFlags): Promise<void> {
-  if (flags.stdin && args.length > 0) throw new Complaint('usage', 'Cannot take paths both as arguments and from --stdin')
-  if (!flags.stdin && args.length === 0) throw new Complaint('usage', 'Name what to push: a store path, ./result, an installable, or --stdin')
+  if (flags.stdin && args.length > 0)
+    throw new Complaint('usage', 'Cannot take paths both as arguments and from --stdin')
+  if (!flags.stdin && args.length === 0)
+    throw new Complaint('usage', 'Name what to push: a store path, ./result, an installable, or --stdin')
   const mode: ProgressMode = flags.json || flags.stdin ? 'json' : flags.quiet ? 'quiet' : 'lines'
   using progress = startProgress(machine, mode)
   const interruption = new AbortController()
-  const stopListening = (['SIGINT', 'SIGTERM'] as const).map((name) => machine.onSignal(name, () => interruption.abort(interrupted(name))))
+  const stopListening = (['SIGINT', 'SIGTERM'] as const).map((name) =>
+    machine.onSignal(name, () => interruption.abort(interrupted(name))),
+  )
   try {
     await using ends = await openPushEnds(machine, {
       ...flags,
@@ -91,7 +104,10 @@ async function push(machine: Machine, args: readonly string[], flags: PushFlags)
 }
 
 function interrupted(name: string): Complaint {
-  return new Complaint(name === 'SIGINT' ? 'interrupted' : 'terminated', 'Interrupted: run it again to go on where it was')
+  return new Complaint(
+    name === 'SIGINT' ? 'interrupted' : 'terminated',
+    'Interrupted: run it again to go on where it was',
+  )
 }
 
 async function pushOnce(
@@ -105,7 +121,10 @@ async function pushOnce(
   const paths = await findPushedPaths(machine, args, ends.place)
   const result = await pushPaths(paths, toOptions(ends, flags, report))
   const seconds = (performance.now() - startedMs) / 1000
-  if (flags.json) machine.stdout.write(`${JSON.stringify({ event: 'summary', ...toSummary(result), seconds: Math.round(seconds * 10) / 10 })}\n`)
+  if (flags.json)
+    machine.stdout.write(
+      `${JSON.stringify({ event: 'summary', ...toSummary(result), seconds: Math.round(seconds * 10) / 10 })}\n`,
+    )
   else if (!flags.quiet) machine.stdout.write(`${formatSummary(result, seconds, ends.farEnd.url, flags)}\n`)
   requireSuccess(result, flags)
 }
@@ -133,7 +152,11 @@ async function pushLines(machine: Machine, ends: PushEnds, flags: PushFlags, sig
   if (failure !== undefined) throw failure
 }
 
-function toOptions(ends: PushEnds, flags: PushFlags, report: Parameters<typeof pushPaths>[1]['report']): Parameters<typeof pushPaths>[1] {
+function toOptions(
+  ends: PushEnds,
+  flags: PushFlags,
+  report: Parameters<typeof pushPaths>[1]['report'],
+): Parameters<typeof pushPaths>[1] {
   const { exclude, drvs, pin, keepLast } = flags
   return {
     ...ends,
@@ -170,16 +193,22 @@ function formatSummary(result: PushResult, seconds: number, url: string, { dryRu
     ['conflict', 'there with other contents'],
     ['refused', 'refused'],
   ]
-  const parts = told.flatMap(([status, text]) => (counts[status] === undefined ? [] : [`${formatCount(counts[status])} ${text}`]))
+  const parts = told.flatMap(([status, text]) =>
+    counts[status] === undefined ? [] : [`${formatCount(counts[status])} ${text}`],
+  )
   const rate = seconds > 0 ? `, ${formatBytes(Math.round(result.wireBytes / seconds))}/s` : ''
-  const sent = dryRun || result.wireBytes === 0 ? '' : `; ${formatBytes(result.narBytes)} as ${formatBytes(result.wireBytes)} in ${seconds.toFixed(1)} s${rate}`
+  const sent =
+    dryRun || result.wireBytes === 0
+      ? ''
+      : `; ${formatBytes(result.narBytes)} as ${formatBytes(result.wireBytes)} in ${seconds.toFixed(1)} s${rate}`
   return `${formatCount(result.paths.size, 'path')} to ${url}: ${parts.join(', ')}${sent}`
 }
 
 function requireSuccess(result: PushResult, { strict }: PushFlags): void {
   const { refused = 0, conflict = 0 } = countByStatus(result)
   if (refused > 0) throw new Complaint('rejected', `${formatCount(refused, 'path')} refused by the cache`)
-  if (strict && conflict > 0) throw new Complaint('rejected', `${formatCount(conflict, 'path')} there with other contents (--strict)`)
+  if (strict && conflict > 0)
+    throw new Complaint('rejected', `${formatCount(conflict, 'path')} there with other contents (--strict)`)
 }
 
 function regex(text: string): RegExp {

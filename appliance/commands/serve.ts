@@ -23,7 +23,10 @@ interface ServeOptions {
 export function serveCommand(machine: Machine): Command {
   return new Command('serve')
     .description('serve the Nix store of this machine')
-    .option('-l, --listen <address>', 'where to listen, instead of what the config says: 127.0.0.1:8080, [::1]:8080 or unix:/path')
+    .option(
+      '-l, --listen <address>',
+      'where to listen, instead of what the config says: 127.0.0.1:8080, [::1]:8080 or unix:/path',
+    )
     .option('--no-tunnel', 'stay on this machine, whatever the config says')
     .addHelpText(
       'after',
@@ -67,7 +70,15 @@ async function serve(machine: Machine, { config: file, listen, tunnel }: ServeOp
   // The config may have changed after it was read.
   if (isReloadWanted) void service.reload(appliance.reload)
   const { listener, operator } = appliance
-  log.info({ listen: listener.url, operator: operator?.url, config: loaded.config.file ?? 'none', store: loaded.config.store.realDir }, 'Burrow is ready')
+  log.info(
+    {
+      listen: listener.url,
+      operator: operator?.url,
+      config: loaded.config.file ?? 'none',
+      store: loaded.config.store.realDir,
+    },
+    'Burrow is ready',
+  )
   teller.begin(appliance)
   void service.begin(listener.address)
 
@@ -82,8 +93,17 @@ function requireListenAddress(listen: string): void {
   if ('refusal' in parsed) throw new Complaint('usage', `Cannot use --listen "${listen}": it ${parsed.refusal}`)
 }
 
-/** The tunnel first: the edge sends nothing new, and what is under way is answered to its end or to the end of the grace period. */
-async function stop(appliance: Appliance, signal: string, machine: Machine, log: Logger, drainMs: number): Promise<void> {
+/**
+ * The tunnel first: the edge sends nothing new, and what is under way is answered to its end or to the end of the grace
+ * period.
+ */
+async function stop(
+  appliance: Appliance,
+  signal: string,
+  machine: Machine,
+  log: Logger,
+  drainMs: number,
+): Promise<void> {
   const { tunnel, listener } = appliance
   log.info(
     { signal, requestsUnderWay: listener.requestsUnderWay },
@@ -91,7 +111,11 @@ async function stop(appliance: Appliance, signal: string, machine: Machine, log:
   )
   await tunnel.stop()
   const { cut } = await listener.drain(drainMs)
-  if (cut > 0) log.warn({ cut, seconds: drainMs / 1000 }, 'Cut the requests that were still under way at the end of the time for stopping')
+  if (cut > 0)
+    log.warn(
+      { cut, seconds: drainMs / 1000 },
+      'Cut the requests that were still under way at the end of the time for stopping',
+    )
   const overdue = setTimeout(() => {
     log.error({ seconds: stopBudgets.closeMs / 1000 }, 'The cache did not close in time: ending without it')
     machine.exit(1)

@@ -1,4 +1,7 @@
-/** `burrow status`: how the running Burrow does, asked at its operator listener; what is known of it when it does not run. */
+/**
+ * `burrow status`: how the running Burrow does, asked at its operator listener; what is known of it when it does not
+ * run.
+ */
 import { Command } from 'commander'
 
 import { silentLog } from '../../src/index.ts'
@@ -45,12 +48,17 @@ async function status(machine: Machine, { config: file, json }: StatusOptions): 
   const { report } = answer
   machine.stdout.write(json === true ? `${JSON.stringify({ running: true, ...report })}\n` : formatStatus(report))
   const { impediment } = report.origin
-  if (impediment !== null) throw new Complaint('refused', `Burrow runs and cannot serve: ${printable(impediment)}; see "burrow doctor"`)
+  if (impediment !== null)
+    throw new Complaint('refused', `Burrow runs and cannot serve: ${printable(impediment)}; see "burrow doctor"`)
 }
 
 const notAsked = { why: '"operator" is null in the config', remedy: 'remove that setting, and restart Burrow' } as const
 
-async function toStopped(machine: Machine, config: ConfigLocations, answer: Exclude<OperatorAnswer, { kind: 'running' }> | undefined): Promise<StoppedReport> {
+async function toStopped(
+  machine: Machine,
+  config: ConfigLocations,
+  answer: Exclude<OperatorAnswer, { kind: 'running' }> | undefined,
+): Promise<StoppedReport> {
   const { file, listen, operator, tunnel, state } = config
   const { why, remedy } = answer === undefined ? notAsked : { remedy: 'start it with "burrow serve"', ...answer }
   return {
@@ -62,7 +70,14 @@ async function toStopped(machine: Machine, config: ConfigLocations, answer: Excl
     config: file ?? null,
     listen: formatListenAddress(listen),
     stateDir: state.dir,
-    tunnel: tunnel === undefined ? null : { mode: tunnel.mode, ...(await findFacts(machine, config)), ...(tunnel.hostname && { hostname: tunnel.hostname }) },
+    tunnel:
+      tunnel === undefined
+        ? null
+        : {
+            mode: tunnel.mode,
+            ...(await findFacts(machine, config)),
+            ...(tunnel.hostname && { hostname: tunnel.hostname }),
+          },
   }
 }
 

@@ -36,7 +36,8 @@ export function uninstallServiceCommand(machine: Machine, mark = bootMark): Comm
       })
       if (purge && !dryRun && options.yes !== true && steps.length > 0) {
         await take(steps, true, (line) => void machine.stderr.write(`${line}\n`))
-        const question = '\nDo this? Signing keys, passwords and the note of what "burrow tunnel setup" made at Cloudflare cannot be had back.'
+        const question =
+          '\nDo this? Signing keys, passwords and the note of what "burrow tunnel setup" made at Cloudflare cannot be had back.'
         if (!(await confirm(machine, question))) throw new Complaint('refused', 'Nothing was changed')
       }
       await take(steps, dryRun, (line) => void machine.stderr.write(`${line}\n`))

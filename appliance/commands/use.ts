@@ -34,7 +34,10 @@ export function useCommand(machine: Machine): Command {
     .description('set this machine (as root) or this user up to use a cache: nix.conf, netrc, keys')
     .argument('<url>', 'the cache, like https://cache.example.org')
     .addOption(new Option('--user <name>', 'the user there; without it the cache is taken as public'))
-    .option('--password-file <file>', 'a file with the password (default: asked at the terminal, or a line of standard input)')
+    .option(
+      '--password-file <file>',
+      'a file with the password (default: asked at the terminal, or a line of standard input)',
+    )
     .option('--push', 'push what Nix builds here: a post-build hook and a systemd unit; needs root')
     .option('--print', 'print what would be written, without the password, and write nothing')
     .option('--root <dir>', 'write below this directory, as images are built, and tell systemd nothing')
@@ -55,22 +58,45 @@ Exit codes: 0 done · 1 a file in the way · 2 usage · 75 the cache cannot be r
 
 async function use(machine: Machine, urlText: string, flags: UseFlags): Promise<void> {
   const url = parseCacheUrl(urlText)
-  if (url === undefined) throw new Complaint('usage', `Cannot use this URL: it must begin with http:// or https:// and hold no name, password or query`)
+  if (url === undefined)
+    throw new Complaint(
+      'usage',
+      `Cannot use this URL: it must begin with http:// or https:// and hold no name, password or query`,
+    )
   if (flags.push === true && machine.userId !== 0) {
-    throw new Complaint('usage', '--push needs root, since the nix-daemon runs the hook. As a user run "burrow watch-store", which needs no hook')
+    throw new Complaint(
+      'usage',
+      '--push needs root, since the nix-daemon runs the hook. As a user run "burrow watch-store", which needs no hook',
+    )
   }
   const root = resolve(machine.workingDir, flags.root ?? '/')
   const login = flags.user === undefined ? undefined : await findPassword(machine, url, flags.user, root, flags)
   const publicKeys = await askCache(machine, url, login, flags.push === true)
   const isBooted = root === '/' && existsSync(bootMark)
-  const { steps, texts } = await planUse(machine, { url, login, publicKeys, withPush: flags.push === true, root, isBooted })
-  if (flags.print === true) return void machine.stdout.write(texts.map(({ file, text }) => `# ${file}\n${text}`).join('\n'))
+  const { steps, texts } = await planUse(machine, {
+    url,
+    login,
+    publicKeys,
+    withPush: flags.push === true,
+    root,
+    isBooted,
+  })
+  if (flags.print === true)
+    return void machine.stdout.write(texts.map(({ file, text }) => `# ${file}\n${text}`).join('\n'))
   await take(steps, false, (line) => machine.stdout.write(`${line}\n`))
-  if (publicKeys.length === 0) machine.stdout.write('note that the cache signs nothing itself: trust the keys its paths were signed with before\n')
-  if (steps.some(isChange)) machine.stdout.write('Restart the nix-daemon, if there is one: systemctl restart nix-daemon\n')
+  if (publicKeys.length === 0)
+    machine.stdout.write('note that the cache signs nothing itself: trust the keys its paths were signed with before\n')
+  if (steps.some(isChange))
+    machine.stdout.write('Restart the nix-daemon, if there is one: systemctl restart nix-daemon\n')
 }
 
-async function findPassword(machine: Machine, url: string, user: string, root: string, { passwordFile }: UseFlags): Promise<NetrcLogin> {
+async function findPassword(
+  machine: Machine,
+  url: string,
+  user: string,
+  root: string,
+  { passwordFile }: UseFlags,
+): Promise<NetrcLogin> {
   const password = await readPassword(machine, url, user, root, passwordFile)
   const fault = passwordFault(password)
   if (fault !== undefined) throw new Complaint('usage', `Cannot use this password: it ${fault[0]}; ${fault[1]}`)
@@ -78,7 +104,13 @@ async function findPassword(machine: Machine, url: string, user: string, root: s
   return { login: user, password }
 }
 
-async function readPassword(machine: Machine, url: string, user: string, root: string, file: string | undefined): Promise<string> {
+async function readPassword(
+  machine: Machine,
+  url: string,
+  user: string,
+  root: string,
+  file: string | undefined,
+): Promise<string> {
   if (file !== undefined) {
     try {
       return (await readFile(resolve(machine.workingDir, file), 'utf8')).replace(/\r?\n$/, '')
@@ -92,8 +124,12 @@ async function readPassword(machine: Machine, url: string, user: string, root: s
   // One that is set up already is not asked for again.
   const known = findLogin((await readText(await netrcFileOf(machine, root)).catch(() => undefined)) ?? '', hostOf(url))
   if (known?.login === user) return known.password
-  if (isTerminal) return await readHiddenLine(machine.stdin, machine.stderr, `Password of ${printable(user)} at ${hostOf(url)}: `)
-  throw new Complaint('usage', 'No password was given: name a file with --password-file, or give it as a line of standard input')
+  if (isTerminal)
+    return await readHiddenLine(machine.stdin, machine.stderr, `Password of ${printable(user)} at ${hostOf(url)}: `)
+  throw new Complaint(
+    'usage',
+    'No password was given: name a file with --password-file, or give it as a line of standard input',
+  )
 }
 
 async function readGivenLine(machine: Machine): Promise<string> {
@@ -103,10 +139,19 @@ async function readGivenLine(machine: Machine): Promise<string> {
 }
 
 /** The keys it signs with, once the login is known to be good. */
-async function askCache(machine: Machine, url: string, login: NetrcLogin | undefined, withPush: boolean): Promise<string[]> {
+async function askCache(
+  machine: Machine,
+  url: string,
+  login: NetrcLogin | undefined,
+  withPush: boolean,
+): Promise<string[]> {
   const authorization = login && formatBasicAuthorization({ name: login.login, password: login.password })
-  const onRetry = (reason: string) => machine.stderr.write(`No answer from ${url} (${printable(reason)}): trying again\n`)
-  using farEnd = openFarEnd({ url: new URL(url), authorization, user: login?.login, source: '' }, { jobs: 1, patienceMs: 20_000, onRetry })
+  const onRetry = (reason: string) =>
+    machine.stderr.write(`No answer from ${url} (${printable(reason)}): trying again\n`)
+  using farEnd = openFarEnd(
+    { url: new URL(url), authorization, user: login?.login, source: '' },
+    { jobs: 1, patienceMs: 20_000, onRetry },
+  )
   try {
     if (withPush) await requirePush(machine, farEnd)
     const reply = await farEnd.request({ method: 'GET', path: 'v1/public-key' })
@@ -123,8 +168,13 @@ async function askCache(machine: Machine, url: string, login: NetrcLogin | undef
 }
 
 async function requirePush(machine: Machine, farEnd: FarEnd): Promise<void> {
-  const { access, storeDir } = await farEnd.ask<{ readonly access: readonly string[]; readonly storeDir: string }>('GET', 'v1/push')
-  if (!access.includes('push') && !access.includes('admin')) throw new Complaint('unauthorized', `This user may not push to ${farEnd.url}`)
+  const { access, storeDir } = await farEnd.ask<{ readonly access: readonly string[]; readonly storeDir: string }>(
+    'GET',
+    'v1/push',
+  )
+  if (!access.includes('push') && !access.includes('admin'))
+    throw new Complaint('unauthorized', `This user may not push to ${farEnd.url}`)
   const { dir } = findNixStore(machine.env)
-  if (storeDir !== dir) throw new Complaint('rejected', `${farEnd.url} is a cache for "${storeDir}", and this store is "${dir}"`)
+  if (storeDir !== dir)
+    throw new Complaint('rejected', `${farEnd.url} is a cache for "${storeDir}", and this store is "${dir}"`)
 }

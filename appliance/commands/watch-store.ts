@@ -26,13 +26,27 @@ interface WatchFlags extends FarEndFlags {
 }
 
 export function watchStoreCommand(machine: Machine): Command {
-  return farEndOptions(new Command('watch-store').description("push what becomes valid in this machine's Nix store to a cache, until it is stopped"))
+  return farEndOptions(
+    new Command('watch-store').description(
+      "push what becomes valid in this machine's Nix store to a cache, until it is stopped",
+    ),
+  )
     .option('--spool <dir>', 'push what the post-build hook leaves in this folder, instead of watching the database')
-    .addOption(new Option('--mark', 'print a number that says what is in the store now, and end').conflicts(['once', 'spool']))
+    .addOption(
+      new Option('--mark', 'print a number that says what is in the store now, and end').conflicts(['once', 'spool']),
+    )
     .addOption(new Option('--once', 'push what came since --since (or is in the --spool folder), and end'))
-    .addOption(new Option('--since <id>', 'with --once: a number that --mark printed').argParser(integer(0, 999_999_999)).conflicts('spool'))
+    .addOption(
+      new Option('--since <id>', 'with --once: a number that --mark printed')
+        .argParser(integer(0, 999_999_999))
+        .conflicts('spool'),
+    )
     .addOption(new Option('--jobs <n>', 'requests at once').argParser(integer(1, 64)).default(6))
-    .addOption(new Option('--patience <time>', 'with --once: give up after this time without any progress').argParser(duration).default(15 * 60_000, '15m'))
+    .addOption(
+      new Option('--patience <time>', 'with --once: give up after this time without any progress')
+        .argParser(duration)
+        .default(15 * 60_000, '15m'),
+    )
     .addHelpText(
       'after',
       `
@@ -55,7 +69,10 @@ Exit codes: 0 it was told to stop, and did; with --once: all is there · 1 a pat
 
 async function watchStore(machine: Machine, flags: WatchFlags): Promise<void> {
   if (flags.once === true && flags.spool === undefined && flags.since === undefined)
-    throw new Complaint('usage', '--once needs --since ID, which "burrow watch-store --mark" printed before, or --spool DIR')
+    throw new Complaint(
+      'usage',
+      '--once needs --since ID, which "burrow watch-store --mark" printed before, or --spool DIR',
+    )
   if (flags.once !== true && flags.since !== undefined) throw new Complaint('usage', '--since goes with --once')
   const place = findNixStore(machine.env)
   await using store = await openLocalStore({
@@ -69,7 +86,9 @@ async function watchStore(machine: Machine, flags: WatchFlags): Promise<void> {
 
   const stop = new AbortController()
   const kill = new AbortController()
-  const stopListening = (['SIGINT', 'SIGTERM'] as const).map((name) => machine.onSignal(name, () => (stop.signal.aborted ? kill : stop).abort()))
+  const stopListening = (['SIGINT', 'SIGTERM'] as const).map((name) =>
+    machine.onSignal(name, () => (stop.signal.aborted ? kill : stop).abort()),
+  )
   try {
     if (flags.once === true) await pushOnce(machine, store, flags, stop.signal)
     else await watch(machine, store, place.database, flags, { stop: stop.signal, kill: kill.signal })
@@ -94,7 +113,16 @@ async function watch(
   const source = spool === undefined ? watchDatabase(store, tell) : watchSpool(spool, store.storeDir, warn)
   const push = (paths: readonly string[], signal: AbortSignal, isFailing: (reason: string) => void) =>
     pushTo(machine, store, paths, { ...flags, patience: 60_000 }, signal, isFailing)
-  await new StoreWatch({ queueFile, source, push, title: spool ?? store.storeDir, url: url.href.replace(/\/$/, ''), tell, warn, ...signals }).run()
+  await new StoreWatch({
+    queueFile,
+    source,
+    push,
+    title: spool ?? store.storeDir,
+    url: url.href.replace(/\/$/, ''),
+    tell,
+    warn,
+    ...signals,
+  }).run()
 }
 
 /** The login is looked for each time: a password that was changed is taken up without a restart. */
@@ -106,23 +134,39 @@ async function pushTo(
   signal: AbortSignal,
   isFailing: (reason: string) => void,
 ): Promise<QueuedResult> {
-  using farEnd = openFarEnd(await locateFarEnd(machine, location), { jobs, patienceMs: patience, onRetry: isFailing, signal })
+  using farEnd = openFarEnd(await locateFarEnd(machine, location), {
+    jobs,
+    patienceMs: patience,
+    onRetry: isFailing,
+    signal,
+  })
   return await pushQueued(paths, { store, farEnd, jobs, signal })
 }
 
 async function pushOnce(machine: Machine, store: LocalStore, flags: WatchFlags, signal: AbortSignal): Promise<void> {
   const warn = (line: string) => void machine.stderr.write(`${line}\n`)
   const state: QueueState = { queue: [], ...(flags.since !== undefined && { lastId: flags.since }) }
-  const source = flags.spool === undefined ? watchDatabase(store, warn) : watchSpool(resolve(machine.workingDir, flags.spool), store.storeDir, warn)
+  const source =
+    flags.spool === undefined
+      ? watchDatabase(store, warn)
+      : watchSpool(resolve(machine.workingDir, flags.spool), store.storeDir, warn)
   const settle = await toComplaintOf(() => source.read(state))
   if (state.queue.length === 0) return void machine.stdout.write('Nothing to push.\n')
-  const result = await pushTo(machine, store, state.queue, flags, signal, (reason) => warn(`${printable(reason)}: trying again`)).catch((error: unknown) => {
-    throw signal.aborted ? new Complaint('interrupted', 'Interrupted: run it again to go on where it was') : toComplaint(error)
+  const result = await pushTo(machine, store, state.queue, flags, signal, (reason) =>
+    warn(`${printable(reason)}: trying again`),
+  ).catch((error: unknown) => {
+    throw signal.aborted
+      ? new Complaint('interrupted', 'Interrupted: run it again to go on where it was')
+      : toComplaint(error)
   })
-  for (const { path, outcome, reason } of result.verdicts) if (reason !== undefined) warn(`${outcome === 'dropped' ? 'Dropped ' : ''}${path}: ${reason}`)
-  if (result.obstacle !== undefined) throw await toComplaintOf(() => Promise.reject(result.obstacle)).catch((error: unknown) => error)
+  for (const { path, outcome, reason } of result.verdicts)
+    if (reason !== undefined) warn(`${outcome === 'dropped' ? 'Dropped ' : ''}${path}: ${reason}`)
+  if (result.obstacle !== undefined)
+    throw await toComplaintOf(() => Promise.reject(result.obstacle)).catch((error: unknown) => error)
   await settle?.()
-  machine.stdout.write(`${formatCount(state.queue.length, 'new path')}; pushed ${formatCount(result.pushed, 'path')} (${formatBytes(result.wireBytes)})\n`)
+  machine.stdout.write(
+    `${formatCount(state.queue.length, 'new path')}; pushed ${formatCount(result.pushed, 'path')} (${formatBytes(result.wireBytes)})\n`,
+  )
   const causes = new Set(result.verdicts.map(({ cause }) => cause))
   if (causes.has('unreadable')) throw new Complaint('refused', 'Some paths cannot be read')
   if (causes.has('refused')) throw new Complaint('rejected', 'Some paths were refused by the cache')
@@ -134,7 +178,9 @@ async function toComplaintOf<T>(work: () => Promise<T>): Promise<T> {
     return await work()
   } catch (error) {
     const complaint = toComplaint(error)
-    throw complaint instanceof Complaint ? complaint : new Complaint('refused', (error as Error).message, { cause: error })
+    throw complaint instanceof Complaint
+      ? complaint
+      : new Complaint('refused', (error as Error).message, { cause: error })
   }
 }
 

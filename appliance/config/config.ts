@@ -44,7 +44,10 @@ export interface OperatorConfig {
 }
 
 /** `generated`: one user made at the first start and kept in the state directory. */
-export type AccessConfig = { readonly kind: 'public' } | { readonly kind: 'generated' } | { readonly kind: 'users'; readonly users: readonly UserConfig[] }
+export type AccessConfig =
+  | { readonly kind: 'public' }
+  | { readonly kind: 'generated' }
+  | { readonly kind: 'users'; readonly users: readonly UserConfig[] }
 
 export interface UserConfig {
   readonly pointer: string

@@ -1,5 +1,6 @@
 /**
- * What must hold between settings. It looks at the document itself, whatever else is wrong with it, so that everything can be told at once.
+ * What must hold between settings. It looks at the document itself, whatever else is wrong with it, so that everything
+ * can be told at once.
  */
 import { isObject, type Problem, toPointer, valueAt } from './problem.ts'
 
@@ -23,7 +24,13 @@ function secretProblems(users: readonly unknown[]): Problem[] {
     const given = secretKeys.filter((key) => key in user)
     if (given.length === 1) return []
     const message = given.length === 0 ? 'has no password' : `has ${given.map((key) => `"${key}"`).join(' and ')}`
-    return [{ pointer: toPointer(['users', index]), message, remedy: 'give exactly one of "password", "passwordHash" and "passwordFile"' }]
+    return [
+      {
+        pointer: toPointer(['users', index]),
+        message,
+        remedy: 'give exactly one of "password", "passwordHash" and "passwordFile"',
+      },
+    ]
   })
 }
 
@@ -39,7 +46,13 @@ function nameProblems(users: readonly unknown[]): Problem[] {
       return []
     }
     const pointer = toPointer(isText ? ['users', index] : ['users', index, 'name'])
-    return [{ pointer, message: `has the name "${name}", which /users/${first} has already`, remedy: 'give each user a name of its own' }]
+    return [
+      {
+        pointer,
+        message: `has the name "${name}", which /users/${first} has already`,
+        remedy: 'give each user a name of its own',
+      },
+    ]
   })
 }
 
@@ -56,7 +69,11 @@ function publicProblems(document: unknown, users: unknown): Problem[] {
   }
   if (isPublic !== true && (users === undefined || (Array.isArray(users) && !hasUsers))) {
     const remedy = 'add a user, or say "public": true to let everybody pull'
-    problems.push({ pointer: users === undefined ? '' : '/users', message: users === undefined ? 'names no users' : 'is empty', remedy })
+    problems.push({
+      pointer: users === undefined ? '' : '/users',
+      message: users === undefined ? 'names no users' : 'is empty',
+      remedy,
+    })
   }
   if (isPublic !== true && valueAt(document, ['edgeCache']) === 'allow') {
     problems.push({
@@ -70,8 +87,12 @@ function publicProblems(document: unknown, users: unknown): Problem[] {
 
 function keyNameProblems(document: unknown): Problem[] {
   const keyFiles = valueAt(document, ['signing', 'keyFiles'])
-  if (valueAt(document, ['signing', 'name']) === undefined || !Array.isArray(keyFiles) || keyFiles.length === 1) return []
-  const message = keyFiles.length === 0 ? 'names a key where there is none' : `gives ${keyFiles.length} keys one name, and clients would know only one of them`
+  if (valueAt(document, ['signing', 'name']) === undefined || !Array.isArray(keyFiles) || keyFiles.length === 1)
+    return []
+  const message =
+    keyFiles.length === 0
+      ? 'names a key where there is none'
+      : `gives ${keyFiles.length} keys one name, and clients would know only one of them`
   return [{ pointer: '/signing/name', message, remedy: 'remove it, or keep a single key' }]
 }
 
@@ -84,7 +105,12 @@ function listenerProblems(document: unknown): Problem[] {
 
 /** Settings that one mode needs and the others cannot use. */
 const tunnelSecrets = ['token', 'tokenFile', 'credentialsFile'] as const
-const ofMode: Readonly<Record<string, readonly string[]>> = { off: [], quick: [], token: ['token', 'tokenFile'], credentials: ['credentialsFile'] }
+const ofMode: Readonly<Record<string, readonly string[]>> = {
+  off: [],
+  quick: [],
+  token: ['token', 'tokenFile'],
+  credentials: ['credentialsFile'],
+}
 
 function tunnelProblems(document: unknown): Problem[] {
   const tunnel = valueAt(document, ['tunnel'])
@@ -94,11 +120,16 @@ function tunnelProblems(document: unknown): Problem[] {
   const given = tunnelSecrets.filter((name) => name in tunnel)
   const problems: Problem[] = given
     .filter((name) => !wanted.includes(name))
-    .map((name) => ({ pointer: `/tunnel/${name}`, message: `is of no use in mode "${mode}"`, remedy: `remove it, or set "mode": "${modeOf(name)}"` }))
+    .map((name) => ({
+      pointer: `/tunnel/${name}`,
+      message: `is of no use in mode "${mode}"`,
+      remedy: `remove it, or set "mode": "${modeOf(name)}"`,
+    }))
   const fitting = given.filter((name) => wanted.includes(name))
   if (wanted.length > 0 && fitting.length !== 1) {
     const names = wanted.map((name) => `"${name}"`).join(' and ')
-    const message = fitting.length === 0 ? `has mode "${mode}" and no ${names.replace(' and ', ' or ')}` : `has ${names}`
+    const message =
+      fitting.length === 0 ? `has mode "${mode}" and no ${names.replace(' and ', ' or ')}` : `has ${names}`
     problems.push({ pointer: '/tunnel', message, remedy: `give ${wanted.length === 1 ? names : `one of ${names}`}` })
   }
   if (mode === 'credentials' && tunnel.hostname === undefined)

@@ -6,7 +6,9 @@ export function findNearest(word: string, candidates: readonly string[]): string
     .map((candidate) => ({ candidate, distance: editDistance(normalise(word), normalise(candidate)) }))
     .toSorted((left, right) => left.distance - right.distance)
   const best = ranked[0]
-  return best !== undefined && best.distance <= Math.max(1, Math.floor(best.candidate.length / 3)) ? best.candidate : undefined
+  return best !== undefined && best.distance <= Math.max(1, Math.floor(best.candidate.length / 3))
+    ? best.candidate
+    : undefined
 }
 
 /** `index_page`, `index-page` and `indexpage` are one word. */
@@ -23,7 +25,14 @@ export function editDistance(from: string, to: string): number {
     for (let column = 1; column <= to.length; column++) {
       const replaced = previous[column - 1]! + (from[row - 1] === to[column - 1] ? 0 : 1)
       const isSwap = row > 1 && column > 1 && from[row - 1] === to[column - 2] && from[row - 2] === to[column - 1]
-      current.push(Math.min(replaced, previous[column]! + 1, current[column - 1]! + 1, isSwap ? older[column - 2]! + 1 : Number.POSITIVE_INFINITY))
+      current.push(
+        Math.min(
+          replaced,
+          previous[column]! + 1,
+          current[column - 1]! + 1,
+          isSwap ? older[column - 2]! + 1 : Number.POSITIVE_INFINITY,
+        ),
+      )
     }
     older = previous
     previous = current

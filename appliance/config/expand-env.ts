@@ -1,7 +1,8 @@
 /**
- * Environment variables inside the string values of a parsed config: `$NAME`, `${NAME}`, `${NAME:-default}` (unset or empty; the default may hold variables itself),
- * and `$$` for a dollar sign. What a variable holds is taken as it is: it is never expanded again and cannot add a key, a quote or a user.
- * A string that has the form of a password hash (`$argon2id$…`, `$2b$…`, `$6$…`) stays as it is. Keys are not expanded.
+ * Environment variables inside the string values of a parsed config: `$NAME`, `${NAME}`, `${NAME:-default}` (unset or
+ * empty; the default may hold variables itself), and `$$` for a dollar sign. What a variable holds is taken as it is:
+ * it is never expanded again and cannot add a key, a quote or a user. A string that has the form of a password hash
+ * (`$argon2id$…`, `$2b$…`, `$6$…`) stays as it is. Keys are not expanded.
  */
 import type { Environment } from '../machine.ts'
 import { isObject, type Problem, toPointer } from './problem.ts'
@@ -28,7 +29,8 @@ export function expandEnv(document: unknown, env: Environment | 'unknown'): Expa
     }
     if (Array.isArray(value)) return value.map((item, index) => expand(item, [...path, index]))
     // `Object.fromEntries` defines `__proto__` as an ordinary key, which is then refused as an unknown one.
-    if (isObject(value)) return Object.fromEntries(Object.entries(value).map(([key, item]) => [key, expand(item, [...path, key])]))
+    if (isObject(value))
+      return Object.fromEntries(Object.entries(value).map(([key, item]) => [key, expand(item, [...path, key])]))
     return value
   }
   return { value: expand(document, []), problems, unknownPointers }
@@ -42,7 +44,10 @@ interface ExpandedString {
   readonly isUnknown: boolean
 }
 
-/** Modular crypt formats: a name or number of at most ten characters between two dollar signs, and no variable behind them. */
+/**
+ * Modular crypt formats: a name or number of at most ten characters between two dollar signs, and no variable behind
+ * them.
+ */
 const passwordHashForm = /^\$(?:argon2|(?:2[abxy]?|[156y]|gy|7|scrypt|pbkdf2[a-z0-9-]{0,10})\$)/
 
 const reference = /\$(?:(\$)|([A-Za-z_]\w*)|\{([A-Za-z_]\w*)(:-|\}))?/y
@@ -66,8 +71,8 @@ export function expandString(source: string, env: Environment | 'unknown'): Expa
       }
       text += scanReference(isUsed)
     }
-    // biome-ignore lint/suspicious/noTemplateCurlyInString: speaks of the config's own syntax
-    if (isInDefault) faults.push({ message: 'has a "${" without its "}"', remedy: 'close it, or write "$$" for a dollar sign' })
+    if (isInDefault)
+      faults.push({ message: 'has a "${" without its "}"', remedy: 'close it, or write "$$" for a dollar sign' })
     return text
   }
 

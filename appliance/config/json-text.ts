@@ -1,6 +1,7 @@
 /**
- * What `JSON.parse` does not tell: where a JSON text (RFC 8259) goes wrong, by line and column and without quoting it (it may hold passwords),
- * whether an object names a key twice (the last would win in silence), and on which line each value stands.
+ * What `JSON.parse` does not tell: where a JSON text (RFC 8259) goes wrong, by line and column and without quoting it
+ * (it may hold passwords), whether an object names a key twice (the last would win in silence), and on which line each
+ * value stands.
  */
 
 export interface JsonFault {
@@ -10,7 +11,9 @@ export interface JsonFault {
   readonly message: string
 }
 
-export type JsonText = { readonly value: unknown; readonly lineOf: (pointer: string) => number | undefined } | { readonly fault: JsonFault }
+export type JsonText =
+  | { readonly value: unknown; readonly lineOf: (pointer: string) => number | undefined }
+  | { readonly fault: JsonFault }
 
 export function parseJsonText(text: string): JsonText {
   const offsets = new Map<string, number>()
@@ -48,7 +51,6 @@ function positionOf(text: string, offset: number): { line: number; column: numbe
 
 const whitespace = /[ \t\n\r]*/y
 const numberOrWord = /-?(?:0|[1-9]\d*)(?:\.\d+)?(?:[eE][+-]?\d+)?(?![\w.+-])|(?:true|false|null)(?!\w)/y
-// biome-ignore lint/suspicious/noControlCharactersInRegex: the grammar of JSON strings names them
 const stringBody = /(?:[^"\\\u0000-\u001f]|\\(?:["\\/bfnrt]|u[\dA-Fa-f]{4}))*/y
 
 function scanDocument(text: string, offsets: Map<string, number>): void {
@@ -130,7 +132,8 @@ function scanDocument(text: string, offsets: Map<string, number>): void {
 
 function complaintAbout(found: string | undefined, wanted: string): string {
   if (found === undefined) return `ends where ${wanted} should be`
-  if (found === '/' || found === '#') return 'has a comment, which JSON does not know; remove it (editors show each setting\'s meaning by "$schema")'
+  if (found === '/' || found === '#')
+    return 'has a comment, which JSON does not know; remove it (editors show each setting\'s meaning by "$schema")'
   if (found === "'") return 'has a single quote; JSON strings stand in double quotes'
   return `should have ${wanted} here`
 }

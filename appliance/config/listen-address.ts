@@ -1,15 +1,20 @@
 /**
- * Where a listener may be bound: a loopback address or a unix socket, and nothing else. The world comes in by the tunnel.
- * `127.0.0.1:8080`, `[::1]:8080`, `localhost:8080` (taken as 127.0.0.1), `unix:/run/burrow/burrow.sock`.
+ * Where a listener may be bound: a loopback address or a unix socket, and nothing else. The world comes in by the
+ * tunnel. `127.0.0.1:8080`, `[::1]:8080`, `localhost:8080` (taken as 127.0.0.1), `unix:/run/burrow/burrow.sock`.
  */
 import { isIPv4, isIPv6 } from 'node:net'
 
-export type ListenAddress = { readonly kind: 'tcp'; readonly host: string; readonly port: number } | { readonly kind: 'unix'; readonly path: string }
+export type ListenAddress =
+  | { readonly kind: 'tcp'; readonly host: string; readonly port: number }
+  | { readonly kind: 'unix'; readonly path: string }
 
 /** sun_path holds 108 bytes on Linux and 104 on macOS, the final NUL among them. */
 const maxSocketPathBytes = 103
 
-/** The address, or why it is none. IPv4-mapped IPv6 addresses are refused: they say in two languages what 127.0.0.1 says in one. */
+/**
+ * The address, or why it is none. IPv4-mapped IPv6 addresses are refused: they say in two languages what 127.0.0.1 says
+ * in one.
+ */
 export function parseListenAddress(text: string): ListenAddress | { readonly refusal: string } {
   if (text.startsWith('unix:')) return parseSocketPath(text.slice('unix:'.length))
   const [, bracketed, bare, digits] = /^(?:\[([^[\]]*)\]|([^:[\]]*)):([0-9]{1,5})$/.exec(text) ?? []
@@ -23,9 +28,12 @@ export function parseListenAddress(text: string): ListenAddress | { readonly ref
 
 function parseSocketPath(path: string): ListenAddress | { readonly refusal: string } {
   if (!path.startsWith('/')) return { refusal: 'names a unix socket without an absolute path' }
-  if (path.includes('\0') || path.endsWith('/')) return { refusal: 'names a unix socket by a path that cannot be a file' }
+  if (path.includes('\0') || path.endsWith('/'))
+    return { refusal: 'names a unix socket by a path that cannot be a file' }
   if (Buffer.byteLength(path) > maxSocketPathBytes)
-    return { refusal: `names a unix socket by a path longer than ${maxSocketPathBytes} bytes, which the system does not allow` }
+    return {
+      refusal: `names a unix socket by a path longer than ${maxSocketPathBytes} bytes, which the system does not allow`,
+    }
   return { kind: 'unix', path }
 }
 

@@ -1,6 +1,7 @@
 /**
- * From the file to the frozen configuration: read, `JSON.parse`, expand variables in string values, check, resolve, freeze.
- * Which file: `--config`, else `$BURROW_CONFIG`, else `burrow.json` in the working directory, else none (the defaults hold).
+ * From the file to the frozen configuration: read, `JSON.parse`, expand variables in string values, check, resolve,
+ * freeze. Which file: `--config`, else `$BURROW_CONFIG`, else `burrow.json` in the working directory, else none (the
+ * defaults hold).
  */
 import { readFileSync, statSync } from 'node:fs'
 import { dirname, relative, resolve } from 'node:path'
@@ -41,17 +42,25 @@ export function loadConfig(source: ConfigSource): LoadedConfig {
   const parsed = configSchema.safeParse(document)
   const problems = [
     ...expansion.problems,
-    ...withoutThoseAt(new Set(expansion.problems.map(({ pointer }) => pointer)), parsed.success ? [] : toProblems(parsed.error.issues, document)),
+    ...withoutThoseAt(
+      new Set(expansion.problems.map(({ pointer }) => pointer)),
+      parsed.success ? [] : toProblems(parsed.error.issues, document),
+    ),
     ...(read.file === undefined ? [] : findCrossProblems(document)),
   ]
   if (!parsed.success || problems.length > 0) throw read.complain(problems)
-  const place = { env, homeDir: source.machine.homeDir, baseDir: read.file === undefined ? source.machine.workingDir : dirname(read.file) }
+  const place = {
+    env,
+    homeDir: source.machine.homeDir,
+    baseDir: read.file === undefined ? source.machine.workingDir : dirname(read.file),
+  }
   const config = freeze(resolveConfig(parsed.data, read.file, place))
   return { config, warnings: findWarnings(read.file, read.document, config), complain: read.complain }
 }
 
 /**
- * Checks the file alone, wherever it may be used later: no variable is looked up, and a value that depends on one is taken as right.
+ * Checks the file alone, wherever it may be used later: no variable is looked up, and a value that depends on one is
+ * taken as right.
  * @throws {Complaint} config
  */
 export function checkConfigWithoutEnv(source: ConfigSource): void {
@@ -59,7 +68,10 @@ export function checkConfigWithoutEnv(source: ConfigSource): void {
   const { value, problems: faults, unknownPointers } = expandEnv(read.document, 'unknown')
   const parsed = configSchema.safeParse(value)
   const found = parsed.success ? [] : toProblems(parsed.error.issues, value)
-  const problems = [...faults, ...withoutThoseAt(unknownPointers, [...found, ...(read.file === undefined ? [] : findCrossProblems(value))])]
+  const problems = [
+    ...faults,
+    ...withoutThoseAt(unknownPointers, [...found, ...(read.file === undefined ? [] : findCrossProblems(value))]),
+  ]
   if (problems.length > 0) throw read.complain(problems)
 }
 
@@ -67,8 +79,8 @@ export function checkConfigWithoutEnv(source: ConfigSource): void {
 export type ConfigLocations = Pick<Config, 'file' | 'listen' | 'operator' | 'tunnel' | 'state'>
 
 /**
- * As much of the config as it takes to ask a running Burrow. What refers to variables that are not set is not looked at: under systemd those of its secrets are set for the
- * service alone, and root at a shell has none of them.
+ * As much of the config as it takes to ask a running Burrow. What refers to variables that are not set is not looked
+ * at: under systemd those of its secrets are set for the service alone, and root at a shell has none of them.
  * @throws {Complaint} config
  */
 export function loadLocations(source: ConfigSource): ConfigLocations {
@@ -76,23 +88,42 @@ export function loadLocations(source: ConfigSource): ConfigLocations {
   const read = readDocument(source)
   const { value, problems: faults } = expandEnv(withoutUnknown(withoutSecrets(read.document), env), env)
   const parsed = configSchema.safeParse(value)
-  const problems = [...faults, ...withoutThoseAt(new Set(faults.map(({ pointer }) => pointer)), parsed.success ? [] : toProblems(parsed.error.issues, value))]
+  const problems = [
+    ...faults,
+    ...withoutThoseAt(
+      new Set(faults.map(({ pointer }) => pointer)),
+      parsed.success ? [] : toProblems(parsed.error.issues, value),
+    ),
+  ]
   if (!parsed.success || problems.length > 0) throw read.complain(problems)
-  return freeze(resolveConfig(parsed.data, read.file, { env, homeDir, baseDir: read.file === undefined ? workingDir : dirname(read.file) }))
+  return freeze(
+    resolveConfig(parsed.data, read.file, {
+      env,
+      homeDir,
+      baseDir: read.file === undefined ? workingDir : dirname(read.file),
+    }),
+  )
 }
 
 const places = ['listen', 'operator', 'state', 'tunnel']
 
 function withoutUnknown(document: unknown, env: ConfigSource['machine']['env']): unknown {
   if (!isObject(document) || Array.isArray(document)) return document
-  return Object.fromEntries(Object.entries(document).filter(([name, value]) => places.includes(name) || expandEnv(value, env).problems.length === 0))
+  return Object.fromEntries(
+    Object.entries(document).filter(
+      ([name, value]) => places.includes(name) || expandEnv(value, env).problems.length === 0,
+    ),
+  )
 }
 
 /** The tunnel's secrets become names of files that nobody opens, so that the rest of it keeps its form. */
 function withoutSecrets(document: unknown): unknown {
   if (!isObject(document) || !isObject(document.tunnel) || Array.isArray(document.tunnel)) return document
   const { token, tokenFile, credentialsFile, ...tunnel } = document.tunnel
-  const unread = { ...((token ?? tokenFile) !== undefined && { tokenFile: 'unread' }), ...(credentialsFile !== undefined && { credentialsFile: 'unread' }) }
+  const unread = {
+    ...((token ?? tokenFile) !== undefined && { tokenFile: 'unread' }),
+    ...(credentialsFile !== undefined && { credentialsFile: 'unread' }),
+  }
   return { ...document, tunnel: { ...tunnel, ...unread } }
 }
 
@@ -124,10 +155,17 @@ function readDocument(source: ConfigSource): ReadDocument {
     const { line, column, message } = parsed.fault
     throw new Complaint('config', `Cannot read config "${shownName}": line ${line}, column ${column} ${message}`)
   }
-  return { file, document: parsed.value, complain: (problems) => new Complaint('config', formatProblems(`"${shownName}"`, problems, parsed.lineOf)) }
+  return {
+    file,
+    document: parsed.value,
+    complain: (problems) => new Complaint('config', formatProblems(`"${shownName}"`, problems, parsed.lineOf)),
+  }
 }
 
-function readConfigText({ machine, file: wanted }: ConfigSource): { file: string; text: string; shownName: string } | undefined {
+function readConfigText({
+  machine,
+  file: wanted,
+}: ConfigSource): { file: string; text: string; shownName: string } | undefined {
   const fromEnv = machine.env.BURROW_CONFIG === '' ? undefined : machine.env.BURROW_CONFIG
   const named = wanted ?? fromEnv
   const file = resolve(machine.workingDir, named ?? 'burrow.json')
@@ -138,7 +176,11 @@ function readConfigText({ machine, file: wanted }: ConfigSource): { file: string
   } catch (error) {
     if (named === undefined && systemCodeOf(error) === 'ENOENT') return undefined
     const origin = wanted !== undefined ? '--config' : fromEnv !== undefined ? '$BURROW_CONFIG' : 'it'
-    throw new Complaint('config', `Cannot read config "${shownName}": ${reasonOf(error)}; correct ${origin}, or make one with "burrow init"`, { cause: error })
+    throw new Complaint(
+      'config',
+      `Cannot read config "${shownName}": ${reasonOf(error)}; correct ${origin}, or make one with "burrow init"`,
+      { cause: error },
+    )
   }
 }
 
@@ -163,7 +205,9 @@ function findWarnings(file: string | undefined, document: unknown, { access, lis
         : [],
     ),
     ...(listen.kind === 'tcp' && listen.port > 0 && listen.port < lowestFreePort
-      ? [`/listen: ports below ${lowestFreePort} need a privilege that the systemd service does not have; use a higher port, since the tunnel can reach any`]
+      ? [
+          `/listen: ports below ${lowestFreePort} need a privilege that the systemd service does not have; use a higher port, since the tunnel can reach any`,
+        ]
       : []),
   ]
 }
@@ -177,7 +221,9 @@ function exposureWarnings(file: string, document: unknown): string[] {
     return typeof text === 'string' && expandEnv(text, 'unknown').unknownPointers.size === 0
   })
   return holdsPasswords
-    ? [`Config "${file}" holds passwords and can be read by other users of this machine; run "chmod 600 ${file}", or use passwordHash or passwordFile`]
+    ? [
+        `Config "${file}" holds passwords and can be read by other users of this machine; run "chmod 600 ${file}", or use passwordHash or passwordFile`,
+      ]
     : []
 }
 

@@ -30,8 +30,14 @@ export function isObject(value: unknown): value is Record<string, unknown> {
 }
 
 /** `source` is quoted in the first line; `lineOf` tells where a pointer lies in it. */
-export function formatProblems(source: string, problems: readonly Problem[], lineOf: (pointer: string) => number | undefined): string {
-  const placed = problems.map((problem) => ({ problem, line: lineOf(problem.pointer) })).toSorted((left, right) => (left.line ?? 0) - (right.line ?? 0))
+export function formatProblems(
+  source: string,
+  problems: readonly Problem[],
+  lineOf: (pointer: string) => number | undefined,
+): string {
+  const placed = problems
+    .map((problem) => ({ problem, line: lineOf(problem.pointer) }))
+    .toSorted((left, right) => (left.line ?? 0) - (right.line ?? 0))
   const lines = placed.map(({ problem, line }) => formatProblem(problem, line))
   if (lines.length === 1) return `Cannot use config ${source}: ${lines[0]}`
   return [`Cannot use config ${source}: ${lines.length} problems`, ...lines.map((line) => `  ${line}`)].join('\n')

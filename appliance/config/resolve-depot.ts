@@ -6,7 +6,9 @@ import type { AccessConfig, DepotConfig, UpstreamConfig } from './config.ts'
 import type { ConfigFile } from './schema.ts'
 import { parseSpan } from './stores-schema.ts'
 
-/** Cloudflare refuses bodies of 100 MB on its free and pro plans; whether that is 10^8 or 100 * 2^20 is not documented. */
+/**
+ * Cloudflare refuses bodies of 100 MB on its free and pro plans; whether that is 10^8 or 100 * 2^20 is not documented.
+ */
 const edgeBodyBytes = 95_000_000
 
 export interface DepotPlace {
@@ -16,10 +18,18 @@ export interface DepotPlace {
   readonly toAbsolute: (path: string) => string
 }
 
-export function toDepot({ depot, push, upstreams }: ConfigFile, { stateDir, access, hasTunnel, toAbsolute }: DepotPlace): DepotConfig | undefined {
+export function toDepot(
+  { depot, push, upstreams }: ConfigFile,
+  { stateDir, access, hasTunnel, toAbsolute }: DepotPlace,
+): DepotConfig | undefined {
   const isWanted = depot ?? (mayAnybodyPush(access) || upstreams.some(({ keep }) => keep))
   if (isWanted === false) return undefined
-  const { dir, maxBytes = '50 GiB', keepFree = '2 GiB', keepUnusedFor = '30d' } = typeof isWanted === 'object' ? isWanted : {}
+  const {
+    dir,
+    maxBytes = '50 GiB',
+    keepFree = '2 GiB',
+    keepUnusedFor = '30d',
+  } = typeof isWanted === 'object' ? isWanted : {}
   return {
     dir: dir === undefined ? join(stateDir, 'depot') : toAbsolute(dir),
     maxBytes: toBytes(maxBytes),
@@ -31,11 +41,13 @@ export function toDepot({ depot, push, upstreams }: ConfigFile, { stateDir, acce
       requireSignatures: push.requireSignatures,
       refuse: push.refuse,
       keepUnfinishedMs: parseSpan(push.keepUnfinished)!,
-      bytesPerDayPerUser: push.bytesPerDayPerUser === undefined ? Number.MAX_SAFE_INTEGER : toBytes(push.bytesPerDayPerUser),
+      bytesPerDayPerUser:
+        push.bytesPerDayPerUser === undefined ? Number.MAX_SAFE_INTEGER : toBytes(push.bytesPerDayPerUser),
       unfinishedBytesPerUser: toBytes(push.unfinishedBytesPerUser),
       keepUnusedMs: parseSpan(keepUnusedFor)!,
     },
-    maxBodyBytes: push.maxBodyBytes === undefined ? (hasTunnel ? edgeBodyBytes : undefined) : toBytes(push.maxBodyBytes),
+    maxBodyBytes:
+      push.maxBodyBytes === undefined ? (hasTunnel ? edgeBodyBytes : undefined) : toBytes(push.maxBodyBytes),
   }
 }
 
@@ -51,5 +63,8 @@ export function toUpstreams({ upstreams }: ConfigFile, baseDir: string): Upstrea
 }
 
 function mayAnybodyPush(access: AccessConfig): boolean {
-  return access.kind === 'generated' || (access.kind === 'users' && access.users.some((user) => user.access.includes('push')))
+  return (
+    access.kind === 'generated' ||
+    (access.kind === 'users' && access.users.some((user) => user.access.includes('push')))
+  )
 }

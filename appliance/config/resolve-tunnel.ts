@@ -4,11 +4,23 @@ import { parseDuration } from './duration.ts'
 import type { ConfigFile } from './schema.ts'
 import type { TunnelValues } from './tunnel-schema.ts'
 
-const plain: Omit<TunnelValues, 'mode'> = { protocol: 'http2', region: 'global', edgeIpVersion: 'auto', gracePeriod: '30s', logLevel: 'info', extraArgs: [] }
+const plain: Omit<TunnelValues, 'mode'> = {
+  protocol: 'http2',
+  region: 'global',
+  edgeIpVersion: 'auto',
+  gracePeriod: '30s',
+  logLevel: 'info',
+  extraArgs: [],
+}
 
 /** Without any config there is a quick tunnel where it can be had: the user made at the first start protects it. */
-export function toTunnel(value: ConfigFile['tunnel'], file: string | undefined, toAbsolute: (path: string) => string): TunnelSettings | undefined {
-  const values: TunnelValues = typeof value === 'object' ? value : { ...plain, mode: value ?? (file === undefined ? 'quick' : 'off') }
+export function toTunnel(
+  value: ConfigFile['tunnel'],
+  file: string | undefined,
+  toAbsolute: (path: string) => string,
+): TunnelSettings | undefined {
+  const values: TunnelValues =
+    typeof value === 'object' ? value : { ...plain, mode: value ?? (file === undefined ? 'quick' : 'off') }
   if (values.mode === 'off') return undefined
   return {
     mode: values.mode,
@@ -26,7 +38,10 @@ export function toTunnel(value: ConfigFile['tunnel'], file: string | undefined, 
   }
 }
 
-function toSecret({ token, tokenFile, credentialsFile }: TunnelValues, toAbsolute: (path: string) => string): TunnelSecret {
+function toSecret(
+  { token, tokenFile, credentialsFile }: TunnelValues,
+  toAbsolute: (path: string) => string,
+): TunnelSecret {
   if (token !== undefined) return { kind: 'token', token }
   if (tokenFile !== undefined) return { kind: 'token-file', file: toAbsolute(tokenFile) }
   if (credentialsFile !== undefined) return { kind: 'credentials-file', file: toAbsolute(credentialsFile) }

@@ -1,4 +1,7 @@
-/** From the file as written to the configuration as used: derived defaults, absolute paths, parsed texts. Pure; touches no file. */
+/**
+ * From the file as written to the configuration as used: derived defaults, absolute paths, parsed texts. Pure; touches
+ * no file.
+ */
 import { basename, dirname, join, resolve } from 'node:path'
 
 import type { Environment } from '../machine.ts'
@@ -38,11 +41,15 @@ export function resolveConfig(values: ConfigFile, file: string | undefined, plac
     stores: values.stores.map(({ type, dir }) => ({ type, dir: toAbsolute(dir) })),
     depot: toDepot(values, { stateDir, access, hasTunnel: tunnel !== undefined, toAbsolute }),
     upstreams: toUpstreams(values, place.baseDir),
-    compression: compression === 'zstd' ? { type: 'zstd', level: 3 } : compression === 'none' ? { type: 'none' } : compression,
+    compression:
+      compression === 'zstd' ? { type: 'zstd', level: 3 } : compression === 'none' ? { type: 'none' } : compression,
     larder:
       larder === false
         ? undefined
-        : { dir: larder.dir === undefined ? defaultLarderDir(place, stateDir) : toAbsolute(larder.dir), maxBytes: toBytes(larder.maxBytes) },
+        : {
+            dir: larder.dir === undefined ? defaultLarderDir(place, stateDir) : toAbsolute(larder.dir),
+            maxBytes: toBytes(larder.maxBytes),
+          },
     state: { dir: stateDir },
     indexPage: typeof indexPage === 'string' ? { file: toAbsolute(indexPage) } : indexPage,
     edgeCache: values.edgeCache,
@@ -104,13 +111,26 @@ function toStore(values: ConfigFile['store']): StoreConfig {
 function toAccess(values: ConfigFile, file: string | undefined, toAbsolute: (path: string) => string): AccessConfig {
   if (values.public) return { kind: 'public' }
   if (file === undefined && values.users === undefined) return { kind: 'generated' }
-  return { kind: 'users', users: (values.users ?? []).map((user, index) => toUser(user, `/users/${index}`, toAbsolute)) }
+  return {
+    kind: 'users',
+    users: (values.users ?? []).map((user, index) => toUser(user, `/users/${index}`, toAbsolute)),
+  }
 }
 
-function toUser(user: NonNullable<ConfigFile['users']>[number], pointer: string, toAbsolute: (path: string) => string): UserConfig {
+function toUser(
+  user: NonNullable<ConfigFile['users']>[number],
+  pointer: string,
+  toAbsolute: (path: string) => string,
+): UserConfig {
   if (typeof user === 'string') {
     const colon = user.indexOf(':')
-    return { pointer, name: user.slice(0, colon), secret: { kind: 'plain', password: user.slice(colon + 1) }, access: ['pull'], expires: undefined }
+    return {
+      pointer,
+      name: user.slice(0, colon),
+      secret: { kind: 'plain', password: user.slice(colon + 1) },
+      access: ['pull'],
+      expires: undefined,
+    }
   }
   const { name, password, passwordHash, passwordFile, access, expires } = user
   const secret: UserConfig['secret'] =

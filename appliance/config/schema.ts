@@ -1,6 +1,7 @@
 /**
- * The config file: every setting with its form, its default and its meaning. The one source of the types, of the checks and of `config.schema.json`.
- * What concerns several settings at once is in cross-check.ts; what a setting's text means is in resolve.ts.
+ * The config file: every setting with its form, its default and its meaning. The one source of the types, of the checks
+ * and of `config.schema.json`. What concerns several settings at once is in cross-check.ts; what a setting's text means
+ * is in resolve.ts.
  */
 import * as z from 'zod'
 
@@ -28,7 +29,8 @@ const userName = () =>
   text((value) => {
     if (value === '') return ['is empty', 'give the user a name']
     if (value.includes(':')) return ['has a colon, which ends the name in HTTP basic auth', 'choose a name without one']
-    if (controlCharacters.test(value)) return ['has a control character, which HTTP basic auth cannot carry', 'remove it']
+    if (controlCharacters.test(value))
+      return ['has a control character, which HTTP basic auth cannot carry', 'remove it']
     return undefined
   })
 
@@ -37,56 +39,85 @@ const password = () => text(passwordFault)
 const hashForm = /^\$(?:argon2(?:id|i|d)|2[abxy]?|[156y]|gy|7|scrypt|pbkdf2[a-z0-9-]*)\$/
 
 export function passwordFault(value: string): readonly [message: string, remedy: string] | undefined {
-  if (value.startsWith('$argon2id$')) return ['holds an argon2id hash where a password belongs', 'give it as "passwordHash"']
+  if (value.startsWith('$argon2id$'))
+    return ['holds an argon2id hash where a password belongs', 'give it as "passwordHash"']
   if (hashForm.test(value))
     return [
       'holds a password hash of another kind, which Burrow cannot check',
       'make an argon2id hash with "burrow hash-password" and give it as "passwordHash"',
     ]
   if (value === '') return ['is an empty password', 'give one, or remove the user']
-  if (controlCharacters.test(value)) return ['has a control character, which HTTP basic auth cannot carry', 'choose a password without one']
+  if (controlCharacters.test(value))
+    return ['has a control character, which HTTP basic auth cannot carry', 'choose a password without one']
   return undefined
 }
 
 const passwordHash = () =>
   text((value) => {
-    const memoryKib = /^\$argon2id\$v=19\$m=(\d{1,8}),t=\d{1,4},p=\d{1,2}\$[A-Za-z0-9+/]{11,}\$[A-Za-z0-9+/]{16,}$/.exec(value)?.[1]
-    if (/^\$2[abxy]?\$/.test(value)) return ['is a bcrypt hash; only argon2id is supported', 'make one with "burrow hash-password"']
-    if (memoryKib === undefined || value.length > 127) return ['is not an argon2id hash', 'make one with "burrow hash-password"']
-    if (Number(memoryKib) > 1024 * 1024) return ['takes more than 1 GiB of memory for every check', 'make one with "burrow hash-password"']
+    const memoryKib =
+      /^\$argon2id\$v=19\$m=(\d{1,8}),t=\d{1,4},p=\d{1,2}\$[A-Za-z0-9+/]{11,}\$[A-Za-z0-9+/]{16,}$/.exec(value)?.[1]
+    if (/^\$2[abxy]?\$/.test(value))
+      return ['is a bcrypt hash; only argon2id is supported', 'make one with "burrow hash-password"']
+    if (memoryKib === undefined || value.length > 127)
+      return ['is not an argon2id hash', 'make one with "burrow hash-password"']
+    if (Number(memoryKib) > 1024 * 1024)
+      return ['takes more than 1 GiB of memory for every check', 'make one with "burrow hash-password"']
     return undefined
   })
 
 const userObject = z
   .strictObject({
     name: userName().describe('The name in the netrc entry\'s "login". No colon. Unique.'),
-    // biome-ignore lint/suspicious/noTemplateCurlyInString: speaks of the config's own syntax
-    password: password().optional().describe('The password in clear. Better: "${NAME}" from the environment, "passwordFile" or "passwordHash".'),
-    passwordHash: passwordHash().optional().describe('An argon2id hash of the password, as "burrow hash-password" prints it.'),
+    password: password()
+      .optional()
+      .describe('The password in clear. Better: "${NAME}" from the environment, "passwordFile" or "passwordHash".'),
+    passwordHash: passwordHash()
+      .optional()
+      .describe('An argon2id hash of the password, as "burrow hash-password" prints it.'),
     passwordFile: path()
       .optional()
-      .describe('A file that holds the password; one line break at its end is not part of it. "$CREDENTIALS_DIRECTORY/name" works under systemd.'),
-    access: z.array(access).min(1).default(['pull']).describe('What the user may do: "pull" store objects, "push" new ones, "admin"ister.'),
-    expires: z.iso.datetime({ offset: true }).optional().describe('Expiry (ISO 8601 with a zone, "2027-01-31T00:00:00Z"). From then on the user is unknown.'),
+      .describe(
+        'A file that holds the password; one line break at its end is not part of it. "$CREDENTIALS_DIRECTORY/name" works under systemd.',
+      ),
+    access: z
+      .array(access)
+      .min(1)
+      .default(['pull'])
+      .describe('What the user may do: "pull" store objects, "push" new ones, "admin"ister.'),
+    expires: z.iso
+      .datetime({ offset: true })
+      .optional()
+      .describe('Expiry (ISO 8601 with a zone, "2027-01-31T00:00:00Z"). From then on the user is unknown.'),
   })
   .meta({ oneOf: [{ required: ['password'] }, { required: ['passwordHash'] }, { required: ['passwordFile'] }] })
 
 const userText = text((value) => {
   const colon = value.indexOf(':')
-  if (colon < 1) return ['is not of the form "name:password"', 'write it so, or as an object with "name" and "passwordFile"']
+  if (colon < 1)
+    return ['is not of the form "name:password"', 'write it so, or as an object with "name" and "passwordFile"']
   if (controlCharacters.test(value)) return ['has a control character, which HTTP basic auth cannot carry', 'remove it']
   return passwordFault(value.slice(colon + 1))
 })
 
 const store = z
   .strictObject({
-    dir: absolutePath().default('/nix/store').describe('The store directory as clients know it; part of every store path and signature.'),
-    realDir: absolutePath().optional().describe('Where the files really lie, for a chroot or scratch store: "/mnt/box/nix/store". Default: "dir".'),
+    dir: absolutePath()
+      .default('/nix/store')
+      .describe('The store directory as clients know it; part of every store path and signature.'),
+    realDir: absolutePath()
+      .optional()
+      .describe('Where the files really lie, for a chroot or scratch store: "/mnt/box/nix/store". Default: "dir".'),
     stateDir: absolutePath()
       .optional()
-      .describe('Nix\'s own state directory. Default: "var/nix" beside the "store" folder of "realDir", so "/nix/var/nix" for the usual store.'),
-    database: absolutePath().optional().describe('Nix\'s SQLite database; read, never written. Default: "db/db.sqlite" in "stateDir".'),
-    logDir: absolutePath().optional().describe('Where Nix keeps build logs. Default: "var/log/nix" beside the "store" folder of "realDir".'),
+      .describe(
+        'Nix\'s own state directory. Default: "var/nix" beside the "store" folder of "realDir", so "/nix/var/nix" for the usual store.',
+      ),
+    database: absolutePath()
+      .optional()
+      .describe('Nix\'s SQLite database; read, never written. Default: "db/db.sqlite" in "stateDir".'),
+    logDir: absolutePath()
+      .optional()
+      .describe('Where Nix keeps build logs. Default: "var/log/nix" beside the "store" folder of "realDir".'),
     daemonSocket: absolutePath()
       .nullable()
       .optional()
@@ -104,7 +135,11 @@ const signing = z
       .describe(
         'Secret keys as "nix key generate-secret" and "burrow keygen" write them; each adds a signature. Default: a key made at the first start and kept in the state directory. []: sign nothing.',
       ),
-    name: text((value) => (/^[^\s:]+$/.test(value) ? undefined : ['is empty, or has a space or a colon', 'use a name like "cache.example.org-1"']))
+    name: text((value) =>
+      /^[^\s:]+$/.test(value)
+        ? undefined
+        : ['is empty, or has a space or a colon', 'use a name like "cache.example.org-1"'],
+    )
       .optional()
       .describe('The name of the key in signatures, instead of the one in its file. Only with a single key.'),
   })
@@ -113,18 +148,29 @@ const signing = z
 const compression = z
   .union([
     z.enum(['zstd', 'none']),
-    z.strictObject({ type: z.literal('zstd'), level: z.int().min(1).max(19).default(3).describe('1 is fastest, 19 smallest.') }),
+    z.strictObject({
+      type: z.literal('zstd'),
+      level: z.int().min(1).max(19).default(3).describe('1 is fastest, 19 smallest.'),
+    }),
     z.strictObject({ type: z.literal('none') }),
   ])
   .describe('Compression of NARs.')
 
 const larder = z
   .strictObject({
-    dir: path().optional().describe('Default: "larder" in $CACHE_DIRECTORY if that is set, else in the state directory. It is a cache and can be deleted.'),
+    dir: path()
+      .optional()
+      .describe(
+        'Default: "larder" in $CACHE_DIRECTORY if that is set, else in the state directory. It is a cache and can be deleted.',
+      ),
     maxBytes: z
       .union([
         z.int().min(0),
-        text((value) => (parseByteSize(value) === undefined ? [`("${value}") is not a size`, 'write "20 GiB", "500 MB" or a number of bytes'] : undefined)),
+        text((value) =>
+          parseByteSize(value) === undefined
+            ? [`("${value}") is not a size`, 'write "20 GiB", "500 MB" or a number of bytes']
+            : undefined,
+        ),
       ])
       .default('20 GiB')
       .describe('Maximum size. The least recently used files are removed first.'),
@@ -133,23 +179,34 @@ const larder = z
 
 const limits = z
   .strictObject({
-    connections: z.int().min(1).max(1_000_000).default(4096).describe('Connections of all clients together; more are closed as they come.'),
+    connections: z
+      .int()
+      .min(1)
+      .max(1_000_000)
+      .default(4096)
+      .describe('Connections of all clients together; more are closed as they come.'),
     concurrentNars: z
       .int()
       .min(1)
       .max(100_000)
       .default(1024)
-      .describe('NARs being sent at once; no client gets more than three quarters of them. Further requests wait for their turn.'),
+      .describe(
+        'NARs being sent at once; no client gets more than three quarters of them. Further requests wait for their turn.',
+      ),
     waitingNars: z
       .int()
       .min(0)
       .max(100_000)
       .default(1024)
       .describe('Requests that wait for one of those places; more are asked to come again (503 with Retry-After).'),
-    queueSeconds: seconds(1, 60).default(20).describe('How long they wait before they are asked to come again; never longer than half of firstByteSeconds.'),
+    queueSeconds: seconds(1, 60)
+      .default(20)
+      .describe('How long they wait before they are asked to come again; never longer than half of firstByteSeconds.'),
     headerBytes: z.int().min(4096).max(1_048_576).default(16_384).describe("Size of a request's header."),
     headersSeconds: seconds(1, 600).default(20).describe("Time for a request's header to arrive whole."),
-    stallSeconds: seconds(5, 86_400).default(300).describe('A download is closed when the client reads nothing for this long.'),
+    stallSeconds: seconds(5, 86_400)
+      .default(300)
+      .describe('A download is closed when the client reads nothing for this long.'),
     firstByteSeconds: seconds(1, 90)
       .default(75)
       .describe(
@@ -160,26 +217,38 @@ const limits = z
 
 const leases = z
   .strictObject({
-    narInfoSeconds: seconds(30, 86_400).default(600).describe('After its narinfo was served a path is protected from garbage collection for so long.'),
+    narInfoSeconds: seconds(30, 86_400)
+      .default(600)
+      .describe('After its narinfo was served a path is protected from garbage collection for so long.'),
     maxPaths: z.int().min(1).max(10_000_000).default(100_000).describe('The most paths protected at once.'),
   })
   .describe('Protection against garbage collection between a narinfo and its NAR; needs the Nix daemon.')
 
 const log = z
   .strictObject({
-    level: z.enum(['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent']).default('info').describe('Minimum log level.'),
+    level: z
+      .enum(['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent'])
+      .default('info')
+      .describe('Minimum log level.'),
     requests: z
       .enum(['summed', 'each'])
       .default('summed')
-      .describe('"summed": small NARs and refused logins are logged as sums every few seconds. "each": one line for every request.'),
-    format: z.enum(['auto', 'json', 'pretty']).default('auto').describe('"auto": pretty on a terminal, JSON lines elsewhere.'),
+      .describe(
+        '"summed": small NARs and refused logins are logged as sums every few seconds. "each": one line for every request.',
+      ),
+    format: z
+      .enum(['auto', 'json', 'pretty'])
+      .default('auto')
+      .describe('"auto": pretty on a terminal, JSON lines elsewhere.'),
   })
   .describe('The log, on standard error.')
 
 export const configSchema = z
   .strictObject({
     $schema: z.string().optional().describe('Where this schema lies, for editors.'),
-    listen: listen().default('127.0.0.1:8080').describe('Where clients (the tunnel, or a proxy on this machine) connect: a loopback address or "unix:/path".'),
+    listen: listen()
+      .default('127.0.0.1:8080')
+      .describe('Where clients (the tunnel, or a proxy on this machine) connect: a loopback address or "unix:/path".'),
     operator: listen()
       .nullable()
       .optional()
@@ -197,11 +266,16 @@ export const configSchema = z
         audience: text((value) =>
           /^[0-9a-f]{64}$/i.test(value)
             ? undefined
-            : ['is not the tag of an Access application', 'give its "Application Audience (AUD) Tag", 64 hexadecimal digits'],
+            : [
+                'is not the tag of an Access application',
+                'give its "Application Audience (AUD) Tag", 64 hexadecimal digits',
+              ],
         ).describe('The Application Audience (AUD) Tag of the Access application in front of this host.'),
       })
       .optional()
-      .describe('Cloudflare Access in front: whoever it vouches for may see "/", listings and build logs without a password. Nix goes on by password.'),
+      .describe(
+        'Cloudflare Access in front: whoever it vouches for may see "/", listings and build logs without a password. Nix goes on by password.',
+      ),
     public: z.boolean().default(false).describe('true: everybody may pull. Without users this must be said.'),
     users: z
       .array(z.union([userText, userObject]))
@@ -216,7 +290,10 @@ export const configSchema = z
       .describe(
         'Clients ask caches with a lower number first. cache.nixos.org has 40, so by default what is public comes from there and not over your uplink.',
       ),
-    wantMassQuery: z.boolean().default(true).describe('Whether clients should query this cache for every path they build.'),
+    wantMassQuery: z
+      .boolean()
+      .default(true)
+      .describe('Whether clients should query this cache for every path they build.'),
     store: store.prefault({}),
     stores: stores.default([]),
     depot: z
@@ -245,16 +322,21 @@ export const configSchema = z
     indexPage: z
       .union([z.boolean(), path()])
       .default(true)
-      .describe('What "/" shows: true for a page that explains how to use the cache, the path of an HTML or text file, or false for 404.'),
-    edgeCache: z.enum(['deny', 'allow']).default('deny').describe('"allow" lets the edge keep copies; only for a public cache.'),
+      .describe(
+        'What "/" shows: true for a page that explains how to use the cache, the path of an HTML or text file, or false for 404.',
+      ),
+    edgeCache: z
+      .enum(['deny', 'allow'])
+      .default('deny')
+      .describe('"allow" lets the edge keep copies; only for a public cache.'),
     log: log.prefault({}),
     limits: limits.prefault({}),
     leases: leases.prefault({}),
   })
   .meta({
     title: 'Burrow',
-    // biome-ignore lint/suspicious/noTemplateCurlyInString: speaks of the config's own syntax
-    description: 'Configuration of Burrow, a private Nix binary cache. Strings may hold $NAME, ${NAME}, ${NAME:-default} and $$ (a dollar sign).',
+    description:
+      'Configuration of Burrow, a private Nix binary cache. Strings may hold $NAME, ${NAME}, ${NAME:-default} and $$ (a dollar sign).',
   })
 
 /** The file as it may be written, defaults filled in. */
@@ -268,7 +350,9 @@ export function toJsonSchema(): z.core.JSONSchema.BaseSchema {
       const { enum: words, format, pattern, ...rest } = jsonSchema
       if (jsonSchema.type !== 'string' || (words === undefined && format === undefined)) return
       for (const key of Object.keys(jsonSchema)) delete jsonSchema[key]
-      Object.assign(jsonSchema, rest, { anyOf: [words === undefined ? { format, pattern } : { enum: words }, { pattern: '\\$' }] })
+      Object.assign(jsonSchema, rest, {
+        anyOf: [words === undefined ? { format, pattern } : { enum: words }, { pattern: '\\$' }],
+      })
     },
   })
 }

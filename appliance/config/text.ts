@@ -5,11 +5,11 @@ import * as z from 'zod'
 export function text(check?: (value: string) => readonly [message: string, remedy: string] | undefined) {
   return z.string().check((context) => {
     const fault = check?.(context.value)
-    if (fault !== undefined) context.issues.push({ code: 'custom', input: context.value, message: fault[0], params: { remedy: fault[1] } })
+    if (fault !== undefined)
+      context.issues.push({ code: 'custom', input: context.value, message: fault[0], params: { remedy: fault[1] } })
   })
 }
 
-// biome-ignore lint/suspicious/noControlCharactersInRegex: RFC 7617 forbids exactly these, and a line of nix-cache-info cannot hold them
 export const controlCharacters = /[\u0000-\u001f\u007f]/
 
 export const path = () =>
@@ -22,5 +22,10 @@ export const path = () =>
 export const absolutePath = () =>
   path().check(({ value, issues }) => {
     if (!value.startsWith('/'))
-      issues.push({ code: 'custom', input: value, message: `("${value}") is not an absolute path`, params: { remedy: 'begin it with "/"' } })
+      issues.push({
+        code: 'custom',
+        input: value,
+        message: `("${value}") is not an absolute path`,
+        params: { remedy: 'begin it with "/"' },
+      })
   })

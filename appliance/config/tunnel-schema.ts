@@ -1,4 +1,7 @@
-/** The setting "tunnel": a mode alone, or an object with its options. Which of them belong together is in cross-check.ts. */
+/**
+ * The setting "tunnel": a mode alone, or an object with its options. Which of them belong together is in
+ * cross-check.ts.
+ */
 import * as z from 'zod'
 
 import { parseDuration } from './duration.ts'
@@ -8,7 +11,11 @@ import { path, text } from './text.ts'
 export const maxGraceMs = 180_000
 
 const hostname = () =>
-  text((value) => (isHostname(value) ? undefined : [`("${value}") is not a host name`, 'write it like "cache.example.org", without "https://", port or path']))
+  text((value) =>
+    isHostname(value)
+      ? undefined
+      : [`("${value}") is not a host name`, 'write it like "cache.example.org", without "https://", port or path'],
+  )
 
 const gracePeriod = () =>
   text((value) => {
@@ -17,7 +24,10 @@ const gracePeriod = () =>
     return ms > maxGraceMs ? [`("${value}") is longer than cloudflared allows`, 'give at most "3m"'] : undefined
   })
 
-const token = () => text((value) => (value.trim() === '' ? ['is empty', 'give the token of the tunnel, best as a variable: "$TUNNEL_TOKEN"'] : undefined))
+const token = () =>
+  text((value) =>
+    value.trim() === '' ? ['is empty', 'give the token of the tunnel, best as a variable: "$TUNNEL_TOKEN"'] : undefined,
+  )
 
 const binary = () =>
   path().check(({ value, issues }) => {
@@ -34,12 +44,18 @@ const flag = () =>
   text((value) => {
     if (value === '') return ['is empty', 'remove it']
     if (/^--?(?:token|credentials-contents)(?:=|$)/.test(value)) {
-      return ['would put a secret on a command line, which every user of this machine can read', 'use "token", "tokenFile" or "credentialsFile"']
+      return [
+        'would put a secret on a command line, which every user of this machine can read',
+        'use "token", "tokenFile" or "credentialsFile"',
+      ]
     }
     return undefined
   })
 
-/** cloudflared's metrics listener has no password, and shows configuration and profiles: like every listener here, on loopback only. */
+/**
+ * cloudflared's metrics listener has no password, and shows configuration and profiles: like every listener here, on
+ * loopback only.
+ */
 const extraArgs = () =>
   z.array(flag()).check(({ value, issues }) => {
     for (const [index, arg] of value.entries()) {
@@ -62,24 +78,43 @@ const options = z.strictObject({
     .describe(
       '"off": loopback only. "quick": a TryCloudflare tunnel, without an account, under a random name that changes with each start; for trying out. "token": a tunnel whose public hostnames are kept at Cloudflare. "credentials": a named tunnel whose ingress rules Burrow writes.',
     ),
-  // biome-ignore lint/suspicious/noTemplateCurlyInString: speaks of the config's own syntax
   token: token().optional().describe('For "token": the token itself. Best as "${TUNNEL_TOKEN}", from the environment.'),
-  tokenFile: path().optional().describe('For "token": a file that holds it. "$CREDENTIALS_DIRECTORY/tunnel-token" works under systemd.'),
-  credentialsFile: path().optional().describe('For "credentials": the JSON file that "cloudflared tunnel create" wrote.'),
+  tokenFile: path()
+    .optional()
+    .describe('For "token": a file that holds it. "$CREDENTIALS_DIRECTORY/tunnel-token" works under systemd.'),
+  credentialsFile: path()
+    .optional()
+    .describe('For "credentials": the JSON file that "cloudflared tunnel create" wrote.'),
   hostname: hostname()
     .optional()
-    .describe('The public host name, "cache.example.org". Needed for "credentials"; for "token" it is what status, doctor and client set-up speak of.'),
+    .describe(
+      'The public host name, "cache.example.org". Needed for "credentials"; for "token" it is what status, doctor and client set-up speak of.',
+    ),
   protocol: z
     .enum(['http2', 'quic', 'auto'])
     .default('http2')
     .describe('How the connector talks to the edge. Over QUIC, bodies of requests without a length have been lost.'),
   region: z.enum(['global', 'us']).default('global').describe('Where the connections to the edge end.'),
   edgeIpVersion: z.enum(['auto', '4', '6']).default('auto').describe('Which IP version reaches the edge.'),
-  gracePeriod: gracePeriod().default('30s').describe('How long downloads under way may go on when Burrow stops; at most "3m".'),
-  logLevel: z.enum(['debug', 'info', 'warn', 'error']).default('info').describe("The least of cloudflared's log lines that show up in Burrow's."),
-  haConnections: z.int().min(1).max(8).optional().describe("Connections to the edge. Default: cloudflared's own number, 4."),
-  extraArgs: extraArgs().default([]).describe('Further flags for "cloudflared tunnel", given as they stand, before "run".'),
-  binary: binary().optional().describe('The cloudflared to run. Default: "cloudflared" on PATH, else the one "burrow tunnel install" fetched.'),
+  gracePeriod: gracePeriod()
+    .default('30s')
+    .describe('How long downloads under way may go on when Burrow stops; at most "3m".'),
+  logLevel: z
+    .enum(['debug', 'info', 'warn', 'error'])
+    .default('info')
+    .describe("The least of cloudflared's log lines that show up in Burrow's."),
+  haConnections: z
+    .int()
+    .min(1)
+    .max(8)
+    .optional()
+    .describe("Connections to the edge. Default: cloudflared's own number, 4."),
+  extraArgs: extraArgs()
+    .default([])
+    .describe('Further flags for "cloudflared tunnel", given as they stand, before "run".'),
+  binary: binary()
+    .optional()
+    .describe('The cloudflared to run. Default: "cloudflared" on PATH, else the one "burrow tunnel install" fetched.'),
 })
 
 export type TunnelValues = z.output<typeof options>

@@ -18,27 +18,41 @@ function toProblem(issue: Issue, parent: Path, document: unknown): Problem[] {
   return [{ pointer: toPointer(path), ...describe(issue, valueAt(document, path)) }]
 }
 
-/** Of the forms a setting may take, the one that was meant is the one of the right kind; its problems are told and not the others'. */
+/**
+ * Of the forms a setting may take, the one that was meant is the one of the right kind; its problems are told and not
+ * the others'.
+ */
 function toUnionProblems(issue: core.$ZodIssueInvalidUnion, path: Path, document: unknown): Problem[] {
   const meant = issue.errors.filter((branch) => !branch.some(isWrongKind))
   const [only, ...others] = meant
   if (only !== undefined && others.length === 0) return only.flatMap((inner) => toProblem(inner, path, document))
   // Several objects: the one whose "type" is right.
-  const discriminated = meant.filter((branch) => !branch.some(({ code, path: [key] }) => code === 'invalid_value' && key === 'type'))
+  const discriminated = meant.filter(
+    (branch) => !branch.some(({ code, path: [key] }) => code === 'invalid_value' && key === 'type'),
+  )
   if (discriminated[0] !== undefined) return discriminated[0].flatMap((inner) => toProblem(inner, path, document))
   const value = valueAt(document, path)
-  const words = issue.errors.flat().flatMap((inner) => (inner.code === 'invalid_value' && isAtTop(inner) ? inner.values.map(String) : []))
+  const words = issue.errors
+    .flat()
+    .flatMap((inner) => (inner.code === 'invalid_value' && isAtTop(inner) ? inner.values.map(String) : []))
   if (meant.length === 0 && typeof value === 'string' && nearestWord(value, words) !== undefined)
     return [{ pointer: toPointer(path), ...toUnknownWord(value, words) }]
   const wanted = [...new Set(issue.errors.flat().filter(isAtTop).map(wantedBy))]
   const pointer = toPointer(path)
   if (meant.length > 0)
-    return [{ pointer: `${pointer}/type`, message: 'is none of the known ones', remedy: `see the setting's description in config.schema.json` }]
+    return [
+      {
+        pointer: `${pointer}/type`,
+        message: 'is none of the known ones',
+        remedy: `see the setting's description in config.schema.json`,
+      },
+    ]
   return [{ pointer, message: `is ${kindOf(valueAt(document, path))}`, remedy: `give ${wanted.join(' or ')}` }]
 }
 
 const isAtTop = (issue: Issue) => issue.path.length === 0
-const isWrongKind = (issue: Issue) => isAtTop(issue) && (issue.code === 'invalid_type' || issue.code === 'invalid_value')
+const isWrongKind = (issue: Issue) =>
+  isAtTop(issue) && (issue.code === 'invalid_type' || issue.code === 'invalid_value')
 
 function describe(issue: Issue, value: unknown): Omit<Problem, 'pointer'> {
   switch (issue.code) {
@@ -51,12 +65,16 @@ function describe(issue: Issue, value: unknown): Omit<Problem, 'pointer'> {
       return { message: `(${JSON.stringify(value)}) is none of the known values`, remedy: `give ${wantedBy(issue)}` }
     }
     case 'too_small':
-      if (issue.origin === 'array') return { message: 'is an empty list', remedy: 'give at least one value, or remove it' }
+      if (issue.origin === 'array')
+        return { message: 'is an empty list', remedy: 'give at least one value, or remove it' }
       return { message: `(${String(value)}) is too small`, remedy: `give at least ${issue.minimum}` }
     case 'too_big':
       return { message: `(${String(value)}) is too large`, remedy: `give at most ${issue.maximum}` }
     case 'invalid_format':
-      return { message: `(${JSON.stringify(value)}) is not a date and time with its zone`, remedy: 'write it like "2027-01-31T00:00:00Z"' }
+      return {
+        message: `(${JSON.stringify(value)}) is not a date and time with its zone`,
+        remedy: 'write it like "2027-01-31T00:00:00Z"',
+      }
     case 'custom':
       return { message: issue.message, remedy: String(issue.params?.remedy) }
     default:
@@ -77,7 +95,9 @@ const synonyms: Readonly<Record<string, string>> = {
 }
 
 function nearestWord(word: string, known: readonly string[]): string | undefined {
-  return [synonyms[word.toLowerCase()], findNearest(word, known)].find((candidate) => candidate !== undefined && known.includes(candidate))
+  return [synonyms[word.toLowerCase()], findNearest(word, known)].find(
+    (candidate) => candidate !== undefined && known.includes(candidate),
+  )
 }
 
 function toUnknownWord(word: string, known: readonly string[]): Omit<Problem, 'pointer'> {
@@ -131,7 +151,8 @@ function toUnknownKey(path: Path, key: string): Problem {
   const pattern = fromEris[pointer]
   const known = settingsAt(path)
   const nearest = findNearest(key, known)
-  const remedy = pattern ?? (nearest === undefined ? `remove it; known here: ${known.join(', ')}` : `did you mean "${nearest}"?`)
+  const remedy =
+    pattern ?? (nearest === undefined ? `remove it; known here: ${known.join(', ')}` : `did you mean "${nearest}"?`)
   return { pointer, message: 'is not a setting', remedy, isAboutKey: true }
 }
 

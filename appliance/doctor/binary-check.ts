@@ -6,18 +6,29 @@ import { type Binary, LaunchFault } from '../tunnel/launch/launch.ts'
 import type { TunnelSettings } from '../tunnel/settings.ts'
 import { type Findings, fail, ok, warn } from './finding.ts'
 
-export async function* checkBinary({ binary: wanted, isOptional }: TunnelSettings, findBinary: () => Promise<Binary | undefined>, now: number): Findings {
+export async function* checkBinary(
+  { binary: wanted, isOptional }: TunnelSettings,
+  findBinary: () => Promise<Binary | undefined>,
+  now: number,
+): Findings {
   const install = 'run "burrow tunnel install", or install cloudflared'
   const update = 'update it by the means it came, or run "burrow tunnel install"; then restart Burrow'
   try {
     const binary = await findBinary()
     if (binary === undefined) {
       const what = wanted === undefined ? 'there is no cloudflared' : `there is no "${wanted}"`
-      return yield isOptional ? warn('cloudflared', `${what}, so this cache stays on this machine`, install) : fail('cloudflared', what, install)
+      return yield isOptional
+        ? warn('cloudflared', `${what}, so this cache stays on this machine`, install)
+        : fail('cloudflared', what, install)
     }
     const { path, version } = binary
     const fault = version === undefined ? undefined : (findVersionFault(version, now) ?? findNewer(version))
-    if (version === undefined) yield warn('cloudflared', `${path} does not report its version`, `make sure that it is cloudflared, ${leastVersion} or newer`)
+    if (version === undefined)
+      yield warn(
+        'cloudflared',
+        `${path} does not report its version`,
+        `make sure that it is cloudflared, ${leastVersion} or newer`,
+      )
     else if (fault !== undefined) yield warn('cloudflared', `${path} is version ${version}, which ${fault}`, update)
     else yield ok('cloudflared', `${path}, version ${version}`)
   } catch (error) {

@@ -21,7 +21,8 @@ export async function* checkConfig(source: ConfigSource): Findings<LoadedConfig 
     return loaded
   } catch (error) {
     yield* complaintsOf('config', error)
-    if (error instanceof Complaint && /refers to \$\w+, which is not set/.test(error.message)) yield ofService(error.message)
+    if (error instanceof Complaint && /refers to \$\w+, which is not set/.test(error.message))
+      yield ofService(error.message)
     return undefined
   }
 }
@@ -45,24 +46,37 @@ function* complaintsOf(check: string, error: unknown): Generator<Finding> {
 }
 
 /** `undefined`: there is none that we can look into. */
-export async function* checkStateDir({ state: { dir } }: Config, userId: number | undefined): Findings<State | undefined> {
+export async function* checkStateDir(
+  { state: { dir } }: Config,
+  userId: number | undefined,
+): Findings<State | undefined> {
   try {
     const { uid, mode } = await stat(dir)
     if (userId !== undefined && uid !== userId) {
       yield warn(
         'state',
         `"${dir}" belongs to user ${uid}, and this is user ${userId}: keys and passwords in it are not looked at`,
-        userId === 0 ? 'nothing, if that is the user that runs Burrow' : 'run this as root, or as the user that runs Burrow',
+        userId === 0
+          ? 'nothing, if that is the user that runs Burrow'
+          : 'run this as root, or as the user that runs Burrow',
       )
       return undefined
     }
     // Before findState, which closes an open directory when that is still harmless.
-    if ((mode & 0o077) !== 0) yield fail('state', `others can enter "${dir}" (mode ${(mode & 0o777).toString(8).padStart(4, '0')})`, `run "chmod 700 ${dir}"`)
+    if ((mode & 0o077) !== 0)
+      yield fail(
+        'state',
+        `others can enter "${dir}" (mode ${(mode & 0o777).toString(8).padStart(4, '0')})`,
+        `run "chmod 700 ${dir}"`,
+      )
     else yield ok('state', `${dir} is ours alone`)
-    return (mode & 0o077) === 0 ? await findState({ dir, userId, log: { ...silent, warn() {}, error() {} } }) : undefined
+    return (mode & 0o077) === 0
+      ? await findState({ dir, userId, log: { ...silent, warn() {}, error() {} } })
+      : undefined
   } catch (error) {
     if (error instanceof Complaint) yield fail('state', error.message)
-    else if (systemCodeOf(error) === 'ENOENT') yield warn('state', `there is no "${dir}" yet`, 'the first "burrow serve" makes it, with a key')
+    else if (systemCodeOf(error) === 'ENOENT')
+      yield warn('state', `there is no "${dir}" yet`, 'the first "burrow serve" makes it, with a key')
     else yield fail('state', `cannot read "${dir}": ${reasonOf(error)}`, 'run this as the user that runs Burrow')
     return undefined
   }
@@ -86,9 +100,14 @@ export async function* checkSecrets(loaded: LoadedConfig, state: State | undefin
     return { publicKeys: undefined, users: undefined }
   }
   yield* told
-  const publicKeys = named.signing === undefined ? yield* checkStateKey(loaded.config, state) : named.signing.map((key) => key.publicKey)
+  const publicKeys =
+    named.signing === undefined ? yield* checkStateKey(loaded.config, state) : named.signing.map((key) => key.publicKey)
   if (publicKeys?.length === 0)
-    yield warn('key', 'nothing is signed here', 'clients accept only what carries a signature they trust already; see "signing.keyFiles"')
+    yield warn(
+      'key',
+      'nothing is signed here',
+      'clients accept only what carries a signature they trust already; see "signing.keyFiles"',
+    )
   for (const key of named.signing === undefined ? [] : (publicKeys ?? [])) yield ok('key', `signs as ${key}`)
   const users = yield* checkUsers(loaded.config, named.users, state, now)
   return { publicKeys, users }
@@ -142,7 +161,11 @@ async function* checkUsers(
 function* toUserFindings(users: readonly User[], now: number): Generator<Finding> {
   const usable = users.filter((user) => mayPull(user, now))
   for (const { name, expires } of users.filter((user) => hasExpired(user, now)))
-    yield warn('users', `"${name}" has expired ${formatRelative(expires!.toISOString(), now)}`, 'remove the user, or change "expires"')
+    yield warn(
+      'users',
+      `"${name}" has expired ${formatRelative(expires!.toISOString(), now)}`,
+      'remove the user, or change "expires"',
+    )
   if (usable.length === 0) yield fail('users', 'no user may pull', 'add a user with access "pull" that has not expired')
   else yield ok('users', `${usable.length} may pull: ${usable.map(({ name }) => name).join(', ')}`)
 }

@@ -1,4 +1,7 @@
-/** The whole examination, from the file on the disk to the client's end of the tunnel; each group of checks hands on what later ones need. */
+/**
+ * The whole examination, from the file on the disk to the client's end of the tunnel; each group of checks hands on
+ * what later ones need.
+ */
 import type { Config } from '../config/config.ts'
 import type { LoadedConfig } from '../config/load-config.ts'
 import type { Machine } from '../machine.ts'
@@ -31,7 +34,10 @@ export interface Examination extends LoginOptions {
   readonly totalMs: number
 }
 
-/** Never rejects for what is wrong with the patient. @throws {Complaint} usage, refused: of the command line's own options */
+/**
+ * Never rejects for what is wrong with the patient. @throws {Complaint} usage, refused: of the command line's own
+ * options
+ */
 export async function* examine(examination: Examination): Findings {
   const { machine, file, url, version, findBinary, clocks, totalMs } = examination
   const patience = createPatience(totalMs, clocks)
@@ -47,10 +53,16 @@ export async function* examine(examination: Examination): Findings {
   yield* checkLarder(config, report?.larder?.bytes)
   yield* checkPush({ config, users: secrets.users, report, now: clocks.now() })
   yield* checkUpstreams({ config, report, patience })
-  if (config.tunnel !== undefined && findBinary !== undefined) yield* checkBinary(config.tunnel, () => findBinary(config), clocks.now())
+  if (config.tunnel !== undefined && findBinary !== undefined)
+    yield* checkBinary(config.tunnel, () => findBinary(config), clocks.now())
   if (report !== undefined) yield* checkTunnel(config, report)
   const trusted = new TrustedPlaces(examination, config, report)
-  const askOrigin = yield* checkOrigin({ config, report, login: trusted.isOriginOurs ? loginOf(chosen) : undefined, patience })
+  const askOrigin = yield* checkOrigin({
+    config,
+    report,
+    login: trusted.isOriginOurs ? loginOf(chosen) : undefined,
+    patience,
+  })
   const sample = askOrigin && (await findSample(config, askOrigin, loginOf(chosen)))
 
   const publicUrl = url ?? (yield* findPublicUrl(loaded, report, state))
@@ -66,18 +78,26 @@ function loginOf(chosen: Login | { readonly missing: string }): Login | undefine
 }
 
 /**
- * Where a password may be tried without being asked for. A socket in a directory of ours is answered by Burrow alone; any program of this machine may have taken a port,
- * and what it says of origin and public URL may be meant to collect passwords.
+ * Where a password may be tried without being asked for. A socket in a directory of ours is answered by Burrow alone;
+ * any program of this machine may have taken a port, and what it says of origin and public URL may be meant to collect
+ * passwords.
  */
 class TrustedPlaces {
-  readonly refusal = { missing: 'the operator listener is a port, which another program could have taken, and the public URL was learned there' }
+  readonly refusal = {
+    missing:
+      'the operator listener is a port, which another program could have taken, and the public URL was learned there',
+  }
   readonly #isAskedFor: boolean
   readonly #isUrlGiven: boolean
   readonly #isToldByPort: boolean
   readonly #hostname: string | undefined
   readonly isOriginOurs: boolean
 
-  constructor({ user, passwordFile, url }: Examination, { operator, tunnel }: Config, report: StatusReport | undefined) {
+  constructor(
+    { user, passwordFile, url }: Examination,
+    { operator, tunnel }: Config,
+    report: StatusReport | undefined,
+  ) {
     this.#isAskedFor = user !== undefined || passwordFile !== undefined
     this.#isUrlGiven = url !== undefined
     this.#isToldByPort = report !== undefined && operator?.address.kind === 'tcp'
@@ -96,14 +116,29 @@ function ofConfig({ access, store }: Config, secrets: Secrets, login: Login | { 
 
 /** Without a config there are still the host name and the clock. */
 async function* examineBlindly({ url, clocks, ...options }: Examination, patience: Patience): Findings {
-  const login = options.passwordFile === undefined ? { missing: 'the config cannot be used' } : await chooseLogin(options, undefined, clocks.now())
+  const login =
+    options.passwordFile === undefined
+      ? { missing: 'the config cannot be used' }
+      : await chooseLogin(options, undefined, clocks.now())
   const ask = url === undefined ? undefined : createAsk(url, patience)
   yield* checkClock(clocks, 0, ask)
   if (url === undefined || ask === undefined) return
-  yield* checkPublic({ url: new URL(url), ask, isPublic: undefined, storeDir: undefined, publicKeys: undefined, sample: undefined, login })
+  yield* checkPublic({
+    url: new URL(url),
+    ask,
+    isPublic: undefined,
+    storeDir: undefined,
+    publicKeys: undefined,
+    sample: undefined,
+    login,
+  })
 }
 
-async function* findPublicUrl({ config: { tunnel } }: LoadedConfig, report: StatusReport | undefined, state: State | undefined): Findings<string | undefined> {
+async function* findPublicUrl(
+  { config: { tunnel } }: LoadedConfig,
+  report: StatusReport | undefined,
+  state: State | undefined,
+): Findings<string | undefined> {
   const told = report?.publicUrl
   if (told !== undefined && told !== null && URL.canParse(told)) return told
   if (tunnel === undefined) return undefined
@@ -111,7 +146,11 @@ async function* findPublicUrl({ config: { tunnel } }: LoadedConfig, report: Stat
   const hostname = tunnel.hostname ?? (tunnel.mode === 'quick' ? undefined : await findRemembered(state))
   const known = publicUrlOf({ hostname })
   if (known === undefined)
-    yield warn('public host', 'the public host name is not known here, so the way through the tunnel was not tried', 'name it: --url https://…')
+    yield warn(
+      'public host',
+      'the public host name is not known here, so the way through the tunnel was not tried',
+      'name it: --url https://…',
+    )
   return known
 }
 

@@ -64,7 +64,10 @@ const labels: Readonly<Record<Grade, string>> = { ok: 'ok', warn: 'warn', fail: 
 const colours: Readonly<Record<Grade, string>> = { ok: '32', warn: '33', fail: '31' }
 
 /** One line, with its line break; whatever is in the texts. */
-export function formatFinding({ grade, check, what, remedy }: Finding, { isColoured }: { readonly isColoured: boolean }): string {
+export function formatFinding(
+  { grade, check, what, remedy }: Finding,
+  { isColoured }: { readonly isColoured: boolean },
+): string {
   const label = labels[grade].padEnd(4)
   const text = remedy === undefined ? what : `${what}; ${remedy}`
   return `${isColoured ? `\u001b[${colours[grade]}m${label}\u001b[0m` : label}  ${check.padEnd(12)}  ${printable(text, 2000)}\n`

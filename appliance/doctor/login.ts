@@ -1,4 +1,7 @@
-/** Whose password the doctor may try: that of a user who may pull and whose password, not only its hash, is known; or the one it is given. */
+/**
+ * Whose password the doctor may try: that of a user who may pull and whose password, not only its hash, is known; or
+ * the one it is given.
+ */
 import { readFile } from 'node:fs/promises'
 
 import type { User } from '../../src/index.ts'
@@ -20,7 +23,8 @@ export async function chooseLogin(
 ): Promise<Login | { missing: string }> {
   if (passwordFile !== undefined) {
     const owner = name ?? (users?.length === 1 ? users[0]?.name : undefined)
-    if (owner === undefined) throw new Complaint('usage', 'Cannot know whose password --password-file holds; name the user with --user')
+    if (owner === undefined)
+      throw new Complaint('usage', 'Cannot know whose password --password-file holds; name the user with --user')
     return { name: owner, password: await readPassword(passwordFile) }
   }
   if (users === undefined) return { missing: 'the users are not known here' }
@@ -28,11 +32,14 @@ export async function chooseLogin(
   if (name !== undefined && wanted.length === 0)
     throw new Complaint('refused', `There is no user "${name}"; known: ${users.map((user) => user.name).join(', ')}`)
   for (const user of wanted) {
-    if (user.secret.kind === 'plain' && (name !== undefined || mayPull(user, now))) return { name: user.name, password: user.secret.password }
+    if (user.secret.kind === 'plain' && (name !== undefined || mayPull(user, now)))
+      return { name: user.name, password: user.secret.password }
   }
   return {
     missing:
-      name === undefined ? 'of no user who may pull the password is known here, only its hash' : `of "${name}" only the hash of the password is known here`,
+      name === undefined
+        ? 'of no user who may pull the password is known here, only its hash'
+        : `of "${name}" only the hash of the password is known here`,
   }
 }
 

@@ -17,13 +17,24 @@ export async function* checkStore({ store, leases, depot }: Config): Findings {
   } catch (error) {
     if (depot !== undefined && systemCodeOf(error) === 'ENOENT')
       return yield ok('store', `there is no Nix store at "${store.realDir}": only what is pushed here is served`)
-    yield fail('store', `cannot read "${store.realDir}": ${reasonOf(error)}`, 'install Nix, or set "store": { "realDir": … } to where its store lies')
+    yield fail(
+      'store',
+      `cannot read "${store.realDir}": ${reasonOf(error)}`,
+      'install Nix, or set "store": { "realDir": … } to where its store lies',
+    )
     return
   }
-  await using opened = await openLocalStore({ ...store, storeDir: store.dir, realStoreDir: store.realDir, leases, log: silentLog })
+  await using opened = await openLocalStore({
+    ...store,
+    storeDir: store.dir,
+    realStoreDir: store.realDir,
+    leases,
+    log: silentLog,
+  })
   const { isReadable, mode, problem } = opened.health()
   if (!isReadable) {
-    const remedy = "let this user read Nix's database and its directory, or start the Nix daemon, which keeps it readable"
+    const remedy =
+      "let this user read Nix's database and its directory, or start the Nix daemon, which keeps it readable"
     yield fail('store', problem ?? `cannot read the store database "${store.database}"`, remedy)
   } else yield ok('store', `${store.dir}: the database is readable (${mode})`)
   yield* checkDaemon(store.daemonSocket)
@@ -35,7 +46,11 @@ async function* checkDaemon(socket: string | undefined): Findings {
   const code = await findConnectFault(socket)
   if (code === undefined) yield ok('daemon', `the Nix daemon answers at ${socket}`)
   else
-    yield warn('daemon', `no Nix daemon at "${socket}" (${code}): ${consequence}`, 'start nix-daemon, or set "store": { "daemonSocket": null } to do without')
+    yield warn(
+      'daemon',
+      `no Nix daemon at "${socket}" (${code}): ${consequence}`,
+      'start nix-daemon, or set "store": { "daemonSocket": null } to do without',
+    )
 }
 
 function findConnectFault(path: string): Promise<string | undefined> {
@@ -53,7 +68,8 @@ function findConnectFault(path: string): Promise<string | undefined> {
 
 /** `usedBytes`: as the running Burrow tells. */
 export async function* checkLarder({ larder, compression }: Config, usedBytes: number | undefined): Findings {
-  if (larder === undefined || larder.maxBytes === 0 || compression.type === 'none') return yield ok('larder', 'none is wanted: nothing is kept')
+  if (larder === undefined || larder.maxBytes === 0 || compression.type === 'none')
+    return yield ok('larder', 'none is wanted: nothing is kept')
   const { dir, maxBytes } = larder
   try {
     const { place, freeBytes: free } = await findDiskRoom(dir)
@@ -61,9 +77,17 @@ export async function* checkLarder({ larder, compression }: Config, usedBytes: n
     if (free < maxBytes - used) {
       const what = `"${dir}" may grow to ${formatBytes(maxBytes)}, holds ${formatBytes(used)}, and its disk has ${formatBytes(free)} left`
       yield warn('larder', what, 'lower "larder": { "maxBytes": … }, or make room')
-    } else yield ok('larder', `${dir}: ${formatBytes(used)} of ${formatBytes(maxBytes)}, ${formatBytes(free)} free on its disk`)
+    } else
+      yield ok(
+        'larder',
+        `${dir}: ${formatBytes(used)} of ${formatBytes(maxBytes)}, ${formatBytes(free)} free on its disk`,
+      )
   } catch (error) {
-    yield fail('larder', `cannot write "${dir}": ${reasonOf(error)}`, 'let the user that runs Burrow write there, or set "larder": { "dir": … }')
+    yield fail(
+      'larder',
+      `cannot write "${dir}": ${reasonOf(error)}`,
+      'let the user that runs Burrow write there, or set "larder": { "dir": … }',
+    )
   }
 }
 
@@ -85,14 +109,17 @@ export function watchClock({ now, monotonicNow }: Clocks): { findJumpMs(): numbe
 
 /** `ask` leads to the edge, which answers `/cdn-cgi/trace` itself. */
 export async function* checkClock({ now, monotonicNow }: Clocks, jumpMs: number, ask: Ask | undefined): Findings {
-  const remedy = 'let the machine set its clock by NTP ("timedatectl set-ntp true"): TLS and the expiry of users go by it'
+  const remedy =
+    'let the machine set its clock by NTP ("timedatectl set-ntp true"): TLS and the expiry of users go by it'
   if (now() < earliest) return yield fail('clock', `the clock shows ${new Date(now()).toISOString()}`, remedy)
-  if (Math.abs(jumpMs) > 2000) yield warn('clock', `the clock was set by ${(jumpMs / 1000).toFixed(0)} s while this ran`, remedy)
+  if (Math.abs(jumpMs) > 2000)
+    yield warn('clock', `the clock was set by ${(jumpMs / 1000).toFixed(0)} s while this ran`, remedy)
   const startMs = monotonicNow()
   const reply = await ask?.('/cdn-cgi/trace')
   const middle = now() - (monotonicNow() - startMs) / 2
   const theirs = reply?.kind === 'answer' ? Date.parse(reply.headers.date ?? '') : Number.NaN
-  if (Number.isNaN(theirs)) return yield ok('clock', `${new Date(now()).toISOString()}, with nothing to compare it with`)
+  if (Number.isNaN(theirs))
+    return yield ok('clock', `${new Date(now()).toISOString()}, with nothing to compare it with`)
   // Theirs is cut to the second.
   const difference = middle - (theirs + 500)
   const apart = `${formatSpan(Math.abs(difference))} ${difference > 0 ? 'ahead of' : 'behind'} the edge's`

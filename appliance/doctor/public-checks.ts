@@ -37,7 +37,11 @@ export async function* checkPublic(options: PublicOptions): Findings {
   if (first.status === 401) yield ok('public host', `${url.host} leads to Burrow, which asks strangers for a password`)
   else yield toFinding(isPublic === undefined ? 'warn' : 'fail', 'public host', servesStrangers(first))
   if ('missing' in login)
-    return yield warn('password', `not tried with a password: ${login.missing}`, 'name a user with --user and a file with the password with --password-file')
+    return yield warn(
+      'password',
+      `not tried with a password: ${login.missing}`,
+      'name a user with --user and a file with the password with --password-file',
+    )
   if (url.protocol !== 'https:' && !isLoopback(url))
     return yield fail('public host', 'clients reach it by plain http, and no password is sent that way', 'use https')
   if (realmOf(first.headers) === 'burrow') yield* checkAsUser(options, trip, login)
@@ -50,9 +54,14 @@ export function isLoopback({ hostname }: URL): boolean {
 
 function servesStrangers(reply: HttpAnswer): Trouble {
   if (reply.status >= 300)
-    return { fault: 'wrong-content', what: `strangers get ${reply.status} for /nix-cache-info, and not 401`, remedy: 'see what else answers there' }
+    return {
+      fault: 'wrong-content',
+      what: `strangers get ${reply.status} for /nix-cache-info, and not 401`,
+      remedy: 'see what else answers there',
+    }
   const what = `strangers are served without a password (${reply.status})`
-  const remedy = 'if the config has changed, restart Burrow; else another Burrow, or something that adds a password, answers there'
+  const remedy =
+    'if the config has changed, restart Burrow; else another Burrow, or something that adds a password, answers there'
   return { fault: 'unprotected', what, remedy }
 }
 
@@ -64,13 +73,17 @@ function refusesStrangers({ status }: HttpAnswer): Trouble {
   }
 }
 
-/** Tells each kind of alteration once. A copy from a cache is no answer: even a 401 that was kept for a stranger would be taken for the user's. */
+/**
+ * Tells each kind of alteration once. A copy from a cache is no answer: even a 401 that was kept for a stranger would
+ * be taken for the user's.
+ */
 function createTrip({ url, ask, isPublic }: PublicOptions): Trip {
   const told = new Set<string>()
   return {
     async *go(path, question) {
       const reply = await ask(path, question)
-      const trouble = reply.kind === 'failure' ? toTrouble(reply, url.hostname) : (findStranger(reply) ?? findPostponement(reply))
+      const trouble =
+        reply.kind === 'failure' ? toTrouble(reply, url.hostname) : (findStranger(reply) ?? findPostponement(reply))
       if (trouble !== undefined) yield toFinding('fail', 'public host', trouble)
       if (reply.kind === 'failure' || trouble !== undefined) return undefined
       const copy = isPublic === true ? undefined : findCachedCopy(reply)
@@ -100,7 +113,10 @@ async function* checkAsUser(options: PublicOptions, trip: Trip, login: Login | u
       remedy: 'see what else answers there: another Burrow, or a web page for every address',
     })
   }
-  yield ok('password', login === undefined ? `${url.host} serves everybody` : `"${login.name}" may pull through ${url.host}`)
+  yield ok(
+    'password',
+    login === undefined ? `${url.host} serves everybody` : `"${login.name}" may pull through ${url.host}`,
+  )
   if (!(yield* checkKeys(options, trip, login))) return
   const given: Given[] = [{ path: '/nix-cache-info', reply: info }]
   if (sample === undefined) yield* checkAbsent(trip, login)
@@ -111,7 +127,11 @@ async function* checkAsUser(options: PublicOptions, trip: Trip, login: Login | u
 function toRefusal({ status }: HttpAnswer, login: Login | undefined): Trouble {
   const who = `"${login?.name ?? 'everybody'}"`
   if (status !== 401 && status !== 403)
-    return { fault: 'wrong-content', what: `/nix-cache-info is answered with ${status}`, remedy: 'see what else answers there' }
+    return {
+      fault: 'wrong-content',
+      what: `/nix-cache-info is answered with ${status}`,
+      remedy: 'see what else answers there',
+    }
   const what = status === 401 ? `the password of ${who} is refused` : `${who} may not pull`
   const remedy =
     'if users have changed, reload Burrow (systemctl reload burrow), or restart it if a password file has changed; else another Burrow with other users answers there (a second connector of the same tunnel)'
@@ -126,7 +146,10 @@ async function* checkKeys({ publicKeys }: PublicOptions, trip: Trip, login: Logi
     .split('\n')
     .filter((line) => line !== '')
   if (reply.status === 200 && served.length === publicKeys.length && publicKeys.every((key) => served.includes(key))) {
-    yield ok('public key', publicKeys.length === 0 ? 'none, as configured' : `the one that is configured: ${publicKeys.join(' ')}`)
+    yield ok(
+      'public key',
+      publicKeys.length === 0 ? 'none, as configured' : `the one that is configured: ${publicKeys.join(' ')}`,
+    )
     return true
   }
   const shown = reply.status === 200 ? `"${printable(served.join(' '), 200)}"` : `status ${reply.status}`

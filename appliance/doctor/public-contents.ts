@@ -1,4 +1,7 @@
-/** What is fetched through the public host name, compared with this machine's own; and what of it strangers get afterwards. */
+/**
+ * What is fetched through the public host name, compared with this machine's own; and what of it strangers get
+ * afterwards.
+ */
 import type { HttpAnswer } from '../server/http-get.ts'
 import { printable } from '../terminal/format.ts'
 import type { Ask, Login, Question } from './asking.ts'
@@ -22,7 +25,8 @@ export interface Given {
 const absentHashPart = '0'.repeat(32)
 const leakRemedy = 'remove the cache rule for this host name and purge its cache; change what was secret in these paths'
 
-export const otherMachine = 'end the connector of this tunnel that runs on another machine, or restart Burrow if its key has changed'
+export const otherMachine =
+  'end the connector of this tunnel that runs on another machine, or restart Burrow if its key has changed'
 
 /** Without an object of its own at hand: that what is not there is missing. */
 export async function* checkAbsent(trip: Trip, login: Login | undefined): Findings {
@@ -31,7 +35,12 @@ export async function* checkAbsent(trip: Trip, login: Login | undefined): Findin
   const { status } = reply
   const remedy = 'see what answers there for every address'
   if (status === 404) yield ok('narinfo', 'a path that is not in the store is missing, as it must be')
-  else yield toFinding('fail', 'narinfo', { fault: 'wrong-content', what: `a path that no store has is answered with ${status}`, remedy })
+  else
+    yield toFinding('fail', 'narinfo', {
+      fault: 'wrong-content',
+      what: `a path that no store has is answered with ${status}`,
+      remedy,
+    })
 }
 
 export async function* checkObject(trip: Trip, login: Login | undefined, sample: Sample): Findings<Given[]> {
@@ -52,7 +61,12 @@ export async function* checkObject(trip: Trip, login: Login | undefined, sample:
 }
 
 function compareNarInfos(status: number, text: string, sample: Sample): Trouble {
-  if (status !== 200) return { fault: 'wrong-key', what: `${sample.baseName} is answered with ${status}, and is there on this machine`, remedy: otherMachine }
+  if (status !== 200)
+    return {
+      fault: 'wrong-key',
+      what: `${sample.baseName} is answered with ${status}, and is there on this machine`,
+      remedy: otherMachine,
+    }
   const signatures = (narInfo: string) =>
     narInfo
       .split('\n')
@@ -60,8 +74,16 @@ function compareNarInfos(status: number, text: string, sample: Sample): Trouble 
       .sort()
       .join('\n')
   if (signatures(text) !== signatures(sample.text))
-    return { fault: 'wrong-key', what: `${sample.baseName} is signed otherwise than on this machine`, remedy: otherMachine }
-  return { fault: 'wrong-content', what: `${sample.baseName} is described otherwise than on this machine`, remedy: otherMachine }
+    return {
+      fault: 'wrong-key',
+      what: `${sample.baseName} is signed otherwise than on this machine`,
+      remedy: otherMachine,
+    }
+  return {
+    fault: 'wrong-content',
+    what: `${sample.baseName} is described otherwise than on this machine`,
+    remedy: otherMachine,
+  }
 }
 
 function toDownloadFinding({ status, headers, body }: HttpAnswer): Finding {
@@ -75,11 +97,18 @@ function toDownloadFinding({ status, headers, body }: HttpAnswer): Finding {
       what: 'ranges are not honoured through the tunnel, so cut downloads begin again',
       remedy: 'look for cache and transform rules of the zone for this host name',
     })
-  return toFinding('fail', 'download', { fault: 'wrong-content', what: `a NAR is answered with ${status}`, remedy: 'look at the log of Burrow' })
+  return toFinding('fail', 'download', {
+    fault: 'wrong-content',
+    what: `a NAR is answered with ${status}`,
+    remedy: 'look at the log of Burrow',
+  })
 }
 
 /** What the user was given must not be there for strangers. */
-export async function* checkCopies({ ask, url }: { readonly ask: Ask; readonly url: URL }, given: readonly Given[]): Findings {
+export async function* checkCopies(
+  { ask, url }: { readonly ask: Ask; readonly url: URL },
+  given: readonly Given[],
+): Findings {
   const copy = given.map(({ reply }) => findCachedCopy(reply)).find((found) => found !== undefined)
   if (copy !== undefined) yield toFinding(copy.grade, 'edge cache', copy.trouble)
   for (const { path } of given) {

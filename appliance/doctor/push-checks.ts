@@ -27,16 +27,26 @@ export interface PushContext {
 }
 
 export async function* checkPush({ config, users, report, now }: PushContext): Findings {
-  const pushers = users?.filter((user) => !hasExpired(user, now) && (user.access.has('push') || user.access.has('admin')))
+  const pushers = users?.filter(
+    (user) => !hasExpired(user, now) && (user.access.has('push') || user.access.has('admin')),
+  )
   const named = users?.filter((user) => user.access.has('push'))
   const { depot } = config
   if (depot === undefined) {
     if (named === undefined || named.length === 0) return yield ok('depot', 'none: nothing can be pushed')
     const who = named.map(({ name }) => `"${name}"`).join(', ')
-    return yield fail('depot', `${who} may push, and "depot" is false: every push is refused`, 'remove "depot": false, or take "push" out of "access"')
+    return yield fail(
+      'depot',
+      `${who} may push, and "depot" is false: every push is refused`,
+      'remove "depot": false, or take "push" out of "access"',
+    )
   }
   if (pushers?.length === 0 && !config.upstreams.some(({ keep }) => keep))
-    yield warn('depot', 'there is a depot, and no user may push into it', 'give a user "access": ["pull", "push"], or set "depot": false')
+    yield warn(
+      'depot',
+      'there is a depot, and no user may push into it',
+      'give a user "access": ["pull", "push"], or set "depot": false',
+    )
   yield* checkDepotDisk(config, report?.stores.find((store) => store.depot)?.depot ?? undefined)
   if (pushers !== undefined && pushers.length > 0) yield* checkWays(config, pushers)
 }
@@ -49,14 +59,29 @@ async function* checkDepotDisk({ depot }: Config, health: DepotHealth | undefine
     const room = Math.max(0, freeBytes - keepFree)
     const figures = `holds ${formatBytes(used)}, and its disk has ${formatBytes(room)} left ("depot.keepFree" put aside)`
     const remedy = 'make room, lower "depot": { "maxBytes": … }, or set "depot": { "dir": … } to a larger disk'
-    if (room < smallRoomBytes && used < maxBytes) yield fail('depot', `"${dir}" is nearly out of room: it ${figures}; pushes are refused`, remedy)
-    else if (room < maxBytes - used) yield warn('depot', `"${dir}" may grow to ${formatBytes(maxBytes)}, ${figures}`, remedy)
-    else yield ok('depot', `${dir}: ${formatBytes(used)} of ${formatBytes(maxBytes)}, ${formatBytes(freeBytes)} free on its disk`)
+    if (room < smallRoomBytes && used < maxBytes)
+      yield fail('depot', `"${dir}" is nearly out of room: it ${figures}; pushes are refused`, remedy)
+    else if (room < maxBytes - used)
+      yield warn('depot', `"${dir}" may grow to ${formatBytes(maxBytes)}, ${figures}`, remedy)
+    else
+      yield ok(
+        'depot',
+        `${dir}: ${formatBytes(used)} of ${formatBytes(maxBytes)}, ${formatBytes(freeBytes)} free on its disk`,
+      )
   } catch (error) {
-    yield fail('depot', `cannot write "${dir}": ${reasonOf(error)}`, 'let the user that runs Burrow write there, or set "depot": { "dir": … }')
+    yield fail(
+      'depot',
+      `cannot write "${dir}": ${reasonOf(error)}`,
+      'let the user that runs Burrow write there, or set "depot": { "dir": … }',
+    )
   }
   if (health === undefined) return
-  if (health.shortage) yield warn('depot', `the last push failed for want of room: ${health.shortage}`, 'make room, or raise "depot": { "maxBytes": … }')
+  if (health.shortage)
+    yield warn(
+      'depot',
+      `the last push failed for want of room: ${health.shortage}`,
+      'make room, or raise "depot": { "maxBytes": … }',
+    )
   if (health.damaged + health.recovered.lostNars > 0) {
     const count = formatCount(Math.max(health.damaged, health.recovered.lostNars), 'NAR')
     yield fail(
@@ -89,31 +114,54 @@ async function* checkWays({ depot, tunnel }: Config, pushers: readonly User[]): 
 const toMegabytes = (bytes: number) => `${Math.round(bytes / 1e6)} MB`
 
 /** Each is asked here and now; what the running Burrow has seen of it comes second. */
-export async function* checkUpstreams({ config, report, patience }: { config: Config; report: StatusReport | undefined; patience: Patience }): Findings {
+export async function* checkUpstreams({
+  config,
+  report,
+  patience,
+}: {
+  config: Config
+  report: StatusReport | undefined
+  patience: Patience
+}): Findings {
   for (const upstream of config.upstreams) yield* checkUpstream(upstream, config.store.dir, report, patience)
 }
 
-async function* checkUpstream(upstream: UpstreamConfig, storeDir: string, report: StatusReport | undefined, patience: Patience): Findings {
+async function* checkUpstream(
+  upstream: UpstreamConfig,
+  storeDir: string,
+  report: StatusReport | undefined,
+  patience: Patience,
+): Findings {
   const { href } = upstream.url
   const consequence = 'its paths count as absent'
   const login = await findLogin(upstream)
-  if (typeof login === 'string') return yield fail('upstream', login, 'correct "passwordFile" of this upstream, and restart Burrow')
+  if (typeof login === 'string')
+    return yield fail('upstream', login, 'correct "passwordFile" of this upstream, and restart Burrow')
   const reply = await createAsk(href, patience)('/nix-cache-info', { login })
   if (reply.kind === 'failure') {
     const remedy = 'see that this machine reaches it; clients are not harmed meanwhile'
     return yield warn('upstream', `${href} does not answer (${reply.code}: ${reply.message}): ${consequence}`, remedy)
   }
   if (reply.status === 401 || reply.status === 403)
-    return yield fail('upstream', `${href} refuses this cache (${reply.status}): ${consequence}`, 'correct "user" and "passwordFile" of this upstream')
+    return yield fail(
+      'upstream',
+      `${href} refuses this cache (${reply.status}): ${consequence}`,
+      'correct "user" and "passwordFile" of this upstream',
+    )
   const theirs = reply.status === 200 ? findStoreDir(reply) : undefined
   if (theirs === undefined) {
     const what = `${href} is no binary cache: it answers /nix-cache-info with ${reply.status} (${textOf(reply).trim().slice(0, 60)})`
     return yield fail('upstream', what, 'correct "url" of this upstream')
   }
-  if (theirs !== storeDir) return yield fail('upstream', `${href} is a cache for ${theirs}, not for ${storeDir}`, 'remove this upstream')
+  if (theirs !== storeDir)
+    return yield fail('upstream', `${href} is a cache for ${theirs}, not for ${storeDir}`, 'remove this upstream')
   const seen = report?.stores.find(({ type, location }) => type === 'upstream' && location === href)
   if (seen?.problem)
-    yield warn('upstream', `${href} answers now; the running Burrow still leaves it alone: ${seen.problem}`, 'wait: it is asked again within 5 minutes')
+    yield warn(
+      'upstream',
+      `${href} answers now; the running Burrow still leaves it alone: ${seen.problem}`,
+      'wait: it is asked again within 5 minutes',
+    )
   else yield ok('upstream', `${href} answers`)
 }
 

@@ -1,4 +1,7 @@
-/** A store object that clients can really fetch, to be asked for through the tunnel: the smallest of a few, as the origin itself describes it. */
+/**
+ * A store object that clients can really fetch, to be asked for through the tunnel: the smallest of a few, as the
+ * origin itself describes it.
+ */
 import { opendir } from 'node:fs/promises'
 
 import { parseNarInfo } from '../../src/index.ts'
@@ -31,7 +34,12 @@ export async function findSample({ store }: Config, ask: Ask, login: Login | und
     if (reply.status !== 200) continue
     const text = textOf(reply)
     const info = parseNarInfo(text, store.dir)
-    if (info === undefined || !/^nar\/(?!.*\.\.)[\w?=&%.+:/-]+$/.test(info.url) || info.narSize > (best?.size ?? largestBytes)) continue
+    if (
+      info === undefined ||
+      !/^nar\/(?!.*\.\.)[\w?=&%.+:/-]+$/.test(info.url) ||
+      info.narSize > (best?.size ?? largestBytes)
+    )
+      continue
     best = { sample: { hashPart, baseName, text, narPath: `/${info.url}` }, size: info.narSize }
     if (info.narSize <= smallBytes) break
   }

@@ -12,13 +12,18 @@ import { textOf } from './reply-text.ts'
 
 export async function* checkServer({ operator, file }: Config, version: string): Findings<StatusReport | undefined> {
   if (operator === undefined) {
-    yield warn('server', '"operator" is null in the config, so the running Burrow cannot be asked', 'remove that setting, and restart Burrow')
+    yield warn(
+      'server',
+      '"operator" is null in the config, so the running Burrow cannot be asked',
+      'remove that setting, and restart Burrow',
+    )
     return undefined
   }
   const answer = await askOperator(operator.address)
   const place = `"${formatListenAddress(operator.address)}"`
   if (answer.kind !== 'running') {
-    if (answer.kind === 'silent') yield fail('server', `Burrow is not running: nothing listens on ${place}`, 'start it with "burrow serve"')
+    if (answer.kind === 'silent')
+      yield fail('server', `Burrow is not running: nothing listens on ${place}`, 'start it with "burrow serve"')
     else yield fail('server', `cannot ask Burrow on ${place}: ${answer.why}`, answer.remedy)
     return undefined
   }
@@ -26,10 +31,19 @@ export async function* checkServer({ operator, file }: Config, version: string):
   const { impediment, isDraining } = report.origin
   if (isDraining) yield warn('server', `Burrow is stopping (pid ${report.pid})`)
   else if (impediment !== null) yield fail('server', `Burrow runs (pid ${report.pid}) and cannot serve: ${impediment}`)
-  else yield ok('server', `Burrow ${report.version} serves since ${formatSpan(Date.parse(report.now) - Date.parse(report.startedAt))} (pid ${report.pid})`)
+  else
+    yield ok(
+      'server',
+      `Burrow ${report.version} serves since ${formatSpan(Date.parse(report.now) - Date.parse(report.startedAt))} (pid ${report.pid})`,
+    )
   if (report.config !== (file ?? null))
-    yield warn('server', `the running Burrow uses config "${report.config ?? 'none'}", not this one`, 'name that one with --config')
-  if (report.version !== version) yield warn('server', `Burrow ${report.version} runs, and ${version} is installed`, 'restart it')
+    yield warn(
+      'server',
+      `the running Burrow uses config "${report.config ?? 'none'}", not this one`,
+      'name that one with --config',
+    )
+  if (report.version !== version)
+    yield warn('server', `Burrow ${report.version} runs, and ${version} is installed`, 'restart it')
   return report
 }
 
@@ -37,7 +51,9 @@ export async function* checkTunnel({ tunnel: wanted }: Config, { tunnel, now }: 
   const { reason, remedy, lastError } = tunnel
   if (tunnel.state === 'off') {
     if (wanted === undefined) return yield ok('tunnel', 'none is configured: this cache is for this machine only')
-    return yield wanted.isOptional ? warn('tunnel', `off: ${reason}`, remedy ?? undefined) : fail('tunnel', `off: ${reason}`, remedy ?? 'restart Burrow')
+    return yield wanted.isOptional
+      ? warn('tunnel', `off: ${reason}`, remedy ?? undefined)
+      : fail('tunnel', `off: ${reason}`, remedy ?? 'restart Burrow')
   }
   const words = `${formatTunnelState(tunnel)} for ${formatSpan(Date.parse(now) - Date.parse(tunnel.since))}`
   const grade = gradeOf(tunnel.state)
@@ -67,7 +83,12 @@ export async function* checkOrigin({ config, report, login, patience }: OriginOp
   const anonymous = await ask('/nix-cache-info')
   if (anonymous.kind === 'failure') {
     // A Burrow that does not run was told of before.
-    if (report !== undefined) yield fail('origin', `"${place}" does not answer (${anonymous.code}: ${anonymous.message})`, 'look at the log; restart Burrow')
+    if (report !== undefined)
+      yield fail(
+        'origin',
+        `"${place}" does not answer (${anonymous.code}: ${anonymous.message})`,
+        'look at the log; restart Burrow',
+      )
     return undefined
   }
   const isPublic = config.access.kind === 'public'
@@ -94,7 +115,8 @@ export async function* checkOrigin({ config, report, login, patience }: OriginOp
 
 async function* checkLogin({ store }: Config, place: string, ask: Ask, login: Login): Findings<Ask | undefined> {
   const reply = await ask('/nix-cache-info', { login })
-  if (reply.kind === 'failure') yield fail('origin', `"${place}" does not answer (${reply.code}: ${reply.message})`, 'look at the log')
+  if (reply.kind === 'failure')
+    yield fail('origin', `"${place}" does not answer (${reply.code}: ${reply.message})`, 'look at the log')
   else if (reply.status === 401)
     yield fail(
       'origin',
@@ -102,9 +124,17 @@ async function* checkLogin({ store }: Config, place: string, ask: Ask, login: Lo
       'if users have changed, reload Burrow (systemctl reload burrow); if a password file has changed, restart it (systemctl restart burrow): a service has a copy of it',
     )
   else if (reply.status !== 200)
-    yield fail('origin', `"${place}" answers ${reply.status} (${textOf(reply).trim().slice(0, 60)})`, 'look at "burrow status" and the log')
+    yield fail(
+      'origin',
+      `"${place}" answers ${reply.status} (${textOf(reply).trim().slice(0, 60)})`,
+      'look at "burrow status" and the log',
+    )
   else if (findStoreDir(reply) !== store.dir)
-    yield fail('origin', `"${place}" does not serve ${store.dir}`, 'see that no other program listens there; restart Burrow')
+    yield fail(
+      'origin',
+      `"${place}" does not serve ${store.dir}`,
+      'see that no other program listens there; restart Burrow',
+    )
   else {
     yield ok('origin', `${place} answers "${login.name}", and strangers with 401`)
     return ask
@@ -118,5 +148,7 @@ function addressOf(url: string): ListenAddress | undefined {
 }
 
 function askAt(address: ListenAddress, patience: Patience): Ask {
-  return address.kind === 'unix' ? createAsk('http://localhost', patience, address.path) : createAsk(`http://${formatListenAddress(address)}`, patience)
+  return address.kind === 'unix'
+    ? createAsk('http://localhost', patience, address.path)
+    : createAsk(`http://${formatListenAddress(address)}`, patience)
 }

@@ -1,6 +1,13 @@
 /** A line of the log for people: `14:03:07.218 WARN  Cannot read store database  reason="it does not exist"`. */
 
-const colours: Readonly<Record<string, string>> = { trace: '90', debug: '90', info: '32', warn: '33', error: '31', fatal: '41' }
+const colours: Readonly<Record<string, string>> = {
+  trace: '90',
+  debug: '90',
+  info: '32',
+  warn: '33',
+  error: '31',
+  fatal: '41',
+}
 
 /** `line` is a JSON line of the log; anything else is returned as it is. Ends with a line break. */
 export function formatLogLine(line: string, { isColoured }: { readonly isColoured: boolean }): string {
@@ -9,7 +16,11 @@ export function formatLogLine(line: string, { isColoured }: { readonly isColoure
   const { time, level, msg, err, ...fields } = record
   const paint = (code: string, text: string) => (isColoured ? `\u001b[${code}m${text}\u001b[0m` : text)
   const label = String(level)
-  const parts = [paint('90', clockTime(time)), paint(colours[label] ?? '0', label.toUpperCase().padEnd(5)), printable(String(msg ?? ''))]
+  const parts = [
+    paint('90', clockTime(time)),
+    paint(colours[label] ?? '0', label.toUpperCase().padEnd(5)),
+    printable(String(msg ?? '')),
+  ]
   const details = Object.entries(fields).map(([key, value]) => `${paint('36', key)}=${formatValue(value)}`)
   return `${parts.join(' ')}${details.length === 0 ? '' : `  ${details.join(' ')}`}${formatError(err)}\n`
 }
@@ -37,8 +48,10 @@ function formatValue(value: unknown): string {
 
 /** What strangers sent must not move the cursor or ring the bell. */
 function printable(text: string): string {
-  // biome-ignore lint/suspicious/noControlCharactersInRegex: these are what is replaced
-  return text.replaceAll(/[\u0000-\u001f\u007f-\u009f\u2028\u2029]/g, (character) => `\\u${character.charCodeAt(0).toString(16).padStart(4, '0')}`)
+  return text.replaceAll(
+    /[\u0000-\u001f\u007f-\u009f\u2028\u2029]/g,
+    (character) => `\\u${character.charCodeAt(0).toString(16).padStart(4, '0')}`,
+  )
 }
 
 function formatError(error: unknown): string {

@@ -1,6 +1,7 @@
 /**
- * What clients did, for the log and the metrics. A large NAR is told by itself, as it ends or is cut; the rest, thousands of which make up a closure or a stranger's guessing,
- * is summed up by client and told every few seconds, and one by one at level debug. Or, as the operator chooses, each request has its line at level info.
+ * What clients did, for the log and the metrics. A large NAR is told by itself, as it ends or is cut; the rest,
+ * thousands of which make up a closure or a stranger's guessing, is summed up by client and told every few seconds, and
+ * one by one at level debug. Or, as the operator chooses, each request has its line at level info.
  */
 import type { Logger } from 'pino'
 
@@ -74,7 +75,11 @@ export function createTraffic(
         totals.bytes += exchange.bytes
         totals.pushedPaths += exchange.push?.registered ?? 0
         totals.receivedBytes += exchange.push?.receivedBytes ?? 0
-        const isLarge = isNar[exchange.route] === true && exchange.method === 'GET' && exchange.status < 300 && exchange.bytes >= largeBytes
+        const isLarge =
+          isNar[exchange.route] === true &&
+          exchange.method === 'GET' &&
+          exchange.status < 300 &&
+          exchange.bytes >= largeBytes
         if (requests === 'each' || isLarge) return log.info(fieldsOf(exchange), messageOf(exchange))
         sums.add(exchange)
         if (log.isLevelEnabled('debug')) log.debug(fieldsOf(exchange), messageOf(exchange))
@@ -92,11 +97,25 @@ function createSums(log: Logger, after: (ms: number, callback: () => void) => ()
     callOff?.()
     callOff = undefined
     for (const sum of sums.values()) {
-      const { nars, bytes, cut, refused, claimed, postponed, pushedPaths, receivedBytes, refusedPaths, reasons, ...who } = sum
+      const {
+        nars,
+        bytes,
+        cut,
+        refused,
+        claimed,
+        postponed,
+        pushedPaths,
+        receivedBytes,
+        refusedPaths,
+        reasons,
+        ...who
+      } = sum
       if (nars + cut > 0) log.info({ ...who, nars, bytes, cut }, 'Sent small NARs')
-      if (refused > 0) log.info({ address: who.address, ray: who.ray, refused, claimed: [...claimed] }, 'Refused logins')
+      if (refused > 0)
+        log.info({ address: who.address, ray: who.ray, refused, claimed: [...claimed] }, 'Refused logins')
       if (pushedPaths + receivedBytes > 0) log.info({ ...who, paths: pushedPaths, receivedBytes }, 'Received a push')
-      if (refusedPaths > 0) log.warn({ ...who, paths: refusedPaths, reasons: [...reasons] }, 'Refused a push, or part of one')
+      if (refusedPaths > 0)
+        log.warn({ ...who, paths: refusedPaths, reasons: [...reasons] }, 'Refused a push, or part of one')
       if (postponed > 0) log.info({ ...who, postponed }, 'Asked a client to come again later')
     }
     sums.clear()
@@ -151,8 +170,26 @@ function messageOf({ route, status, method, isComplete }: Exchange): string {
 }
 
 function fieldsOf(exchange: Exchange): object {
-  const { route, method, target, status, user, claimedUser, storePath, servedFrom, address, ray, bytes, durationMs, isComplete, push } = exchange
-  const mbPerSecond = isNar[route] === true && bytes > 0 ? { mbPerSecond: Number((bytes / 1000 / Math.max(durationMs, 0.001)).toPrecision(3)) } : {}
+  const {
+    route,
+    method,
+    target,
+    status,
+    user,
+    claimedUser,
+    storePath,
+    servedFrom,
+    address,
+    ray,
+    bytes,
+    durationMs,
+    isComplete,
+    push,
+  } = exchange
+  const mbPerSecond =
+    isNar[route] === true && bytes > 0
+      ? { mbPerSecond: Number((bytes / 1000 / Math.max(durationMs, 0.001)).toPrecision(3)) }
+      : {}
   const name = storePath && nameOf(storePath)
   return {
     route,

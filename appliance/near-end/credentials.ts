@@ -1,5 +1,6 @@
 /**
- * Where the near end finds the cache and its login. Neither is ever taken from a command line or a URL, where other users of the machine would see them.
+ * Where the near end finds the cache and its login. Neither is ever taken from a command line or a URL, where other
+ * users of the machine would see them.
  *
  *   URL          --to, else $BURROW_URL, else "url" in ~/.config/burrow/client.json (which "burrow use" writes)
  *   login        --netrc-file, else $BURROW_USER and $BURROW_PASSWORD_FILE, else $NETRC, else the netrc-file of nix.conf, else ~/.netrc
@@ -43,7 +44,11 @@ export function clientFileOf({ env, homeDir }: Machine): string {
 async function findUrl(machine: Machine, to: string | undefined): Promise<URL> {
   const file = clientFileOf(machine)
   const [text, source] =
-    to !== undefined ? [to, '--to'] : machine.env.BURROW_URL ? [machine.env.BURROW_URL, '$BURROW_URL'] : [await readClientUrl(file), `"url" in "${file}"`]
+    to !== undefined
+      ? [to, '--to']
+      : machine.env.BURROW_URL
+        ? [machine.env.BURROW_URL, '$BURROW_URL']
+        : [await readClientUrl(file), `"url" in "${file}"`]
   if (text === undefined) {
     throw new Complaint(
       'usage',
@@ -51,9 +56,13 @@ async function findUrl(machine: Machine, to: string | undefined): Promise<URL> {
     )
   }
   const url = URL.canParse(text) ? new URL(text) : undefined
-  if (url === undefined || !/^https?:$/.test(url.protocol)) throw new Complaint('usage', `Cannot use ${source}: it must begin with http:// or https://`)
+  if (url === undefined || !/^https?:$/.test(url.protocol))
+    throw new Complaint('usage', `Cannot use ${source}: it must begin with http:// or https://`)
   if (url.username !== '' || url.password !== '' || url.search !== '' || url.hash !== '') {
-    throw new Complaint('usage', `Cannot use ${source}: it must hold no user, password or query; put the login into a netrc file`)
+    throw new Complaint(
+      'usage',
+      `Cannot use ${source}: it must hold no user, password or query; put the login into a netrc file`,
+    )
   }
   return url
 }
@@ -67,17 +76,29 @@ async function readClientUrl(file: string): Promise<string | undefined> {
   } catch {
     // Told below.
   }
-  throw new Complaint('config', `Cannot read "${file}": it is not of the form {"url": "https://…"}; run "burrow use https://…" to write it again`)
+  throw new Complaint(
+    'config',
+    `Cannot read "${file}": it is not of the form {"url": "https://…"}; run "burrow use https://…" to write it again`,
+  )
 }
 
-async function findCredentials(machine: Machine, { netrcFile }: LocateOptions, hostname: string): Promise<{ login: NetrcLogin | undefined; source: string }> {
+async function findCredentials(
+  machine: Machine,
+  { netrcFile }: LocateOptions,
+  hostname: string,
+): Promise<{ login: NetrcLogin | undefined; source: string }> {
   const { env, homeDir, workingDir } = machine
   if (netrcFile !== undefined) return await fromNetrc(resolve(workingDir, netrcFile), hostname, true)
   if (env.BURROW_USER !== undefined && env.BURROW_PASSWORD_FILE !== undefined) {
     const password = (await readNamed(env.BURROW_PASSWORD_FILE)).replace(/\r?\n$/, '')
     return { login: { login: env.BURROW_USER, password }, source: '$BURROW_USER' }
   }
-  const candidates = [env.NETRC, await findNixSetting(machine, 'netrc-file'), '/etc/nix/netrc', join(homeDir, '.netrc')].filter((file) => file !== undefined)
+  const candidates = [
+    env.NETRC,
+    await findNixSetting(machine, 'netrc-file'),
+    '/etc/nix/netrc',
+    join(homeDir, '.netrc'),
+  ].filter((file) => file !== undefined)
   const looked = [...new Set(candidates)]
   for (const file of looked) {
     const found = await fromNetrc(file, hostname, false)
@@ -86,7 +107,11 @@ async function findCredentials(machine: Machine, { netrcFile }: LocateOptions, h
   return { login: undefined, source: looked.map((file) => `"${file}"`).join(', ') }
 }
 
-async function fromNetrc(file: string, hostname: string, isNamed: boolean): Promise<{ login: NetrcLogin | undefined; source: string }> {
+async function fromNetrc(
+  file: string,
+  hostname: string,
+  isNamed: boolean,
+): Promise<{ login: NetrcLogin | undefined; source: string }> {
   const text = isNamed ? await readNamed(file) : await readOptional(file)
   return { login: text === undefined ? undefined : findLogin(text, hostname), source: `"${file}"` }
 }

@@ -1,4 +1,7 @@
-/** Store paths as arguments of commands that ask a cache about them: a store path, something below one, or a link to one (`./result`). Nothing is built. */
+/**
+ * Store paths as arguments of commands that ask a cache about them: a store path, something below one, or a link to one
+ * (`./result`). Nothing is built.
+ */
 import { realpath } from 'node:fs/promises'
 import { resolve } from 'node:path'
 
@@ -16,9 +19,15 @@ export async function findNamedPath(machine: Machine, arg: string): Promise<stri
     const top = topOf(real.startsWith(`${realDir}/`) ? `${dir}${real.slice(realDir.length)}` : real)
     if (top !== undefined) return top
   } catch (error) {
-    throw new Complaint('usage', `Cannot take "${arg}" for a store path (like /nix/store/<hash>-<name>) or a link to one: ${reasonOf(error)}`)
+    throw new Complaint(
+      'usage',
+      `Cannot take "${arg}" for a store path (like /nix/store/<hash>-<name>) or a link to one: ${reasonOf(error)}`,
+    )
   }
-  throw new Complaint('usage', `Cannot take "${arg}" for a store path (like /nix/store/<hash>-<name>): it does not lead to one`)
+  throw new Complaint(
+    'usage',
+    `Cannot take "${arg}" for a store path (like /nix/store/<hash>-<name>): it does not lead to one`,
+  )
 }
 
 export async function findNamedPaths(machine: Machine, args: readonly string[]): Promise<string[]> {

@@ -1,5 +1,6 @@
 /**
- * netrc files as libcurl reads them: hosts without ports, the first entry that matches wins, `default` matches every host.
+ * netrc files as libcurl reads them: hosts without ports, the first entry that matches wins, `default` matches every
+ * host.
  *
  *     machine cache.example.org login ben password "s p a c e"
  *
@@ -53,7 +54,11 @@ function tokenize(text: string): string[] {
       if (quoted === undefined && word.startsWith('#')) break
       if (word === 'macdef') isMacro = true
       if (isMacro) break
-      tokens.push(quoted === undefined ? word : quoted.replaceAll(/\\(.)/g, (_all, character: string) => escapes[character] ?? character))
+      tokens.push(
+        quoted === undefined
+          ? word
+          : quoted.replaceAll(/\\(.)/g, (_all, character: string) => escapes[character] ?? character),
+      )
     }
   }
   return tokens

@@ -1,6 +1,6 @@
 /**
- * Single settings of this machine's Nix, read from its files: the user's before the system's, the last line of a file wins. `include` lines are followed.
- * Source: Nix manual, "nix.conf".
+ * Single settings of this machine's Nix, read from its files: the user's before the system's, the last line of a file
+ * wins. `include` lines are followed. Source: Nix manual, "nix.conf".
  */
 import { readFile } from 'node:fs/promises'
 import { dirname, join, resolve } from 'node:path'
@@ -12,8 +12,14 @@ const maxIncludes = 32
 /** Undefined where it is not set, or the files cannot be read. */
 export async function findNixSetting(machine: Machine, name: string): Promise<string | undefined> {
   const { env, homeDir } = machine
-  const userDir = join(env.XDG_CONFIG_HOME?.startsWith('/') === true ? env.XDG_CONFIG_HOME : join(homeDir, '.config'), 'nix')
-  const files = [...(env.NIX_USER_CONF_FILES?.split(':') ?? [join(userDir, 'nix.conf')]), join(env.NIX_CONF_DIR ?? '/etc/nix', 'nix.conf')]
+  const userDir = join(
+    env.XDG_CONFIG_HOME?.startsWith('/') === true ? env.XDG_CONFIG_HOME : join(homeDir, '.config'),
+    'nix',
+  )
+  const files = [
+    ...(env.NIX_USER_CONF_FILES?.split(':') ?? [join(userDir, 'nix.conf')]),
+    join(env.NIX_CONF_DIR ?? '/etc/nix', 'nix.conf'),
+  ]
   for (const file of files) {
     const value = await findInFile(file, name, { left: maxIncludes })
     if (value !== undefined) return value

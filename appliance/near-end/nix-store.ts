@@ -11,7 +11,9 @@ export interface NixStorePlace {
   readonly daemonSocket: string
 }
 
-/** Source: Nix manual, "Common Environment Variables". $BURROW_REAL_STORE_DIR: where the files lie, for a chroot store. */
+/**
+ * Source: Nix manual, "Common Environment Variables". $BURROW_REAL_STORE_DIR: where the files lie, for a chroot store.
+ */
 export function findNixStore(env: Environment): NixStorePlace {
   const { NIX_STORE_DIR, NIX_STATE_DIR, NIX_LOG_DIR, NIX_DAEMON_SOCKET_PATH, BURROW_REAL_STORE_DIR } = env
   const dir = NIX_STORE_DIR ?? '/nix/store'

@@ -29,7 +29,13 @@ export async function openPushEnds(machine: Machine, options: OpenPushOptions): 
   const location = await locateFarEnd(machine, options)
   const place = findNixStore(machine.env)
   const leases = { narInfoSeconds: 600, maxPaths: 10_000_000 }
-  const store = await openLocalStore({ ...place, storeDir: place.dir, realStoreDir: place.realDir, leases, log: silentLog })
+  const store = await openLocalStore({
+    ...place,
+    storeDir: place.dir,
+    realStoreDir: place.realDir,
+    leases,
+    log: silentLog,
+  })
   const farEnd = openFarEnd(location, options)
   return {
     store,
@@ -62,8 +68,13 @@ export function openFarEnd(
 }
 
 /** A question or two to the cache, repeated for a minute. Rejects with a Complaint. */
-export async function askFarEnd<T>(machine: Machine, options: LocateOptions, ask: (farEnd: FarEnd) => Promise<T>): Promise<T> {
-  const onRetry = (reason: string, waitMs: number) => machine.stderr.write(`${printable(reason)}: trying again in ${Math.ceil(waitMs / 1000)} s\n`)
+export async function askFarEnd<T>(
+  machine: Machine,
+  options: LocateOptions,
+  ask: (farEnd: FarEnd) => Promise<T>,
+): Promise<T> {
+  const onRetry = (reason: string, waitMs: number) =>
+    machine.stderr.write(`${printable(reason)}: trying again in ${Math.ceil(waitMs / 1000)} s\n`)
   using farEnd = openFarEnd(await locateFarEnd(machine, options), { jobs: 1, patienceMs: 60_000, onRetry })
   try {
     return await ask(farEnd)
@@ -84,5 +95,7 @@ const complaintByFault: Readonly<Record<PushFault['code'], ComplaintCode>> = {
 
 /** A fault of a push as the complaint that is printed; anything else as it is. */
 export function toComplaint(error: unknown): unknown {
-  return error instanceof PushFault ? new Complaint(complaintByFault[error.code], error.message, { cause: error }) : error
+  return error instanceof PushFault
+    ? new Complaint(complaintByFault[error.code], error.message, { cause: error })
+    : error
 }

@@ -1,7 +1,8 @@
 /**
- * The script that Nix runs after each build (`post-build-hook`): it notes what was built in a spool folder, and is done. Nix waits for it, and fails the build when it
- * fails: so it needs neither Node nor a network, takes milliseconds, and always succeeds. `burrow watch-store --spool` empties the folder.
- * Source: Nix manual, "Using the post-build-hook".
+ * The script that Nix runs after each build (`post-build-hook`): it notes what was built in a spool folder, and is
+ * done. Nix waits for it, and fails the build when it fails: so it needs neither Node nor a network, takes
+ * milliseconds, and always succeeds. `burrow watch-store --spool` empties the folder. Source: Nix manual, "Using the
+ * post-build-hook".
  */
 import { join } from 'node:path'
 
@@ -15,12 +16,17 @@ const mark = '# Written by "burrow post-build-hook"'
 /** Where root's Nix, or this user's, leaves what was built. */
 export function defaultSpool({ env, homeDir, userId }: Machine): string {
   if (userId === 0) return '/var/spool/burrow'
-  return join(env.XDG_STATE_HOME?.startsWith('/') === true ? env.XDG_STATE_HOME : join(homeDir, '.local/state'), 'burrow', 'spool')
+  return join(
+    env.XDG_STATE_HOME?.startsWith('/') === true ? env.XDG_STATE_HOME : join(homeDir, '.local/state'),
+    'burrow',
+    'spool',
+  )
 }
 
 /** @throws {Complaint} usage */
 export function formatHook(spool: string): string {
-  if (/\p{Cc}/u.test(spool)) throw new Complaint('usage', 'Cannot use a spool folder with control characters in its name')
+  if (/\p{Cc}/u.test(spool))
+    throw new Complaint('usage', 'Cannot use a spool folder with control characters in its name')
   return `#!/bin/sh
 ${mark}: it overwrites this file. Notes what was built for "burrow watch-store --spool".
 # Nix waits for it, and a failure of it would be one of the build: it always succeeds.
@@ -49,6 +55,9 @@ export async function planHook(file: string, spool: string, namedSpool = spool):
   const text = formatHook(namedSpool)
   const present = await readText(file)
   if (present !== undefined && !present.includes(mark))
-    throw new Complaint('refused', `Cannot write "${file}": it is there already, and is not Burrow's. Remove it, or name another file`)
+    throw new Complaint(
+      'refused',
+      `Cannot write "${file}": it is there already, and is not Burrow's. Remove it, or name another file`,
+    )
   return [await makeDir(spool, 0o700), await writeText(file, text, 0o755)]
 }

@@ -1,6 +1,6 @@
 /**
- * What a push shows while it works, on standard error: one line that is drawn again on a terminal, a line every ten seconds elsewhere, or JSON lines on standard
- * output for programs.
+ * What a push shows while it works, on standard error: one line that is drawn again on a terminal, a line every ten
+ * seconds elsewhere, or JSON lines on standard output for programs.
  *
  *     34 of 180 paths · 512.0 MiB of 1.2 GiB · 8.1 MiB/s · 1 min 25 s left
  */
@@ -21,7 +21,11 @@ const lineMs = 10_000
 /** The rate is that of the last seconds. */
 const windowMs = 10_000
 
-export function startProgress({ stdout, stderr }: Machine, mode: ProgressMode, now: () => number = Date.now): PushProgress {
+export function startProgress(
+  { stdout, stderr }: Machine,
+  mode: ProgressMode,
+  now: () => number = Date.now,
+): PushProgress {
   const isTerminal = stderr.isTTY === true
   let missingPaths = 0
   let missingBytes = 0
@@ -35,11 +39,15 @@ export function startProgress({ stdout, stderr }: Machine, mode: ProgressMode, n
   function line(): string {
     const first = samples[0]
     const spanMs = first === undefined ? 0 : now() - first.atMs
-    const parts = [`${formatCount(pushedPaths)} of ${formatCount(missingPaths, 'path')}`, `${formatBytes(narBytes)} of ${formatBytes(missingBytes)}`]
+    const parts = [
+      `${formatCount(pushedPaths)} of ${formatCount(missingPaths, 'path')}`,
+      `${formatBytes(narBytes)} of ${formatBytes(missingBytes)}`,
+    ]
     if (first !== undefined && spanMs > 1000) {
       const narRate = ((narBytes - first.narBytes) / spanMs) * 1000
       parts.push(`${formatBytes(Math.round(((wireBytes - first.wireBytes) / spanMs) * 1000))}/s`)
-      if (narRate > 0 && missingBytes > narBytes) parts.push(`${formatSpan(((missingBytes - narBytes) / narRate) * 1000)} left`)
+      if (narRate > 0 && missingBytes > narBytes)
+        parts.push(`${formatSpan(((missingBytes - narBytes) / narRate) * 1000)} left`)
     }
     return parts.join(' · ')
   }

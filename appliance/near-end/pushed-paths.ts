@@ -1,6 +1,6 @@
 /**
- * What the arguments of `burrow push` mean as store paths: a store path or something below one, a link to one (`./result`), or an installable, which Nix
- * builds or finds (`nixpkgs#hello`, `.#default`).
+ * What the arguments of `burrow push` mean as store paths: a store path or something below one, a link to one
+ * (`./result`), or an installable, which Nix builds or finds (`nixpkgs#hello`, `.#default`).
  */
 import { execFile } from 'node:child_process'
 import { realpath } from 'node:fs/promises'
@@ -13,7 +13,9 @@ import type { Machine } from '../machine.ts'
 const run = promisify(execFile)
 const maxOutputBytes = 16 * 1024 * 1024
 
-/** Rejects with a Complaint that names the argument. `storeDir` as clients know it; `realStoreDir` where its files lie. */
+/**
+ * Rejects with a Complaint that names the argument. `storeDir` as clients know it; `realStoreDir` where its files lie.
+ */
 export async function findPushedPaths(
   machine: Machine,
   args: readonly string[],
@@ -29,12 +31,16 @@ async function findOne(machine: Machine, arg: string, dir: string, realDir: stri
   try {
     const real = await realpath(resolve(machine.workingDir, arg))
     const top = topOf(real, realDir) ?? topOf(real, dir)
-    if (top === undefined) throw new Complaint('usage', `Cannot push "${arg}": it leads to "${real}", which is not in the store "${dir}"`)
+    if (top === undefined)
+      throw new Complaint('usage', `Cannot push "${arg}": it leads to "${real}", which is not in the store "${dir}"`)
     return [`${dir}${top.slice(top.startsWith(`${realDir}/`) ? realDir.length : dir.length)}`]
   } catch (error) {
     if (systemCodeOf(error) !== 'ENOENT' && systemCodeOf(error) !== 'ENOTDIR') throw error
     if (!/[#:]|^\.$/.test(arg))
-      throw new Complaint('usage', `Cannot push "${arg}": there is no such file, and it is no store path and no installable (like "nixpkgs#hello")`)
+      throw new Complaint(
+        'usage',
+        `Cannot push "${arg}": there is no such file, and it is no store path and no installable (like "nixpkgs#hello")`,
+      )
     return await buildInstallable(machine, arg)
   }
 }
@@ -46,15 +52,30 @@ function topOf(path: string, dir: string): string | undefined {
 
 async function buildInstallable(machine: Machine, installable: string): Promise<string[]> {
   try {
-    const { stdout } = await run('nix', ['--extra-experimental-features', 'nix-command flakes', 'build', '--no-link', '--print-out-paths', '--', installable], {
-      cwd: machine.workingDir,
-      env: machine.env,
-      maxBuffer: maxOutputBytes,
-    })
+    const { stdout } = await run(
+      'nix',
+      [
+        '--extra-experimental-features',
+        'nix-command flakes',
+        'build',
+        '--no-link',
+        '--print-out-paths',
+        '--',
+        installable,
+      ],
+      {
+        cwd: machine.workingDir,
+        env: machine.env,
+        maxBuffer: maxOutputBytes,
+      },
+    )
     return stdout.split('\n').filter((line) => line !== '')
   } catch (error) {
-    if (systemCodeOf(error) === 'ENOENT') throw new Complaint('refused', `Cannot push "${installable}": "nix" is not on PATH`)
+    if (systemCodeOf(error) === 'ENOENT')
+      throw new Complaint('refused', `Cannot push "${installable}": "nix" is not on PATH`)
     const { stderr = '' } = error as { stderr?: string }
-    throw new Complaint('refused', `Cannot push "${installable}": Nix did not build it\n${stderr.trim()}`, { cause: error })
+    throw new Complaint('refused', `Cannot push "${installable}": Nix did not build it\n${stderr.trim()}`, {
+      cause: error,
+    })
   }
 }

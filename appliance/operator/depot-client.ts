@@ -21,7 +21,11 @@ const maxReplyBytes = 64 * 1024 * 1024
 /** @throws {Complaint} config, refused, interrupted */
 export async function askDepot<T>(machine: Machine, config: string | undefined, question: DepotQuestion): Promise<T> {
   const { operator } = loadLocations({ machine, file: config })
-  if (operator === undefined) throw new Complaint('refused', 'Cannot ask Burrow: "operator" is null in the config. Remove that setting, and restart Burrow')
+  if (operator === undefined)
+    throw new Complaint(
+      'refused',
+      'Cannot ask Burrow: "operator" is null in the config. Remove that setting, and restart Burrow',
+    )
   return await askDepotAt<T>(operator.address, question)
 }
 
@@ -39,8 +43,14 @@ export async function askDepotAt<T>(address: ListenAddress, question: DepotQuest
   )
 }
 
-function send(address: ListenAddress, { method, path, body, timeoutMs }: DepotQuestion): Promise<{ readonly status: number; readonly text: string }> {
-  const url = new URL(`/depot/${path}`, address.kind === 'unix' ? 'http://localhost' : `http://${formatListenAddress(address)}`)
+function send(
+  address: ListenAddress,
+  { method, path, body, timeoutMs }: DepotQuestion,
+): Promise<{ readonly status: number; readonly text: string }> {
+  const url = new URL(
+    `/depot/${path}`,
+    address.kind === 'unix' ? 'http://localhost' : `http://${formatListenAddress(address)}`,
+  )
   const bytes = body === undefined ? undefined : Buffer.from(JSON.stringify(body))
   const { promise, resolve, reject } = Promise.withResolvers<{ status: number; text: string }>()
   const request = requestHttp(url, {
@@ -52,7 +62,9 @@ function send(address: ListenAddress, { method, path, body, timeoutMs }: DepotQu
   })
   const fail = (error: unknown) => reject(new Complaint('refused', explain(address, error), { cause: error }))
   request.on('error', fail)
-  request.on('timeout', () => request.destroy(Object.assign(new Error(`no answer within ${timeoutMs! / 1000} s`), { code: 'TIMEOUT' })))
+  request.on('timeout', () =>
+    request.destroy(Object.assign(new Error(`no answer within ${timeoutMs! / 1000} s`), { code: 'TIMEOUT' })),
+  )
   request.on('response', (response) => {
     const chunks: Buffer[] = []
     let size = 0
@@ -62,7 +74,9 @@ function send(address: ListenAddress, { method, path, body, timeoutMs }: DepotQu
       if (size > maxReplyBytes) request.destroy(new Error('its answer is too long'))
       else chunks.push(chunk)
     })
-    response.on('end', () => resolve({ status: response.statusCode ?? 0, text: Buffer.concat(chunks).toString('utf8') }))
+    response.on('end', () =>
+      resolve({ status: response.statusCode ?? 0, text: Buffer.concat(chunks).toString('utf8') }),
+    )
   })
   request.end(bytes)
   return promise

@@ -4,8 +4,16 @@ import { Counter, Gauge, type Registry } from 'prom-client'
 import type { DepotHealth, PushTally, StoreHealth } from '../../src/index.ts'
 
 export function createPushCounters(registers: Registry[]): { count(tally: PushTally): void } {
-  const paths = new Counter({ name: 'burrow_pushed_paths_total', help: 'Store paths that were pushed and are new here', registers })
-  const refused = new Counter({ name: 'burrow_push_refused_paths_total', help: 'Store paths that were refused when pushed, conflicts included', registers })
+  const paths = new Counter({
+    name: 'burrow_pushed_paths_total',
+    help: 'Store paths that were pushed and are new here',
+    registers,
+  })
+  const refused = new Counter({
+    name: 'burrow_push_refused_paths_total',
+    help: 'Store paths that were refused when pushed, conflicts included',
+    registers,
+  })
   const bytes = new Counter({ name: 'burrow_received_bytes_total', help: 'Body bytes of pushes received', registers })
   return {
     count({ registered, refused: refusals, receivedBytes }) {
@@ -21,13 +29,28 @@ const gauges: Readonly<Record<string, readonly [help: string, read: (depot: Depo
   burrow_depot_nars: ['NAR files in the depot; paths with equal contents share one', ({ nars }) => nars],
   burrow_depot_bytes: ['Bytes that the depot uses, unfinished uploads included', ({ usedBytes }) => usedBytes],
   burrow_depot_max_bytes: ['The most the depot may hold', ({ maxBytes }) => maxBytes],
-  burrow_depot_free_bytes: ['What the disk of the depot has left, down to "depot.keepFree"', ({ freeBytes }) => freeBytes],
+  burrow_depot_free_bytes: [
+    'What the disk of the depot has left, down to "depot.keepFree"',
+    ({ freeBytes }) => freeBytes,
+  ],
   burrow_depot_pins: ['Pins', ({ pins }) => pins],
-  burrow_depot_damaged_nars: ['NARs whose file is missing or wrong: out of service until they are pushed again', ({ damaged }) => damaged],
-  burrow_depot_unfinished_uploads: ['Uploads that were begun and are not finished', ({ unfinishedUploads }) => unfinishedUploads],
+  burrow_depot_damaged_nars: [
+    'NARs whose file is missing or wrong: out of service until they are pushed again',
+    ({ damaged }) => damaged,
+  ],
+  burrow_depot_unfinished_uploads: [
+    'Uploads that were begun and are not finished',
+    ({ unfinishedUploads }) => unfinishedUploads,
+  ],
   burrow_depot_unfinished_bytes: ['Bytes of unfinished uploads', ({ unfinishedBytes }) => unfinishedBytes],
-  burrow_depot_refused_today: ['Paths refused since midnight UTC, conflicts included', ({ refusedToday }) => refusedToday],
-  burrow_depot_short: ['1 when the last push failed for want of disk space', ({ shortage }) => (shortage === undefined ? 0 : 1)],
+  burrow_depot_refused_today: [
+    'Paths refused since midnight UTC, conflicts included',
+    ({ refusedToday }) => refusedToday,
+  ],
+  burrow_depot_short: [
+    '1 when the last push failed for want of disk space',
+    ({ shortage }) => (shortage === undefined ? 0 : 1),
+  ],
 }
 
 export function watchDepot(registers: Registry[], readStores: () => readonly StoreHealth[]): void {

@@ -1,6 +1,7 @@
 /**
- * The depot's administration on the operator's listener, below `/depot/`: JSON in, JSON out, `{"error": …}` for what is refused. Reading is for everybody who reaches
- * the listener; what changes something is answered on a unix socket alone, whose mode says who may: a port of this machine is open to all of its users.
+ * The depot's administration on the operator's listener, below `/depot/`: JSON in, JSON out, `{"error": …}` for what is
+ * refused. Reading is for everybody who reaches the listener; what changes something is answered on a unix socket
+ * alone, whose mode says who may: a port of this machine is open to all of its users.
  */
 import type { IncomingMessage } from 'node:http'
 import * as z from 'zod'
@@ -8,7 +9,10 @@ import * as z from 'zod'
 import { type Depot, hashPartOf, readAtMost } from '../../src/index.ts'
 
 /** What the operator may do with it. */
-export type AdministeredDepot = Pick<Depot, 'storeDir' | 'collect' | 'explain' | 'find' | 'forget' | 'forgetPushedBy' | 'allow' | 'who' | 'pins' | 'verify'>
+export type AdministeredDepot = Pick<
+  Depot,
+  'storeDir' | 'collect' | 'explain' | 'find' | 'forget' | 'forgetPushedBy' | 'allow' | 'who' | 'pins' | 'verify'
+>
 
 export interface DepotAnswer {
   readonly status: number
@@ -47,20 +51,28 @@ export async function answerDepot({ depot, request, isPrivate }: DepotCall): Pro
   const route = routes[pathname]
   if (route === undefined) return undefined
   if (request.method !== route.method) return { ...fail(405, `Use ${route.method}`), headers: { Allow: route.method } }
-  if (depot === undefined) return fail(409, 'This Burrow has no depot: set "depot" in its config, or give a user the access "push"')
+  if (depot === undefined)
+    return fail(409, 'This Burrow has no depot: set "depot" in its config, or give a user the access "push"')
   if (route.method === 'GET') return route.read(depot, searchParams.get('path') ?? '')
   // A web page can send neither this type nor a request without Origin to another host, unless it is asked first.
-  if (request.headers.origin !== undefined || request.headers['content-type'] !== 'application/json') return fail(415, 'Send application/json')
+  if (request.headers.origin !== undefined || request.headers['content-type'] !== 'application/json')
+    return fail(415, 'Send application/json')
   const body = await readJson(request)
   if (body === undefined) return fail(400, `Send JSON of at most ${maxBodyBytes} bytes`)
   if (!isPrivate && !(route.onlyReads?.(body) === true)) {
-    return fail(403, 'Only a unix socket may change the depot: set "operator" to one ("unix:/run/burrow/operator.sock"), or leave it out')
+    return fail(
+      403,
+      'Only a unix socket may change the depot: set "operator" to one ("unix:/run/burrow/operator.sock"), or leave it out',
+    )
   }
   return await route.change(depot, body)
 }
 
 type Route =
-  | { readonly method: 'GET'; readonly read: (depot: AdministeredDepot, path: string) => DepotAnswer | Promise<DepotAnswer> }
+  | {
+      readonly method: 'GET'
+      readonly read: (depot: AdministeredDepot, path: string) => DepotAnswer | Promise<DepotAnswer>
+    }
   | {
       readonly method: 'POST'
       readonly onlyReads?: (body: unknown) => boolean
@@ -68,13 +80,18 @@ type Route =
     }
 
 const routes: Readonly<Record<string, Route>> = {
-  '/depot/gc': { method: 'POST', onlyReads: (body) => gcRequest.safeParse(body).data?.isDryRun === true, change: collect },
+  '/depot/gc': {
+    method: 'POST',
+    onlyReads: (body) => gcRequest.safeParse(body).data?.isDryRun === true,
+    change: collect,
+  },
   '/depot/forget': { method: 'POST', change: forget },
   '/depot/verify': { method: 'POST', change: async (depot) => toAnswer(await depot.verify()) },
   '/depot/pins': { method: 'GET', read: (depot) => succeed({ pins: depot.pins() }) },
   '/depot/who': {
     method: 'GET',
-    read: (depot, path) => withPath(depot, path, () => succeed({ isHere: isHere(depot, path), events: depot.who(path, maxEvents) })),
+    read: (depot, path) =>
+      withPath(depot, path, () => succeed({ isHere: isHere(depot, path), events: depot.who(path, maxEvents) })),
   },
   '/depot/explain': {
     method: 'GET',
@@ -98,7 +115,10 @@ async function forget(depot: AdministeredDepot, body: unknown): Promise<DepotAns
   const parsed = forgetRequest.safeParse(body)
   if (!parsed.success) return misunderstood(parsed.error)
   const { data: wanted } = parsed
-  const forgotten = 'pushedBy' in wanted ? await depot.forgetPushedBy(wanted.pushedBy, wanted.since, by) : await depot.forget(wanted.storePaths, by)
+  const forgotten =
+    'pushedBy' in wanted
+      ? await depot.forgetPushedBy(wanted.pushedBy, wanted.since, by)
+      : await depot.forget(wanted.storePaths, by)
   if ('status' in forgotten) return toAnswer(forgotten)
   const allowedAgain: string[] = []
   if (wanted.allow) {
@@ -115,8 +135,14 @@ async function forget(depot: AdministeredDepot, body: unknown): Promise<DepotAns
   })
 }
 
-function withPath(depot: AdministeredDepot, path: string, answer: () => DepotAnswer | Promise<DepotAnswer>): DepotAnswer | Promise<DepotAnswer> {
-  const isBelow = path.startsWith(`${depot.storeDir}/`) && /^\/[0-9a-df-np-sv-z]{32}-[^/]{1,211}$/.test(path.slice(depot.storeDir.length))
+function withPath(
+  depot: AdministeredDepot,
+  path: string,
+  answer: () => DepotAnswer | Promise<DepotAnswer>,
+): DepotAnswer | Promise<DepotAnswer> {
+  const isBelow =
+    path.startsWith(`${depot.storeDir}/`) &&
+    /^\/[0-9a-df-np-sv-z]{32}-[^/]{1,211}$/.test(path.slice(depot.storeDir.length))
   return isBelow ? answer() : fail(400, `Name a store path of this cache: ${depot.storeDir}/<hash>-<name>`)
 }
 
@@ -129,7 +155,10 @@ const fail = (status: number, error: string): DepotAnswer => ({ status, value: {
 
 function misunderstood(error: z.ZodError): DepotAnswer {
   const [issue] = error.issues
-  return fail(400, `The request cannot be understood: ${issue?.path.join('/') ?? ''} ${issue?.message ?? ''}`.slice(0, 300))
+  return fail(
+    400,
+    `The request cannot be understood: ${issue?.path.join('/') ?? ''} ${issue?.message ?? ''}`.slice(0, 300),
+  )
 }
 
 /** A result of the depot, or its refusal. */

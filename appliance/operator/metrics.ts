@@ -31,7 +31,10 @@ type Readings = Readonly<Record<string, readonly [help: string, read: (stats: St
 const gauges: Readings = {
   burrow_transfers: ['NARs on their way', (stats) => stats.transfersUnderWay],
   burrow_transfers_waiting: ['Requests for NARs that wait for a place', (stats) => stats.transfersWaiting],
-  burrow_answers_absent: ['1 while all paths are answered as absent because the store cannot be read', (stats) => (stats.answersAbsent ? 1 : 0)],
+  burrow_answers_absent: [
+    '1 while all paths are answered as absent because the store cannot be read',
+    (stats) => (stats.answersAbsent ? 1 : 0),
+  ],
   burrow_larder_files: ['Compressed NARs kept', (stats) => stats.larder?.files ?? 0],
   burrow_larder_bytes: ['Bytes of the compressed NARs kept', (stats) => stats.larder?.bytes ?? 0],
   burrow_larder_max_bytes: ['The most the larder may hold', (stats) => stats.larder?.maxBytes ?? 0],
@@ -46,7 +49,10 @@ const counters: Readings = {
   burrow_larder_fills_total: ['Compressions', (stats) => stats.larder?.fills ?? 0],
   burrow_larder_hits_total: ['NARs found in the larder', (stats) => stats.larder?.hits ?? 0],
   burrow_larder_evictions_total: ['Compressed NARs given up for room', (stats) => stats.larder?.evictions ?? 0],
-  burrow_larder_damaged_total: ['Compressed NARs found missing or rotten, and dropped', (stats) => stats.larder?.damaged ?? 0],
+  burrow_larder_damaged_total: [
+    'Compressed NARs found missing or rotten, and dropped',
+    (stats) => stats.larder?.damaged ?? 0,
+  ],
   burrow_tunnel_restarts_total: ['Starts of the connector after its first', (stats) => stats.tunnel?.restarts ?? 0],
 }
 
@@ -54,14 +60,24 @@ export function createMetrics(version: string): Metrics {
   const registry = new Registry()
   const registers = [registry]
   collectDefaultMetrics({ register: registry })
-  new Gauge({ name: 'burrow_build_info', help: 'Always 1; the version is in the label', labelNames: ['version'], registers }).set({ version }, 1)
+  new Gauge({
+    name: 'burrow_build_info',
+    help: 'Always 1; the version is in the label',
+    labelNames: ['version'],
+    registers,
+  }).set({ version }, 1)
   const exchanges = new Counter({
     name: 'burrow_requests_total',
     help: 'Requests answered, or cut while they were',
     labelNames: ['route', 'status', 'complete'],
     registers,
   })
-  const bytes = new Counter({ name: 'burrow_sent_bytes_total', help: 'Body bytes sent', labelNames: ['route'], registers })
+  const bytes = new Counter({
+    name: 'burrow_sent_bytes_total',
+    help: 'Body bytes sent',
+    labelNames: ['route'],
+    registers,
+  })
   const seconds = new Histogram({
     name: 'burrow_request_seconds',
     help: 'From the request to the end of its reply',
@@ -126,13 +142,21 @@ function watch(registry: Registry, readStats: () => Stats): void {
   watchTunnel(registers, readStats)
 }
 
-type StoreReadings = Readonly<Record<string, readonly [help: string, read: (health: StoreHealth) => number | undefined]>>
+type StoreReadings = Readonly<
+  Record<string, readonly [help: string, read: (health: StoreHealth) => number | undefined]>
+>
 
 const storeGauges: StoreReadings = {
   burrow_store_readable: ['0 when the store cannot be read', ({ isReadable }) => (isReadable ? 1 : 0)],
-  burrow_store_withdrawn_paths: ['Paths out of service, since their files contradict their record', ({ withdrawn }) => withdrawn.now],
+  burrow_store_withdrawn_paths: [
+    'Paths out of service, since their files contradict their record',
+    ({ withdrawn }) => withdrawn.now,
+  ],
   burrow_lease_roots: ['Temporary roots held at the Nix daemon', ({ leases }) => leases?.roots],
-  burrow_leases_active: ['0 when no protection from garbage collection can be had', ({ leases }) => leases && (leases.active ? 1 : 0)],
+  burrow_leases_active: [
+    '0 when no protection from garbage collection can be had',
+    ({ leases }) => leases && (leases.active ? 1 : 0),
+  ],
 }
 
 const storeCounters: StoreReadings = {

@@ -1,4 +1,7 @@
-/** Asks the operator's listener of a running Burrow for its status, and tells it from anything else that may answer there. */
+/**
+ * Asks the operator's listener of a running Burrow for its status, and tells it from anything else that may answer
+ * there.
+ */
 import * as z from 'zod'
 
 import { formatListenAddress, type ListenAddress } from '../config/listen-address.ts'
@@ -22,15 +25,24 @@ const maxReportBytes = 4 * 1024 * 1024
 
 /** Never rejects. */
 export async function askOperator(address: ListenAddress, timeoutMs = patienceMs): Promise<OperatorAnswer> {
-  const url = new URL(address.kind === 'unix' ? 'http://localhost/status' : `http://${formatListenAddress(address)}/status`)
-  const outcome = await httpGet(url, { ...(address.kind === 'unix' ? { socketPath: address.path } : {}), timeoutMs, maxBytes: maxReportBytes })
+  const url = new URL(
+    address.kind === 'unix' ? 'http://localhost/status' : `http://${formatListenAddress(address)}/status`,
+  )
+  const outcome = await httpGet(url, {
+    ...(address.kind === 'unix' ? { socketPath: address.path } : {}),
+    timeoutMs,
+    maxBytes: maxReportBytes,
+  })
   if (outcome.kind === 'failure') return toAnswer(outcome)
   const { status, body, isWhole } = outcome
-  if (status === 503 && body.toString() === 'starting\n') return { kind: 'unreachable', why: 'Burrow is still starting', remedy: 'ask again in a moment' }
+  if (status === 503 && body.toString() === 'starting\n')
+    return { kind: 'unreachable', why: 'Burrow is still starting', remedy: 'ask again in a moment' }
   if (status !== 200) return foreign(`something answers there with status ${status}`)
   if (!isWhole) return foreign('something answers there without coming to an end')
   const report = parseReport(body.toString())
-  return report === undefined ? foreign('something answers there that is not the status of a Burrow') : { kind: 'running', report }
+  return report === undefined
+    ? foreign('something answers there that is not the status of a Burrow')
+    : { kind: 'running', report }
 }
 
 const silentCodes = ['ECONNREFUSED', 'ENOENT', 'ENOTDIR']
@@ -38,8 +50,13 @@ const silentCodes = ['ECONNREFUSED', 'ENOENT', 'ENOTDIR']
 function toAnswer({ code, message }: HttpFailure): OperatorAnswer {
   if (silentCodes.includes(code)) return { kind: 'silent', why: 'nothing listens there' }
   if (code === 'EACCES' || code === 'EPERM')
-    return { kind: 'unreachable', why: 'this user may not connect there', remedy: 'run this as the user that runs Burrow, or as root' }
-  if (code === 'TIMEOUT') return { kind: 'unreachable', why: message, remedy: 'look at its log; restart it if it hangs' }
+    return {
+      kind: 'unreachable',
+      why: 'this user may not connect there',
+      remedy: 'run this as the user that runs Burrow, or as root',
+    }
+  if (code === 'TIMEOUT')
+    return { kind: 'unreachable', why: message, remedy: 'look at its log; restart it if it hangs' }
   return foreign(`something answers there that speaks no HTTP (${printable(code)})`)
 }
 
@@ -129,7 +146,11 @@ const reportSchema = z.looseObject({
       unwritable: z.string().nullish(),
     })
     .nullable(),
-  users: z.array(z.looseObject({ name: z.string(), access: z.array(z.string()), expires: nullableText, isExpired: z.boolean() })).nullable(),
+  users: z
+    .array(
+      z.looseObject({ name: z.string(), access: z.array(z.string()), expires: nullableText, isExpired: z.boolean() }),
+    )
+    .nullable(),
   publicKeys: z.array(z.string()),
   traffic: z.looseObject({
     requests: count,

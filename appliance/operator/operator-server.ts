@@ -1,6 +1,8 @@
 /**
- * The operator's listener: `/healthz` (the program lives), `/readyz` (it can serve), `/status` (everything, as JSON), `/metrics`, and below `/depot/` the depot's
- * administration (depot-routes.ts). No authentication, loopback only, never routed through a tunnel. The Host header must name this machine: a web page that made its own name point at 127.0.0.1 would otherwise read along.
+ * The operator's listener: `/healthz` (the program lives), `/readyz` (it can serve), `/status` (everything, as JSON),
+ * `/metrics`, and below `/depot/` the depot's administration (depot-routes.ts). No authentication, loopback only, never
+ * routed through a tunnel. The Host header must name this machine: a web page that made its own name point at 127.0.0.1
+ * would otherwise read along.
  */
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
 
@@ -22,17 +24,25 @@ export interface OperatorView {
 }
 
 export function createOperatorServer(view: OperatorView): Server {
-  const server = createServer({ maxHeaderSize: 8192, headersTimeout: 10_000, requestTimeout: 10_000 }, (request, response) => {
-    answer(view, request, response, typeof server.address() === 'string').catch((error: unknown) => {
-      view.log.error({ err: error }, 'Could not answer the operator')
-      response.destroy()
-    })
-  })
+  const server = createServer(
+    { maxHeaderSize: 8192, headersTimeout: 10_000, requestTimeout: 10_000 },
+    (request, response) => {
+      answer(view, request, response, typeof server.address() === 'string').catch((error: unknown) => {
+        view.log.error({ err: error }, 'Could not answer the operator')
+        response.destroy()
+      })
+    },
+  )
   server.maxConnections = 64
   return server
 }
 
-async function answer(view: OperatorView, request: IncomingMessage, response: ServerResponse, isPrivate: boolean): Promise<void> {
+async function answer(
+  view: OperatorView,
+  request: IncomingMessage,
+  response: ServerResponse,
+  isPrivate: boolean,
+): Promise<void> {
   const send = (status: number, body: string, headers: Record<string, string> = {}) => {
     response.writeHead(status, {
       'Content-Type': 'text/plain; charset=utf-8',
@@ -48,10 +58,15 @@ async function answer(view: OperatorView, request: IncomingMessage, response: Se
     const answered = await answerDepot({ depot: view.depot, request, isPrivate })
     if (answered === undefined) return send(404, 'Not Found\n')
     // What was not read of a body must not be taken for the next request.
-    const headers = { ...answered.headers, 'Content-Type': 'application/json', ...(request.complete ? {} : { Connection: 'close' }) }
+    const headers = {
+      ...answered.headers,
+      'Content-Type': 'application/json',
+      ...(request.complete ? {} : { Connection: 'close' }),
+    }
     return send(answered.status, `${JSON.stringify(answered.value)}\n`, headers)
   }
-  if (request.method !== 'GET' && request.method !== 'HEAD') return send(405, 'Method Not Allowed\n', { Allow: 'GET, HEAD' })
+  if (request.method !== 'GET' && request.method !== 'HEAD')
+    return send(405, 'Method Not Allowed\n', { Allow: 'GET, HEAD' })
   switch (request.url) {
     case '/healthz':
       return send(200, 'ok\n')

@@ -35,7 +35,13 @@ export function createReport(sources: ReportSources): StatusReport {
     stateDir: config.state.dir,
     tunnel: toTunnelReport(tunnel),
     publicUrl: publicUrlOf(tunnel) ?? null,
-    origin: { url: listener.url, requestsUnderWay: listener.requestsUnderWay, isDraining: listener.isDraining, impediment: impediment ?? null, answersAbsent },
+    origin: {
+      url: listener.url,
+      requestsUnderWay: listener.requestsUnderWay,
+      isDraining: listener.isDraining,
+      impediment: impediment ?? null,
+      answersAbsent,
+    },
     storeDir: config.store.dir,
     stores,
     larder: larder === undefined || config.larder === undefined ? null : { ...larder, dir: config.larder.dir },
@@ -46,5 +52,10 @@ export function createReport(sources: ReportSources): StatusReport {
 }
 
 function toUserReport({ name, access, expires }: NonNullable<Reloadable['users']>[number], now: Date): UserReport {
-  return { name, access: [...access], expires: expires?.toISOString() ?? null, isExpired: expires !== undefined && expires.getTime() <= now.getTime() }
+  return {
+    name,
+    access: [...access],
+    expires: expires?.toISOString() ?? null,
+    isExpired: expires !== undefined && expires.getTime() <= now.getTime(),
+  }
 }

@@ -29,7 +29,9 @@ export function formatStatus(report: StatusReport): string {
     ['public', publicUrl === null ? 'not known' : printable(publicUrl)],
     ['origin', `${printable(origin.url)}, ${formatCount(origin.requestsUnderWay, 'request')} under way`],
     ...(origin.impediment === null ? [] : [['', printable(origin.impediment)] as const]),
-    ...(origin.answersAbsent ? [['', 'all paths are answered as absent (404) until the store can be read'] as const] : []),
+    ...(origin.answersAbsent
+      ? [['', 'all paths are answered as absent (404) until the store can be read'] as const]
+      : []),
     ...storeLines(report.storeDir, report.stores),
     ['larder', larderText(report)],
     ['users', usersText(report, now)],
@@ -37,7 +39,10 @@ export function formatStatus(report: StatusReport): string {
       ? [['keys', 'none: nothing is signed here'] as const]
       : publicKeys.map((key, index) => [index === 0 ? 'keys' : '', printable(key)] as const)),
     ['traffic', trafficText(report)],
-    ['config', `${config === null ? 'none: the defaults are used' : printable(config)}; state in ${printable(stateDir)}`],
+    [
+      'config',
+      `${config === null ? 'none: the defaults are used' : printable(config)}; state in ${printable(stateDir)}`,
+    ],
   ])
 }
 
@@ -45,15 +50,26 @@ function tunnelLines({ tunnel }: StatusReport, now: number): Line[] {
   const { state, since, mode, reason, remedy, restarts, lastConnected, nextAttempt, lastError } = tunnel
   if (state === 'off') return [['tunnel', `off: ${printable(reason)}`], ...noteOf(remedy)]
   const isUp = state === 'connected'
-  const binary = tunnel.binary === null ? '' : `, cloudflared ${printable(tunnel.binary.version ?? 'of unknown version')}`
+  const binary =
+    tunnel.binary === null ? '' : `, cloudflared ${printable(tunnel.binary.version ?? 'of unknown version')}`
   const lines: Line[] = [
-    ['tunnel', `${printable(formatTunnelState(tunnel))} for ${formatSpan(now - Date.parse(since))} (${printable(mode ?? 'no mode')}${binary})`],
+    [
+      'tunnel',
+      `${printable(formatTunnelState(tunnel))} for ${formatSpan(now - Date.parse(since))} (${printable(mode ?? 'no mode')}${binary})`,
+    ],
   ]
   if (!isUp) lines.push(['', printable(reason)], ...noteOf(remedy))
-  if (!isUp && lastError !== null && !reason.includes(lastError)) lines.push(['', `last error: ${printable(lastError)}`])
+  if (!isUp && lastError !== null && !reason.includes(lastError))
+    lines.push(['', `last error: ${printable(lastError)}`])
   const history = [
     ...(restarts === 0 ? [] : [formatCount(restarts, 'restart')]),
-    ...(isUp ? [] : [lastConnected === null ? 'not connected since the start' : `last connected ${formatRelative(lastConnected, now)}`]),
+    ...(isUp
+      ? []
+      : [
+          lastConnected === null
+            ? 'not connected since the start'
+            : `last connected ${formatRelative(lastConnected, now)}`,
+        ]),
     ...(nextAttempt === null ? [] : [`next attempt ${formatRelative(nextAttempt, now)}`]),
   ]
   return history.length === 0 ? lines : [...lines, ['', history.join(', ')]]
@@ -83,14 +99,24 @@ function usersText({ users }: StatusReport, now: number): string {
 
 function userText({ name, access, expires, isExpired }: UserReport, now: number): string {
   const rights = access.map((right) => printable(right, 20)).join(' ')
-  const end = expires === null ? '' : isExpired ? `; EXPIRED ${formatRelative(expires, now)}` : `; expires ${formatRelative(expires, now)}`
+  const end =
+    expires === null
+      ? ''
+      : isExpired
+        ? `; EXPIRED ${formatRelative(expires, now)}`
+        : `; expires ${formatRelative(expires, now)}`
   return `${printable(name, 60)} (${rights}${end})`
 }
 
 function trafficText({ traffic }: StatusReport): string {
   const { requests, bytes, pushedPaths, receivedBytes, transfersUnderWay, failedLogins } = traffic
-  const parts = [formatCount(requests, 'request'), `${formatBytes(bytes)} sent`, `${formatCount(transfersUnderWay, 'NAR')} on the way`]
-  if (receivedBytes > 0) parts.push(`${formatBytes(receivedBytes)} and ${formatCount(pushedPaths, 'new path')} received`)
+  const parts = [
+    formatCount(requests, 'request'),
+    `${formatBytes(bytes)} sent`,
+    `${formatCount(transfersUnderWay, 'NAR')} on the way`,
+  ]
+  if (receivedBytes > 0)
+    parts.push(`${formatBytes(receivedBytes)} and ${formatCount(pushedPaths, 'new path')} received`)
   return [...parts, formatCount(failedLogins, 'failed login')].join(', ')
 }
 
@@ -108,11 +134,18 @@ export interface StoppedReport {
 }
 
 /** Without a line break at the end. */
-export function formatStopped({ running, address, why, remedy, config, listen, stateDir, tunnel }: StoppedReport, now: number): string {
+export function formatStopped(
+  { running, address, why, remedy, config, listen, stateDir, tunnel }: StoppedReport,
+  now: number,
+): string {
   const at = address === null ? '' : ` (asked "${printable(address)}")`
   const head = `${running === false ? 'Burrow is not running' : 'Cannot find out whether Burrow is running'}: ${why}${at}; ${remedy}`
-  const last = tunnel?.lastConnected === undefined ? '' : `, last connected ${formatRelative(tunnel.lastConnected, now)}`
-  const name = tunnel?.hostname === undefined ? '' : `, ${tunnel.mode === 'quick' ? 'was last ' : ''}https://${printable(tunnel.hostname)}`
+  const last =
+    tunnel?.lastConnected === undefined ? '' : `, last connected ${formatRelative(tunnel.lastConnected, now)}`
+  const name =
+    tunnel?.hostname === undefined
+      ? ''
+      : `, ${tunnel.mode === 'quick' ? 'was last ' : ''}https://${printable(tunnel.hostname)}`
   return `${head}\n${formatLines([
     ['config', config === null ? 'none: the defaults are used' : printable(config)],
     ['listen', printable(listen)],

@@ -1,6 +1,6 @@
 /**
- * The one view of everything: what `/status` on the operator's listener sends (as JSON) and what `burrow status` and `burrow doctor` read.
- * No secret is in it. Dates are ISO 8601 in UTC; what is not known is null.
+ * The one view of everything: what `/status` on the operator's listener sends (as JSON) and what `burrow status` and
+ * `burrow doctor` read. No secret is in it. Dates are ISO 8601 in UTC; what is not known is null.
  */
 import type { LarderStats, StoreHealth } from '../../src/index.ts'
 import type { TunnelStatus } from '../tunnel/tunnel.ts'
@@ -57,6 +57,9 @@ type Told<T> = T extends Date ? string : T extends undefined ? null : T
 export type TunnelReport = { readonly [Name in keyof TunnelStatus]: Told<TunnelStatus[Name]> }
 
 export function toTunnelReport(status: TunnelStatus): TunnelReport {
-  const told = Object.entries(status).map(([name, value]) => [name, value instanceof Date ? value.toISOString() : (value ?? null)])
+  const told = Object.entries(status).map(([name, value]) => [
+    name,
+    value instanceof Date ? value.toISOString() : (value ?? null),
+  ])
   return Object.fromEntries(told) as TunnelReport
 }

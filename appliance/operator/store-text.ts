@@ -20,22 +20,37 @@ export function storeLines(storeDir: string, stores: readonly StoreHealth[]): Li
   const upstreams = stores.filter(({ type }) => type === 'upstream')
   return [
     ...(own.length === 0
-      ? [['store', `no Nix store on this machine: only what is ${upstreams.length > 0 ? 'pushed, or at an upstream,' : 'pushed'} is served`] as const]
+      ? [
+          [
+            'store',
+            `no Nix store on this machine: only what is ${upstreams.length > 0 ? 'pushed, or at an upstream,' : 'pushed'} is served`,
+          ] as const,
+        ]
       : head('store', own, (store) => ownText(storeDir, store))),
     ...head('depot', depots, depotText),
     ...head('upstream', upstreams, upstreamText),
   ]
 }
 
-function head(subject: string, stores: readonly StoreHealth[], format: (store: StoreHealth) => readonly string[]): Line[] {
-  return stores.flatMap((store) => [...format(store), ...withdrawnText(store)]).map((text, index) => [index === 0 ? subject : '', text] as const)
+function head(
+  subject: string,
+  stores: readonly StoreHealth[],
+  format: (store: StoreHealth) => readonly string[],
+): Line[] {
+  return stores
+    .flatMap((store) => [...format(store), ...withdrawnText(store)])
+    .map((text, index) => [index === 0 ? subject : '', text] as const)
 }
 
 function ownText(storeDir: string, { type, location, isReadable, problem, leases }: StoreHealth): string[] {
-  const place = type === 'nix' ? (location === storeDir ? '' : ` (files in ${printable(location)})`) : ` in ${printable(location)}`
+  const place =
+    type === 'nix' ? (location === storeDir ? '' : ` (files in ${printable(location)})`) : ` in ${printable(location)}`
   const what = type === 'nix' ? printable(storeDir) : printable(type)
   const unprotected = leases?.active === false ? ', no protection from garbage collection' : ''
-  return [`${what}${place}, ${isReadable ? 'readable' : 'not readable'}${unprotected}`, ...(isReadable || !problem ? [] : [printable(problem)])]
+  return [
+    `${what}${place}, ${isReadable ? 'readable' : 'not readable'}${unprotected}`,
+    ...(isReadable || !problem ? [] : [printable(problem)]),
+  ]
 }
 
 function withdrawnText({ type, withdrawn }: StoreHealth): string[] {
@@ -48,9 +63,15 @@ function depotText({ location, isReadable, problem, depot }: StoreHealth): strin
   return [
     `${formatBytes(depot.usedBytes)} of ${formatBytes(depot.maxBytes)} in ${formatCount(depot.objects, 'path')}, ${formatBytes(depot.freeBytes)} free on its disk; ${formatCount(depot.pins, 'pin')}`,
     `pushed today: ${pushedText(depot)}${depot.refusedToday > 0 ? `; ${formatCount(depot.refusedToday, 'path')} refused` : ''}`,
-    ...(depot.unfinishedUploads > 0 ? [`${formatCount(depot.unfinishedUploads, 'unfinished upload')}, ${formatBytes(depot.unfinishedBytes)}`] : []),
-    ...(depot.damaged > 0 ? [`${formatCount(depot.damaged, 'NAR')} damaged: out of service until pushed again (see the log)`] : []),
-    ...(depot.recovered.lostNars > 0 ? [`${formatCount(depot.recovered.lostNars, 'NAR')} missing at the start: push them again, or restore a backup`] : []),
+    ...(depot.unfinishedUploads > 0
+      ? [`${formatCount(depot.unfinishedUploads, 'unfinished upload')}, ${formatBytes(depot.unfinishedBytes)}`]
+      : []),
+    ...(depot.damaged > 0
+      ? [`${formatCount(depot.damaged, 'NAR')} damaged: out of service until pushed again (see the log)`]
+      : []),
+    ...(depot.recovered.lostNars > 0
+      ? [`${formatCount(depot.recovered.lostNars, 'NAR')} missing at the start: push them again, or restore a backup`]
+      : []),
     ...(depot.shortage ? [`the last push failed for want of room: ${printable(depot.shortage)}`] : []),
     ...(isReadable || !problem ? [] : [printable(problem)]),
   ]
@@ -58,10 +79,17 @@ function depotText({ location, isReadable, problem, depot }: StoreHealth): strin
 
 function pushedText({ pushedToday }: DepotHealth): string {
   if (pushedToday.length === 0) return 'nothing'
-  const shown = pushedToday.slice(0, maxPushers).map(({ user, bytes }) => `${printable(user, 60)} ${formatBytes(bytes)}`)
-  return [...shown, ...(pushedToday.length > maxPushers ? [`${formatCount(pushedToday.length - maxPushers)} more`] : [])].join(', ')
+  const shown = pushedToday
+    .slice(0, maxPushers)
+    .map(({ user, bytes }) => `${printable(user, 60)} ${formatBytes(bytes)}`)
+  return [
+    ...shown,
+    ...(pushedToday.length > maxPushers ? [`${formatCount(pushedToday.length - maxPushers)} more`] : []),
+  ].join(', ')
 }
 
 function upstreamText({ location, isReadable, problem }: StoreHealth): string[] {
-  return isReadable ? [printable(location)] : [`${printable(location)} does not answer: its paths count as absent`, ...(problem ? [printable(problem)] : [])]
+  return isReadable
+    ? [printable(location)]
+    : [`${printable(location)} does not answer: its paths count as absent`, ...(problem ? [printable(problem)] : [])]
 }

@@ -39,7 +39,10 @@ function findProgram(name: string, searchPath = ''): string | undefined {
   })
 }
 
-/** Destroying the stream kills the program. The stream ends only after the program has said that all went well; else it fails. */
+/**
+ * Destroying the stream kills the program. The stream ends only after the program has said that all went well; else it
+ * fails.
+ */
 export function startFilter(program: string, args: readonly string[]): Duplex {
   // Of our environment it gets nothing: ours may hold passwords, and XZ_OPT would change what it does.
   return new FilterStream(spawn(program, args, { stdio: ['pipe', 'pipe', 'pipe'], env: { LC_ALL: 'C' } }), program)

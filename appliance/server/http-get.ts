@@ -55,9 +55,13 @@ export function httpGet(url: URL, { socketPath, headers = {}, timeoutMs, maxByte
     let giveUp = () => finish({ kind: 'failure', code: 'TIMEOUT', message: `no answer within ${timeoutMs / 1000} s` })
     const timer = setTimeout(() => giveUp(), timeoutMs)
 
-    request.on('error', (error) => finish({ kind: 'failure', code: systemCodeOf(error) ?? 'ERROR', message: error.message }))
+    request.on('error', (error) =>
+      finish({ kind: 'failure', code: systemCodeOf(error) ?? 'ERROR', message: error.message }),
+    )
     // A 101 nobody asked for.
-    request.on('upgrade', () => finish({ kind: 'failure', code: 'UPGRADE', message: 'it answered with another protocol' }))
+    request.on('upgrade', () =>
+      finish({ kind: 'failure', code: 'UPGRADE', message: 'it answered with another protocol' }),
+    )
     request.on('response', (response) => {
       const chunks: Buffer[] = []
       let size = 0

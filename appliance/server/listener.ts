@@ -1,6 +1,7 @@
 /**
- * One HTTP server's life on an address: bound, answering, drained, closed. Draining lets requests under way finish, closes each
- * connection as its response ends, and at the limit destroys what is left: `server.close()` alone waits for idle keep-alive connections.
+ * One HTTP server's life on an address: bound, answering, drained, closed. Draining lets requests under way finish,
+ * closes each connection as its response ends, and at the limit destroys what is left: `server.close()` alone waits for
+ * idle keep-alive connections.
  */
 import { once } from 'node:events'
 import { chmod, lstat, unlink } from 'node:fs/promises'
@@ -20,7 +21,10 @@ export interface Listener extends AsyncDisposable {
   /** Requests being answered. */
   readonly requestsUnderWay: number
   readonly isDraining: boolean
-  /** Takes no new connections; resolves when none is left, at the latest after `limitMs`. Idempotent: later calls wait for the first. */
+  /**
+   * Takes no new connections; resolves when none is left, at the latest after `limitMs`. Idempotent: later calls wait
+   * for the first.
+   */
   drain(limitMs: number): Promise<{ readonly cut: number }>
 }
 
@@ -29,18 +33,26 @@ export interface ListenOptions {
   readonly drainMs: number
   /** Permissions of a unix socket; connecting takes the right to write. */
   readonly socketMode?: number
-  /** A listening socket that systemd passed (`findInheritedSocket`): taken over in place of the address, if it is as private. */
+  /**
+   * A listening socket that systemd passed (`findInheritedSocket`): taken over in place of the address, if it is as
+   * private.
+   */
   readonly inheritedSocket?: number | undefined
 }
 
-/** With Node's 511 a thousand connections at once overflow the queue, and whoever comes then waits for TCP to try again: 1, 3, 7 s. The kernel's own limit is 4096. */
+/**
+ * With Node's 511 a thousand connections at once overflow the queue, and whoever comes then waits for TCP to try again:
+ * 1, 3, 7 s. The kernel's own limit is 4096.
+ */
 const backlog = 4096
 
 /** @throws {Complaint} listen; config for an inherited socket that others can reach */
 export async function openListener(server: Server, address: ListenAddress, options: ListenOptions): Promise<Listener> {
   const { drainMs, socketMode = 0o660, inheritedSocket } = options
   const life = watchConnections(server)
-  const bound = await (inheritedSocket === undefined ? bind(server, address, socketMode) : adopt(server, inheritedSocket))
+  const bound = await (inheritedSocket === undefined
+    ? bind(server, address, socketMode)
+    : adopt(server, inheritedSocket))
   let draining: Promise<{ cut: number }> | undefined
   const drain = (limitMs: number) => {
     draining ??= life.drain(limitMs)
@@ -68,7 +80,10 @@ export function urlOf(address: ListenAddress): string | undefined {
 async function bind(server: Server, address: ListenAddress, socketMode: number): Promise<ListenAddress> {
   if (address.kind === 'unix') await removeStaleSocket(address.path)
   try {
-    server.listen({ ...(address.kind === 'unix' ? { path: address.path } : { host: address.host, port: address.port }), backlog })
+    server.listen({
+      ...(address.kind === 'unix' ? { path: address.path } : { host: address.host, port: address.port }),
+      backlog,
+    })
     await once(server, 'listening')
     if (address.kind === 'unix') await chmod(address.path, socketMode)
   } catch (error) {
@@ -89,7 +104,10 @@ async function adopt(server: Server, descriptor: number): Promise<ListenAddress>
     server.close()
     server.closeAllConnections()
     if (error instanceof Complaint) throw error
-    const reason = systemCodeOf(error) === 'EINVAL' ? 'it is no listening stream socket; write ListenStream= and Accept=no in its socket unit' : reasonOf(error)
+    const reason =
+      systemCodeOf(error) === 'EINVAL'
+        ? 'it is no listening stream socket; write ListenStream= and Accept=no in its socket unit'
+        : reasonOf(error)
     throw new Complaint('config', `Cannot take over the socket that systemd passed: ${reason}`, { cause: error })
   }
 }
@@ -141,8 +159,15 @@ async function removeStaleSocket(path: string): Promise<void> {
   const stat = await lstat(path).catch(() => undefined)
   if (stat === undefined) return
   if (!stat.isSocket())
-    throw new Complaint('listen', `Cannot listen on "unix:${path}": there is a file of that name that is no socket; remove it, or choose another path`)
-  if (await isAnswered(path)) throw new Complaint('listen', `Cannot listen on "unix:${path}": another process answers there; stop it, or choose another path`)
+    throw new Complaint(
+      'listen',
+      `Cannot listen on "unix:${path}": there is a file of that name that is no socket; remove it, or choose another path`,
+    )
+  if (await isAnswered(path))
+    throw new Complaint(
+      'listen',
+      `Cannot listen on "unix:${path}": another process answers there; stop it, or choose another path`,
+    )
   await unlink(path).catch((error: unknown) => {
     if (systemCodeOf(error) !== 'ENOENT') throw toComplaint({ kind: 'unix', path }, error)
   })
@@ -161,7 +186,8 @@ function isAnswered(path: string): Promise<boolean> {
 }
 
 const remedies: Readonly<Record<string, string>> = {
-  EADDRINUSE: 'another process listens there; stop it, or choose another address with --listen or "listen" ("operator" for the operators\' listener)',
+  EADDRINUSE:
+    'another process listens there; stop it, or choose another address with --listen or "listen" ("operator" for the operators\' listener)',
   EACCES: 'this user may not; ports below 1024 are reserved for root',
   EADDRNOTAVAIL: 'this machine does not have that address; choose another',
 }

@@ -1,4 +1,7 @@
-/** Everything that is served, opened as the config says: the depot first, then this machine's Nix store, folders, and other caches. */
+/**
+ * Everything that is served, opened as the config says: the depot first, then this machine's Nix store, folders, and
+ * other caches.
+ */
 import { existsSync } from 'node:fs'
 import { mkdir, readFile, rm } from 'node:fs/promises'
 import { join } from 'node:path'
@@ -29,16 +32,27 @@ export interface OpenedStores extends AsyncDisposable {
 }
 
 /** @throws {Complaint} state, config */
-export async function openStores(config: Config, machine: Machine, version: string, log: Logger): Promise<OpenedStores> {
+export async function openStores(
+  config: Config,
+  machine: Machine,
+  version: string,
+  log: Logger,
+): Promise<OpenedStores> {
   await using opening = new AsyncDisposableStack()
   const decompressors = findDecompressors(machine.env.PATH)
   const { store, depot: wanted } = config
-  const local = wanted !== undefined && !existsSync(store.realDir) ? undefined : opening.use(await openLocal(config, log))
+  const local =
+    wanted !== undefined && !existsSync(store.realDir) ? undefined : opening.use(await openLocal(config, log))
   if (local === undefined) {
-    log.info({ dir: store.realDir }, `There is no Nix store on this machine: only what is pushed here is served. After installing Nix, restart Burrow`)
+    log.info(
+      { dir: store.realDir },
+      `There is no Nix store on this machine: only what is pushed here is served. After installing Nix, restart Burrow`,
+    )
   }
   const depot = wanted === undefined ? undefined : opening.use(await openDepotOf(config, machine, local, log))
-  const folders = await Promise.all(config.stores.map(({ dir }) => openDirectoryStore({ dir, storeDir: store.dir, decompressors, log })))
+  const folders = await Promise.all(
+    config.stores.map(({ dir }) => openDirectoryStore({ dir, storeDir: store.dir, decompressors, log })),
+  )
   const upstreams: { readonly mode: UpstreamConfig['mode']; readonly store: UpstreamStore }[] = []
   const shared = config.upstreams.length === 0 ? undefined : opening.use(createFileBuffers())
   const spoolDir = config.upstreams.length === 0 ? undefined : await makeSpoolDir(config.state.dir)
@@ -61,10 +75,17 @@ export async function openStores(config: Config, machine: Machine, version: stri
   const ofMode = (mode: UpstreamConfig['mode']) => upstreams.filter((one) => one.mode === mode).map((one) => one.store)
   const own = [depot, local, ...folders].filter((each) => each !== undefined)
   const opened = opening.move()
-  return { stores: [...ofMode('always'), ...own, ...ofMode('on-miss')], depot, [Symbol.asyncDispose]: () => opened.disposeAsync() }
+  return {
+    stores: [...ofMode('always'), ...own, ...ofMode('on-miss')],
+    depot,
+    [Symbol.asyncDispose]: () => opened.disposeAsync(),
+  }
 }
 
-/** On the disk of the state, not in the runtime directory: that is memory on most machines, and a NAR has gigabytes. What an earlier run left is removed. */
+/**
+ * On the disk of the state, not in the runtime directory: that is memory on most machines, and a NAR has gigabytes.
+ * What an earlier run left is removed.
+ */
 async function makeSpoolDir(stateDir: string): Promise<string> {
   const dir = join(stateDir, 'upstream')
   await rm(dir, { recursive: true, force: true })
@@ -76,7 +97,12 @@ function openLocal({ store, leases }: Config, log: Logger): Promise<LocalStore> 
   return openLocalStore({ ...store, storeDir: store.dir, realStoreDir: store.realDir, leases, log })
 }
 
-async function openDepotOf({ depot, store }: Config, { env, pid }: Machine, local: LocalStore | undefined, log: Logger): Promise<Depot> {
+async function openDepotOf(
+  { depot, store }: Config,
+  { env, pid }: Machine,
+  local: LocalStore | undefined,
+  log: Logger,
+): Promise<Depot> {
   const { dir, maxBytes, keepFree, policy } = depot!
   try {
     return await openDepot({
@@ -102,6 +128,8 @@ async function authorizationOf({ url, user, passwordFile }: UpstreamConfig): Pro
     const password = (await readFile(passwordFile, 'utf8')).replace(/\r?\n$/, '')
     return formatBasicAuthorization({ name: user, password })
   } catch (error) {
-    throw new Complaint('config', `Cannot read "${passwordFile}", the password for ${url.href}: ${reasonOf(error)}`, { cause: error })
+    throw new Complaint('config', `Cannot read "${passwordFile}", the password for ${url.href}: ${reasonOf(error)}`, {
+      cause: error,
+    })
   }
 }

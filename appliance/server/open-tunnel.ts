@@ -1,4 +1,6 @@
-/** The tunnel as the config wants it, pointed at the origin: the parts of tunnel/ put together, or a tunnel that is off. */
+/**
+ * The tunnel as the config wants it, pointed at the origin: the parts of tunnel/ put together, or a tunnel that is off.
+ */
 import type { Log } from '../../src/index.ts'
 import type { Config } from '../config/config.ts'
 import type { Machine } from '../machine.ts'
@@ -27,7 +29,10 @@ export async function openTunnel({ config, origin, machine, state, log, onStatus
   const processes = await openProcessTable()
   await sweepLeftovers(runtimeDir, processes, log)
   if (settings === undefined) return createClosedTunnel('no tunnel is configured', undefined)
-  const findBinary = createBinaryFinder({ settings, env: machine.env, stateDir: config.state.dir, userId: machine.userId }, log)
+  const findBinary = createBinaryFinder(
+    { settings, env: machine.env, stateDir: config.state.dir, userId: machine.userId },
+    log,
+  )
   if (settings.isOptional && (await findBinary()) === undefined) {
     log.info({}, howToGetOut)
     return createClosedTunnel('no cloudflared was found', howToGetOut)

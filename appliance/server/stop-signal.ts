@@ -19,7 +19,8 @@ export function awaitStopSignal(
         if (first === undefined) {
           first = { signal, atMs: nowMs() }
           resolve(signal)
-        } else if (!(signal === 'SIGINT' && first.signal === 'SIGINT' && nowMs() - first.atMs < sameKeyMs)) exit(exitCodeBySignal[signal])
+        } else if (!(signal === 'SIGINT' && first.signal === 'SIGINT' && nowMs() - first.atMs < sameKeyMs))
+          exit(exitCodeBySignal[signal])
       })
     }
   })

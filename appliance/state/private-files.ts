@@ -8,10 +8,13 @@ import { basename, dirname, join } from 'node:path'
 import { systemCodeOf } from '../complaint.ts'
 
 /**
- * Makes the file if there is none, and returns what it holds: what was given, or what another was quicker to write. Of several
- * processes that try at once one wins, and all return the same; nobody ever reads a part of it.
+ * Makes the file if there is none, and returns what it holds: what was given, or what another was quicker to write. Of
+ * several processes that try at once one wins, and all return the same; nobody ever reads a part of it.
  */
-export async function readOrCreatePrivateFile(file: string, content: () => string): Promise<{ text: string; isNew: boolean }> {
+export async function readOrCreatePrivateFile(
+  file: string,
+  content: () => string,
+): Promise<{ text: string; isNew: boolean }> {
   const existing = await readIfAny(file)
   if (existing !== undefined) return { text: existing, isNew: false }
   const text = content()

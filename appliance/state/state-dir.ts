@@ -19,9 +19,13 @@ export async function prepareStateDir(dir: string, userId: number | undefined): 
     await checkStateDir(dir, userId)
   } catch (error) {
     if (error instanceof Complaint) throw error
-    throw new Complaint('state', `Cannot make state directory "${dir}": ${reasonOf(error)}; set "state": { "dir": … } to one that this user can write`, {
-      cause: error,
-    })
+    throw new Complaint(
+      'state',
+      `Cannot make state directory "${dir}": ${reasonOf(error)}; set "state": { "dir": … } to one that this user can write`,
+      {
+        cause: error,
+      },
+    )
   }
 }
 
@@ -45,7 +49,10 @@ async function checkStateDir(dir: string, userId: number | undefined): Promise<v
   await chmod(dir, 0o700)
 }
 
-/** For commands that only look: true when there is a state directory to look into. root may look at that of a service. @throws {Complaint} state */
+/**
+ * For commands that only look: true when there is a state directory to look into. root may look at that of a service.
+ * @throws {Complaint} state
+ */
 export async function hasStateDir(dir: string, userId: number | undefined): Promise<boolean> {
   try {
     await checkStateDir(dir, exceptRoot(userId))
@@ -53,7 +60,11 @@ export async function hasStateDir(dir: string, userId: number | undefined): Prom
   } catch (error) {
     if (systemCodeOf(error) === 'ENOENT') return false
     if (error instanceof Complaint) throw error
-    throw new Complaint('state', `Cannot read state directory "${dir}": ${reasonOf(error)}; run this as the user that runs Burrow`, { cause: error })
+    throw new Complaint(
+      'state',
+      `Cannot read state directory "${dir}": ${reasonOf(error)}; run this as the user that runs Burrow`,
+      { cause: error },
+    )
   }
 }
 

@@ -1,6 +1,6 @@
 /**
- * `state.json`, through lowdb: `{"version":1,"user":{…},"tunnel":{…},"connectors":[…]}`, 0600, replaced whole. A damaged file is kept aside and begun anew.
- * Keys of later versions are kept as they are.
+ * `state.json`, through lowdb: `{"version":1,"user":{…},"tunnel":{…},"connectors":[…]}`, 0600, replaced whole. A
+ * damaged file is kept aside and begun anew. Keys of later versions are kept as they are.
  */
 import { rename } from 'node:fs/promises'
 import { type Adapter, Low } from 'lowdb'
@@ -27,7 +27,15 @@ const stateSchema = z.looseObject({
     })
     .optional(),
   connectors: z
-    .array(z.looseObject({ pid: z.int().min(1), startTime: words, configFile: z.string().max(4096), ownerPid: z.int().min(1), ownerStartTime: words }))
+    .array(
+      z.looseObject({
+        pid: z.int().min(1),
+        startTime: words,
+        configFile: z.string().max(4096),
+        ownerPid: z.int().min(1),
+        ownerStartTime: words,
+      }),
+    )
     .max(maxConnectors)
     .optional(),
 })
@@ -37,9 +45,14 @@ export type StateContent = z.output<typeof stateSchema>
 export interface StateDocument {
   /** `undefined` when there is none, or none that can be understood. */
   find(): Promise<StateContent | undefined>
-  /** One change after the other; each sees what is in the file then, so that several Burrows lose nothing of each other's. */
+  /**
+   * One change after the other; each sees what is in the file then, so that several Burrows lose nothing of each
+   * other's.
+   */
   update(change: (content: StateContent) => void): Promise<StateContent>
-  /** Like `update`, for a file that is not there yet: of several that try at once one wins, and all get what it wrote. */
+  /**
+   * Like `update`, for a file that is not there yet: of several that try at once one wins, and all get what it wrote.
+   */
   ensure(isThere: (content: StateContent) => boolean, change: (content: StateContent) => void): Promise<StateContent>
 }
 
@@ -103,7 +116,10 @@ async function keepAside(file: string, log: Log): Promise<void> {
     if (systemCodeOf(error) === 'ENOENT') return
     throw error
   }
-  log.warn({ file, aside }, 'The state file was damaged and is kept aside; a new one is made, so the user made at the first start gets a new password')
+  log.warn(
+    { file, aside },
+    'The state file was damaged and is kept aside; a new one is made, so the user made at the first start gets a new password',
+  )
 }
 
 const format = (content: StateContent) => `${JSON.stringify(content, null, 2)}\n`

@@ -1,4 +1,7 @@
-/** One Burrow to a state directory: two would write one another's note of the tunnel, end one another's cloudflared, and answer for one another in `burrow status`. */
+/**
+ * One Burrow to a state directory: two would write one another's note of the tunnel, end one another's cloudflared, and
+ * answer for one another in `burrow status`.
+ */
 import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 
@@ -12,7 +15,10 @@ export async function lockStateDir(dir: string, processId: number, log: Log): Pr
   } catch (error) {
     if (error instanceof DirectoryLocked) throw await complain(dir, error)
     // Some network file systems cannot lock: that alone is no reason not to serve.
-    log.warn({ dir, reason: reasonOf(error) }, 'Cannot lock the state directory: make sure that no other Burrow uses it')
+    log.warn(
+      { dir, reason: reasonOf(error) },
+      'Cannot lock the state directory: make sure that no other Burrow uses it',
+    )
     return { [Symbol.dispose]() {} }
   }
 }

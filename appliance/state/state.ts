@@ -1,6 +1,7 @@
 /**
- * What Burrow itself must remember from one start to the next, in its state directory (0700): the signing key it made (`secret-key`, in Nix's own format),
- * the user it made and what is known of the tunnel (`state.json`). Key and user are made once, whoever comes first.
+ * What Burrow itself must remember from one start to the next, in its state directory (0700): the signing key it made
+ * (`secret-key`, in Nix's own format), the user it made and what is known of the tunnel (`state.json`). Key and user
+ * are made once, whoever comes first.
  */
 import { join } from 'node:path'
 
@@ -20,8 +21,13 @@ export interface GeneratedUser {
 
 export interface State {
   readonly dir: string
-  /** The text of the key file. It is made from `createKey` (name:base64) at the first call ever. @throws {Complaint} state */
-  ensureSecretKey(createKey: () => string): Promise<{ readonly text: string; readonly file: string; readonly isNew: boolean }>
+  /**
+   * The text of the key file. It is made from `createKey` (name:base64) at the first call ever. @throws {Complaint}
+   * state
+   */
+  ensureSecretKey(
+    createKey: () => string,
+  ): Promise<{ readonly text: string; readonly file: string; readonly isNew: boolean }>
   /** @throws {Complaint} state */
   findSecretKey(): Promise<{ readonly text: string; readonly file: string } | undefined>
   /** The user, made at the first call ever. @throws {Complaint} state */
@@ -99,6 +105,10 @@ async function toldOf<T>(file: string, work: () => Promise<T>): Promise<T> {
     return await work()
   } catch (error) {
     if (error instanceof Complaint || systemCodeOf(error) === undefined) throw error
-    throw new Complaint('state', `Cannot use "${file}": ${reasonOf(error)}; see to it that the user who runs Burrow can read and write it`, { cause: error })
+    throw new Complaint(
+      'state',
+      `Cannot use "${file}": ${reasonOf(error)}; see to it that the user who runs Burrow can read and write it`,
+      { cause: error },
+    )
   }
 }

@@ -1,4 +1,7 @@
-/** What the tunnel's supervisor wants remembered, kept in `state.json`. A disk that cannot be written is told and costs the memory, not the tunnel. */
+/**
+ * What the tunnel's supervisor wants remembered, kept in `state.json`. A disk that cannot be written is told and costs
+ * the memory, not the tunnel.
+ */
 import { isDeepStrictEqual } from 'node:util'
 
 import type { Log } from '../../src/index.ts'
@@ -26,7 +29,9 @@ export async function openTunnelMemory(document: StateDocument, log: Log): Promi
     async addConnector(record) {
       connectors = [...connectors, record]
       await write((state) => {
-        state.connectors = [...(state.connectors ?? []).filter(({ pid }) => pid !== record.pid), { ...record }].slice(-maxConnectors)
+        state.connectors = [...(state.connectors ?? []).filter(({ pid }) => pid !== record.pid), { ...record }].slice(
+          -maxConnectors,
+        )
       })
     },
     async removeConnector(pid) {

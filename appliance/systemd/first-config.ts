@@ -1,4 +1,7 @@
-/** The config of a new service, with its first user and its signing key: secrets in files of their own, which reach the service as credentials. */
+/**
+ * The config of a new service, with its first user and its signing key: secrets in files of their own, which reach the
+ * service as credentials.
+ */
 import { formatSecretKey, generateSecretKey, parseSecretKey } from '../../src/index.ts'
 import { Complaint } from '../complaint.ts'
 import type { Login } from '../terminal/client-setup.ts'
@@ -29,7 +32,10 @@ const credential = (name: string) => `\${CREDENTIALS_DIRECTORY:-${credentialsDir
 /** What an earlier, broken-off installation left is used. @throws {Complaint} usage, refused */
 export async function planFirstConfig({ places, listen, userName, hostName }: FirstConfigWish): Promise<FirstConfig> {
   if (!/^[\w][\w.-]{0,63}$/.test(userName))
-    throw new Complaint('usage', `Cannot use --user "${userName}": it names a file too, so give it letters, digits, "_", "." and "-" only`)
+    throw new Complaint(
+      'usage',
+      `Cannot use --user "${userName}": it names a file too, so give it letters, digits, "_", "." and "-" only`,
+    )
   const passwordCredential = `password-${userName}`
   const keyFile = `${places.credentialsDir}/${keyCredential}`
   const passwordFile = `${places.credentialsDir}/${passwordCredential}`
@@ -48,7 +54,8 @@ export async function planFirstConfig({ places, listen, userName, hostName }: Fi
     steps: [
       await keepOrWrite(keyFile, keyText),
       await keepOrWrite(passwordFile, `${password}\n`),
-      // Last, since it marks the installation as complete. It holds no secret, and the service's user must be able to read it.
+      // Last, since it marks the installation as complete. It holds no secret, and the service's user must be able to
+      // read it.
       await writeText(places.configFile, `${JSON.stringify(config, null, 2)}\n`, 0o644),
     ],
     credentials: [keyCredential, passwordCredential],
@@ -65,7 +72,11 @@ function publicKeyOf(text: string, file: string): string {
   try {
     return parseSecretKey(text).publicKey
   } catch (error) {
-    throw new Complaint('refused', `Cannot use signing key "${file}": ${(error as Error).message}; correct or remove it`, { cause: error })
+    throw new Complaint(
+      'refused',
+      `Cannot use signing key "${file}": ${(error as Error).message}; correct or remove it`,
+      { cause: error },
+    )
   }
 }
 
@@ -75,6 +86,9 @@ export function findListen(text: string): string | undefined {
     const { listen }: { listen?: unknown } = JSON.parse(text)
     return typeof listen === 'string' && !listen.includes('$') ? listen : undefined
   } catch {
-    throw new Complaint('config', `Cannot read config "${configFile}": it is not JSON; see "burrow --config ${configFile} check-config"`)
+    throw new Complaint(
+      'config',
+      `Cannot read config "${configFile}": it is not JSON; see "burrow --config ${configFile} check-config"`,
+    )
   }
 }

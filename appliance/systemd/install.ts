@@ -1,6 +1,6 @@
 /**
- * `burrow install-service` as a plan: directories, config, secrets, units, and systemd told of them. What is there is kept, but for the units, which are ours; so it may be
- * run again after an upgrade or after a credential was added.
+ * `burrow install-service` as a plan: directories, config, secrets, units, and systemd told of them. What is there is
+ * kept, but for the units, which are ours; so it may be run again after an upgrade or after a credential was added.
  */
 import { readdir } from 'node:fs/promises'
 import { Complaint, systemCodeOf } from '../complaint.ts'
@@ -52,8 +52,13 @@ export async function planInstall(wish: InstallWish): Promise<InstallPlan> {
   }
 
   const dirs = [await makeDir(places.configDir, 0o755), await makeDir(places.credentialsDir, 0o700)]
-  const first = present === undefined ? await planFirstConfig({ ...wish, userName: wish.userName ?? 'burrow', places, listen: listenText }) : undefined
-  const config: readonly Step[] = first?.steps ?? [{ verb: 'keep', what: `${places.configFile}; --user and --listen are for a new one` }]
+  const first =
+    present === undefined
+      ? await planFirstConfig({ ...wish, userName: wish.userName ?? 'burrow', places, listen: listenText })
+      : undefined
+  const config: readonly Step[] = first?.steps ?? [
+    { verb: 'keep', what: `${places.configFile}; --user and --listen are for a new one` },
+  ]
   const names = await findCredentials(places, first?.credentials ?? [])
   const units = [
     await writeText(places.unit, await formatService(wish.program), 0o644),
@@ -61,7 +66,9 @@ export async function planInstall(wish: InstallWish): Promise<InstallPlan> {
     ...(await planDropIn(places, names)),
   ]
   const isChanged = [...config, ...units].some(isChange) || (await isNewerThanService(places, names))
-  const told = wish.isBooted ? tellSystemd(wish.env, { hasSocket, isNewSocket: hasSocket && oldSocket === undefined, isChanged }) : [howToStart(hasSocket)]
+  const told = wish.isBooted
+    ? tellSystemd(wish.env, { hasSocket, isNewSocket: hasSocket && oldSocket === undefined, isChanged })
+    : [howToStart(hasSocket)]
   return { steps: [...dirs, ...config, ...units, ...told], listen, first }
 }
 
@@ -72,7 +79,8 @@ function requireAddress(text: string): ListenAddress {
 }
 
 function toListenStream(address: ListenAddress): string {
-  if (address.kind === 'tcp') return address.host.includes(':') ? `[${address.host}]:${address.port}` : `${address.host}:${address.port}`
+  if (address.kind === 'tcp')
+    return address.host.includes(':') ? `[${address.host}]:${address.port}` : `${address.host}:${address.port}`
   if (address.path.startsWith('/run/burrow/')) {
     throw new Complaint(
       'usage',
@@ -83,7 +91,11 @@ function toListenStream(address: ListenAddress): string {
 }
 
 /** A unit that somebody else wrote is not replaced unasked. */
-async function refuseForeign({ isForced }: InstallWish, places: ConfigLocations, oldSocket: string | undefined): Promise<void> {
+async function refuseForeign(
+  { isForced }: InstallWish,
+  places: ConfigLocations,
+  oldSocket: string | undefined,
+): Promise<void> {
   if (isForced) return
   const units = [
     ['burrow.service', places.unit, await readText(places.unit)],
@@ -91,7 +103,10 @@ async function refuseForeign({ isForced }: InstallWish, places: ConfigLocations,
   ] as const
   for (const [name, file, text] of units) {
     if (text !== undefined && !(await isOurs(text, name)))
-      throw new Complaint('refused', `Cannot write "${file}": there is a unit of that name that is not Burrow's own; remove it, or use --force to replace it`)
+      throw new Complaint(
+        'refused',
+        `Cannot write "${file}": there is a unit of that name that is not Burrow's own; remove it, or use --force to replace it`,
+      )
   }
 }
 
@@ -99,7 +114,9 @@ async function refuseForeign({ isForced }: InstallWish, places: ConfigLocations,
 async function findCredentials({ credentialsDir }: ConfigLocations, planned: readonly string[]): Promise<string[]> {
   try {
     const entries = await readdir(credentialsDir, { withFileTypes: true })
-    const found = entries.filter((entry) => entry.isFile() && /^\w[\w.-]{0,127}$/.test(entry.name) && !/\.(?:tmp|bak|swp)$/.test(entry.name))
+    const found = entries.filter(
+      (entry) => entry.isFile() && /^\w[\w.-]{0,127}$/.test(entry.name) && !/\.(?:tmp|bak|swp)$/.test(entry.name),
+    )
     return [...new Set([...found.map(({ name }) => name), ...planned])].sort()
   } catch (error) {
     if (systemCodeOf(error) === 'ENOENT') return [...planned].sort()
@@ -109,10 +126,15 @@ async function findCredentials({ credentialsDir }: ConfigLocations, planned: rea
 
 async function planDropIn(places: ConfigLocations, names: readonly string[]): Promise<Step[]> {
   const text = formatCredentials(names)
-  return text === undefined ? await remove(places.credentialsDropIn) : [await writeText(places.credentialsDropIn, text, 0o644)]
+  return text === undefined
+    ? await remove(places.credentialsDropIn)
+    : [await writeText(places.credentialsDropIn, text, 0o644)]
 }
 
-function tellSystemd(env: Environment, { hasSocket, isNewSocket, isChanged }: { hasSocket: boolean; isNewSocket: boolean; isChanged: boolean }): Step[] {
+function tellSystemd(
+  env: Environment,
+  { hasSocket, isNewSocket, isChanged }: { hasSocket: boolean; isNewSocket: boolean; isChanged: boolean },
+): Step[] {
   const systemctl = (...args: string[]) => run('systemctl', args, env)
   return [
     systemctl('daemon-reload'),

@@ -1,6 +1,7 @@
 /**
- * Messages to systemd (sd_notify(3)): `READY=1`, `STATUS=…`, `WATCHDOG=1` as datagrams to the unix socket that $NOTIFY_SOCKET names. Node has no such sockets,
- * so each message is a short child process, systemd-notify, which waits until systemd has taken it. In order, one after the other.
+ * Messages to systemd (sd_notify(3)): `READY=1`, `STATUS=…`, `WATCHDOG=1` as datagrams to the unix socket that
+ * $NOTIFY_SOCKET names. Node has no such sockets, so each message is a short child process, systemd-notify, which waits
+ * until systemd has taken it. In order, one after the other.
  */
 import { execFile } from 'node:child_process'
 
@@ -9,7 +10,10 @@ import { systemCodeOf } from '../complaint.ts'
 import type { Environment } from '../machine.ts'
 
 export interface Notifier {
-  /** `send('READY=1', 'STATUS=Serving')`. Resolves when systemd has it, or when it is clear that it will not; never rejects. */
+  /**
+   * `send('READY=1', 'STATUS=Serving')`. Resolves when systemd has it, or when it is clear that it will not; never
+   * rejects.
+   */
   send(...assignments: readonly string[]): Promise<void>
 }
 
@@ -33,16 +37,26 @@ export function findNotifier(env: Environment, log: Log): Notifier | undefined {
     // Once: the watchdog would say so for ever.
     if (isBroken) return
     isBroken = true
-    if (systemCodeOf(error) === 'ENOENT') log.error({}, 'Cannot notify systemd: systemd-notify is not on PATH; install the package "systemd"')
-    else log.error({ reason: stderr.trim() || error.message }, 'Cannot notify systemd: it may end this process because it looks hung')
+    if (systemCodeOf(error) === 'ENOENT')
+      log.error({}, 'Cannot notify systemd: systemd-notify is not on PATH; install the package "systemd"')
+    else
+      log.error(
+        { reason: stderr.trim() || error.message },
+        'Cannot notify systemd: it may end this process because it looks hung',
+      )
   }
 
   const sendOne = (assignments: readonly string[]) =>
     new Promise<void>((resolve) => {
-      execFile('systemd-notify', assignments.map(oneLine), { env: childEnv, timeout: patienceMs, killSignal: 'SIGKILL' }, (error, _stdout, stderr) => {
-        tellOutcome(error, stderr)
-        resolve()
-      })
+      execFile(
+        'systemd-notify',
+        assignments.map(oneLine),
+        { env: childEnv, timeout: patienceMs, killSignal: 'SIGKILL' },
+        (error, _stdout, stderr) => {
+          tellOutcome(error, stderr)
+          resolve()
+        },
+      )
     })
 
   return {

@@ -24,7 +24,10 @@ export function placesBelow(root: string) {
     dropInDir: at(`${unitDir}/burrow.service.d`),
     credentialsDropIn: at(`${unitDir}/burrow.service.d/credentials.conf`),
     /** What "systemctl enable" makes. */
-    links: [at(`${unitDir}/multi-user.target.wants/burrow.service`), at(`${unitDir}/sockets.target.wants/burrow.socket`)],
+    links: [
+      at(`${unitDir}/multi-user.target.wants/burrow.service`),
+      at(`${unitDir}/sockets.target.wants/burrow.socket`),
+    ],
     /** With DynamicUser the directories lie in "private", and links lead there. */
     data: ['/var/lib/private/burrow', stateDir, '/var/cache/private/burrow', cacheDir].map(at),
   } as const

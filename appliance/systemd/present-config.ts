@@ -1,4 +1,7 @@
-/** The config that an installation finds: checked before anything is changed, since a service that is told to restart with a wrong one does not come back. */
+/**
+ * The config that an installation finds: checked before anything is changed, since a service that is told to restart
+ * with a wrong one does not come back.
+ */
 import { stat } from 'node:fs/promises'
 
 import { silentLog } from '../../src/index.ts'
@@ -8,9 +11,17 @@ import { readNamedFiles } from '../users/load-reloadable.ts'
 import { type ConfigLocations, cacheDir, configFile, credentialsDir, stateDir } from './places.ts'
 import { exists, readText } from './steps.ts'
 
-/** With the directories that systemd names to the service. What variables hold is known to the service manager alone where there is a file of them. @throws {Complaint} config */
+/**
+ * With the directories that systemd names to the service. What variables hold is known to the service manager alone
+ * where there is a file of them. @throws {Complaint} config
+ */
 export async function checkPresentConfig(places: ConfigLocations): Promise<void> {
-  const env = { CREDENTIALS_DIRECTORY: places.credentialsDir, STATE_DIRECTORY: stateDir, CACHE_DIRECTORY: cacheDir, RUNTIME_DIRECTORY: '/run/burrow' }
+  const env = {
+    CREDENTIALS_DIRECTORY: places.credentialsDir,
+    STATE_DIRECTORY: stateDir,
+    CACHE_DIRECTORY: cacheDir,
+    RUNTIME_DIRECTORY: '/run/burrow',
+  }
   const source = { machine: { env, workingDir: '/', homeDir: '/' }, file: places.configFile }
   if (await exists(places.environment)) checkConfigWithoutEnv(source)
   else await readNamedFiles(loadConfig(source), silentLog)
@@ -28,13 +39,17 @@ export function requireKnownUser(text: string, name: string): void {
   )
 }
 
-/** Whether config or credentials differ from what the running service was started with: systemd keeps the copies it made. */
+/**
+ * Whether config or credentials differ from what the running service was started with: systemd keeps the copies it
+ * made.
+ */
 export async function isNewerThanService(places: ConfigLocations, credentials: readonly string[]): Promise<boolean> {
   const started = await findTime(places.serviceCredentials)
   if (started === undefined) return false
   if (((await findTime(places.configFile)) ?? 0) > started) return true
   const differ = credentials.map(
-    async (name) => (await readText(`${places.serviceCredentials}/${name}`)) !== (await readText(`${places.credentialsDir}/${name}`)),
+    async (name) =>
+      (await readText(`${places.serviceCredentials}/${name}`)) !== (await readText(`${places.credentialsDir}/${name}`)),
   )
   return (await Promise.all(differ)).includes(true)
 }

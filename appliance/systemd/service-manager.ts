@@ -1,8 +1,9 @@
 /**
- * What a service of Type=notify tells systemd in the course of its life: ready, reloading, the tunnel's state, alive, stopping. Outside of systemd nothing is
- * told, and nothing costs anything.
+ * What a service of Type=notify tells systemd in the course of its life: ready, reloading, the tunnel's state, alive,
+ * stopping. Outside of systemd nothing is told, and nothing costs anything.
  *
- *   begin -> READY=1, STATUS=…, WATCHDOG=1 every half WatchdogSec;  reload -> RELOADING=1 … READY=1;  beginStop -> STOPPING=1
+ *   begin -> READY=1, STATUS=…, WATCHDOG=1 every half WatchdogSec;  reload -> RELOADING=1 … READY=1;  beginStop ->
+ * STOPPING=1
  */
 import type { Log } from '../../src/index.ts'
 import { formatListenAddress, type ListenAddress } from '../config/listen-address.ts'
@@ -37,7 +38,13 @@ export interface ServiceManagerParts {
 const firstAnswerMs = 30_000
 
 /** @throws nothing: what cannot be told is in the log. */
-export function createServiceManager({ env, pid, log, monotonicMicros, after = callLater }: ServiceManagerParts): ServiceManager {
+export function createServiceManager({
+  env,
+  pid,
+  log,
+  monotonicMicros,
+  after = callLater,
+}: ServiceManagerParts): ServiceManager {
   const notifier = findNotifier(env, log)
   if (notifier === undefined) return outsideOfSystemd
   const watchdogMs = findWatchdogIntervalMs(env, pid)
@@ -50,7 +57,10 @@ export function createServiceManager({ env, pid, log, monotonicMicros, after = c
     async begin(address) {
       // Not ready then; systemd's TimeoutStartSec decides.
       while (!isStopping && !(await isAnswering(address, firstAnswerMs))) {
-        log.error({ listen: formatListenAddress(address) }, 'The listener does not answer: Burrow does not report itself ready to systemd')
+        log.error(
+          { listen: formatListenAddress(address) },
+          'The listener does not answer: Burrow does not report itself ready to systemd',
+        )
         await new Promise<void>((resolve) => void after(1000, resolve))
       }
       if (isStopping) return
@@ -71,7 +81,10 @@ export function createServiceManager({ env, pid, log, monotonicMicros, after = c
     async reload(work) {
       // Of several at once the first begins and the last ends.
       if (reloads++ === 0 && !isStopping) {
-        void notifier.send('RELOADING=1', ...(monotonicMicros === undefined ? [] : [`MONOTONIC_USEC=${monotonicMicros()}`]))
+        void notifier.send(
+          'RELOADING=1',
+          ...(monotonicMicros === undefined ? [] : [`MONOTONIC_USEC=${monotonicMicros()}`]),
+        )
       }
       try {
         await work()

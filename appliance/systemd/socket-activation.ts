@@ -1,6 +1,7 @@
 /**
- * A listening socket that systemd bound and hands over (sd_listen_fds(3)): $LISTEN_FDS descriptors, from number 3 on, for the process $LISTEN_PID. It stays open in
- * systemd while Burrow restarts, so that connections wait instead of being refused. Who made the unit decides where it is bound, so that is verified here.
+ * A listening socket that systemd bound and hands over (sd_listen_fds(3)): $LISTEN_FDS descriptors, from number 3 on,
+ * for the process $LISTEN_PID. It stays open in systemd while Burrow restarts, so that connections wait instead of
+ * being refused. Who made the unit decides where it is bound, so that is verified here.
  */
 import { readFile, readlink } from 'node:fs/promises'
 import type { Server } from 'node:net'
@@ -16,7 +17,10 @@ const firstDescriptor = 3
  * The descriptor of the one socket that was handed to this process; `undefined` when there is none.
  * @throws {Complaint} config
  */
-export function findInheritedSocket({ LISTEN_FDS: count, LISTEN_PID: heir, LISTEN_FDNAMES: names }: Environment, pid: number): number | undefined {
+export function findInheritedSocket(
+  { LISTEN_FDS: count, LISTEN_PID: heir, LISTEN_FDNAMES: names }: Environment,
+  pid: number,
+): number | undefined {
   if (count === undefined || heir === undefined) return undefined
   if (!/^\d{1,10}$/.test(heir) || !/^\d{1,6}$/.test(count)) {
     throw refusal(`LISTEN_PID is "${heir}" and LISTEN_FDS "${count}"; unset them, or start Burrow by a socket unit`)
@@ -31,7 +35,8 @@ export function findInheritedSocket({ LISTEN_FDS: count, LISTEN_PID: heir, LISTE
 }
 
 /**
- * Where an adopted server, which listens on the descriptor by now, is bound. Call it in the tick of `listen`, before a connection can be accepted.
+ * Where an adopted server, which listens on the descriptor by now, is bound. Call it in the tick of `listen`, before a
+ * connection can be accepted.
  * @throws {Complaint} config: a place where others than this machine's users could connect
  */
 export function requireLoopback(server: Server): Extract<ListenAddress, { kind: 'tcp' }> | 'unix' {
@@ -41,7 +46,9 @@ export function requireLoopback(server: Server): Extract<ListenAddress, { kind: 
   const text = bound.family === 'IPv6' ? `[${bound.address}]:${bound.port}` : `${bound.address}:${bound.port}`
   const parsed = parseListenAddress(text)
   if ('refusal' in parsed || parsed.kind !== 'tcp') {
-    throw refusal(`it is bound to "${text}", which is not a loopback address; write ListenStream=127.0.0.1:${bound.port} in its socket unit`)
+    throw refusal(
+      `it is bound to "${text}", which is not a loopback address; write ListenStream=127.0.0.1:${bound.port} in its socket unit`,
+    )
   }
   return parsed
 }
@@ -51,7 +58,9 @@ export async function readSocketPath(descriptor: number): Promise<ListenAddress>
   const path = await findSocketPath(descriptor)
   const parsed = parseListenAddress(`unix:${path ?? ''}`)
   if ('refusal' in parsed)
-    throw refusal('it has no name in the file system, by which file permissions could guard it; write ListenStream=/run/burrow.sock in its socket unit')
+    throw refusal(
+      'it has no name in the file system, by which file permissions could guard it; write ListenStream=/run/burrow.sock in its socket unit',
+    )
   return parsed
 }
 

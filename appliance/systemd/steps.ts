@@ -1,6 +1,6 @@
 /**
- * What an installation does, as steps that are known before the first is taken: told and left undone by --dry-run, told and done otherwise. What is as it should be is told
- * as kept.
+ * What an installation does, as steps that are known before the first is taken: told and left undone by --dry-run, told
+ * and done otherwise. What is as it should be is told as kept.
  */
 import { execFile } from 'node:child_process'
 import { chmod, lstat, mkdir, readFile, rename, rm, rmdir, unlink, writeFile } from 'node:fs/promises'
@@ -43,7 +43,10 @@ export async function writeText(path: string, text: string, mode: number): Promi
   return { verb: 'write', what: `${path} (mode ${octal(mode)})`, perform }
 }
 
-/** Those that are missing, for everybody to enter, whatever the umask: a package keeps the modes of its staging directory. */
+/**
+ * Those that are missing, for everybody to enter, whatever the umask: a package keeps the modes of its staging
+ * directory.
+ */
 async function makeParents(path: string): Promise<void> {
   const first = await mkdir(dirname(path), { recursive: true })
   if (first === undefined) return
@@ -52,7 +55,9 @@ async function makeParents(path: string): Promise<void> {
 
 /** A directory goes with all that is in it. */
 export async function remove(path: string): Promise<Step[]> {
-  return (await exists(path)) ? [{ verb: 'remove', what: path, perform: () => rm(path, { recursive: true, force: true }) }] : []
+  return (await exists(path))
+    ? [{ verb: 'remove', what: path, perform: () => rm(path, { recursive: true, force: true }) }]
+    : []
 }
 
 export async function removeLink(path: string): Promise<Step[]> {
@@ -74,7 +79,12 @@ export function run(command: string, args: readonly string[], env: Environment):
     new Promise<void>((resolve, reject) => {
       execFile(command, [...args], { env: { PATH: env.PATH, LC_ALL: 'C' } }, (error, _stdout, stderr) => {
         if (error === null) resolve()
-        else reject(new Complaint('refused', `Cannot go on: "${what}" failed: ${stderr.trim() || error.message}`, { cause: error }))
+        else
+          reject(
+            new Complaint('refused', `Cannot go on: "${what}" failed: ${stderr.trim() || error.message}`, {
+              cause: error,
+            }),
+          )
       })
     })
   return { verb: 'run', what, perform }

@@ -1,4 +1,7 @@
-/** `burrow uninstall-service` as a plan: what was installed goes, what was made by use (keys, passwords, config, state) stays unless it is asked for. */
+/**
+ * `burrow uninstall-service` as a plan: what was installed goes, what was made by use (keys, passwords, config, state)
+ * stays unless it is asked for.
+ */
 import type { Environment } from '../machine.ts'
 import { placesBelow } from './places.ts'
 import { exists, remove, removeEmptyDir, removeLink, run, type Step } from './steps.ts'
@@ -13,13 +16,23 @@ export interface UninstallWish {
 /** Looks, and changes nothing. */
 export async function planUninstall({ root, wantsPurge, isBooted, env }: UninstallWish): Promise<readonly Step[]> {
   const places = placesBelow(root)
-  const units = (await Promise.all([places.socket, places.unit].map(async (file) => ((await exists(file)) ? [file] : [])))).flat()
+  const units = (
+    await Promise.all([places.socket, places.unit].map(async (file) => ((await exists(file)) ? [file] : [])))
+  ).flat()
   const names = units.map((file) => file.slice(file.lastIndexOf('/') + 1))
-  const stops = isBooted ? names.map((name) => run('systemctl', ['disable', '--now', name], env)) : (await Promise.all(places.links.map(removeLink))).flat()
+  const stops = isBooted
+    ? names.map((name) => run('systemctl', ['disable', '--now', name], env))
+    : (await Promise.all(places.links.map(removeLink))).flat()
   const files = await Promise.all([...units, places.credentialsDropIn].map(remove))
   const dropInDir = await removeEmptyDir(places.dropInDir)
   const reload = isBooted && units.length > 0 ? [run('systemctl', ['daemon-reload'], env)] : []
-  return [...stops, ...files.flat(), ...dropInDir, ...reload, ...(await planData([places.configDir, ...places.data], wantsPurge))]
+  return [
+    ...stops,
+    ...files.flat(),
+    ...dropInDir,
+    ...reload,
+    ...(await planData([places.configDir, ...places.data], wantsPurge)),
+  ]
 }
 
 async function planData(paths: readonly string[], wantsPurge: boolean): Promise<Step[]> {

@@ -13,7 +13,9 @@ export interface Program {
   readonly command: readonly string[]
 }
 
-/** The one that runs now: its Node and its main module, which is TypeScript in a checkout and JavaScript in a package. */
+/**
+ * The one that runs now: its Node and its main module, which is TypeScript in a checkout and JavaScript in a package.
+ */
 export async function findProgram(): Promise<Program> {
   const main = fileBeside(import.meta.url.endsWith('.ts') ? '../program.ts' : '../program.js')
   return { command: [await readlink('/proc/self/exe'), '--disable-warning=ExperimentalWarning', main] }
@@ -72,7 +74,8 @@ export async function findObstacle({ command }: Program): Promise<string | undef
       const found = await stat(path).catch(() => undefined)
       if (found === undefined) return `"${path}" does not exist`
       const needed = found.isDirectory() ? 0o001 : 0o004
-      if ((found.mode & needed) === 0) return `users other than the owner may not ${found.isDirectory() ? 'enter' : 'read'} "${path}"`
+      if ((found.mode & needed) === 0)
+        return `users other than the owner may not ${found.isDirectory() ? 'enter' : 'read'} "${path}"`
     }
   }
   return undefined

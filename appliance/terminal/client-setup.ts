@@ -1,10 +1,12 @@
 /**
- * What somebody must put where to use this cache: a substituter and a key into nix.conf, a name and a password into netrc.
- * netrc knows hosts without ports (one entry serves every port), and the first entry that matches wins.
+ * What somebody must put where to use this cache: a substituter and a key into nix.conf, a name and a password into
+ * netrc. netrc knows hosts without ports (one entry serves every port), and the first entry that matches wins.
  */
 
 export interface ClientSetup {
-  /** As clients reach the cache, without credentials. `undefined`: not known here, since the listener is a unix socket. */
+  /**
+   * As clients reach the cache, without credentials. `undefined`: not known here, since the listener is a unix socket.
+   */
   readonly url: string | undefined
   readonly storeDir: string
   /** `name:base64` each. */
@@ -20,8 +22,9 @@ export interface Login {
 }
 
 /**
- * Without "fallback" Nix fails a build when a narinfo is answered with 5xx, which is what the edge does (530) while the tunnel is down. The attempts span
- * about 20 s, in which a tunnel that was lost is back; the longest silence is longer than "firstByteSeconds", since Nix counts the wait for the first byte too.
+ * Without "fallback" Nix fails a build when a narinfo is answered with 5xx, which is what the edge does (530) while the
+ * tunnel is down. The attempts span about 20 s, in which a tunnel that was lost is back; the longest silence is longer
+ * than "firstByteSeconds", since Nix counts the wait for the first byte too.
  */
 export const whenItIsAway: readonly string[] = [
   '# While the cache cannot be reached, Nix builds without it. Nix 2.8 has a bug: it aborts instead ("SubstituterDisabled"). Then build with: --option substituters https://cache.nixos.org',
@@ -37,22 +40,31 @@ const unknownUrl = 'https://CACHE.EXAMPLE.ORG'
 
 /** Ready to paste, with a comment line above each part saying where it goes. Ends with a line break. */
 export function formatClientSetup({ url = unknownUrl, storeDir, publicKeys, login }: ClientSetup): string {
-  const lines = ['# /etc/nix/nix.conf of each client (NixOS: nix.settings); restart its nix-daemon afterwards', `extra-substituters = ${url}`]
+  const lines = [
+    '# /etc/nix/nix.conf of each client (NixOS: nix.settings); restart its nix-daemon afterwards',
+    `extra-substituters = ${url}`,
+  ]
   lines.push(
     publicKeys.length > 0
       ? `extra-trusted-public-keys = ${publicKeys.join(' ')}`
       : '# This cache signs nothing itself: clients must trust the keys its paths were signed with before.',
   )
   lines.push(...whenItIsAway)
-  if (storeDir !== '/nix/store') lines.push(`# This cache serves ${storeDir}: only clients whose store has that name can use it.`)
+  if (storeDir !== '/nix/store')
+    lines.push(`# This cache serves ${storeDir}: only clients whose store has that name can use it.`)
   if (login !== undefined) lines.push('', ...netrcLines(url, login))
   return `${lines.join('\n')}\n`
 }
 
 function netrcLines(url: string, { name, password }: Login): string[] {
-  const head = '# /etc/nix/netrc of each client, mode 0600: its nix-daemon (root) reads it; for "nix copy" name a file you can read with --netrc-file'
+  const head =
+    '# /etc/nix/netrc of each client, mode 0600: its nix-daemon (root) reads it; for "nix copy" name a file you can read with --netrc-file'
   const hint = password === undefined ? ['# Put the password in the place of PASSWORD: it is not known here.'] : []
-  return [head, ...hint, `machine ${hostOf(url)} login ${quoteToken(name)} password ${password === undefined ? 'PASSWORD' : quoteToken(password)}`]
+  return [
+    head,
+    ...hint,
+    `machine ${hostOf(url)} login ${quoteToken(name)} password ${password === undefined ? 'PASSWORD' : quoteToken(password)}`,
+  ]
 }
 
 /** For those who may push; follows the netrc entry. Ends with a line break. */
@@ -81,6 +93,13 @@ export function quoteToken(token: string): string {
 export function parseCacheUrl(text: string): string | undefined {
   if (!URL.canParse(text)) return undefined
   const url = new URL(text)
-  if (!['http:', 'https:'].includes(url.protocol) || url.username !== '' || url.password !== '' || url.search !== '' || url.hash !== '') return undefined
+  if (
+    !['http:', 'https:'].includes(url.protocol) ||
+    url.username !== '' ||
+    url.password !== '' ||
+    url.search !== '' ||
+    url.hash !== ''
+  )
+    return undefined
   return url.pathname === '/' ? url.origin : url.href.replace(/\/+$/, '')
 }

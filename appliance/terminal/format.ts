@@ -45,7 +45,10 @@ export function formatRelative(date: string, now: number): string {
   return at > now ? `in ${formatSpan(at - now)}` : `${formatSpan(now - at)} ago`
 }
 
-/** Text from elsewhere as one harmless line: it must not move the cursor, end the line, turn its direction or fill the screen. */
+/**
+ * Text from elsewhere as one harmless line: it must not move the cursor, end the line, turn its direction or fill the
+ * screen.
+ */
 export function printable(text: string, maxLength = 300): string {
   const line = text.replaceAll(/[\p{Cc}\p{Cf}\p{Zl}\p{Zp}\p{Cs}]+/gu, ' ').trim()
   return line.length > maxLength ? `${line.slice(0, maxLength).replace(/[\ud800-\udbff]$/, '')}…` : line

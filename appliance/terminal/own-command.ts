@@ -1,5 +1,6 @@
 /**
- * What to type to start this program again, and text for people made to say so. Messages name it `burrow` throughout; where they are printed, that becomes
+ * What to type to start this program again, and text for people made to say so. Messages name it `burrow` throughout;
+ * where they are printed, that becomes
  *
  *   burrow                       where `burrow` on PATH is this program
  *   npx nix-burrow               out of npm's cache
@@ -34,26 +35,39 @@ export function findOwnCommand({ env, workingDir, mainDir }: Start): string {
 }
 
 /** Of a program in one file, which is run by `node FILE`. */
-export function findScriptCommand({ env, workingDir, script }: Pick<Start, 'env' | 'workingDir'> & { readonly script: string }): string {
+export function findScriptCommand({
+  env,
+  workingDir,
+  script,
+}: Pick<Start, 'env' | 'workingDir'> & { readonly script: string }): string {
   if (env.BURROW_COMMAND) return env.BURROW_COMMAND
   const path = real(script)
   return `node ${quote(dirname(path) === real(workingDir) ? basename(path) : path)}`
 }
 
 function findRoot(mainDir: string): string {
-  for (let dir = real(mainDir); dir !== dirname(dir); dir = dirname(dir)) if (existsSync(join(dir, 'package.json'))) return dir
+  for (let dir = real(mainDir); dir !== dirname(dir); dir = dirname(dir))
+    if (existsSync(join(dir, 'package.json'))) return dir
   return mainDir
 }
 
 const maxScriptBytes = 65_536
 
-/** A link to the launcher, or a script that starts a file of this program. What npm adds to PATH is there for its scripts only. */
+/**
+ * A link to the launcher, or a script that starts a file of this program. What npm adds to PATH is there for its
+ * scripts only.
+ */
 function isOnPath(path: string | undefined, root: string): boolean {
-  const dirs = (path ?? '').split(delimiter).filter((dir) => dir.startsWith('/') && !/\/node_modules\/.bin\/?$|\/node-gyp-bin\/?$/.test(dir))
+  const dirs = (path ?? '')
+    .split(delimiter)
+    .filter((dir) => dir.startsWith('/') && !/\/node_modules\/.bin\/?$|\/node-gyp-bin\/?$/.test(dir))
   const found = dirs.map((dir) => join(dir, 'burrow')).find(isExecutable)
   if (found === undefined) return false
   const target = real(found)
-  return target.startsWith(`${root}/`) || (statSync(target).size <= maxScriptBytes && readFileSync(target, 'latin1').includes(`${root}/`))
+  return (
+    target.startsWith(`${root}/`) ||
+    (statSync(target).size <= maxScriptBytes && readFileSync(target, 'latin1').includes(`${root}/`))
+  )
 }
 
 function isExecutable(file: string): boolean {
@@ -77,12 +91,17 @@ function quote(path: string): string {
   return /^[\w@%+=:,./-]+$/.test(path) ? path : quoteForShell(path)
 }
 
-/** A command of this program, where one begins: at the beginning of a line, and behind a quote, a bracket, a colon, a pipe or `sudo`. In JSON too. */
+/**
+ * A command of this program, where one begins: at the beginning of a line, and behind a quote, a bracket, a colon, a
+ * pipe or `sudo`. In JSON too.
+ */
 const ownCommand = /(?<=^\s*|(\\?)["`(]|: |\| |sudo )burrow(?= (?:[a-z][a-z-]*|--?[A-Za-z-]+|\[[a-z]))/gm
 
 export function nameOwnCommand(text: string, command: string): string {
   if (command === 'burrow' || !text.includes('burrow ')) return text
-  return text.replaceAll(ownCommand, (_name, backslash: string | undefined) => (backslash ? JSON.stringify(command).slice(1, -1) : command))
+  return text.replaceAll(ownCommand, (_name, backslash: string | undefined) =>
+    backslash ? JSON.stringify(command).slice(1, -1) : command,
+  )
 }
 
 /** Whatever is printed goes through here, so that no message can be forgotten. */
@@ -90,6 +109,7 @@ export function nameOwnCommandIn(outputs: readonly NodeJS.WriteStream[], command
   if (command === 'burrow') return
   for (const output of outputs) {
     const write = output.write.bind(output) as (...given: unknown[]) => boolean
-    output.write = (chunk: unknown, ...rest: unknown[]) => write(typeof chunk === 'string' ? nameOwnCommand(chunk, command) : chunk, ...rest)
+    output.write = (chunk: unknown, ...rest: unknown[]) =>
+      write(typeof chunk === 'string' ? nameOwnCommand(chunk, command) : chunk, ...rest)
   }
 }

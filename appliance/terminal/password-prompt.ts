@@ -4,7 +4,13 @@ import { StringDecoder } from 'node:string_decoder'
 import { Complaint } from '../complaint.ts'
 import type { TerminalInput, TerminalOutput } from '../machine.ts'
 
-const keys = { interrupt: '\u0003', endOfInput: '\u0004', backspace: '\b', delete: '\u007f', eraseLine: '\u0015' } as const
+const keys = {
+  interrupt: '\u0003',
+  endOfInput: '\u0004',
+  backspace: '\b',
+  delete: '\u007f',
+  eraseLine: '\u0015',
+} as const
 
 /** One line. The terminal is as it was when this is over, however it ends. @throws {Complaint} interrupted, refused */
 export async function readHiddenLine(input: TerminalInput, output: TerminalOutput, prompt: string): Promise<string> {

@@ -1,6 +1,6 @@
 /**
- * Prints what clients need, ready to paste, on standard output: as soon as Burrow serves, with what is known then, and again when the tunnel is connected
- * under an address that was not printed yet.
+ * Prints what clients need, ready to paste, on standard output: as soon as Burrow serves, with what is known then, and
+ * again when the tunnel is connected under an address that was not printed yet.
  */
 import type { Appliance } from '../appliance.ts'
 import type { Config } from '../config/config.ts'
@@ -27,10 +27,18 @@ export function createSetupTeller(machine: Machine, config: Config): SetupTeller
 
   function print(url: string | undefined, note: string): void {
     if (appliance === undefined) return
-    const { login, hint } = toLogin(machine, config.access.kind, appliance.inForce.users, url, config.depot !== undefined)
+    const { login, hint } = toLogin(
+      machine,
+      config.access.kind,
+      appliance.inForce.users,
+      url,
+      config.depot !== undefined,
+    )
     const publicKeys = appliance.inForce.signing.map((key) => key.publicKey)
     const push = config.depot === undefined || login === undefined ? '' : `\n${formatPushSetup({ url })}`
-    machine.stdout.write(`${formatClientSetup({ url, storeDir: config.store.dir, publicKeys, login })}${push}${hint}${note}\n`)
+    machine.stdout.write(
+      `${formatClientSetup({ url, storeDir: config.store.dir, publicKeys, login })}${push}${hint}${note}\n`,
+    )
   }
 
   function tell(status: TunnelStatus): void {
@@ -47,7 +55,8 @@ export function createSetupTeller(machine: Machine, config: Config): SetupTeller
       const { status } = started.tunnel
       if (isThrough(status) && publicUrlOf(status) !== undefined) return tell(status)
       const name = publicUrlOf(status)
-      if (status.mode === 'quick' || name === undefined) return print(urlOf(started.listener.address), isOnTheWay(status) ? waitingHint : '')
+      if (status.mode === 'quick' || name === undefined)
+        return print(urlOf(started.listener.address), isOnTheWay(status) ? waitingHint : '')
       // A name of one's own stays the same: what is pasted now is right later.
       told = name
       print(name, '# The tunnel is not connected yet: see "burrow status".\n')
@@ -59,7 +68,10 @@ export function createSetupTeller(machine: Machine, config: Config): SetupTeller
 const isThrough = ({ state }: TunnelStatus) => state === 'connected' || state === 'degraded'
 const isOnTheWay = ({ state }: TunnelStatus) => state !== 'off' && state !== 'missing-binary' && state !== 'failed'
 
-/** The password of the user that Burrow made is shown, since nobody could know it, but not to a journal, which keeps it and shows it to others. */
+/**
+ * The password of the user that Burrow made is shown, since nobody could know it, but not to a journal, which keeps it
+ * and shows it to others.
+ */
 function toLogin(
   machine: Machine,
   kind: Config['access']['kind'],
@@ -70,9 +82,15 @@ function toLogin(
   if (users === undefined) return { login: undefined, hint: '' }
   const [user, ...others] = users
   if (kind === 'generated' && user !== undefined && machine.env.JOURNAL_STREAM === undefined) {
-    return { login: { name: user.name, password: user.secret.kind === 'plain' ? user.secret.password : undefined }, hint: '' }
+    return {
+      login: { name: user.name, password: user.secret.kind === 'plain' ? user.secret.password : undefined },
+      hint: '',
+    }
   }
   const name = others.length === 0 && user !== undefined ? user.name : 'NAME'
   const command = `burrow client-config --user ${name}${url?.startsWith('https:') === true ? ` --url ${url}` : ''}`
-  return { login: undefined, hint: `# For the netrc entry: ${command}\n${hasDepot ? `# To push: ${command} --push\n` : ''}` }
+  return {
+    login: undefined,
+    hint: `# For the netrc entry: ${command}\n${hasDepot ? `# To push: ${command} --push\n` : ''}`,
+  }
 }

@@ -1,4 +1,7 @@
-/** How long to wait before the next try: doubling from try to try up to a limit, the upper half of it by chance, so that many who failed together do not come back together. */
+/**
+ * How long to wait before the next try: doubling from try to try up to a limit, the upper half of it by chance, so that
+ * many who failed together do not come back together.
+ */
 
 export interface BackOff {
   /** Milliseconds; each call is one more failure in a row. */
@@ -15,7 +18,10 @@ export interface BackOffRange {
 export const paces = {
   /** A crash, a hang, a network that is away: most of them are over in seconds. */
   soon: { firstMs: 1_000, maxMs: 60_000 },
-  /** The way to the edge is away: when it comes back, so must we, within seconds. A try costs a process and a few questions to the name server. */
+  /**
+   * The way to the edge is away: when it comes back, so must we, within seconds. A try costs a process and a few
+   * questions to the name server.
+   */
   network: { firstMs: 1_000, maxMs: 6_000 },
   /** A service that said "too many requests" wants to be left alone for longer. */
   later: { firstMs: 30_000, maxMs: 600_000 },

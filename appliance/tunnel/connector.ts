@@ -1,4 +1,7 @@
-/** One start of a connector, from its launch to the verdict about its end: the process, its record for the next start, its log, its observation. */
+/**
+ * One start of a connector, from its launch to the verdict about its end: the process, its record for the next start,
+ * its log, its observation.
+ */
 import type { Log } from '../../src/index.ts'
 import type { EndDiagnosis } from './explain/connector-problems.ts'
 import { explainEnd, type LastWords } from './explain/end-diagnosis.ts'
@@ -86,7 +89,11 @@ export function startConnector(parts: ConnectorParts): Connector {
   const child = startChild({
     ...parts,
     onLine: relay.take,
-    onKill: () => log.warn({ connector: { pid: child.pid } }, 'cloudflared did not end in its time and is killed: requests that it still carried are cut'),
+    onKill: () =>
+      log.warn(
+        { connector: { pid: child.pid } },
+        'cloudflared did not end in its time and is killed: requests that it still carried are cut',
+      ),
   })
   const recorded = record(child, parts)
 
@@ -108,14 +115,26 @@ export function startConnector(parts: ConnectorParts): Connector {
 }
 
 /** Who it is, for a next start that finds it still running. @returns its number, when it was written down */
-async function record({ pid }: Child, { processes, memory, owner, launch, log }: ConnectorParts): Promise<number | undefined> {
+async function record(
+  { pid }: Child,
+  { processes, memory, owner, launch, log }: ConnectorParts,
+): Promise<number | undefined> {
   if (pid === undefined || owner.startTime === undefined) return undefined
   const startTime = await processes.findStartTime(pid)
   if (startTime === undefined) return undefined
   try {
-    await memory.addConnector({ pid, startTime, configFile: launch.configFile, ownerPid: owner.pid, ownerStartTime: owner.startTime })
+    await memory.addConnector({
+      pid,
+      startTime,
+      configFile: launch.configFile,
+      ownerPid: owner.pid,
+      ownerStartTime: owner.startTime,
+    })
   } catch (error) {
-    log.warn({ err: error, connector: { pid } }, 'Cannot write down which process the connector is: should Burrow be killed, its next start cannot end it')
+    log.warn(
+      { err: error, connector: { pid } },
+      'Cannot write down which process the connector is: should Burrow be killed, its next start cannot end it',
+    )
   }
   return pid
 }

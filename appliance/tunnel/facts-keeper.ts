@@ -1,4 +1,7 @@
-/** What outlives Burrow of its tunnel, written when it has changed, one write at a time and not often: a connector that comes and goes must not wear a disk out. */
+/**
+ * What outlives Burrow of its tunnel, written when it has changed, one write at a time and not often: a connector that
+ * comes and goes must not wear a disk out.
+ */
 import type { Log } from '../../src/index.ts'
 import type { TunnelFacts, TunnelMemory } from './tunnel.ts'
 import type { TunnelClock } from './tunnel-clock.ts'
@@ -24,7 +27,10 @@ export function createFactsKeeper(memory: TunnelMemory, clock: TunnelClock, log:
     try {
       await memory.remember(known)
     } catch (error) {
-      log.warn({ err: error }, 'Cannot save the state of the tunnel: "burrow status" may show an old one while Burrow is not running')
+      log.warn(
+        { err: error },
+        'Cannot save the state of the tunnel: "burrow status" may show an old one while Burrow is not running',
+      )
     }
   }
 
@@ -42,7 +48,9 @@ export function createFactsKeeper(memory: TunnelMemory, clock: TunnelClock, log:
 
   return {
     keep(facts) {
-      const news = Object.entries(facts).filter(([name, value]) => value !== undefined && known[name as keyof TunnelFacts] !== value)
+      const news = Object.entries(facts).filter(
+        ([name, value]) => value !== undefined && known[name as keyof TunnelFacts] !== value,
+      )
       if (news.length === 0) return
       known = { ...known, ...Object.fromEntries(news) }
       isDue = true

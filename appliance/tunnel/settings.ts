@@ -1,14 +1,14 @@
 /**
- * What is wanted of the tunnel: how the connector logs in at the edge, and the few options of cloudflared that matter to an origin like this one.
- * Names follow cloudflared's flags (developers.cloudflare.com, "Tunnel run parameters").
+ * What is wanted of the tunnel: how the connector logs in at the edge, and the few options of cloudflared that matter
+ * to an origin like this one. Names follow cloudflared's flags (developers.cloudflare.com, "Tunnel run parameters").
  */
 
 export type TunnelMode = 'quick' | 'token' | 'credentials'
 
 export interface TunnelSettings {
   /**
-   * `quick`: a TryCloudflare tunnel, without an account, under a random name. `token`: a tunnel whose public hostnames are kept at Cloudflare.
-   * `credentials`: a tunnel whose ingress rules are ours, written by us.
+   * `quick`: a TryCloudflare tunnel, without an account, under a random name. `token`: a tunnel whose public hostnames
+   * are kept at Cloudflare. `credentials`: a tunnel whose ingress rules are ours, written by us.
    */
   readonly mode: TunnelMode
   readonly secret: TunnelSecret
@@ -32,7 +32,10 @@ export interface TunnelSettings {
   readonly binary: string | undefined
 }
 
-/** Files are absolute paths, read anew at each start of a connector, so that a changed token needs no restart of the rest. */
+/**
+ * Files are absolute paths, read anew at each start of a connector, so that a changed token needs no restart of the
+ * rest.
+ */
 export type TunnelSecret =
   | { readonly kind: 'none' }
   | { readonly kind: 'token'; readonly token: string }

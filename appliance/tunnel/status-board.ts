@@ -1,4 +1,6 @@
-/** The tunnel's status as it is now; who looks sees one coherent value. A change of state is logged, by who must act. */
+/**
+ * The tunnel's status as it is now; who looks sees one coherent value. A change of state is logged, by who must act.
+ */
 import type { Log } from '../../src/index.ts'
 import { nothingKnown, type TunnelState, type TunnelStatus } from './tunnel.ts'
 import type { TunnelClock } from './tunnel-clock.ts'
@@ -52,21 +54,44 @@ export function createStatusBoard({ first, clock, log, onStatus }: StatusBoardPa
       return status
     },
     set(changes) {
-      const changed = Object.entries(changes).filter(([name, value]) => !isSame(status[name as keyof TunnelStatus], value))
+      const changed = Object.entries(changes).filter(
+        ([name, value]) => !isSame(status[name as keyof TunnelStatus], value),
+      )
       if (changed.length === 0) return
       const { state } = status
-      status = { ...status, ...changes, ...(changes.state !== undefined && changes.state !== state ? { since: new Date(clock.now()) } : {}) }
+      status = {
+        ...status,
+        ...changes,
+        ...(changes.state !== undefined && changes.state !== state ? { since: new Date(clock.now()) } : {}),
+      }
       // A start is told by whoever starts, with its process.
-      const isOtherFault = status.state === 'failed' && status.nextAttempt !== undefined && changed.some(([name]) => name === 'reason')
+      const isOtherFault =
+        status.state === 'failed' && status.nextAttempt !== undefined && changed.some(([name]) => name === 'reason')
       if ((status.state !== state && status.state !== 'starting') || isOtherFault) logState(log, status)
       if (changed.some(([name]) => !quiet.has(name))) tell()
     },
   }
 }
 
-function logState(log: Log, { state, reason, remedy, hostname, connections, pid, binary, restarts, nextAttempt }: TunnelStatus): void {
-  const fields = { tunnel: { state, hostname, connections, pid, version: binary?.version, restarts, nextAttempt: nextAttempt?.toISOString() } }
-  log[levelByState[state]](fields, `The tunnel is ${state}: ${reason}${remedy === undefined ? '' : `. What to do: ${remedy}`}`)
+function logState(
+  log: Log,
+  { state, reason, remedy, hostname, connections, pid, binary, restarts, nextAttempt }: TunnelStatus,
+): void {
+  const fields = {
+    tunnel: {
+      state,
+      hostname,
+      connections,
+      pid,
+      version: binary?.version,
+      restarts,
+      nextAttempt: nextAttempt?.toISOString(),
+    },
+  }
+  log[levelByState[state]](
+    fields,
+    `The tunnel is ${state}: ${reason}${remedy === undefined ? '' : `. What to do: ${remedy}`}`,
+  )
 }
 
 function isSame(a: unknown, b: unknown): boolean {

@@ -1,5 +1,6 @@
 /**
- * One connector kept running: found, prepared, started, watched, started again after a wait that fits its end, stopped when asked.
+ * One connector kept running: found, prepared, started, watched, started again after a wait that fits its end, stopped
+ * when asked.
  *
  *   sweep orphans -> find binary -> prepare -> run ... end -> wait -> find binary ...
  */
@@ -71,7 +72,12 @@ export class Supervisor implements Tunnel {
   stop(): Promise<void> {
     if (!this.#stopping.signal.aborted) {
       this.#stopping.abort()
-      this.#board.set({ isStopping: true, reason: 'the tunnel is being stopped; requests under way may finish', remedy: undefined, nextAttempt: undefined })
+      this.#board.set({
+        isStopping: true,
+        reason: 'the tunnel is being stopped; requests under way may finish',
+        remedy: undefined,
+        nextAttempt: undefined,
+      })
       this.#connector?.stop()
       this.#wake?.()
     }
@@ -97,7 +103,13 @@ export class Supervisor implements Tunnel {
     }
     await this.#facts.end()
     const reason = this.#isStopping ? 'the tunnel was stopped' : 'the tunnel was given up, by a fault in Burrow'
-    this.#board.set({ state: 'off', reason, remedy: this.#isStopping ? undefined : 'restart Burrow', ...nothingRuns, nextAttempt: undefined })
+    this.#board.set({
+      state: 'off',
+      reason,
+      remedy: this.#isStopping ? undefined : 'restart Burrow',
+      ...nothingRuns,
+      nextAttempt: undefined,
+    })
   }
 
   async #prepareSelf(): Promise<void> {
@@ -120,7 +132,10 @@ export class Supervisor implements Tunnel {
       return this.#board.set({ ...nothingRuns, reason: verdict.reason, remedy: undefined })
     }
     if (!this.#isRetryWanted) return await this.#rest(verdict, verdict.pace)
-    this.#parts.log.warn({ reason: verdict.reason }, 'cloudflared ended; the config was reloaded meanwhile, so it is restarted at once')
+    this.#parts.log.warn(
+      { reason: verdict.reason },
+      'cloudflared ended; the config was reloaded meanwhile, so it is restarted at once',
+    )
     this.#board.set({ ...nothingRuns, lastError: verdict.reason })
   }
 
@@ -150,7 +165,10 @@ export class Supervisor implements Tunnel {
     })
     this.#connector = connector
     const restarts = this.#starts - 1
-    this.#parts.log.info({ connector: { pid: connector.pid, path: binary.path, version: binary.version, restarts } }, 'cloudflared was started')
+    this.#parts.log.info(
+      { connector: { pid: connector.pid, path: binary.path, version: binary.version, restarts } },
+      'cloudflared was started',
+    )
     this.#board.set({
       state: 'starting',
       reason: 'cloudflared was started',
@@ -193,7 +211,15 @@ export class Supervisor implements Tunnel {
     const ms = state === 'missing-binary' ? lookAgainMs : this.#backOffs[pace].next()
     const hostname = settings.mode === 'quick' ? undefined : this.status.hostname
     const lastError = state === 'missing-binary' ? this.status.lastError : reason
-    this.#board.set({ state, reason, remedy, ...nothingRuns, hostname, lastError, nextAttempt: new Date(clock.now() + ms) })
+    this.#board.set({
+      state,
+      reason,
+      remedy,
+      ...nothingRuns,
+      hostname,
+      lastError,
+      nextAttempt: new Date(clock.now() + ms),
+    })
     await this.#wait(ms)
   }
 

@@ -1,6 +1,9 @@
 /** Time and chance as the tunnel sees them, so that tests can turn them by hand. */
 export interface TunnelClock {
-  /** Milliseconds since 1970: for telling when. How long something takes is measured by `after`, which no change of the system's clock disturbs. */
+  /**
+   * Milliseconds since 1970: for telling when. How long something takes is measured by `after`, which no change of the
+   * system's clock disturbs.
+   */
   now(): number
   /** Runs the callback once after so many milliseconds; the returned function calls it off. */
   after(ms: number, callback: () => void): () => void
@@ -17,7 +20,12 @@ export function within<T>(clock: TunnelClock, ms: number, promise: Promise<T>): 
 }
 
 /** The promise's value, or `undefined` when it is not there so long after the signal. */
-export function unlessAborted<T>(clock: TunnelClock, signal: AbortSignal, patienceMs: number, work: Promise<T>): Promise<T | undefined> {
+export function unlessAborted<T>(
+  clock: TunnelClock,
+  signal: AbortSignal,
+  patienceMs: number,
+  work: Promise<T>,
+): Promise<T | undefined> {
   return new Promise((resolve, reject) => {
     let cancel = () => {}
     const wait = () => {

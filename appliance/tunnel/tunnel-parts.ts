@@ -14,7 +14,10 @@ export interface TunnelParts {
   readonly memory: TunnelMemory
   readonly log: Log
   readonly clock: TunnelClock
-  /** kill(2), as `process.kill` has it: a negative number is a process group. `false` when there is no such process; other errors are thrown. */
+  /**
+   * kill(2), as `process.kill` has it: a negative number is a process group. `false` when there is no such process;
+   * other errors are thrown.
+   */
   readonly endProcess: (pid: number, signal: 'SIGTERM' | 'SIGKILL' | 0) => boolean
   readonly ownPid: number
   /** Where setpriv is looked for; else the connector's own PATH. */

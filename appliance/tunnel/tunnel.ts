@@ -1,7 +1,9 @@
 /**
- * The tunnel as the rest of the appliance sees it: one supervised cloudflared process (the connector), its state in words, and its end.
+ * The tunnel as the rest of the appliance sees it: one supervised cloudflared process (the connector), its state in
+ * words, and its end.
  *
- *   off -> starting -> connected <-> degraded, reconnecting;  a child that ended: backing-off -> starting;  what time alone does not mend: failed -> (much later) starting
+ *   off -> starting -> connected <-> degraded, reconnecting;  a child that ended: backing-off -> starting;  what time
+ * alone does not mend: failed -> (much later) starting
  */
 import type { TunnelMode } from './settings.ts'
 
@@ -20,13 +22,19 @@ export type TunnelState =
   | 'reconnecting'
   /** The connector ended and is started again at `nextAttempt`. */
   | 'backing-off'
-  /** The edge or the machine refuses it (token invalid, tunnel deleted): somebody must act. It is tried again at `nextAttempt`, rarely. */
+  /**
+   * The edge or the machine refuses it (token invalid, tunnel deleted): somebody must act. It is tried again at
+   * `nextAttempt`, rarely.
+   */
   | 'failed'
 
 export interface TunnelStatus {
   readonly state: TunnelState
   readonly since: Date
-  /** In plain words, a whole clause without a full stop: "the edge refuses the token: Unauthorized: Invalid tunnel secret". */
+  /**
+   * In plain words, a whole clause without a full stop: "the edge refuses the token: Unauthorized: Invalid tunnel
+   * secret".
+   */
   readonly reason: string
   /** What to do; `undefined` when there is nothing to do. */
   readonly remedy: string | undefined
@@ -36,7 +44,10 @@ export interface TunnelStatus {
   readonly isStopping: boolean
   /** Live connections to the edge. */
   readonly connections: number
-  /** The public hostname, as far as it is known: configured, given by the edge (quick), or found in the ingress rules the edge pushed. */
+  /**
+   * The public hostname, as far as it is known: configured, given by the edge (quick), or found in the ingress rules
+   * the edge pushed.
+   */
   readonly hostname: string | undefined
   readonly tunnelId: string | undefined
   readonly connectorId: string | undefined
@@ -73,13 +84,21 @@ export const nothingKnown = {
 
 export interface Tunnel extends AsyncDisposable {
   readonly status: TunnelStatus
-  /** Something was changed. Ends the wait of backing-off, failed and missing-binary; a connector that runs is left alone, and when it ends it is started anew without a wait. */
+  /**
+   * Something was changed. Ends the wait of backing-off, failed and missing-binary; a connector that runs is left
+   * alone, and when it ends it is started anew without a wait.
+   */
   retry(): void
-  /** Unregisters at the edge, lets requests under way go on for the grace period, and ends the connector. Idempotent. */
+  /**
+   * Unregisters at the edge, lets requests under way go on for the grace period, and ends the connector. Idempotent.
+   */
   stop(): Promise<void>
 }
 
-/** Of a connector process that may outlive us: enough to be sure, at the next start, that a process with this number is really it. */
+/**
+ * Of a connector process that may outlive us: enough to be sure, at the next start, that a process with this number is
+ * really it.
+ */
 export interface ConnectorRecord {
   readonly pid: number
   /** Start time as the system tells it, compared as text. */

@@ -1,10 +1,19 @@
 /**
- * From the configuration to what the cache needs of it and a reload may change: users with their passwords, keys, the index page.
- * This is where the files that a config names are read; all that is wrong with them is told at once.
+ * From the configuration to what the cache needs of it and a reload may change: users with their passwords, keys, the
+ * index page. This is where the files that a config names are read; all that is wrong with them is told at once.
  */
 import { readFile, stat } from 'node:fs/promises'
 
-import { formatSecretKey, generateSecretKey, type IndexPage, type Log, parseSecretKey, type Reloadable, type SecretKey, type User } from '../../src/index.ts'
+import {
+  formatSecretKey,
+  generateSecretKey,
+  type IndexPage,
+  type Log,
+  parseSecretKey,
+  type Reloadable,
+  type SecretKey,
+  type User,
+} from '../../src/index.ts'
 import { Complaint, reasonOf } from '../complaint.ts'
 import type { Config, UserConfig } from '../config/config.ts'
 import type { LoadedConfig } from '../config/load-config.ts'
@@ -44,13 +53,21 @@ export async function readNamedFiles(
       return undefined
     }
   }
-  const gatherAll = async <T>(readings: readonly Promise<T | undefined>[]) => (await Promise.all(readings)).filter((value) => value !== undefined)
+  const gatherAll = async <T>(readings: readonly Promise<T | undefined>[]) =>
+    (await Promise.all(readings)).filter((value) => value !== undefined)
 
   const { signing, access, indexPage } = config
   const keys =
-    signing.keyFiles && (await gatherAll(signing.keyFiles.map((file, index) => gather(`/signing/keyFiles/${index}`, readKey(file, signing.name, log)))))
-  const users = access.kind === 'users' ? await gatherAll(access.users.map((user) => gather(pointerOfFile(user), toUser(user, log)))) : undefined
-  const page = typeof indexPage === 'object' ? await gather('/indexPage', readPage(indexPage.file)) : indexPage ? undefined : false
+    signing.keyFiles &&
+    (await gatherAll(
+      signing.keyFiles.map((file, index) => gather(`/signing/keyFiles/${index}`, readKey(file, signing.name, log))),
+    ))
+  const users =
+    access.kind === 'users'
+      ? await gatherAll(access.users.map((user) => gather(pointerOfFile(user), toUser(user, log))))
+      : undefined
+  const page =
+    typeof indexPage === 'object' ? await gather('/indexPage', readPage(indexPage.file)) : indexPage ? undefined : false
   if (keys !== undefined) problems.push(...findTwins(keys))
   if (problems.length > 0) throw complain(problems)
   return { signing: keys, users, indexPage: page }
@@ -69,13 +86,18 @@ async function readNamed(file: string): Promise<string> {
   try {
     return await readFile(file, 'utf8')
   } catch (error) {
-    throw new NamedFileFault(`names "${file}", which cannot be read: ${reasonOf(error)}`, 'correct the path, or the rights of the file', { cause: error })
+    throw new NamedFileFault(
+      `names "${file}", which cannot be read: ${reasonOf(error)}`,
+      'correct the path, or the rights of the file',
+      { cause: error },
+    )
   }
 }
 
 async function readKey(file: string, name: string | undefined, log: Log): Promise<SecretKey> {
   const text = await readNamed(file)
-  if (((await stat(file)).mode & 0o007) !== 0) log.warn({ file }, `Everybody on this machine can read the signing key; run "chmod 600 ${file}"`)
+  if (((await stat(file)).mode & 0o007) !== 0)
+    log.warn({ file }, `Everybody on this machine can read the signing key; run "chmod 600 ${file}"`)
   try {
     return parseSecretKey(text, { name })
   } catch (error) {
@@ -103,15 +125,22 @@ function pointerOfFile({ pointer, secret }: UserConfig): string {
 }
 
 async function toUser({ name, secret, access, expires }: UserConfig, log: Log): Promise<User> {
-  return { name, secret: secret.kind === 'file' ? { kind: 'plain', password: await readPassword(secret.file, log) } : secret, access: new Set(access), expires }
+  return {
+    name,
+    secret: secret.kind === 'file' ? { kind: 'plain', password: await readPassword(secret.file, log) } : secret,
+    access: new Set(access),
+    expires,
+  }
 }
 
 /** A hash is as good as a password in a password file. */
 async function readPassword(file: string, log: Log): Promise<string> {
   const password = (await readNamed(file)).replace(/\r?\n$/, '')
-  if (((await stat(file)).mode & 0o007) !== 0) log.warn({ file }, `Everybody on this machine can read or change a password; run "chmod 600 ${file}"`)
+  if (((await stat(file)).mode & 0o007) !== 0)
+    log.warn({ file }, `Everybody on this machine can read or change a password; run "chmod 600 ${file}"`)
   const fault = passwordFault(password)
-  if (fault !== undefined) throw new NamedFileFault(`names "${file}", which ${fault[0].replace(/^is/, 'holds')}`, fault[1])
+  if (fault !== undefined)
+    throw new NamedFileFault(`names "${file}", which ${fault[0].replace(/^is/, 'holds')}`, fault[1])
   return password
 }
 
@@ -122,7 +151,9 @@ async function readPage(file: string): Promise<IndexPage> {
 
 /** The key in the state directory, made at the first call ever. @throws {Complaint} state */
 export async function ensureKey(config: Config, state: State, hostName: string, log: Log): Promise<SecretKey> {
-  const { text, file, isNew } = await state.ensureSecretKey(() => formatSecretKey(generateSecretKey(config.signing.name ?? createKeyName(hostName))))
+  const { text, file, isNew } = await state.ensureSecretKey(() =>
+    formatSecretKey(generateSecretKey(config.signing.name ?? createKeyName(hostName))),
+  )
   const key = parseStateKey(text, file, config)
   if (isNew) log.info({ file, publicKey: key.publicKey }, 'Made a signing key')
   return key

@@ -1,4 +1,7 @@
-/** Passwords and names made by chance, of letters and digits alone: nothing in them needs quoting, in netrc, JSON or a shell. */
+/**
+ * Passwords and names made by chance, of letters and digits alone: nothing in them needs quoting, in netrc, JSON or a
+ * shell.
+ */
 import { randomInt } from 'node:crypto'
 
 const lettersAndDigits = 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789'
@@ -9,8 +12,8 @@ export function createPassword(): string {
 }
 
 /**
- * A name for a signing key, `burrow-nas-4kq8zt-1`: Nix knows keys by name alone, so two boxes of one host name must not share it;
- * the number is there to be counted up when the key is changed.
+ * A name for a signing key, `burrow-nas-4kq8zt-1`: Nix knows keys by name alone, so two boxes of one host name must not
+ * share it; the number is there to be counted up when the key is changed.
  */
 export function createKeyName(hostName: string): string {
   const host = hostName

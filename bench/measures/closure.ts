@@ -1,4 +1,7 @@
-/** What a user waits for: a whole closure fetched by real Nix, checked, unpacked and registered. And what it costs on the wire. */
+/**
+ * What a user waits for: a whole closure fetched by real Nix, checked, unpacked and registered. And what it costs on
+ * the wire.
+ */
 import { existsSync, mkdtempSync, rmSync, statfsSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -26,13 +29,29 @@ export const closureCopy: Measure = {
   },
 }
 
-/** Seconds that `nix copy` of the whole store into a new one takes; signatures are required and every NAR hash is checked. */
+/**
+ * Seconds that `nix copy` of the whole store into a new one takes; signatures are required and every NAR hash is
+ * checked.
+ */
 async function copyClosure(bench: Bench, endpoint: Endpoint): Promise<number> {
   const home = mkdtempSync(join(findRoom(bench), 'burrow-bench-'))
   try {
-    const settings = { 'http-connections': '25', 'netrc-file': writeNetrc(), 'trusted-public-keys': bench.key.publicKey, 'require-sigs': 'true' }
+    const settings = {
+      'http-connections': '25',
+      'netrc-file': writeNetrc(),
+      'trusted-public-keys': bench.key.publicKey,
+      'require-sigs': 'true',
+    }
     const options = Object.entries(settings).flatMap(([name, value]) => ['--option', name, value])
-    const args = ['copy', '--from', urlOf(endpoint), '--to', `local?root=${join(home, 'destination')}`, ...options, bench.store.root.storePath]
+    const args = [
+      'copy',
+      '--from',
+      urlOf(endpoint),
+      '--to',
+      `local?root=${join(home, 'destination')}`,
+      ...options,
+      bench.store.root.storePath,
+    ]
     return (await runCommand('nix', args, { env: nixEnvironment(home), timeoutSeconds: 120 })).seconds
   } finally {
     rmSync(home, { recursive: true, force: true })

@@ -36,8 +36,11 @@ async function measurePeak(bench: Bench, compression: 'zstd' | 'none'): Promise<
     await sleep(bench.seconds * 2_500)
     const { answered, closed, bytes } = running.progress()
     const peak = peakMemoryOf(burrow.endpoint.pid)
-    say(`  ${compression}: ${before.toFixed(0)} MiB before, ${peak.toFixed(0)} MiB with ${answered} readers who took ${(bytes / 1e6).toFixed(0)} MB`)
-    if (answered < readers || closed > 0) throw new Error(`Cannot measure slow readers: of ${readers}, ${answered} had an answer and ${closed} were cut`)
+    say(
+      `  ${compression}: ${before.toFixed(0)} MiB before, ${peak.toFixed(0)} MiB with ${answered} readers who took ${(bytes / 1e6).toFixed(0)} MB`,
+    )
+    if (answered < readers || closed > 0)
+      throw new Error(`Cannot measure slow readers: of ${readers}, ${answered} had an answer and ${closed} were cut`)
     return peak
   } finally {
     running.stop()

@@ -1,4 +1,7 @@
-/** How long a narinfo takes while the cache is busy with something large: 4 connections ask for narinfos, and the slowest hundredth of the answers counts. */
+/**
+ * How long a narinfo takes while the cache is busy with something large: 4 connections ask for narinfos, and the
+ * slowest hundredth of the answers counts.
+ */
 import { Agent } from 'node:http'
 import { type Cache, type Endpoint, inParallel, readBody, readLinks } from '../cache.ts'
 import { startDownloads } from '../downloads.ts'
@@ -21,7 +24,9 @@ export const latencyWhileStreaming: Measure = {
     const seen = new Map<string, string>()
     const measure = async (cache: Cache): Promise<number> => {
       const downloads = startDownloads(cache, { connections: 25, passes: 0, requests: toRequests(allNarsOf(cache)) })
-      const result = await runWrk(cache, { paths: narInfoPathsOf(cache), connections, seconds: bench.seconds }).finally(() => downloads.stop())
+      const result = await runWrk(cache, { paths: narInfoPathsOf(cache), connections, seconds: bench.seconds }).finally(
+        () => downloads.stop(),
+      )
       const { bytes, seconds } = await downloads.stop()
       seen.set(
         cache.label,

@@ -28,7 +28,10 @@ export const narInfoRate: Measure = {
       () => measure('burrow', burrow),
       bench,
     )
-    return { rounds, notes: [`narinfo: processor time per request: nginx ${micros(last.reference)}, burrow ${micros(last.burrow)}`] }
+    return {
+      rounds,
+      notes: [`narinfo: processor time per request: nginx ${micros(last.reference)}, burrow ${micros(last.burrow)}`],
+    }
   },
 }
 

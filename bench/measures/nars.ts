@@ -1,4 +1,6 @@
-/** NARs in bulk: from the larder, and packed afresh. A whole number of passes over the same objects in the same order. */
+/**
+ * NARs in bulk: from the larder, and packed afresh. A whole number of passes over the same objects in the same order.
+ */
 import type { Cache, NarLink } from '../cache.ts'
 import { type DownloadResult, runDownloads } from '../downloads.ts'
 import { type Bench, interleave, type Measure, type Outcome, type Pair } from '../measure.ts'
@@ -36,7 +38,10 @@ async function measureBulk(bench: Bench, name: string, pair: Pair, bulk: Bulk): 
     () => measure('burrow'),
     bench,
   )
-  return { rounds, notes: [`${name}: busy in the last round: ${busy('nginx', last.reference)}; ${busy('burrow', last.burrow)}`] }
+  return {
+    rounds,
+    notes: [`${name}: busy in the last round: ${busy('nginx', last.reference)}; ${busy('burrow', last.burrow)}`],
+  }
 }
 
 function busy(label: string, result: DownloadResult | undefined): string {
@@ -50,7 +55,8 @@ export const larderNars: Measure = {
   unit: 'MB/s',
   target: { of: 'ratio', relation: '≥', value: 0.6 },
   hasReference: true,
-  run: async (bench) => measureBulk(bench, 'larder-nars', await bench.compressed(), { connections: 25, passes: 6, pick: allNarsOf }),
+  run: async (bench) =>
+    measureBulk(bench, 'larder-nars', await bench.compressed(), { connections: 25, passes: 6, pick: allNarsOf }),
 }
 
 export const smallLarderNars: Measure = {
@@ -100,5 +106,6 @@ export const rawNars: Measure = {
   unit: 'MB/s',
   target: { of: 'ratio', relation: '≥', value: 0.3 },
   hasReference: true,
-  run: async (bench) => measureBulk(bench, 'raw-nars', await bench.raw(), { connections: 25, passes: 2, pick: allNarsOf }),
+  run: async (bench) =>
+    measureBulk(bench, 'raw-nars', await bench.raw(), { connections: 25, passes: 2, pick: allNarsOf }),
 }

@@ -1,4 +1,7 @@
-/** Work that only a cache with a live store does: packing very many files, and compressing for the first client. Compared with the tools that do only that. */
+/**
+ * Work that only a cache with a live store does: packing very many files, and compressing for the first client.
+ * Compared with the tools that do only that.
+ */
 import { join } from 'node:path'
 import { readBody, readLinks } from '../cache.ts'
 import { runCommand } from '../children.ts'
@@ -21,9 +24,18 @@ export const tinyFiles: Measure = {
     const links = burrow.links.filter((link) => link.object.kind === 'tiny-files')
     const dump = async (): Promise<number> => {
       const env = nixEnvironment(join(workDir, 'nix-home'))
-      return megabytes / (await runCommand('nix-store', ['--dump', realPathOf(bench.store, bench.store.tinyFiles)], { env, discardOutput: true })).seconds
+      return (
+        megabytes /
+        (
+          await runCommand('nix-store', ['--dump', realPathOf(bench.store, bench.store.tinyFiles)], {
+            env,
+            discardOutput: true,
+          })
+        ).seconds
+      )
     }
-    const fetch = async (): Promise<number> => (await runDownloads(burrow, { connections: 1, passes: 1, requests: toRequests(links) })).bytesPerSecond / 1e6
+    const fetch = async (): Promise<number> =>
+      (await runDownloads(burrow, { connections: 1, passes: 1, requests: toRequests(links) })).bytesPerSecond / 1e6
     return { rounds: await interleave(dump, fetch, bench) }
   },
 }

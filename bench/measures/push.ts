@@ -1,4 +1,7 @@
-/** Pushing: the bench's closure into an empty depot, on loopback and on a slow line; many small paths; nothing to do; a line that is cut. */
+/**
+ * Pushing: the bench's closure into an empty depot, on loopback and on a slow line; many small paths; nothing to do; a
+ * line that is cut.
+ */
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 
@@ -40,7 +43,9 @@ export const pushSmall: Measure = {
     const paths = smallPaths(bench, 949)
     return {
       rounds: await repeat(bench, () =>
-        withEmptyDepot(bench, (burrow) => overLine(burrow, distantLine, ({ port }) => push(bench, port, paths, ['--no-closure']))),
+        withEmptyDepot(bench, (burrow) =>
+          overLine(burrow, distantLine, ({ port }) => push(bench, port, paths, ['--no-closure'])),
+        ),
       ),
     }
   },
@@ -56,7 +61,9 @@ export const pushNothing: Measure = {
     return {
       rounds: await withEmptyDepot(bench, async (burrow) => {
         await push(bench, burrow.endpoint.port, [bench.store.root.storePath])
-        return await repeat(bench, () => overLine(burrow, distantLine, ({ port }) => push(bench, port, [bench.store.root.storePath])))
+        return await repeat(bench, () =>
+          overLine(burrow, distantLine, ({ port }) => push(bench, port, [bench.store.root.storePath])),
+        )
       }),
     }
   },
@@ -73,7 +80,11 @@ export const pushHomeLine: Measure = {
     const rounds = []
     for (let round = 0; round < bench.longRounds; round++) {
       const { seconds, wireBytes } = await withEmptyDepot(bench, (burrow) =>
-        overLine(burrow, homeLine, async ({ port }) => await pushMeasured(bench, port, paths, ['--no-closure', '--level', '3'])),
+        overLine(
+          burrow,
+          homeLine,
+          async ({ port }) => await pushMeasured(bench, port, paths, ['--no-closure', '--level', '3']),
+        ),
       )
       rounds.push({ reference: (wireBytes * 8) / homeLine.bitsPerSecond, burrow: seconds })
     }
@@ -89,7 +100,9 @@ export const pushCuts: Measure = {
   hasReference: false,
   async run(bench) {
     const path = bench.store.hugeFile.storePath
-    const whole = await withEmptyDepot(bench, (burrow) => pushMeasured(bench, burrow.endpoint.port, [path], ['--no-closure']))
+    const whole = await withEmptyDepot(bench, (burrow) =>
+      pushMeasured(bench, burrow.endpoint.port, [path], ['--no-closure']),
+    )
     const cut = await withEmptyDepot(bench, (burrow) =>
       overLine(burrow, { bitsPerSecond: 800_000_000, roundTripMs: 2, cutAfterBytes: 50_000_000 }, async (proxy) => {
         await push(bench, proxy.port, [path], ['--no-closure', '--jobs', '2'])
@@ -101,7 +114,8 @@ export const pushCuts: Measure = {
 }
 
 async function pushClosureBeside(bench: Bench, reference: () => Promise<number>) {
-  const pushIt = () => withEmptyDepot(bench, (burrow) => push(bench, burrow.endpoint.port, [bench.store.root.storePath]))
+  const pushIt = () =>
+    withEmptyDepot(bench, (burrow) => push(bench, burrow.endpoint.port, [bench.store.root.storePath]))
   return { rounds: await interleave(reference, pushIt, { rounds: bench.longRounds, discardFirst: false }) }
 }
 
@@ -121,8 +135,16 @@ async function overLine<T>(burrow: Burrow, shape: Shape, use: (proxy: ShapingPro
   return await use(proxy)
 }
 
-/** Seconds from the client's first request to its last answer, as it says itself: what starting Node takes belongs to no line. */
-async function push(bench: Bench, port: number, paths: readonly string[], flags: readonly string[] = []): Promise<number> {
+/**
+ * Seconds from the client's first request to its last answer, as it says itself: what starting Node takes belongs to no
+ * line.
+ */
+async function push(
+  bench: Bench,
+  port: number,
+  paths: readonly string[],
+  flags: readonly string[] = [],
+): Promise<number> {
   return (await pushMeasured(bench, port, paths, flags)).seconds
 }
 
@@ -131,7 +153,12 @@ interface Pushed {
   readonly wireBytes: number
 }
 
-async function pushMeasured({ store }: Bench, port: number, paths: readonly string[], flags: readonly string[]): Promise<Pushed> {
+async function pushMeasured(
+  { store }: Bench,
+  port: number,
+  paths: readonly string[],
+  flags: readonly string[],
+): Promise<Pushed> {
   const home = mkdtempSync(join(workDir, 'push-home-'))
   try {
     const password = join(home, 'password')
@@ -144,7 +171,16 @@ async function pushMeasured({ store }: Bench, port: number, paths: readonly stri
       BURROW_USER: user.name,
       BURROW_PASSWORD_FILE: password,
     }
-    const args = ['--disable-warning=ExperimentalWarning', 'appliance/program.ts', 'push', '--to', `http://127.0.0.1:${port}`, '--json', ...flags, ...paths]
+    const args = [
+      '--disable-warning=ExperimentalWarning',
+      'appliance/program.ts',
+      'push',
+      '--to',
+      `http://127.0.0.1:${port}`,
+      '--json',
+      ...flags,
+      ...paths,
+    ]
     const { stdout } = await runCommand(process.execPath, args, { cwd: projectDir, env, timeoutSeconds: 300 })
     const summary = JSON.parse(stdout.trim().split('\n').at(-1)!) as Pushed & { readonly event: string }
     if (summary.event !== 'summary') throw new Error('burrow push printed no summary')
@@ -168,7 +204,11 @@ async function copyToCache(bench: Bench, burrow: Burrow): Promise<number> {
   try {
     const netrc = join(dir, 'netrc')
     writeFileSync(netrc, `machine 127.0.0.1 login ${user.name} password "${user.password}"\n`, { mode: 0o600 })
-    return await nixCopy(bench, `http://127.0.0.1:${burrow.endpoint.port}?compression=zstd`, dir, ['--option', 'netrc-file', netrc])
+    return await nixCopy(bench, `http://127.0.0.1:${burrow.endpoint.port}?compression=zstd`, dir, [
+      '--option',
+      'netrc-file',
+      netrc,
+    ])
   } finally {
     rmSync(dir, { recursive: true, force: true })
   }

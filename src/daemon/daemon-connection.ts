@@ -1,6 +1,7 @@
 /**
  * One connection to the nix-daemon, which forks a process for it. Requests are answered one at a time, in order.
- * Anything unexpected (silence, garbage, a frame out of turn) ends the connection: there is no way to find the next message boundary again.
+ * Anything unexpected (silence, garbage, a frame out of turn) ends the connection: there is no way to find the next
+ * message boundary again.
  */
 import { connect, type Socket } from 'node:net'
 
@@ -15,8 +16,15 @@ export interface DaemonConnectionOptions {
   readonly timeoutMs: number
 }
 
-/** @throws a system error (no socket, no rights), `WireError` (not a daemon, silence) or `DaemonError` (it refuses this user) */
-export async function openDaemonConnection({ socketPath, clock, timeoutMs }: DaemonConnectionOptions): Promise<DaemonConnection> {
+/**
+ * @throws a system error (no socket, no rights), `WireError` (not a daemon, silence) or `DaemonError` (it refuses this
+ * user)
+ */
+export async function openDaemonConnection({
+  socketPath,
+  clock,
+  timeoutMs,
+}: DaemonConnectionOptions): Promise<DaemonConnection> {
   const connection = new DaemonConnection(connect(socketPath), clock)
   await connection.start(timeoutMs)
   return connection
@@ -72,7 +80,9 @@ export class DaemonConnection implements Disposable {
   #request<T>(timeoutMs: number, talk: () => Promise<T>): Promise<T> {
     const answer = this.#queue.then(async () => {
       if (!this.#isOpen) throw new WireError('Cannot ask the daemon: the connection is closed')
-      const callOff = this.#clock.after(timeoutMs, () => this.#end(new WireError(`Cannot read from the daemon: no answer within ${timeoutMs} ms`)))
+      const callOff = this.#clock.after(timeoutMs, () =>
+        this.#end(new WireError(`Cannot read from the daemon: no answer within ${timeoutMs} ms`)),
+      )
       this.#isBusy = true
       try {
         const result = await talk()

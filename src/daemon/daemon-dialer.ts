@@ -1,6 +1,6 @@
 /**
- * Connects to the daemon when asked to, but after a failure not again before a while has passed: twice as long with each failure in a row.
- * Says once when the daemon is lost and once when it is back.
+ * Connects to the daemon when asked to, but after a failure not again before a while has passed: twice as long with
+ * each failure in a row. Says once when the daemon is lost and once when it is back.
  */
 
 import type { Clock } from '../clock.ts'
@@ -49,7 +49,8 @@ export class DaemonDialer {
     const { socketPath, clock, log, random } = this.#options
     try {
       const connection = await openDaemonConnection({ socketPath, clock, timeoutMs: connectTimeoutMs })
-      if (this.#failures > 0) log.info({ socket: socketPath }, 'The nix-daemon answers again: paths are protected from garbage collection')
+      if (this.#failures > 0)
+        log.info({ socket: socketPath }, 'The nix-daemon answers again: paths are protected from garbage collection')
       this.#failures = 0
       return connection
     } catch (error) {

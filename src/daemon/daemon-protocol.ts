@@ -1,10 +1,12 @@
 /**
- * The subset of Nix's worker protocol that a reader of the store needs, as the client: handshake, AddTempRoot, IsValidPath.
- * A request is an opcode and its arguments; the reply is a run of frames (log lines, activities) up to LAST or ERROR, then the result.
+ * The subset of Nix's worker protocol that a reader of the store needs, as the client: handshake, AddTempRoot,
+ * IsValidPath. A request is an opcode and its arguments; the reply is a run of frames (log lines, activities) up to
+ * LAST or ERROR, then the result.
  *
  *   -> 0b00… "/nix/store/…"        <- 73746c61… (LAST) 0100…
  *
- * Source: Nix, src/libstore/worker-protocol.hh and daemon.cc. Speaks with daemons of versions 1.10 to 1.38 and, by the rule of the lesser version, later ones.
+ * Source: Nix, src/libstore/worker-protocol.hh and daemon.cc. Speaks with daemons of versions 1.10 to 1.38 and, by the
+ * rule of the lesser version, later ones.
  */
 import { encodeInteger, encodeString, WireError, type WireReader } from './wire.ts'
 
@@ -42,11 +44,14 @@ export interface Wire {
 /** @returns the minor version that both sides speak */
 export async function shakeHands({ reader, write }: Wire): Promise<number> {
   write(encodeInteger(clientMagic))
-  if ((await reader.readBigInteger()) !== BigInt(daemonMagic)) throw new WireError('Cannot talk to the daemon: it does not speak the worker protocol')
+  if ((await reader.readBigInteger()) !== BigInt(daemonMagic))
+    throw new WireError('Cannot talk to the daemon: it does not speak the worker protocol')
   const version = await reader.readInteger()
   const minor = Math.min(version & 0xff, ownMinor)
   if (version >>> 8 !== 1 || version > 0xffff || minor < oldestMinor)
-    throw new WireError(`Cannot talk to the daemon: it speaks version ${version >>> 8}.${version & 0xff}, wanted 1.${oldestMinor} or later`)
+    throw new WireError(
+      `Cannot talk to the daemon: it speaks version ${version >>> 8}.${version & 0xff}, wanted 1.${oldestMinor} or later`,
+    )
   write(encodeInteger((1 << 8) | ownMinor))
   if (minor >= 38) {
     write(encodeInteger(0))
@@ -61,7 +66,10 @@ export async function shakeHands({ reader, write }: Wire): Promise<number> {
   return minor
 }
 
-/** Keeps the path from being collected for as long as this connection lasts. Succeeds for absent paths too. @throws {DaemonError | WireError} */
+/**
+ * Keeps the path from being collected for as long as this connection lasts. Succeeds for absent paths too. @throws
+ * {DaemonError | WireError}
+ */
 export async function addTempRoot({ reader, write }: Wire, minor: number, storePath: string): Promise<void> {
   write(Buffer.concat([encodeInteger(operations.addTempRoot), encodeString(storePath)]))
   await readFrames(reader, minor)

@@ -1,10 +1,11 @@
 /**
- * The wire format of Nix's worker protocol: integers are unsigned, 64 bits, little-endian; a string is its length, its bytes and zeros up to a
- * multiple of 8; a list is its count and its items.
+ * The wire format of Nix's worker protocol: integers are unsigned, 64 bits, little-endian; a string is its length, its
+ * bytes and zeros up to a multiple of 8; a list is its count and its items.
  *
  *   "abc" -> 0300000000000000 616263 0000000000
  *
- * The reader takes chunks as they come from a socket, cut anywhere, and copies each byte at most once. Every length is bounded before anything is kept.
+ * The reader takes chunks as they come from a socket, cut anywhere, and copies each byte at most once. Every length is
+ * bounded before anything is kept.
  */
 
 export class WireError extends Error {
@@ -41,7 +42,9 @@ export class WireReader {
   #offset = 0
   #buffered = 0
   #failure: Error | undefined
-  #waiting: { readonly bytes: number; readonly resolve: () => void; readonly reject: (error: Error) => void } | undefined
+  #waiting:
+    | { readonly bytes: number; readonly resolve: () => void; readonly reject: (error: Error) => void }
+    | undefined
 
   /** Bytes received and not read. */
   get buffered(): number {
@@ -52,7 +55,8 @@ export class WireReader {
     if (this.#failure || chunk.length === 0) return
     this.#chunks.push(chunk)
     this.#buffered += chunk.length
-    if (this.#buffered > maxBufferedBytes) this.fail(new WireError('Cannot read from the daemon: it sends more than it was asked for'))
+    if (this.#buffered > maxBufferedBytes)
+      this.fail(new WireError('Cannot read from the daemon: it sends more than it was asked for'))
     else if (this.#waiting && this.#buffered >= this.#waiting.bytes) {
       const { resolve } = this.#waiting
       this.#waiting = undefined
@@ -75,14 +79,16 @@ export class WireReader {
   /** @throws {WireError} beyond `max` */
   async readInteger(max: number = Number.MAX_SAFE_INTEGER): Promise<number> {
     const value = await this.readBigInteger()
-    if (value > BigInt(max)) throw new WireError(`Cannot read from the daemon: it sent ${value}, at most ${max} is allowed here`)
+    if (value > BigInt(max))
+      throw new WireError(`Cannot read from the daemon: it sent ${value}, at most ${max} is allowed here`)
     return Number(value)
   }
 
   async readString(maxBytes: number): Promise<string> {
     const length = await this.readInteger(maxBytes)
     const bytes = await this.#take(paddedTo8(length))
-    for (let at = length; at < bytes.length; at++) if (bytes[at] !== 0) throw new WireError('Cannot read from the daemon: a string is not padded with zeros')
+    for (let at = length; at < bytes.length; at++)
+      if (bytes[at] !== 0) throw new WireError('Cannot read from the daemon: a string is not padded with zeros')
     return bytes.toString('utf8', 0, length)
   }
 

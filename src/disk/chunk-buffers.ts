@@ -1,18 +1,25 @@
 /**
- * The memory that file contents pass through on their way to sockets. One reader gets large buffers and reads ahead, since large asynchronous reads
- * are several times faster than small ones; hundreds of slow readers get small ones, since each holds what its socket has not taken.
- * A buffer is never larger than a fraction of what is left, so the sum stays within the budget however many come.
+ * The memory that file contents pass through on their way to sockets. One reader gets large buffers and reads ahead,
+ * since large asynchronous reads are several times faster than small ones; hundreds of slow readers get small ones,
+ * since each holds what its socket has not taken. A buffer is never larger than a fraction of what is left, so the sum
+ * stays within the budget however many come.
  */
 
 import { largestSlot, Slots, smallestSlot } from './slots.ts'
 
-/** Taken from the system at once, touched only as it is needed: what many readers give back is there for the next, without waiting for a garbage collection. */
+/**
+ * Taken from the system at once, touched only as it is needed: what many readers give back is there for the next,
+ * without waiting for a garbage collection.
+ */
 const arenaBytes = 40 * 1024 * 1024
 /** What a reader gets when the arena is full. */
 const minBufferBytes = 2 * smallestSlot
 /** One chunk on its way to the socket and two reads under way keep disk and socket busy. */
 const readsAhead = 2
-/** Two chunks on their way to the socket; and one read waiting, as long as the readers are few enough for the largest buffers. */
+/**
+ * Two chunks on their way to the socket; and one read waiting, as long as the readers are few enough for the largest
+ * buffers.
+ */
 const chunksPerReader = 2
 const fewReaders = Math.floor(arenaBytes / (chunksPerReader + 1) / largestSlot)
 

@@ -1,4 +1,7 @@
-/** Directory syncs, shared: calls that come while one of the same directory is under way wait for the next, so that many files cost one journal commit. */
+/**
+ * Directory syncs, shared: calls that come while one of the same directory is under way wait for the next, so that many
+ * files cost one journal commit.
+ */
 import type { Disk } from './disk.ts'
 
 interface Syncing {
@@ -14,7 +17,10 @@ export class DirectorySync {
     this.#disk = disk
   }
 
-  /** Resolves when all that was done in the directory before this call survives a power cut. Rejects with the system's error. */
+  /**
+   * Resolves when all that was done in the directory before this call survives a power cut. Rejects with the system's
+   * error.
+   */
   sync(dir: string): Promise<void> {
     const syncing = this.#byDirectory.get(dir)
     if (syncing === undefined) return this.#start(dir)

@@ -1,5 +1,6 @@
 /**
- * The few file operations that crash-safe storage is made of, behind a port, so that a test can record them, fail them or end the process between two of them.
+ * The few file operations that crash-safe storage is made of, behind a port, so that a test can record them, fail them
+ * or end the process between two of them.
  */
 import { constants } from 'node:fs'
 import { type FileHandle, mkdir, open, readdir, rename, rm, stat, unlink } from 'node:fs/promises'
@@ -29,7 +30,8 @@ export interface WritableFile {
 }
 
 export const systemDisk: Disk = {
-  create: async (path, mode) => toWritable(await open(path, constants.O_WRONLY | constants.O_CREAT | constants.O_EXCL, mode)),
+  create: async (path, mode) =>
+    toWritable(await open(path, constants.O_WRONLY | constants.O_CREAT | constants.O_EXCL, mode)),
   async reopen(path, length) {
     const handle = await open(path, constants.O_WRONLY | constants.O_CREAT, 0o600)
     try {

@@ -1,7 +1,7 @@
 /**
- * Reads a range of a kept or growing file in chunks, some reads ahead, and hands the last chunk out only after the whole file was found right.
- * When a growing file cannot be finished for want of room the reader goes on by a compression of its own from where it stands:
- * the same NAR, level and zstd always give the same bytes.
+ * Reads a range of a kept or growing file in chunks, some reads ahead, and hands the last chunk out only after the
+ * whole file was found right. When a growing file cannot be finished for want of room the reader goes on by a
+ * compression of its own from where it stands: the same NAR, level and zstd always give the same bytes.
  */
 import { createHash, type Hash } from 'node:crypto'
 
@@ -76,7 +76,8 @@ export class FileReader implements ChunkReader {
       if (block !== undefined) return await this.#handOut(await block)
       if (this.#knownEnd !== undefined && this.#handedOutTo >= this.#knownEnd) return undefined
       if (outcome?.kind === 'unkept') return await this.#continueByRest(outcome.measured?.fileSize)
-      if (outcome?.kind === 'whole') throw new Fault('larder-damaged', `Cannot read a range up to ${this.#end}: the file has ${outcome.size} bytes`)
+      if (outcome?.kind === 'whole')
+        throw new Fault('larder-damaged', `Cannot read a range up to ${this.#end}: the file has ${outcome.size} bytes`)
       await this.#change()
     }
   }
@@ -154,7 +155,10 @@ export class FileReader implements ChunkReader {
     this.#wake = undefined
   }
 
-  /** Lets go of the file. Reads under way still write into their buffers, so file and buffers are given back only when they are done. */
+  /**
+   * Lets go of the file. Reads under way still write into their buffers, so file and buffers are given back only when
+   * they are done.
+   */
   #detach(): void {
     if (this.#isDetached) return
     this.#isDetached = true

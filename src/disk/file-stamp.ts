@@ -1,6 +1,7 @@
 /**
- * What the file system says of a file without reading it. Whoever writes to a file moves both times, and a copy put in its place is another inode:
- * while the stamp stands still, the bytes are those that were read before, as far as the disk itself keeps them.
+ * What the file system says of a file without reading it. Whoever writes to a file moves both times, and a copy put in
+ * its place is another inode: while the stamp stands still, the bytes are those that were read before, as far as the
+ * disk itself keeps them.
  */
 import type { Stats } from 'node:fs'
 
@@ -16,13 +17,19 @@ export interface FileStamp {
 /** That a file's bytes were right when it had this stamp. */
 export interface Proof {
   readonly stamp: FileStamp
-  /** When they were last read and hashed, by a steady clock; before all time for what was written here and never read back. */
+  /**
+   * When they were last read and hashed, by a steady clock; before all time for what was written here and never read
+   * back.
+   */
   readonly readAtMs: number
 }
 
 export const neverRead = Number.NEGATIVE_INFINITY
 
-/** Two writes within one tick of a coarse clock leave the same time. A stamp younger than this proves nothing about what comes next. */
+/**
+ * Two writes within one tick of a coarse clock leave the same time. A stamp younger than this proves nothing about what
+ * comes next.
+ */
 const clockTickMs = 50
 
 export function toFileStamp({ dev, ino, size, mtimeMs, ctimeMs }: Stats): FileStamp {
@@ -30,10 +37,19 @@ export function toFileStamp({ dev, ino, size, mtimeMs, ctimeMs }: Stats): FileSt
 }
 
 export function isSameStamp(a: FileStamp, b: FileStamp): boolean {
-  return a.inode === b.inode && a.device === b.device && a.bytes === b.bytes && a.modifiedMs === b.modifiedMs && a.changedMs === b.changedMs
+  return (
+    a.inode === b.inode &&
+    a.device === b.device &&
+    a.bytes === b.bytes &&
+    a.modifiedMs === b.modifiedMs &&
+    a.changedMs === b.changedMs
+  )
 }
 
-/** True when a change from now on would leave another stamp. The wall clock on purpose: it is the one that the file system stamps with. */
+/**
+ * True when a change from now on would leave another stamp. The wall clock on purpose: it is the one that the file
+ * system stamps with.
+ */
 export function isSettled({ changedMs }: FileStamp): boolean {
   return Math.abs(Date.now() - changedMs) > clockTickMs
 }

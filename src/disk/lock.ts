@@ -1,7 +1,8 @@
 /**
- * The lock on a directory: an exclusive SQLite lock on a file in it (`lock`). It is refused while another process (or this one) holds it, and free as soon as
- * the holder has ended, whatever ended it. `lock.pid` names the holder, for people only: a reader of `lock` itself would end the locks of its own process.
- * The file stays when the lock is given back: a contender that had opened it before would lock a file that has no name any more.
+ * The lock on a directory: an exclusive SQLite lock on a file in it (`lock`). It is refused while another process (or
+ * this one) holds it, and free as soon as the holder has ended, whatever ended it. `lock.pid` names the holder, for
+ * people only: a reader of `lock` itself would end the locks of its own process. The file stays when the lock is given
+ * back: a contender that had opened it before would lock a file that has no name any more.
  */
 import { accessSync, constants, lstatSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
@@ -18,7 +19,8 @@ const sqliteLockFault = 3850
 
 /**
  * Dispose of the result to give the lock back.
- * @throws {DirectoryLocked} naming the process that holds it. Throws the system's or SQLite's error when the directory cannot be written.
+ * @throws {DirectoryLocked} naming the process that holds it. Throws the system's or SQLite's error when the directory
+ * cannot be written.
  */
 export function takeDirectoryLock(dir: string, pid: number): Disposable {
   const pidFile = join(dir, 'lock.pid')
@@ -42,7 +44,10 @@ export function takeDirectoryLock(dir: string, pid: number): Disposable {
   }
 }
 
-/** The lock without a name on it; `undefined` while another holds it. Throws the system's or SQLite's error when the file cannot be made or locked. */
+/**
+ * The lock without a name on it; `undefined` while another holds it. Throws the system's or SQLite's error when the
+ * file cannot be made or locked.
+ */
 export function tryFileLock(file: string): Disposable | undefined {
   // SQLite opens what it cannot write for reading, and then locks nothing.
   accessSync(dirname(file), constants.W_OK)

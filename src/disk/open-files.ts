@@ -1,6 +1,7 @@
 /**
- * Open files and how often each is used. A file's descriptor is shared by all who read it and closed when the last one leaves;
- * those lately used stay open for the next reader, up to a number. Reads are positional: no reader disturbs another.
+ * Open files and how often each is used. A file's descriptor is shared by all who read it and closed when the last one
+ * leaves; those lately used stay open for the next reader, up to a number. Reads are positional: no reader disturbs
+ * another.
  */
 import { close, constants, fstatSync, futimesSync, open, read } from 'node:fs'
 
@@ -22,7 +23,9 @@ export class OpenFiles {
   /** Opens the file under `path` for one use. Rejects with the system's error. */
   open(path: string): Promise<OpenFile> {
     return new Promise((resolve, reject) => {
-      open(path, constants.O_RDONLY | constants.O_NOFOLLOW, (error, fd) => (error === null ? resolve(new OpenFile(fd, this.#counter)) : reject(error)))
+      open(path, constants.O_RDONLY | constants.O_NOFOLLOW, (error, fd) =>
+        error === null ? resolve(new OpenFile(fd, this.#counter)) : reject(error),
+      )
     })
   }
 
@@ -94,7 +97,10 @@ export class OpenFile {
     if (--this.#uses === 0) close(this.#fd, () => this.#counter.closed())
   }
 
-  /** True when it is a regular file of this size that still has a name. Synchronous: on an open descriptor it costs a microsecond and never waits for the disk. */
+  /**
+   * True when it is a regular file of this size that still has a name. Synchronous: on an open descriptor it costs a
+   * microsecond and never waits for the disk.
+   */
   isWhole(size: number): boolean {
     const stat = fstatSync(this.#fd)
     return stat.isFile() && stat.size === size && stat.nlink > 0
@@ -105,12 +111,18 @@ export class OpenFile {
     return toFileStamp(fstatSync(this.#fd))
   }
 
-  /** Sets the file's time. Synchronous, so that next to nothing can change unseen between two stamps taken before and after. @throws the system's error */
+  /**
+   * Sets the file's time. Synchronous, so that next to nothing can change unseen between two stamps taken before and
+   * after. @throws the system's error
+   */
   markUsed(nowMs: number): void {
     futimesSync(this.#fd, nowMs / 1000, nowMs / 1000)
   }
 
-  /** Fills `length` bytes of the buffer from `position`; resolves to fewer only at the end of the file. Rejects with the system's error. */
+  /**
+   * Fills `length` bytes of the buffer from `position`; resolves to fewer only at the end of the file. Rejects with the
+   * system's error.
+   */
   async read(buffer: Buffer, length: number, position: number): Promise<number> {
     let filled = 0
     while (filled < length) {
@@ -123,7 +135,9 @@ export class OpenFile {
 
   #readOnce(buffer: Buffer, offset: number, length: number, position: number): Promise<number> {
     return new Promise((resolve, reject) => {
-      read(this.#fd, buffer, offset, length, position, (error, count) => (error === null ? resolve(count) : reject(error)))
+      read(this.#fd, buffer, offset, length, position, (error, count) =>
+        error === null ? resolve(count) : reject(error),
+      )
     })
   }
 }

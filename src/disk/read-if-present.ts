@@ -2,7 +2,10 @@
 import { constants } from 'node:fs'
 import { open } from 'node:fs/promises'
 
-/** Undefined when there is no such file, or something else of that name. Rejects with the system's error, and with a plain Error for a file above `maxBytes`. */
+/**
+ * Undefined when there is no such file, or something else of that name. Rejects with the system's error, and with a
+ * plain Error for a file above `maxBytes`.
+ */
 export async function readIfPresent(path: string, maxBytes: number): Promise<Buffer | undefined> {
   try {
     // A pipe would block the opening, were it not for O_NONBLOCK.
@@ -12,7 +15,8 @@ export async function readIfPresent(path: string, maxBytes: number): Promise<Buf
     if (stat.size > maxBytes) throw new Error(`it has ${stat.size} bytes, more than ${maxBytes}`)
     return await handle.readFile()
   } catch (error) {
-    if (['ENOENT', 'ENOTDIR', 'ENAMETOOLONG', 'EISDIR'].includes((error as NodeJS.ErrnoException).code ?? '')) return undefined
+    if (['ENOENT', 'ENOTDIR', 'ENAMETOOLONG', 'EISDIR'].includes((error as NodeJS.ErrnoException).code ?? ''))
+      return undefined
     throw error
   }
 }

@@ -1,6 +1,7 @@
 /**
- * The slots of the memory shared with the answering thread: blocks of 16 KiB to 512 KiB, halved and joined again as in a buddy system. A block is touched
- * only when all that were used before are taken, so that the process holds no more pages than its readers ever needed at once.
+ * The slots of the memory shared with the answering thread: blocks of 16 KiB to 512 KiB, halved and joined again as in
+ * a buddy system. A block is touched only when all that were used before are taken, so that the process holds no more
+ * pages than its readers ever needed at once.
  */
 export const smallestSlot = 16 * 1024
 export const largestSlot = 512 * 1024

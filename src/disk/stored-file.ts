@@ -1,9 +1,10 @@
 /**
  * A file with known contents, opened for readers who must get exactly those: `size` bytes with the SHA-256 `hash`.
  *
- * The first reader after a start, or after the file's stamp changed (inode, size, times), waits until the whole file was read and found right.
- * A reader of the whole file hashes what it sends once more and gets its last chunk only when the hash is right, so contents that rot without a trace
- * in the times are never sent to the end. A range is sent from a file whose stamp is still the one that was checked, before and after.
+ * The first reader after a start, or after the file's stamp changed (inode, size, times), waits until the whole file
+ * was read and found right. A reader of the whole file hashes what it sends once more and gets its last chunk only when
+ * the hash is right, so contents that rot without a trace in the times are never sent to the end. A range is sent from
+ * a file whose stamp is still the one that was checked, before and after.
  */
 import { createHash, type Hash } from 'node:crypto'
 import { constants } from 'node:fs'
@@ -20,7 +21,10 @@ export interface StoredFile {
   readonly size: number
   /** `sha256:<52 Nix32>` */
   readonly hash: string
-  /** What else must hold of the contents; asked with a reader of the whole when a file is checked for the first time. Rejects with a Fault. Closes the reader. */
+  /**
+   * What else must hold of the contents; asked with a reader of the whole when a file is checked for the first time.
+   * Rejects with a Fault. Closes the reader.
+   */
   readonly examine?: (contents: ChunkReader) => Promise<void>
 }
 
@@ -40,7 +44,9 @@ export class StoredFiles {
       const stamp = await stampOf(handle, file)
       const checked = this.#checked.get(file.path)
       if (checked === undefined || !isSameStamp(checked, stamp)) await this.#checkOnce(file, stamp)
-      return range === undefined ? new WholeReader(handle, file, () => this.forget(file.path)) : new RangeReader(handle, file, range, stamp)
+      return range === undefined
+        ? new WholeReader(handle, file, () => this.forget(file.path))
+        : new RangeReader(handle, file, range, stamp)
     } catch (error) {
       await handle.close()
       throw error
@@ -82,12 +88,17 @@ async function openHandle({ path }: StoredFile): Promise<FileHandle> {
 
 function faultOf(path: string, cause: unknown): Fault {
   const isGone = (cause as NodeJS.ErrnoException).code === 'ENOENT'
-  return new Fault(isGone ? 'nar-changed' : 'nar-unreadable', `Cannot read the stored NAR "${path}": ${(cause as Error).message}`, { cause })
+  return new Fault(
+    isGone ? 'nar-changed' : 'nar-unreadable',
+    `Cannot read the stored NAR "${path}": ${(cause as Error).message}`,
+    { cause },
+  )
 }
 
 async function stampOf(handle: FileHandle, { path, size }: StoredFile): Promise<FileStamp> {
   const stat = await handle.stat()
-  if (!stat.isFile() || stat.size !== size) throw new Fault('nar-mismatch', `The stored NAR "${path}" has ${stat.size} bytes instead of ${size}`)
+  if (!stat.isFile() || stat.size !== size)
+    throw new Fault('nar-mismatch', `The stored NAR "${path}" has ${stat.size} bytes instead of ${size}`)
   return toFileStamp(stat)
 }
 
@@ -174,7 +185,10 @@ class WholeReader extends StoredReader {
     const found = formatSha256(this.#hash.digest())
     if (found === this.file.hash) return
     this.#onWrong()
-    throw new Fault('nar-mismatch', `The stored NAR "${this.file.path}" has the hash ${found} instead of ${this.file.hash}`)
+    throw new Fault(
+      'nar-mismatch',
+      `The stored NAR "${this.file.path}" has the hash ${found} instead of ${this.file.hash}`,
+    )
   }
 }
 

@@ -1,6 +1,6 @@
 /**
- * Everything but the two hot routes, in Express: one file a route in `routes/`. Requests were authenticated before (auth/door.ts). First the method, then the route,
- * then a 404 in plain text.
+ * Everything but the two hot routes, in Express: one file a route in `routes/`. Requests were authenticated before
+ * (auth/door.ts). First the method, then the route, then a 404 in plain text.
  */
 import express, { type ErrorRequestHandler, type Express, type RequestHandler } from 'express'
 
@@ -23,7 +23,12 @@ import { realisationRoute } from './routes/realisation.ts'
 import { versionRoute } from './routes/version.ts'
 
 /** `pushes`: undefined where nothing can be pushed. */
-export function createApp(origin: Origin, particulars: () => Particulars, pushes?: NixUploadsOptions, readClientProgram?: ReadClientProgram): Express {
+export function createApp(
+  origin: Origin,
+  particulars: () => Particulars,
+  pushes?: NixUploadsOptions,
+  readClientProgram?: ReadClientProgram,
+): Express {
   const app = express()
   app.disable('x-powered-by')
   app.disable('etag')

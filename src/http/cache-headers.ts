@@ -1,7 +1,8 @@
 /**
- * What may be kept by others. Of a private cache nothing stays at the edge, whatever its rules say of file extensions; `no-transform` also keeps
- * the edge from compressing anew, which would lose Content-Length. Of a public cache the operator may allow it.
- * Names: RFC 9111, RFC 9213 (CDN-Cache-Control), Cloudflare's own `Cloudflare-CDN-Cache-Control`, which overrides both there.
+ * What may be kept by others. Of a private cache nothing stays at the edge, whatever its rules say of file extensions;
+ * `no-transform` also keeps the edge from compressing anew, which would lose Content-Length. Of a public cache the
+ * operator may allow it. Names: RFC 9111, RFC 9213 (CDN-Cache-Control), Cloudflare's own
+ * `Cloudflare-CDN-Cache-Control`, which overrides both there.
  */
 import type { PreparedReply } from './prepared-reply.ts'
 import type { RawHeaders } from './raw-headers.ts'

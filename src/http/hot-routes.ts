@@ -1,6 +1,6 @@
 /**
- * The two hot routes, narinfo and NAR, on plain node:http. Express gives each request and response another prototype, which costs more than the
- * whole of a narinfo's answer; so it sees only what is left over.
+ * The two hot routes, narinfo and NAR, on plain node:http. Express gives each request and response another prototype,
+ * which costs more than the whole of a narinfo's answer; so it sees only what is left over.
  */
 import type { IncomingMessage, ServerResponse } from 'node:http'
 
@@ -32,7 +32,8 @@ export function createHandler(
     // Nothing below rejects but by a bug; that costs its own request and no more.
     const answerBug = (error: unknown) => answerError(origin, reply, error)
     const admission = door.admit(reply)
-    if (admission instanceof Promise) admission.then((isAdmitted) => (isAdmitted ? serve(reply) : undefined)).catch(answerBug)
+    if (admission instanceof Promise)
+      admission.then((isAdmitted) => (isAdmitted ? serve(reply) : undefined)).catch(answerBug)
     else if (admission) serve(reply)?.catch(answerBug)
   }
 }

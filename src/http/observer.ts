@@ -1,5 +1,6 @@
 /**
- * What happened, for the access log and the metrics: one exchange for each request, when its reply has ended or was cut.
+ * What happened, for the access log and the metrics: one exchange for each request, when its reply has ended or was
+ * cut.
  */
 
 export type RouteName =
@@ -18,13 +19,18 @@ export type RouteName =
   | 'push'
   | 'other'
 
-/** `fill`: compressed while it was sent, for all who ask. `tree`: packed or compressed for this client alone. `file`: as it is stored. */
+/**
+ * `fill`: compressed while it was sent, for all who ask. `tree`: packed or compressed for this client alone. `file`: as
+ * it is stored.
+ */
 export type ServedFrom = 'memory' | 'larder' | 'fill' | 'tree' | 'file' | 'upstream'
 
 export interface Exchange {
   readonly route: RouteName
   readonly method: string
-  /** The path as sent, cut to 512 characters; of a query, which may hold secrets, only that there was one. Hostile text. */
+  /**
+   * The path as sent, cut to 512 characters; of a query, which may hold secrets, only that there was one. Hostile text.
+   */
   readonly target: string
   readonly status: number
   /** The verified user's name; undefined on a public cache and for refused requests. */
@@ -54,7 +60,10 @@ export interface PushTally {
   /** Store paths that are here since this request. */
   readonly registered: number
   readonly refused: number
-  /** Why the first of them was refused, as the client was told. May hold names that the client sent; at most 300 characters. */
+  /**
+   * Why the first of them was refused, as the client was told. May hold names that the client sent; at most 300
+   * characters.
+   */
   readonly refusal: string | undefined
 }
 

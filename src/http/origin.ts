@@ -1,5 +1,6 @@
 /**
- * What every route has at hand: where store objects come from, how they are packed and kept, and the few rules all replies share.
+ * What every route has at hand: where store objects come from, how they are packed and kept, and the few rules all
+ * replies share.
  */
 import { condemnsStoreObject, Fault, type FaultCode } from '../faults.ts'
 import type { Larder } from '../larder/larder.ts'
@@ -64,9 +65,9 @@ export interface Origin {
 }
 
 /**
- * Takes an object out of service whose bytes contradict its record, unless it was merely collected meanwhile: Nix deletes the record before the files.
- * It is looked up again: it may have been registered anew since. Any other error leaves it alone.
- * Rejects with the fault store-unavailable.
+ * Takes an object out of service whose bytes contradict its record, unless it was merely collected meanwhile: Nix
+ * deletes the record before the files. It is looked up again: it may have been registered anew since. Any other error
+ * leaves it alone. Rejects with the fault store-unavailable.
  */
 export async function withdrawIfCondemned({ info, store }: StoreObject, error: unknown): Promise<void> {
   if (!condemnsStoreObject(error)) return
@@ -75,7 +76,12 @@ export async function withdrawIfCondemned({ info, store }: StoreObject, error: u
 }
 
 /** Answers a fault met while a store object was read. */
-export async function answerReadError(origin: Origin, reply: Reply, object: StoreObject, error: unknown): Promise<void> {
+export async function answerReadError(
+  origin: Origin,
+  reply: Reply,
+  object: StoreObject,
+  error: unknown,
+): Promise<void> {
   try {
     await withdrawIfCondemned(object, error)
   } catch (unavailable) {
@@ -84,7 +90,10 @@ export async function answerReadError(origin: Origin, reply: Reply, object: Stor
   answerError(origin, reply, error)
 }
 
-/** The one table from faults to statuses. What passes by itself is 503, since clients try again; a store object that is not to be served is absent. */
+/**
+ * The one table from faults to statuses. What passes by itself is 503, since clients try again; a store object that is
+ * not to be served is absent.
+ */
 const statusByFault: Readonly<Record<Exclude<FaultCode, 'store-unavailable'>, 404 | 503>> = {
   'nar-mismatch': 404,
   'nar-changed': 404,
@@ -96,7 +105,10 @@ const statusByFault: Readonly<Record<Exclude<FaultCode, 'store-unavailable'>, 40
   'larder-damaged': 503,
 }
 
-/** Answers a fault or a bug; after headers were sent the transfer is broken. The reply says nothing of the cause, the log everything. */
+/**
+ * Answers a fault or a bug; after headers were sent the transfer is broken. The reply says nothing of the cause, the
+ * log everything.
+ */
 export function answerError({ log, illness }: Pick<Origin, 'log' | 'illness'>, reply: Reply, error: unknown): void {
   if (!(error instanceof Fault)) {
     log.error({ err: error, route: reply.route, target: reply.target }, 'Answered 500: this is a bug in Burrow')

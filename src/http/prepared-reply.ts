@@ -1,6 +1,6 @@
 /**
- * A reply rendered once and sent many times, status line to last byte in one buffer: the header is the larger part of a narinfo's cost.
- * Only the `Date` in it changes, once a second.
+ * A reply rendered once and sent many times, status line to last byte in one buffer: the header is the larger part of a
+ * narinfo's cost. Only the `Date` in it changes, once a second.
  */
 import { IncomingMessage, ServerResponse } from 'node:http'
 import { Socket } from 'node:net'
@@ -55,9 +55,10 @@ interface Ending {
 }
 
 /**
- * Ends a response with such bytes when the turn ends. All replies of a turn are written back to back: a client process, or the tunnel's connector, that has been woken
- * by the first finds the others ready. Measured with 32 connections: a third more replies a second, and no later ones with a single connection.
- * `onHandedOver` is called when the socket has the bytes, or is gone: `response.destroyed` tells which.
+ * Ends a response with such bytes when the turn ends. All replies of a turn are written back to back: a client process,
+ * or the tunnel's connector, that has been woken by the first finds the others ready. Measured with 32 connections: a
+ * third more replies a second, and no later ones with a single connection. `onHandedOver` is called when the socket has
+ * the bytes, or is gone: `response.destroyed` tells which.
  */
 export function endWithPrepared(response: ServerResponse, prepared: PreparedReply, onHandedOver: () => void): void {
   if (due.push({ response, prepared, onHandedOver }) === 1) setImmediate(endAllDue)
@@ -74,9 +75,10 @@ function endAllDue(): void {
 }
 
 /**
- * Node offers no door for a header that is ready; but it skips making one when there is one already, which it keeps in `_header`
- * (`_headerSent` tells that it need not go before the body). Measured: a third more than by `writeHead` and `end`.
- * Neither name is documented: a Node that treats them otherwise is noticed when this module is loaded, and gets the documented calls.
+ * Node offers no door for a header that is ready; but it skips making one when there is one already, which it keeps in
+ * `_header` (`_headerSent` tells that it need not go before the body). Measured: a third more than by `writeHead` and
+ * `end`. Neither name is documented: a Node that treats them otherwise is noticed when this module is loaded, and gets
+ * the documented calls.
  */
 function endInOneWrite(response: ServerResponse, prepared: PreparedReply, nowMs: number): void {
   Object.assign(response, { _header: prepared.head, _headerSent: true })

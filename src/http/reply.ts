@@ -38,10 +38,14 @@ export class Reply implements Exchange {
     this.#observer = observer
     // Most routes read no request body: a connection on which one is still to come cannot be used again.
     const { headers } = request
-    if (headers['content-length'] !== undefined || headers['transfer-encoding'] !== undefined) response.shouldKeepAlive = false
+    if (headers['content-length'] !== undefined || headers['transfer-encoding'] !== undefined)
+      response.shouldKeepAlive = false
   }
 
-  /** For a route that has read the request's body to its end, or will before it answers: the connection can carry the next request. */
+  /**
+   * For a route that has read the request's body to its end, or will before it answers: the connection can carry the
+   * next request.
+   */
   uploaded(): void {
     const { headers, httpVersionMinor } = this.request
     if (httpVersionMinor === 1 && headers.connection?.toLowerCase() !== 'close') this.response.shouldKeepAlive = true
@@ -73,7 +77,12 @@ export class Reply implements Exchange {
 
   get push(): PushTally | undefined {
     if (this.route !== 'push' && this.#refused === 0) return undefined
-    return { receivedBytes: receivedBytesOf(this.request), registered: this.#registered, refused: this.#refused, refusal: this.#refusal }
+    return {
+      receivedBytes: receivedBytesOf(this.request),
+      registered: this.#registered,
+      refused: this.#refused,
+      refusal: this.#refusal,
+    }
   }
 
   /** Store paths that are here since this request. */
@@ -109,8 +118,8 @@ export class Reply implements Exchange {
   }
 
   /**
-   * A success that is the same for everybody, rendered once, status line to last byte, and remembered as long as `origin`, the thing it was made from.
-   * This is what the hot cases send.
+   * A success that is the same for everybody, rendered once, status line to last byte, and remembered as long as
+   * `origin`, the thing it was made from. This is what the hot cases send.
    */
   sendPrepared(origin: object, kind: Kind, headers: () => RawHeaders, body: string | Uint8Array): void {
     const { response } = this
@@ -148,10 +157,19 @@ export class Reply implements Exchange {
     else response.once('close', () => this.#report(response.writableFinished))
   }
 
-  /** A refusal or a miss, in plain text (by default the status phrase alone); after headers were sent it breaks the transfer instead. */
+  /**
+   * A refusal or a miss, in plain text (by default the status phrase alone); after headers were sent it breaks the
+   * transfer instead.
+   */
   refuse(status: number, headers: RawHeaders = [], text = STATUS_CODES[status] ?? 'Error'): void {
     if (this.response.headersSent) this.break()
-    else this.send(status, 'missed', [...headers, ...this.#resumeHint(status), 'Content-Type', 'text/plain; charset=utf-8'], `${text}\n`)
+    else
+      this.send(
+        status,
+        'missed',
+        [...headers, ...this.#resumeHint(status), 'Content-Type', 'text/plain; charset=utf-8'],
+        `${text}\n`,
+      )
   }
 
   /** Something that passes: the client is told to try again. */
@@ -167,9 +185,14 @@ export class Reply implements Exchange {
     else this.response.destroy()
   }
 
-  /** Without it, Nix takes such a reply to a resumed request as a refusal of ranges and gives up, instead of asking again for the rest. */
+  /**
+   * Without it, Nix takes such a reply to a resumed request as a refusal of ranges and gives up, instead of asking
+   * again for the rest.
+   */
   #resumeHint(status: number): RawHeaders {
-    return (status === 503 || status === 429 || status === 416) && this.request.url?.startsWith('/nar/') ? ['Accept-Ranges', 'bytes'] : []
+    return (status === 503 || status === 429 || status === 416) && this.request.url?.startsWith('/nar/')
+      ? ['Accept-Ranges', 'bytes']
+      : []
   }
 
   #report(isComplete: boolean): void {
@@ -183,7 +206,10 @@ const maxTargetLength = 512
 const maxClaimedLength = 64
 const maxRefusalLength = 300
 
-/** Secrets come in queries (`?token=`) and before hosts (`http://user:password@`): neither means anything here, but for `?json`. Node's parser lets nothing but printable ASCII through. */
+/**
+ * Secrets come in queries (`?token=`) and before hosts (`http://user:password@`): neither means anything here, but for
+ * `?json`. Node's parser lets nothing but printable ASCII through.
+ */
 function loggableTarget(url: string): string {
   const [path = '', query] = url.replace(/^[a-z][a-z0-9+.-]*:\/\/[^/?#]*/i, '').split(/[?#](.*)/s, 2)
   const shown = query === undefined ? path : `${path}?${query === 'json' ? 'json' : '…'}`

@@ -7,18 +7,25 @@ import type { Duplex } from 'node:stream'
 
 import type { Limits } from './origin.ts'
 
-/** cloudflared keeps idle connections for 90 s; whoever closes first must not be us, or a request meets a closing socket and becomes a 502. */
+/**
+ * cloudflared keeps idle connections for 90 s; whoever closes first must not be us, or a request meets a closing socket
+ * and becomes a 502.
+ */
 const keepAliveMs = 120_000
 /** For a peer that neither reads nor closes after it was refused. */
 const lingerMs = 1_000
 const checkIntervalMs = 2_000
 
-export function createPublicServer(limits: Limits, handle: (request: IncomingMessage, response: ServerResponse) => void): Server {
+export function createPublicServer(
+  limits: Limits,
+  handle: (request: IncomingMessage, response: ServerResponse) => void,
+): Server {
   const server = createServer(
     {
       maxHeaderSize: limits.headerBytes,
       headersTimeout: limits.headersSeconds * 1000,
-      // An upload takes as long as it takes; a route that reads a body bounds how long it may stall, and all others end the connection with their reply.
+      // An upload takes as long as it takes; a route that reads a body bounds how long it may stall, and all others end
+      // the connection with their reply.
       requestTimeout: 0,
       keepAliveTimeout: keepAliveMs,
       connectionsCheckingInterval: checkIntervalMs,
@@ -29,7 +36,8 @@ export function createPublicServer(limits: Limits, handle: (request: IncomingMes
   server.maxConnections = limits.connections
   server.timeout = limits.stallSeconds * 1000
   server.on('clientError', refuseMalformed)
-  // Node remembers the peer's address once it was asked for, and can no longer find it out when the connection is closed.
+  // Node remembers the peer's address once it was asked for, and can no longer find it out when the connection is
+  // closed.
   server.on('connection', (socket: Socket) => void socket.remoteAddress)
   // Whatever a request expects, it is answered as any other: Node's own 417 would ask for no credentials.
   server.on('checkExpectation', handle)

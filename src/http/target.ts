@@ -5,8 +5,9 @@
  *     /nar/<hash part>-<NAR hash>.nar                 the NAR as it is
  *     /nar/<hash part>-<NAR hash>.<recipe>.nar        compressed; recipe = zstd-<level>-<zstd version>, made here, or file-<file hash or another id>, as it is stored
  *
- * A URL names everything its bytes depend on, since a client that resumes splices what it gets to what it has. It ends in `.nar`
- * because the edge caches `.zst`, `.gz` and `.bz2` by extension, and has no query because clients re-encode those.
+ * A URL names everything its bytes depend on, since a client that resumes splices what it gets to what it has. It ends
+ * in `.nar` because the edge caches `.zst`, `.gz` and `.bz2` by extension, and has no query because clients re-encode
+ * those.
  */
 
 export type HotTarget =
@@ -23,7 +24,8 @@ export type HotTarget =
 export type NarTarget = Extract<HotTarget, { route: 'nar' }>
 
 const narInfoPath = /^\/([0-9a-df-np-sv-z]{32})\.narinfo$/
-const narPath = /^\/nar\/([0-9a-df-np-sv-z]{32})-([01][0-9a-df-np-sv-z]{51})(?:\.(zstd-[0-9a-z.-]{1,30}|file-[01][0-9a-df-np-sv-z]{51}))?\.nar$/
+const narPath =
+  /^\/nar\/([0-9a-df-np-sv-z]{32})-([01][0-9a-df-np-sv-z]{51})(?:\.(zstd-[0-9a-z.-]{1,30}|file-[01][0-9a-df-np-sv-z]{51}))?\.nar$/
 
 /** Of a path already percent-decoded, or a raw target without query; undefined for any other route. */
 export function parseHotTarget(path: string): HotTarget | undefined {

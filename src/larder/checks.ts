@@ -1,6 +1,6 @@
 /**
- * Reads kept files in the background and compares them with the hash in their name. One reading serves all who wait for it.
- * The shortest files go first, so that nobody waits behind one of gigabytes.
+ * Reads kept files in the background and compares them with the hash in their name. One reading serves all who wait for
+ * it. The shortest files go first, so that nobody waits behind one of gigabytes.
  */
 import { createHash } from 'node:crypto'
 import type { Outcome } from '../disk/file-source.ts'
@@ -13,7 +13,10 @@ import type { KeptFile } from './shelf.ts'
 
 /** One to read while the other's hash is computed. */
 const maxRunning = 2
-/** A turn of hashing this much takes less than a millisecond even without instructions for it, so that other requests are not held up. */
+/**
+ * A turn of hashing this much takes less than a millisecond even without instructions for it, so that other requests
+ * are not held up.
+ */
 const stepBytes = 256 * 1024
 
 interface Task {

@@ -1,6 +1,7 @@
 /**
- * Compressions that no file is made of, each for one client: when nothing can be kept, and when a growing file could not be finished.
- * Whole ones are measured, so that hash and size are known to the next client, and small ones go to memory.
+ * Compressions that no file is made of, each for one client: when nothing can be kept, and when a growing file could
+ * not be finished. Whole ones are measured, so that hash and size are known to the next client, and small ones go to
+ * memory.
  */
 import type { ChunkReader } from '../chunks.ts'
 import type { CompressedNar, NarRequest, Packer } from '../nar/contract.ts'
@@ -30,7 +31,9 @@ export class DirectCompressor {
     return this.#packer.openCompressedNar(nar, this.#level, { start, end: end ?? Number.MAX_SAFE_INTEGER })
   }
 
-  /** Waits for a measurement under way; else compresses the NAR for nobody. `watch` sees the reader that is used then. */
+  /**
+   * Waits for a measurement under way; else compresses the NAR for nobody. `watch` sees the reader that is used then.
+   */
   async measure(nar: NarRequest, watch: (reader: ChunkReader) => ChunkReader): Promise<CompressedNar> {
     const underWay = await this.#measurings.get(toBareHash(nar.narHash))?.catch(() => undefined)
     if (underWay !== undefined) return underWay

@@ -1,6 +1,6 @@
 /**
- * The larder's directory on disk: whether it is ours, who else uses it, what lies in it. Nothing that is not ours by its name is ever touched,
- * and a directory full of other things is refused before anything is written to it.
+ * The larder's directory on disk: whether it is ours, who else uses it, what lies in it. Nothing that is not ours by
+ * its name is ever touched, and a directory full of other things is refused before anything is written to it.
  */
 import { lstat, mkdir, open, readdir, readFile, rename, rm, stat, unlink, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
@@ -62,9 +62,10 @@ export class Directory {
   }
 
   /**
-   * Makes the directory if it is missing, takes the lock, removes what killed runs left behind and reads the names. May be called again.
-   * `problem` says why nothing can be written, if so: what is kept can be served all the same.
-   * @throws {DirectoryRefused} when another process or another purpose has it. Rejects with the system's error when it cannot even be read.
+   * Makes the directory if it is missing, takes the lock, removes what killed runs left behind and reads the names. May
+   * be called again. `problem` says why nothing can be written, if so: what is kept can be served all the same.
+   * @throws {DirectoryRefused} when another process or another purpose has it. Rejects with the system's error when it
+   * cannot even be read.
    */
   async claim(): Promise<Claim> {
     await mkdir(this.dir, { recursive: true, mode: 0o700 })
@@ -73,7 +74,8 @@ export class Directory {
     let problem: unknown
     try {
       // Whoever removed the directory removed the lock with it.
-      if (this.#lock === undefined || (this.#lock !== 'impossible' && !(await isPresent(this.pathOf(lockName))))) this.#takeLock()
+      if (this.#lock === undefined || (this.#lock !== 'impossible' && !(await isPresent(this.pathOf(lockName)))))
+        this.#takeLock()
       if (!isTagged) await writeFile(this.pathOf(tagName), tag, { mode: 0o600 })
     } catch (error) {
       if (error instanceof DirectoryRefused) throw error
@@ -84,7 +86,10 @@ export class Directory {
     return { names, problem }
   }
 
-  /** Under the lock, and before this process makes any, temporaries are those of the dead; without a lock, when they have lain there for a day. */
+  /**
+   * Under the lock, and before this process makes any, temporaries are those of the dead; without a lock, when they
+   * have lain there for a day.
+   */
   async #sweep(names: readonly string[]): Promise<void> {
     this.#isSwept = true
     for (const name of names) {
@@ -127,11 +132,16 @@ export class Directory {
       this.#lock = tryFileLock(this.pathOf(lockName))
     } catch (error) {
       if (!isWithoutLocks(error)) throw error
-      this.#log.warn({ dir: this.dir, err: error }, 'the larder is on a file system that cannot lock it: make sure that no other Burrow uses it')
+      this.#log.warn(
+        { dir: this.dir, err: error },
+        'the larder is on a file system that cannot lock it: make sure that no other Burrow uses it',
+      )
       this.#lock = 'impossible'
     }
     if (this.#lock !== undefined) return
-    throw new DirectoryRefused(`Cannot open larder "${this.dir}": another Burrow process is using it. Stop that one, or give each a directory of its own`)
+    throw new DirectoryRefused(
+      `Cannot open larder "${this.dir}": another Burrow process is using it. Stop that one, or give each a directory of its own`,
+    )
   }
 
   /** Removes a file of ours; one that is gone already is fine. Rejects with the system's error. */
@@ -143,10 +153,15 @@ export class Directory {
 
   /** Removes a temporary; should it stay, the next start sweeps it. */
   async removeTemp(tempPath: string): Promise<void> {
-    await removeIfPresent(tempPath).catch((error: unknown) => this.#log.debug({ file: tempPath, err: error }, 'cannot remove a temporary file'))
+    await removeIfPresent(tempPath).catch((error: unknown) =>
+      this.#log.debug({ file: tempPath, err: error }, 'cannot remove a temporary file'),
+    )
   }
 
-  /** Gives a finished temporary its name, for good: once this has resolved the file outlives a power cut. Rejects with the system's error. */
+  /**
+   * Gives a finished temporary its name, for good: once this has resolved the file outlives a power cut. Rejects with
+   * the system's error.
+   */
   async publish(tempPath: string, name: string): Promise<void> {
     // A removal of the file's predecessor that is still under way would take the new one with it.
     await this.#removals.get(name)?.catch(() => {})
@@ -154,7 +169,10 @@ export class Directory {
     await this.#sync()
   }
 
-  /** Makes renames last over a power cut. Calls that come while one is under way share the next: one journal commit for many files. */
+  /**
+   * Makes renames last over a power cut. Calls that come while one is under way share the next: one journal commit for
+   * many files.
+   */
   #sync(): Promise<void> {
     if (this.#syncing === undefined) {
       this.#syncing = this.#syncOnce().finally(() => (this.#syncing = undefined))

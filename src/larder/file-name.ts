@@ -1,7 +1,8 @@
 /**
  * The names in a larder's directory. A kept file carries all that is known of it:
  *   0n8w…(52).zstd-3-1.5.7.1k2f…(52).48213     <NAR hash>.<recipe>.<file hash>.<file size>
- * with hashes in Nix32 and without `sha256:`. Everything else of ours is a temporary (`tmp-<random>`), the lock, or the directory's tag.
+ * with hashes in Nix32 and without `sha256:`. Everything else of ours is a temporary (`tmp-<random>`), the lock, or the
+ * directory's tag.
  */
 
 /** The parts of a kept file's name; hashes bare, without `sha256:`. */
@@ -18,7 +19,10 @@ const tempName = /^tmp-[0-9a-z]{8,64}$/
 
 /** One lock a directory, held as long as the process lives: see `src/disk/lock.ts`. */
 export const lockName = 'burrow-larder.lock'
-/** Tells backup programs that this directory can be made anew, and Burrow that it is a larder (https://bford.info/cachedir/). */
+/**
+ * Tells backup programs that this directory can be made anew, and Burrow that it is a larder
+ * (https://bford.info/cachedir/).
+ */
 export const tagName = 'CACHEDIR.TAG'
 
 export function parseKeptName(name: string): KeptName | undefined {
@@ -43,11 +47,14 @@ export function formatKeptName({ narHash, recipe, fileHash, fileSize }: KeptName
 
 /**
  * `zstd-<level>-<zstd version>`.
- * @throws {RangeError} when level or version are not what zstd knows: a bug of the caller, whose values come from a checked configuration.
+ * @throws {RangeError} when level or version are not what zstd knows: a bug of the caller, whose values come from a
+ * checked configuration.
  */
 export function formatRecipe(level: number, zstdVersion: string): string {
-  if (!Number.isInteger(level) || level < 1 || level > 22) throw new RangeError(`Cannot name a recipe for level "${level}": it must be 1 to 22`)
-  if (!/^\d[0-9a-z.-]{0,23}$/.test(zstdVersion)) throw new RangeError(`Cannot name a recipe for zstd "${zstdVersion}": that is not a version number`)
+  if (!Number.isInteger(level) || level < 1 || level > 22)
+    throw new RangeError(`Cannot name a recipe for level "${level}": it must be 1 to 22`)
+  if (!/^\d[0-9a-z.-]{0,23}$/.test(zstdVersion))
+    throw new RangeError(`Cannot name a recipe for zstd "${zstdVersion}": that is not a version number`)
   return `zstd-${level}-${zstdVersion}`
 }
 

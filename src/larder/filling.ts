@@ -1,6 +1,7 @@
 /**
- * One compression into the larder, from the first request to the published file, and the growing file its readers share. However many ask, there is one;
- * no reader holds it back, and it goes on when all of them have left, since whoever was cut off comes back for the rest.
+ * One compression into the larder, from the first request to the published file, and the growing file its readers
+ * share. However many ask, there is one; no reader holds it back, and it goes on when all of them have left, since
+ * whoever was cut off comes back for the rest.
  *
  *   waiting for its turn and for room → growing → whole → published
  *                                     ↘ unkept (no room, disk full): readers go on alone      ↘ fault
@@ -49,7 +50,10 @@ export class Filling implements Source {
   file: OpenFile | undefined
   outcome: Outcome | undefined
   readonly wantsHash = true
-  /** Resolves when the file is published; to undefined when it cannot be kept and nobody knows its size. Rejects with the Fault. */
+  /**
+   * Resolves when the file is published; to undefined when it cannot be kept and nobody knows its size. Rejects with
+   * the Fault.
+   */
   readonly settled: Promise<CompressedNar | undefined>
   readonly #at: FillContext
   readonly #narHash: string
@@ -102,7 +106,10 @@ export class Filling implements Source {
     return true
   }
 
-  /** The bytes were right as they were written; a part of them must not be the only one to have been read back from the file. */
+  /**
+   * The bytes were right as they were written; a part of them must not be the only one to have been read back from the
+   * file.
+   */
   async confirm(found: string | undefined): Promise<void> {
     if (found === undefined) {
       await this.settled
@@ -114,7 +121,9 @@ export class Filling implements Source {
   }
 
   condemn(cause: unknown): unknown {
-    return new Fault('larder-damaged', `Cannot read the larder's file of "${this.nar.realPath}" while it grows`, { cause })
+    return new Fault('larder-damaged', `Cannot read the larder's file of "${this.nar.realPath}" while it grows`, {
+      cause,
+    })
   }
 
   /** Gives the work up: the larder is closing. */
@@ -143,7 +152,8 @@ export class Filling implements Source {
 
   async #hasRoom(): Promise<boolean> {
     const { room, known, writability } = this.#at
-    const hasRoom = (await writability.prepare()) && (await room.reserve(this, known.estimate(this.#narHash, this.nar.narSize)))
+    const hasRoom =
+      (await writability.prepare()) && (await room.reserve(this, known.estimate(this.#narHash, this.nar.narSize)))
     if (this.#isAbandoned) throw new Fault('abandoned', `Cannot compress "${this.nar.realPath}": the larder is closing`)
     return hasRoom
   }
@@ -186,7 +196,10 @@ export class Filling implements Source {
     const before = known.find(this.#narHash)
     if (before === undefined || before.fileHash === fileHash) return
     known.forget(this.#narHash)
-    throw new Fault('larder-damaged', `Cannot serve "${this.nar.realPath}" as announced: compressed again it has hash ${fileHash}, and had ${before.fileHash}`)
+    throw new Fault(
+      'larder-damaged',
+      `Cannot serve "${this.nar.realPath}" as announced: compressed again it has hash ${fileHash}, and had ${before.fileHash}`,
+    )
   }
 
   #onProgress(fill: Fill, tempPath: string): void {
@@ -222,7 +235,8 @@ export class Filling implements Source {
     try {
       const file = await this.#openFinished(tempPath)
       const before = file.stamp()
-      if (!file.isWhole(fileSize)) throw new Error(`The larder's temporary file is not as long as what was written to it`)
+      if (!file.isWhole(fileSize))
+        throw new Error(`The larder's temporary file is not as long as what was written to it`)
       // Readers need not wait for the name: the bytes are known to be right.
       this.#fileHash = parts.fileHash
       this.#end({ kind: 'whole', size: fileSize })

@@ -1,6 +1,6 @@
 /**
- * The kept files as they are used: opened and compared with what their names say, marked as used, dropped when they are not what they should be.
- * A file that was deleted or truncated behind our back is no error: it is made again.
+ * The kept files as they are used: opened and compared with what their names say, marked as used, dropped when they are
+ * not what they should be. A file that was deleted or truncated behind our back is no error: it is made again.
  */
 import { type Stats, stat } from 'node:fs'
 import { utimes } from 'node:fs/promises'
@@ -15,7 +15,10 @@ import { Proofs } from './proofs.ts'
 import type { KeptFile, Shelf } from './shelf.ts'
 import { maxSmallBytes, SmallNars } from './small-nars.ts'
 
-/** The order of use within a run is exact; for the next run the hour is good enough, and spares the disk a write for each request. */
+/**
+ * The order of use within a run is exact; for the next run the hour is good enough, and spares the disk a write for
+ * each request.
+ */
 const markEveryMs = 3_600_000
 const touchEveryMs = 1000
 /** File system calls share a few threads with everything else: gathering ages must not fill them. */
@@ -34,7 +37,15 @@ export class KeptFiles {
   #damaged = 0
   #isClosing = false
 
-  constructor(shelf: Shelf, files: OpenFiles, directory: Directory, small: SmallNars, log: Log, now: () => number, steadyNow: () => number) {
+  constructor(
+    shelf: Shelf,
+    files: OpenFiles,
+    directory: Directory,
+    small: SmallNars,
+    log: Log,
+    now: () => number,
+    steadyNow: () => number,
+  ) {
     this.#shelf = shelf
     this.#files = files
     this.#directory = directory
@@ -48,7 +59,10 @@ export class KeptFiles {
     return this.#damaged
   }
 
-  /** Puts on the shelf what a directory's names say; a second file for the same NAR and recipe is removed. Returns the names that are no kept files'. */
+  /**
+   * Puts on the shelf what a directory's names say; a second file for the same NAR and recipe is removed. Returns the
+   * names that are no kept files'.
+   */
   adopt(names: readonly string[]): string[] {
     const others: string[] = []
     for (const name of names) {
@@ -67,20 +81,32 @@ export class KeptFiles {
   #remove(name: string): void {
     this.#directory
       .remove(name)
-      .catch((error: unknown) => this.#log.warn({ file: name, err: error }, 'cannot remove a file from the larder: it takes more room than it counts'))
+      .catch((error: unknown) =>
+        this.#log.warn(
+          { file: name, err: error },
+          'cannot remove a file from the larder: it takes more room than it counts',
+        ),
+      )
   }
 
-  /** Learns from the files' times in which order they were used, in the background, and that they are as long as they say. */
+  /**
+   * Learns from the files' times in which order they were used, in the background, and that they are as long as they
+   * say.
+   */
   async gatherAges(): Promise<void> {
     const files = [...this.#shelf]
     const gather = async () => {
-      for (let file = files.pop(); file !== undefined && !this.#isClosing; file = files.pop()) await this.#gatherAge(file)
+      for (let file = files.pop(); file !== undefined && !this.#isClosing; file = files.pop())
+        await this.#gatherAge(file)
     }
     await Promise.all(Array.from({ length: statsAtOnce }, gather))
     this.#shelf.arrange()
   }
 
-  /** By callback: for a hundred thousand files promises of the file system would take seconds of the thread that answers requests. */
+  /**
+   * By callback: for a hundred thousand files promises of the file system would take seconds of the thread that answers
+   * requests.
+   */
   #gatherAge(kept: KeptFile): Promise<void> {
     return new Promise((resolve) => {
       stat(this.#directory.pathOf(kept.name), (error, found) => {
@@ -127,8 +153,9 @@ export class KeptFiles {
   }
 
   /**
-   * Opens a file for one reader, who wants the whole or a part. Takes as long as reading it when it was not read yet, or has changed since.
-   * Resolves to undefined when it turned out to be bad and was dropped. @throws {Fault} busy, abandoned
+   * Opens a file for one reader, who wants the whole or a part. Takes as long as reading it when it was not read yet,
+   * or has changed since. Resolves to undefined when it turned out to be bad and was dropped. @throws {Fault} busy,
+   * abandoned
    */
   async openSource(kept: KeptFile, isForWhole: boolean): Promise<KeptSource | undefined> {
     this.#shelf.pin(kept)
@@ -144,7 +171,9 @@ export class KeptFiles {
         this.#shelf.unpin(kept)
       }
     }
-    return isRight ? new KeptSource(kept, file, this.#shelf, this.proofs.trustIn(kept, file, isForWhole), this.proofs) : undefined
+    return isRight
+      ? new KeptSource(kept, file, this.#shelf, this.proofs.trustIn(kept, file, isForWhole), this.proofs)
+      : undefined
   }
 
   /** The pin is given back when there is no file. */
@@ -158,7 +187,8 @@ export class KeptFiles {
     } catch (error) {
       file?.release()
       this.#shelf.unpin(kept)
-      if (isWantOfMeans(error)) throw new Fault('busy', `Cannot open "${kept.name}" in the larder at the moment`, { cause: error })
+      if (isWantOfMeans(error))
+        throw new Fault('busy', `Cannot open "${kept.name}" in the larder at the moment`, { cause: error })
       this.#drop(kept, error)
       return undefined
     }
@@ -197,11 +227,18 @@ export class KeptFiles {
 
   /** Takes a file out of service. Returns the fault for those who are reading it. */
   #drop(kept: KeptFile, cause: unknown): Fault {
-    const fault = new Fault('larder-damaged', `Cannot read "${kept.name}" in the larder: it is not what it was when it was kept`, { cause })
+    const fault = new Fault(
+      'larder-damaged',
+      `Cannot read "${kept.name}" in the larder: it is not what it was when it was kept`,
+      { cause },
+    )
     if (!this.#shelf.remove(kept)) return fault
     this.#damaged++
     this.#files.forget(kept.name)
-    this.#log.warn({ file: kept.name, err: cause }, 'a kept file is missing, truncated or rotten: it is dropped, and made again when it is asked for')
+    this.#log.warn(
+      { file: kept.name, err: cause },
+      'a kept file is missing, truncated or rotten: it is dropped, and made again when it is asked for',
+    )
     this.#remove(kept.name)
     return fault
   }

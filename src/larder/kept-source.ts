@@ -1,6 +1,6 @@
 /**
- * A kept file as one reader's source. It was found right before the first byte is read; what is left is that it rots or is changed under the reader.
- * How that is met depends on how long ago all of it was read: see `Trust`.
+ * A kept file as one reader's source. It was found right before the first byte is read; what is left is that it rots or
+ * is changed under the reader. How that is met depends on how long ago all of it was read: see `Trust`.
  */
 
 import type { Outcome, Source } from '../disk/file-source.ts'
@@ -12,9 +12,14 @@ import type { KeptFile, Shelf } from './shelf.ts'
 export interface Keeper {
   /** True when the file has the stamp it was proven with. */
   holds(kept: KeptFile, file: OpenFile): boolean
-  /** The bytes handed out were hashed. @throws {Fault} larder-damaged when that is not the hash they were kept under; the file is dropped then */
+  /**
+   * The bytes handed out were hashed. @throws {Fault} larder-damaged when that is not the hash they were kept under;
+   * the file is dropped then
+   */
   judge(kept: KeptFile, file: OpenFile, found: string): void
-  /** Resolves when the file has the stamp it was proven with, or was read again and found right. Rejects with the Fault. */
+  /**
+   * Resolves when the file has the stamp it was proven with, or was read again and found right. Rejects with the Fault.
+   */
   confirmUnchanged(kept: KeptFile, file: OpenFile): Promise<void>
   /** Takes the file out of service and returns the fault for its readers. */
   drop(kept: KeptFile, cause: unknown): unknown

@@ -1,6 +1,7 @@
 /**
- * Hash and size of compressed NARs that are not kept: measured when there was no room for them, or evicted since. The bytes can be made again and are always the same,
- * so a narinfo keeps its FileHash and FileSize and a range can still be asked for. Bounded; the oldest are forgotten first.
+ * Hash and size of compressed NARs that are not kept: measured when there was no room for them, or evicted since. The
+ * bytes can be made again and are always the same, so a narinfo keeps its FileHash and FileSize and a range can still
+ * be asked for. Bounded; the oldest are forgotten first.
  */
 import type { CompressedNar } from '../nar/contract.ts'
 
@@ -36,7 +37,10 @@ export class KnownSizes {
 
   /** Bytes that the compressed NAR will take: exact when it was measured. */
   estimate(narHash: string, narSize: number): number {
-    return this.#measured.get(narHash)?.fileSize ?? Math.max(Math.ceil(narSize * usualRatio), this.#atLeast.get(narHash) ?? 0)
+    return (
+      this.#measured.get(narHash)?.fileSize ??
+      Math.max(Math.ceil(narSize * usualRatio), this.#atLeast.get(narHash) ?? 0)
+    )
   }
 }
 

@@ -1,4 +1,7 @@
-/** The readers that were handed out: each lets go of everything at its end or its fault, even if its owner forgets it, and all of them when the larder closes. */
+/**
+ * The readers that were handed out: each lets go of everything at its end or its fault, even if its owner forgets it,
+ * and all of them when the larder closes.
+ */
 import type { ChunkReader } from '../chunks.ts'
 
 export class LiveReaders {

@@ -1,5 +1,6 @@
 /**
- * The larder on disk: which of memory, kept file, compression under way, new compression or compression for one client alone answers a request.
+ * The larder on disk: which of memory, kept file, compression under way, new compression or compression for one client
+ * alone answers a request.
  */
 import { randomBytes } from 'node:crypto'
 
@@ -52,8 +53,9 @@ const defaultMemoryBytes = 64 * 1024 * 1024
 const maxCompressions = 32
 
 /**
- * Opens the larder: its index is there when this resolves, the order of use is gathered in the background. A directory that cannot be written is no error (see `stats.unwritable`).
- * Rejects with a Fault `larder-unwritable` that says what to do when another process has the directory, or when it was made for something else.
+ * Opens the larder: its index is there when this resolves, the order of use is gathered in the background. A directory
+ * that cannot be written is no error (see `stats.unwritable`). Rejects with a Fault `larder-unwritable` that says what
+ * to do when another process has the directory, or when it was made for something else.
  */
 export async function openLarder(options: LarderOptions): Promise<Larder> {
   const larder = new DiskLarder(options)
@@ -86,7 +88,12 @@ class DiskLarder implements Larder {
 
   constructor(options: LarderOptions) {
     const { dir, maxBytes, level, zstdVersion, packer, log } = options
-    const { memoryBytes = defaultMemoryBytes, now = Date.now, steadyNow = () => performance.now(), random = randomName } = options
+    const {
+      memoryBytes = defaultMemoryBytes,
+      now = Date.now,
+      steadyNow = () => performance.now(),
+      random = randomName,
+    } = options
     const recipe = formatRecipe(level, zstdVersion)
     this.recipe = recipe
     this.#shelf = new Shelf(recipe)
@@ -161,17 +168,29 @@ class DiskLarder implements Larder {
     if (opened !== undefined) return opened
     const size = this.#known.find(toBareHash(nar.narHash))?.fileSize
     const filling = this.#join(nar)
-    return { size, chunks: filling === undefined ? this.#readers.watch(this.#direct.open(nar)) : this.#read(filling.enter(), undefined, nar) }
+    return {
+      size,
+      chunks:
+        filling === undefined
+          ? this.#readers.watch(this.#direct.open(nar))
+          : this.#read(filling.enter(), undefined, nar),
+    }
   }
 
   async openRange(nar: NarRequest, range: ByteRange): Promise<ChunkReader> {
     const opened = await this.#openWhatIsThere(nar, range)
     if (opened !== undefined) return opened.chunks
     const filling = this.#join(nar)
-    return filling === undefined ? this.#readers.watch(this.#direct.open(nar, range.start, range.end)) : this.#read(filling.enter(), range, nar)
+    return filling === undefined
+      ? this.#readers.watch(this.#direct.open(nar, range.start, range.end))
+      : this.#read(filling.enter(), range, nar)
   }
 
-  async openKept(narHash: string, recipe: string, range?: ByteRange): Promise<{ readonly size: number; readonly chunks: ChunkReader } | undefined> {
+  async openKept(
+    narHash: string,
+    recipe: string,
+    range?: ByteRange,
+  ): Promise<{ readonly size: number; readonly chunks: ChunkReader } | undefined> {
     this.#refuseClosed()
     const kept = this.#findKept(narHash, recipe)
     return kept === undefined ? undefined : await this.#openKept(kept, range, undefined)
@@ -183,7 +202,9 @@ class DiskLarder implements Larder {
     if (known !== undefined && underWay === undefined) return known
     this.#refuseClosed()
     const filled = await (underWay ?? this.#join(nar))?.settled
-    return filled ?? this.find(nar.narHash) ?? (await this.#direct.measure(nar, (reader) => this.#readers.watch(reader)))
+    return (
+      filled ?? this.find(nar.narHash) ?? (await this.#direct.measure(nar, (reader) => this.#readers.watch(reader)))
+    )
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -200,7 +221,10 @@ class DiskLarder implements Larder {
     await this.#directory[Symbol.asyncDispose]()
   }
 
-  async #openWhatIsThere(nar: NarRequest, range: ByteRange | undefined): Promise<{ readonly size: number; readonly chunks: ChunkReader } | undefined> {
+  async #openWhatIsThere(
+    nar: NarRequest,
+    range: ByteRange | undefined,
+  ): Promise<{ readonly size: number; readonly chunks: ChunkReader } | undefined> {
     this.#refuseClosed()
     const bare = toBareHash(nar.narHash)
     const bytes = this.peek(nar.narHash)
@@ -235,8 +259,14 @@ class DiskLarder implements Larder {
     return { size: source.size, chunks: this.#read(source, part, nar) }
   }
 
-  #fromMemory(bytes: Uint8Array, range: ByteRange | undefined): { readonly size: number; readonly chunks: ChunkReader } {
-    return { size: bytes.byteLength, chunks: new BytesReader(range === undefined ? bytes : bytes.subarray(range.start, range.end)) }
+  #fromMemory(
+    bytes: Uint8Array,
+    range: ByteRange | undefined,
+  ): { readonly size: number; readonly chunks: ChunkReader } {
+    return {
+      size: bytes.byteLength,
+      chunks: new BytesReader(range === undefined ? bytes : bytes.subarray(range.start, range.end)),
+    }
   }
 
   #findKept(narHash: string, recipe: string): KeptFile | undefined {

@@ -1,7 +1,8 @@
 /**
- * Whether a kept file may be sent. Nothing of it goes out before all of it was read once in this process and found right, nor after its stamp has moved since:
- * then it is read again first. What rots without a trace in the stamp is found by whole reads, which are hashed on the way, and by parts, for which
- * all of the file is read in the background, both whenever the last reading was longer ago than `trustMs`.
+ * Whether a kept file may be sent. Nothing of it goes out before all of it was read once in this process and found
+ * right, nor after its stamp has moved since: then it is read again first. What rots without a trace in the stamp is
+ * found by whole reads, which are hashed on the way, and by parts, for which all of the file is read in the background,
+ * both whenever the last reading was longer ago than `trustMs`.
  */
 
 import type { Outcome } from '../disk/file-source.ts'
@@ -13,7 +14,10 @@ import { Checks } from './checks.ts'
 import type { Keeper, Trust } from './kept-source.ts'
 import type { KeptFile } from './shelf.ts'
 
-/** Disks rot in months, and a hash for each download of a hot file would cost two fifths of the speed (700 MB/s instead of 1,200 from two busy cores). */
+/**
+ * Disks rot in months, and a hash for each download of a hot file would cost two fifths of the speed (700 MB/s instead
+ * of 1,200 from two busy cores).
+ */
 const trustMs = 10 * 60_000
 /** A file that changes each time it is read is not worth a third reading. */
 const maxReadings = 2
@@ -35,10 +39,16 @@ export class Proofs implements Keeper {
   }
 
   /**
-   * Reads the file if need be: also when its stamp was taken too soon after its last change, within which another change leaves no trace. Resolves to false when it was bad and was dropped. Rejects with `abandoned` when the larder closes.
+   * Reads the file if need be: also when its stamp was taken too soon after its last change, within which another
+   * change leaves no trace. Resolves to false when it was bad and was dropped. Rejects with `abandoned` when the larder
+   * closes.
    */
   async prove(kept: KeptFile, file: OpenFile): Promise<boolean> {
-    for (let readings = 0; !this.holds(kept, file) || (readings === 0 && kept.proof!.readAtMs === neverRead); readings++) {
+    for (
+      let readings = 0;
+      !this.holds(kept, file) || (readings === 0 && kept.proof!.readAtMs === neverRead);
+      readings++
+    ) {
       if (readings === maxReadings) {
         this.drop(kept, new Error('It changes while it is read'))
         return false

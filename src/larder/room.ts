@@ -1,6 +1,7 @@
 /**
- * Room on the disk. The files kept and those under way never take more than `maxBytes`, nor what the disk has left: room is made before a compression begins,
- * by an estimate, and further as it grows. What cannot be given room is not kept.
+ * Room on the disk. The files kept and those under way never take more than `maxBytes`, nor what the disk has left:
+ * room is made before a compression begins, by an estimate, and further as it grows. What cannot be given room is not
+ * kept.
  */
 import { statfs } from 'node:fs/promises'
 
@@ -95,7 +96,9 @@ export class Room {
     this.#reservations.delete(holder)
   }
 
-  /** Evicts what was least recently used until so much was freed; false, and nothing evicted, when that much cannot be. */
+  /**
+   * Evicts what was least recently used until so much was freed; false, and nothing evicted, when that much cannot be.
+   */
   async free(size: number): Promise<boolean> {
     const bytes = toDiskBytes(size)
     if (this.#shelf.bytes - this.#shelf.pinnedBytes < bytes) return false
@@ -129,7 +132,12 @@ export class Room {
     this.#onEvicted(file)
     const removal = this.#directory
       .remove(file.name)
-      .catch((error: unknown) => this.#log.warn({ file: file.name, err: error }, 'cannot evict a file from the larder: it takes more room than it counts'))
+      .catch((error: unknown) =>
+        this.#log.warn(
+          { file: file.name, err: error },
+          'cannot evict a file from the larder: it takes more room than it counts',
+        ),
+      )
       .then(() => void this.#removals.delete(removal))
     this.#removals.add(removal)
   }

@@ -1,6 +1,7 @@
 /**
  * The index of kept files, in memory: what is there, in which order it was used, and how much disk it takes.
- * Files of the current recipe are found by NAR hash; those of other recipes are only there for clients that remember them, and are the first to go.
+ * Files of the current recipe are found by NAR hash; those of other recipes are only there for clients that remember
+ * them, and are the first to go.
  */
 
 import type { Proof } from '../disk/file-stamp.ts'
@@ -81,12 +82,20 @@ export class Shelf {
     return this.#mapOf(file).get(this.#keyOf(file)) === file
   }
 
-  /** Puts a file on the shelf as the one used last. Returns undefined when the name is none of a kept file, or there is one for this NAR and recipe already. */
+  /**
+   * Puts a file on the shelf as the one used last. Returns undefined when the name is none of a kept file, or there is
+   * one for this NAR and recipe already.
+   */
   add(name: string): KeptFile | undefined {
     const parts = parseKeptName(name)
     if (parts === undefined) return undefined
     const isCurrent = parts.recipe === this.#recipe
-    const file = new KeptFile(name, parts.narHash, isCurrent ? this.#recipe : this.#intern(parts.recipe), parts.fileSize)
+    const file = new KeptFile(
+      name,
+      parts.narHash,
+      isCurrent ? this.#recipe : this.#intern(parts.recipe),
+      parts.fileSize,
+    )
     const map = isCurrent ? this.#current : this.#older
     const key = this.#keyOf(file)
     if (map.has(key)) return undefined
@@ -137,7 +146,9 @@ export class Shelf {
   /** Sorts by `markedAt` what was not used in this process, and puts it before what was. */
   arrange(): void {
     for (const map of [this.#current, this.#older]) {
-      const files = [...map.values()].sort((left, right) => left.usedAt - right.usedAt || left.markedAt - right.markedAt)
+      const files = [...map.values()].sort(
+        (left, right) => left.usedAt - right.usedAt || left.markedAt - right.markedAt,
+      )
       map.clear()
       for (const file of files) map.set(this.#keyOf(file), file)
     }

@@ -1,6 +1,6 @@
 /**
- * Readers of bytes that no file holds: what is in memory already, and a compression made for one reader alone, which is measured on the way so that
- * its hash and size are known to the next.
+ * Readers of bytes that no file holds: what is in memory already, and a compression made for one reader alone, which is
+ * measured on the way so that its hash and size are known to the next.
  */
 import { createHash, type Hash } from 'node:crypto'
 
@@ -61,7 +61,8 @@ export class MeasuringReader implements ChunkReader {
   async next(): Promise<Chunk | undefined> {
     try {
       const chunk = await this.#inner.next()
-      if (chunk === undefined) this.#measured.resolve({ fileHash: formatSha256(this.#hash.copy().digest()), fileSize: this.#size })
+      if (chunk === undefined)
+        this.#measured.resolve({ fileHash: formatSha256(this.#hash.copy().digest()), fileSize: this.#size })
       else this.#add(chunk.bytes)
       return chunk
     } catch (error) {

@@ -1,6 +1,7 @@
 /**
- * Whether the larder can be written at the moment, and why not. After a write failed nothing is tried for a while, so that every request on a full disk is not first compressed
- * for the bin; when the disk is full but holds kept files, the least recently used make room and nothing is waited for.
+ * Whether the larder can be written at the moment, and why not. After a write failed nothing is tried for a while, so
+ * that every request on a full disk is not first compressed for the bin; when the disk is full but holds kept files,
+ * the least recently used make room and nothing is waited for.
  */
 import { open, statfs, unlink } from 'node:fs/promises'
 
@@ -24,7 +25,13 @@ export class Writability {
   #isClaimed = false
   #preparing: Promise<boolean> | undefined
 
-  constructor(directory: Directory, room: Room, log: Log, steadyNow: () => number, adopt: (names: readonly string[]) => string[]) {
+  constructor(
+    directory: Directory,
+    room: Room,
+    log: Log,
+    steadyNow: () => number,
+    adopt: (names: readonly string[]) => string[],
+  ) {
     this.#directory = directory
     this.#room = room
     this.#log = log
@@ -43,7 +50,8 @@ export class Writability {
   }
 
   /**
-   * Claims the directory, at first and again after each failure: it may have been removed, or mounted. Resolves to whether it can be written.
+   * Claims the directory, at first and again after each failure: it may have been removed, or mounted. Resolves to
+   * whether it can be written.
    * @throws {DirectoryRefused} the first time only, when it must not be used at all.
    */
   async claim(): Promise<boolean> {
@@ -73,11 +81,16 @@ export class Writability {
     this.#log.info({ dir: this.#directory.dir }, 'the larder can be written again')
   }
 
-  /** A file of this size could not be written to its end; its remains are gone. A cause in words only is looked into. */
+  /**
+   * A file of this size could not be written to its end; its remains are gone. A cause in words only is looked into.
+   */
   async onUnwritten(fileSize: number, cause: unknown): Promise<void> {
     const problem = typeof cause === 'string' ? ((await this.#probe(fileSize)) ?? cause) : cause
     if (isDiskFull(problem) && (await this.#room.free(fileSize))) {
-      this.#log.info({ dir: this.#directory.dir, bytes: fileSize }, 'the disk is full: the larder gave up what was least recently used')
+      this.#log.info(
+        { dir: this.#directory.dir, bytes: fileSize },
+        'the disk is full: the larder gave up what was least recently used',
+      )
       return
     }
     this.#fail(problem)
@@ -88,7 +101,8 @@ export class Writability {
     this.#reason = typeof problem === 'string' ? problem : (problem as Error).message
     this.#isClaimed = false
     this.#tryAgainAt = this.#steadyNow() + setbackMs
-    const message = 'cannot keep compressed NARs: they are compressed for each client alone until the larder can be written'
+    const message =
+      'cannot keep compressed NARs: they are compressed for each client alone until the larder can be written'
     this.#log[isNews ? 'warn' : 'debug']({ dir: this.#directory.dir, err: problem }, message)
   }
 
@@ -101,7 +115,9 @@ export class Writability {
       await handle.sync()
       const { bavail, bsize } = await statfs(this.#directory.dir)
       if (bavail * bsize >= fileSize) return undefined
-      return Object.assign(new Error(`ENOSPC: the disk has ${bavail * bsize} bytes left, and ${fileSize} are needed`), { code: 'ENOSPC' })
+      return Object.assign(new Error(`ENOSPC: the disk has ${bavail * bsize} bytes left, and ${fileSize} are needed`), {
+        code: 'ENOSPC',
+      })
     } catch (error) {
       return error as Error
     } finally {

@@ -73,5 +73,9 @@ function largeContexts(level: number): number {
 
 export function createCompressor(narSize: number, level: number): ZstdCompress {
   const chunkSize = Math.max(1024, Math.min(narSize, inputBytes) + 1024)
-  return createZstdCompress({ params: { [constants.ZSTD_c_compressionLevel]: level }, pledgedSrcSize: narSize, chunkSize })
+  return createZstdCompress({
+    params: { [constants.ZSTD_c_compressionLevel]: level },
+    pledgedSrcSize: narSize,
+    chunkSize,
+  })
 }

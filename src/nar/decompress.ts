@@ -33,7 +33,10 @@ export function createDecompressor(compression: Compression, programs: Decompres
     case 'br':
       return createBrotliDecompress()
     default:
-      throw new Fault('nar-unreadable', `Cannot read a NAR compressed with ${compression}: no program for it is available`)
+      throw new Fault(
+        'nar-unreadable',
+        `Cannot read a NAR compressed with ${compression}: no program for it is available`,
+      )
   }
 }
 

@@ -165,7 +165,8 @@ export class FileSink implements CompressedSink {
       fdatasync(fd, (error) => {
         this.#disk.syncs.release()
         this.#isFlushing = false
-        if (error && this.#fd === fd && !this.#isDiscarded) this.#giveUp(`Cannot sync "${this.#path}": ${errnoOf(error)}`)
+        if (error && this.#fd === fd && !this.#isDiscarded)
+          this.#giveUp(`Cannot sync "${this.#path}": ${errnoOf(error)}`)
         else this.#pump()
       })
     })

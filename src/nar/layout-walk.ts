@@ -68,10 +68,15 @@ export class LayoutWalk {
     const path = this.#path.subarray(0, pathLength)
     try {
       const stats = lstatSync(path)
-      if (stats.isFile()) this.#columns.add(name, stats.mode & 0o100 ? EntryKind.executable : EntryKind.regular, stats.size, parent)
+      if (stats.isFile())
+        this.#columns.add(name, stats.mode & 0o100 ? EntryKind.executable : EntryKind.regular, stats.size, parent)
       else if (stats.isSymbolicLink()) this.#addSymlink(name, parent, path)
       else if (stats.isDirectory()) this.#addDirectory(name, parent, path)
-      else throw new Fault('nar-changed', `Cannot pack "${path}": it is ${kindOf(stats)}, which a NAR cannot contain; let Nix verify and repair the path`)
+      else
+        throw new Fault(
+          'nar-changed',
+          `Cannot pack "${path}": it is ${kindOf(stats)}, which a NAR cannot contain; let Nix verify and repair the path`,
+        )
     } catch (error) {
       throw error instanceof Fault ? error : faultOfFile(error, 'inspect', path)
     }

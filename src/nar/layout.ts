@@ -9,7 +9,16 @@
  * Stored in columns: about 30 bytes per entry plus its name. Nesting is not limited here: Nix 2.34 reads at most 64
  * levels, but older versions read any depth, and a path registered by one of them can still be served to them.
  */
-import { directoryOpening, entryOpening, executableOpening, magic, nodeWord, padded, regularOpening, symlinkOpening } from './tokens.ts'
+import {
+  directoryOpening,
+  entryOpening,
+  executableOpening,
+  magic,
+  nodeWord,
+  padded,
+  regularOpening,
+  symlinkOpening,
+} from './tokens.ts'
 
 export const EntryKind = { directory: 0, regular: 1, executable: 2, symlink: 3 } as const
 export type EntryKind = (typeof EntryKind)[keyof typeof EntryKind]
@@ -79,7 +88,8 @@ export class Layout {
   }
 
   headLength(entry: number): number {
-    const introduction = entry === 0 ? magic.length : entryOpening.length + 8 + padded(this.nameLength(entry)) + nodeWord.length
+    const introduction =
+      entry === 0 ? magic.length : entryOpening.length + 8 + padded(this.nameLength(entry)) + nodeWord.length
     const kind = this.kinds[entry]!
     return introduction + nodeOpening(kind).length + (kind === EntryKind.directory ? 0 : 8)
   }

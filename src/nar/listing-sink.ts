@@ -23,7 +23,10 @@ export class ListingSink implements NarSink {
   }
 
   regular(name: Uint8Array, size: number, isExecutable: boolean, narOffset: number): void {
-    this.#begin(name, `{"type":"regular","size":${size},${isExecutable ? '"executable":true,' : ''}"narOffset":${narOffset}}`)
+    this.#begin(
+      name,
+      `{"type":"regular","size":${size},${isExecutable ? '"executable":true,' : ''}"narOffset":${narOffset}}`,
+    )
   }
 
   content(): void {}

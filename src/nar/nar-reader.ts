@@ -197,8 +197,12 @@ export class NarReader {
   #readWholeFile(into: Uint8Array, done: number, size: number): void {
     this.#fd = this.#open()
     let count = 0
-    for (let more = -1; more !== 0 && count <= size; count += more) more = this.#tryRead(into, done + count, size + 1 - count, count)
-    if (count !== size) throw this.#changed(count > size ? `it has more than its ${size} bytes` : `it ends after ${count} of ${size} bytes`)
+    for (let more = -1; more !== 0 && count <= size; count += more)
+      more = this.#tryRead(into, done + count, size + 1 - count, count)
+    if (count !== size)
+      throw this.#changed(
+        count > size ? `it has more than its ${size} bytes` : `it ends after ${count} of ${size} bytes`,
+      )
     this.close()
   }
 
@@ -239,7 +243,8 @@ export class NarReader {
       this.#requireDirectory(directory)
       this.#directory = directory
       this.#directoryPath = layout.pathOf(directory)
-      if (this.#path.length < this.#directoryPath.length + 512) this.#path = Buffer.alloc(this.#directoryPath.length + 1024)
+      if (this.#path.length < this.#directoryPath.length + 512)
+        this.#path = Buffer.alloc(this.#directoryPath.length + 1024)
       this.#directoryPath.copy(this.#path)
       this.#path[this.#directoryPath.length] = 0x2f
     }
@@ -272,6 +277,9 @@ export class NarReader {
   }
 
   #changed(how: string): Fault {
-    return new Fault('nar-changed', `Cannot pack "${this.#layout.pathOf(this.#entry)}": ${how}; let Nix verify and repair the path`)
+    return new Fault(
+      'nar-changed',
+      `Cannot pack "${this.#layout.pathOf(this.#entry)}": ${how}; let Nix verify and repair the path`,
+    )
   }
 }

@@ -41,7 +41,8 @@ export class NarSource {
     this.#claim ??= this.#layouts.claim(realPath, narHash)
     const layout = this.#claim.step(deadline)
     if (!layout) return false
-    if (layout.narSize !== narSize) throw this.#mismatch(`its NAR has ${layout.narSize} bytes, the store's record says ${narSize}`)
+    if (layout.narSize !== narSize)
+      throw this.#mismatch(`its NAR has ${layout.narSize} bytes, the store's record says ${narSize}`)
     this.#reader = new NarReader(layout, this.#start, this.#end)
     return true
   }
@@ -64,7 +65,8 @@ export class NarSource {
     this.#hash.update(bytes)
     if (this.#reader!.remaining > 0) return
     const found = formatSha256(this.#hash.digest())
-    if (found !== this.#nar.narHash) throw this.#mismatch(`its NAR hashes to ${found}, the store's record says ${this.#nar.narHash}`)
+    if (found !== this.#nar.narHash)
+      throw this.#mismatch(`its NAR hashes to ${found}, the store's record says ${this.#nar.narHash}`)
   }
 
   /** @param error the error that ended the job, if any: the layout that caused it is removed from the cache */

@@ -20,7 +20,13 @@ export class Outbox {
 
   addFault(job: number, error: unknown): void {
     if (error instanceof Fault) this.add({ kind: 'fault', job, code: error.code, message: error.message })
-    else this.add({ kind: 'fault', job, code: undefined, message: error instanceof Error ? (error.stack ?? error.message) : String(error) })
+    else
+      this.add({
+        kind: 'fault',
+        job,
+        code: undefined,
+        message: error instanceof Error ? (error.stack ?? error.message) : String(error),
+      })
   }
 
   #flush(): void {

@@ -42,7 +42,10 @@ export class Outlets {
     // Copies are identified by offsets beyond the shared memory: at most one per job.
     const name = at ?? this.#memory.byteLength + outlet.job
     this.#ownerOf.set(name, outlet)
-    const room = at === undefined ? Buffer.from(new ArrayBuffer(smallestSlot)) : Buffer.from(this.#memory, at, this.slots.sizeOf(at))
+    const room =
+      at === undefined
+        ? Buffer.from(new ArrayBuffer(smallestSlot))
+        : Buffer.from(this.#memory, at, this.slots.sizeOf(at))
     return { at: name, room }
   }
 
@@ -99,7 +102,8 @@ export class Outlet {
 
   /** Sends pending bytes if it is worth a message: enough bytes, or old ones. */
   offer(): void {
-    if (this.#slot && (this.#used >= worthSendingBytes || performance.now() - this.#begun > worthSendingAfterMs)) this.#send(false)
+    if (this.#slot && (this.#used >= worthSendingBytes || performance.now() - this.#begun > worthSendingAfterMs))
+      this.#send(false)
   }
 
   /** Sends pending bytes, if any, and the end. */

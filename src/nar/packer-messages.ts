@@ -6,9 +6,28 @@ import type { FaultCode } from '../faults.ts'
 import type { FilledNar, NarRequest } from './contract.ts'
 
 export type PackerRequest =
-  | { readonly kind: 'raw'; readonly job: number; readonly nar: NarRequest; readonly start: number; readonly end: number }
-  | { readonly kind: 'compressed'; readonly job: number; readonly nar: NarRequest; readonly level: number; readonly start: number; readonly end: number }
-  | { readonly kind: 'fill'; readonly job: number; readonly nar: NarRequest; readonly level: number; readonly tempFile: string }
+  | {
+      readonly kind: 'raw'
+      readonly job: number
+      readonly nar: NarRequest
+      readonly start: number
+      readonly end: number
+    }
+  | {
+      readonly kind: 'compressed'
+      readonly job: number
+      readonly nar: NarRequest
+      readonly level: number
+      readonly start: number
+      readonly end: number
+    }
+  | {
+      readonly kind: 'fill'
+      readonly job: number
+      readonly nar: NarRequest
+      readonly level: number
+      readonly tempFile: string
+    }
   | { readonly kind: 'list'; readonly job: number; readonly realPath: string }
   /**
    * The result of this job is not needed any more. A fill answers with the fault `abandoned` once its file is removed;
@@ -25,7 +44,14 @@ export type JobRequest = Extract<PackerRequest, { readonly job: number }>
 
 export type PackerEvent =
   /** `bytes` is a copy, used when the shared memory is exhausted. It is freed like a slot. */
-  | { readonly kind: 'chunk'; readonly job: number; readonly at: number; readonly length: number; readonly isLast: boolean; readonly bytes?: Uint8Array }
+  | {
+      readonly kind: 'chunk'
+      readonly job: number
+      readonly at: number
+      readonly length: number
+      readonly isLast: boolean
+      readonly bytes?: Uint8Array
+    }
   /** End of a body whose last chunk was not yet known to be the last when it was sent. */
   | { readonly kind: 'end'; readonly job: number }
   | { readonly kind: 'progress'; readonly job: number; readonly written: number }

@@ -19,7 +19,10 @@ export interface Task {
 }
 
 /** Works both from source and from `dist`. */
-const workerUrl = new URL(import.meta.url.endsWith('.ts') ? './packer-worker.ts' : './packer-worker.js', import.meta.url)
+const workerUrl = new URL(
+  import.meta.url.endsWith('.ts') ? './packer-worker.ts' : './packer-worker.js',
+  import.meta.url,
+)
 
 export class PackerThread {
   /** Delivers chunks, with a limit per event loop iteration. */
@@ -163,7 +166,10 @@ export class ThreadRun {
     this.isOver = true
     if (this.#isClosing) return
     const tasks = this.#takeTasks()
-    this.#log.error({ err: error, jobs: tasks.length }, 'The packing thread exited unexpectedly; the next request starts a new one')
+    this.#log.error(
+      { err: error, jobs: tasks.length },
+      'The packing thread exited unexpectedly; the next request starts a new one',
+    )
     const fault = new Fault('busy', 'Cannot pack: the packing thread exited unexpectedly; try again', { cause: error })
     for (const task of tasks) task.fail(fault)
   }

@@ -48,7 +48,10 @@ function accept(request: PackerRequest): void {
         return job
       })
     case 'list':
-      return begin(request.job, (over) => new ListJob({ layouts, outbox, job: request.job, realPath: request.realPath }, over))
+      return begin(
+        request.job,
+        (over) => new ListJob({ layouts, outbox, job: request.job, realPath: request.realPath }, over),
+      )
     case 'drop':
       return jobs.get(request.job)?.drop()
     case 'free':

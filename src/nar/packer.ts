@@ -23,7 +23,11 @@ class ThreadPacker implements Packer {
   readonly #maxReaders: number
   #readers = 0
 
-  constructor({ log = silentLog, compressors = Math.min(availableParallelism(), 3), maxReaders = 4096 }: PackerOptions) {
+  constructor({
+    log = silentLog,
+    compressors = Math.min(availableParallelism(), 3),
+    maxReaders = 4096,
+  }: PackerOptions) {
     this.#thread = new PackerThread(log, compressors)
     this.#maxReaders = maxReaders
   }
@@ -33,7 +37,11 @@ class ThreadPacker implements Packer {
     return this.#deliver((job) => ({ kind: 'raw', job, nar, ...range }))
   }
 
-  openCompressedNar(nar: NarRequest, level: number, range: ByteRange = { start: 0, end: Number.MAX_SAFE_INTEGER }): ChunkReader {
+  openCompressedNar(
+    nar: NarRequest,
+    level: number,
+    range: ByteRange = { start: 0, end: Number.MAX_SAFE_INTEGER },
+  ): ChunkReader {
     requireRange(range, Number.MAX_SAFE_INTEGER)
     return this.#deliver((job) => ({ kind: 'compressed', job, nar, level, ...range }))
   }
@@ -53,7 +61,8 @@ class ThreadPacker implements Packer {
   #deliver(toRequest: (job: number) => JobRequest): ChunkReader {
     const delivery = new NarDelivery(this.#thread, () => this.#readers--)
     this.#readers++
-    if (this.#readers > this.#maxReaders) delivery.fail(new Fault('busy', `Cannot pack for more than ${this.#maxReaders} readers at once; try again later`))
+    if (this.#readers > this.#maxReaders)
+      delivery.fail(new Fault('busy', `Cannot pack for more than ${this.#maxReaders} readers at once; try again later`))
     else delivery.begin(toRequest)
     return delivery
   }

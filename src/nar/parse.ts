@@ -43,7 +43,18 @@ const maxTargetBytes = 4095
 const maxWordBytes = 16
 
 /** The token expected next. */
-type NodeState = 'magic' | 'open' | 'type' | 'kind' | 'part' | 'flag' | 'contents' | 'content' | 'targetWord' | 'target' | 'close'
+type NodeState =
+  | 'magic'
+  | 'open'
+  | 'type'
+  | 'kind'
+  | 'part'
+  | 'flag'
+  | 'contents'
+  | 'content'
+  | 'targetWord'
+  | 'target'
+  | 'close'
 type DirectoryState = 'item' | 'entryOpen' | 'nameWord' | 'name' | 'nodeWord' | 'entryClose'
 type State = NodeState | DirectoryState | 'end'
 
@@ -122,7 +133,8 @@ export class NarParser {
 
   #beginToken(low: number, high: number): void {
     const length = high * 0x1_0000_0000 + low
-    if (high >= 0x20_0000 || length > this.#maxTokenBytes()) this.#refuse(`a ${this.#state} of ${length} bytes is too long`)
+    if (high >= 0x20_0000 || length > this.#maxTokenBytes())
+      this.#refuse(`a ${this.#state} of ${length} bytes is too long`)
     this.#phase = 'token'
     this.#left = length
     this.#length = length
@@ -203,7 +215,12 @@ export class NarParser {
   }
 
   #acceptName(token: Buffer): void {
-    const isImpossible = token.length === 0 || token.equals(words.dot) || token.equals(words.dotDot) || token.includes(0x2f) || token.includes(0)
+    const isImpossible =
+      token.length === 0 ||
+      token.equals(words.dot) ||
+      token.equals(words.dotDot) ||
+      token.includes(0x2f) ||
+      token.includes(0)
     if (isImpossible) this.#refuse('an entry has an invalid name')
     const last = this.#lastNames.length - 1
     if (Buffer.compare(token, this.#lastNames[last]!) <= 0) this.#refuse('the names of a directory are not sorted')

@@ -1,4 +1,7 @@
-/** A NAR on its way in parts: cut at fixed places, every `partBytes` of the uncompressed NAR. Both ends of a push count by these. */
+/**
+ * A NAR on its way in parts: cut at fixed places, every `partBytes` of the uncompressed NAR. Both ends of a push count
+ * by these.
+ */
 
 /** Above this a NAR goes in parts, below it whole, many in one batch. */
 export const batchNarBytes = 2 ** 20

@@ -29,7 +29,10 @@ export async function verifyNar(nar: ChunkReader, { narHash, narSize }: Expected
     nar.close()
   }
   if (size !== narSize)
-    throw new Fault('nar-mismatch', `The NAR has ${size > narSize ? 'more than ' : ''}${Math.min(size, narSize)} bytes; its record says ${narSize}`)
+    throw new Fault(
+      'nar-mismatch',
+      `The NAR has ${size > narSize ? 'more than ' : ''}${Math.min(size, narSize)} bytes; its record says ${narSize}`,
+    )
   const found = formatSha256(hash.digest())
   if (found !== narHash) throw new Fault('nar-mismatch', `The NAR has the hash ${found}; its record says ${narHash}`)
 }

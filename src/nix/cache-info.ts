@@ -26,7 +26,9 @@ export function formatCacheInfo({ storeDir, wantMassQuery, priority }: CacheInfo
  * `storeDir` is undefined when the field is missing. Returns undefined for a priority that is not an integer, because
  * Nix clients abort on it.
  */
-export function parseCacheInfo(text: string): (Omit<CacheInfo, 'storeDir'> & { readonly storeDir: string | undefined }) | undefined {
+export function parseCacheInfo(
+  text: string,
+): (Omit<CacheInfo, 'storeDir'> & { readonly storeDir: string | undefined }) | undefined {
   let storeDir: string | undefined
   let wantMassQuery = false
   let priority = 0

@@ -26,16 +26,28 @@ export function splitContentAddress(contentAddress: string): ContentAddress | un
 }
 
 /** Returns undefined if an object of this kind cannot have these references. */
-export function computeContentPath(storePath: string, storeDir: string, address: ContentAddress, references: readonly string[]): string | undefined {
+export function computeContentPath(
+  storePath: string,
+  storeDir: string,
+  address: ContentAddress,
+  references: readonly string[],
+): string | undefined {
   const { method, hash } = address
   const others = references.filter((reference) => reference !== storePath)
   const isSelfReferential = others.length < references.length
   const name = nameOf(storePath)
   if (method === 'text') {
-    return isSelfReferential || hash.algorithm !== 'sha256' ? undefined : makePath(['text', ...others].join(':'), toHex(hash), storeDir, name)
+    return isSelfReferential || hash.algorithm !== 'sha256'
+      ? undefined
+      : makePath(['text', ...others].join(':'), toHex(hash), storeDir, name)
   }
   if (method === 'nar' && hash.algorithm === 'sha256') {
-    return makePath(['source', ...others, ...(isSelfReferential ? ['self'] : [])].join(':'), toHex(hash), storeDir, name)
+    return makePath(
+      ['source', ...others, ...(isSelfReferential ? ['self'] : [])].join(':'),
+      toHex(hash),
+      storeDir,
+      name,
+    )
   }
   if (references.length > 0) return undefined
   const inner = createHash('sha256')

@@ -7,6 +7,11 @@
  */
 import type { PathInfo } from './path-info.ts'
 
-export function formatFingerprint({ storePath, narHash, narSize, references }: Pick<PathInfo, 'storePath' | 'narHash' | 'narSize' | 'references'>): string {
+export function formatFingerprint({
+  storePath,
+  narHash,
+  narSize,
+  references,
+}: Pick<PathInfo, 'storePath' | 'narHash' | 'narSize' | 'references'>): string {
   return `1;${storePath};${narHash};${narSize};${references.join(',')}`
 }

@@ -30,7 +30,8 @@ export function parseHash(text: string): Hash | undefined {
   const parts = hashPattern.exec(text)
   if (parts === null) return undefined
   const algorithm = parts[1] as HashAlgorithm
-  const digest = parts[2] === ':' ? decodeByLength(parts[3]!, digestBytes[algorithm]) : decodeBase64(parts[3]!, 'optional')
+  const digest =
+    parts[2] === ':' ? decodeByLength(parts[3]!, digestBytes[algorithm]) : decodeBase64(parts[3]!, 'optional')
   return digest?.length === digestBytes[algorithm] ? { algorithm, digest } : undefined
 }
 

@@ -4,7 +4,14 @@
  */
 import type { Compression } from './nar-info.ts'
 
-const suffixes: Readonly<Record<string, Compression>> = { '': 'none', '.zst': 'zstd', '.xz': 'xz', '.br': 'br', '.bz2': 'bzip2', '.gz': 'gzip' }
+const suffixes: Readonly<Record<string, Compression>> = {
+  '': 'none',
+  '.zst': 'zstd',
+  '.xz': 'xz',
+  '.br': 'br',
+  '.bz2': 'bzip2',
+  '.gz': 'gzip',
+}
 const pattern = /^nar\/([0-9a-df-np-sv-z]{52})\.nar(\.[a-z0-9]+)?$/
 
 export interface NarFileUrl {

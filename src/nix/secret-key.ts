@@ -36,7 +36,10 @@ export function parseSecretKey(text: string, options: { readonly name?: string |
   const line = text.trim()
   if (line === '') throw new Error('Cannot use the signing key: it is empty. Make one with "burrow keygen NAME"')
   const colon = line.indexOf(':')
-  if (colon < 1) throw new Error('Cannot use the signing key: it must have the form "NAME:BASE64". Make one with "burrow keygen NAME"')
+  if (colon < 1)
+    throw new Error(
+      'Cannot use the signing key: it must have the form "NAME:BASE64". Make one with "burrow keygen NAME"',
+    )
   const name = line.slice(0, colon)
   requireKeyName(name, 'The name before the colon')
   if (options.name !== undefined) requireKeyName(options.name, 'The name to use instead')
@@ -109,7 +112,9 @@ function requireSecretBytes(base64: string): void {
   if (bytes !== undefined) sodium.sodium_memzero(bytes)
   if (length === secretBytes) return
   if (length === sodium.crypto_sign_PUBLICKEYBYTES)
-    throw new Error('Cannot use the signing key: it has 32 bytes, so it is a public key. Use the file with the secret key')
+    throw new Error(
+      'Cannot use the signing key: it has 32 bytes, so it is a public key. Use the file with the secret key',
+    )
   throw new Error(
     `Cannot use the signing key: after the colon it needs ${base64Length} characters of base64 (64 bytes). Copy the key file again, or make a new key with "burrow keygen NAME"`,
   )

@@ -13,12 +13,21 @@ export interface ClosureOptions {
 /** A store object whose files are here. */
 export type LocalObject = StoreObject & { readonly form: { readonly kind: 'tree' } }
 
-/** Each object once, what it refers to before it. Rejects with a PushFault `unreadable` that names a path which is not valid here. */
-export async function findClosure(store: Store, storePaths: readonly string[], { withReferences, isExcluded }: ClosureOptions): Promise<LocalObject[]> {
+/**
+ * Each object once, what it refers to before it. Rejects with a PushFault `unreadable` that names a path which is not
+ * valid here.
+ */
+export async function findClosure(
+  store: Store,
+  storePaths: readonly string[],
+  { withReferences, isExcluded }: ClosureOptions,
+): Promise<LocalObject[]> {
   const ordered: LocalObject[] = []
   const seen = new Set<string>()
   // An explicit stack: closures are deeper than the call stack may be.
-  const stack = storePaths.toReversed().map((storePath) => ({ storePath, object: undefined as LocalObject | undefined }))
+  const stack = storePaths
+    .toReversed()
+    .map((storePath) => ({ storePath, object: undefined as LocalObject | undefined }))
   for (let top = stack.pop(); top !== undefined; top = stack.pop()) {
     if (top.object !== undefined) {
       ordered.push(top.object)
@@ -29,7 +38,8 @@ export async function findClosure(store: Store, storePaths: readonly string[], {
     const object = await findObject(store, top.storePath)
     stack.push({ storePath: top.storePath, object })
     if (!withReferences) continue
-    for (const reference of object.info.references) if (!seen.has(reference)) stack.push({ storePath: reference, object: undefined })
+    for (const reference of object.info.references)
+      if (!seen.has(reference)) stack.push({ storePath: reference, object: undefined })
   }
   return ordered
 }
@@ -37,7 +47,10 @@ export async function findClosure(store: Store, storePaths: readonly string[], {
 async function findObject(store: Store, storePath: string): Promise<LocalObject> {
   const object = await store.find(hashPartOf(storePath))
   if (object === undefined || object.info.storePath !== storePath) {
-    throw new PushFault('unreadable', `Cannot push "${storePath}": it is not valid in this store (never built, or collected as garbage)`)
+    throw new PushFault(
+      'unreadable',
+      `Cannot push "${storePath}": it is not valid in this store (never built, or collected as garbage)`,
+    )
   }
   if (object.form.kind !== 'tree') throw new Error(`"${storePath}" has no files here`)
   return object as LocalObject

@@ -1,6 +1,7 @@
 /**
- * Requests to the cache at the far end of a tunnel, repeated until they succeed: connections break, the edge answers in the place of an origin it does not reach,
- * the cache asks to be left alone for a while. What counts is progress: it gives up when none was made for a time, not after a number of tries.
+ * Requests to the cache at the far end of a tunnel, repeated until they succeed: connections break, the edge answers in
+ * the place of an origin it does not reach, the cache asks to be left alone for a while. What counts is progress: it
+ * gives up when none was made for a time, not after a number of tries.
  */
 import { Agent, type Agent as HttpAgent, request as httpRequest, type IncomingMessage } from 'node:http'
 import { Agent as HttpsAgent, request as httpsRequest } from 'node:https'
@@ -87,7 +88,10 @@ export class FarEnd implements Disposable {
       const reason = typeof outcome === 'string' ? outcome : `HTTP ${outcome.status}`
       const quietMs = this.#options.now() - this.#progressAtMs
       if (quietMs >= this.#options.patienceMs) {
-        throw new PushFault('unreachable', `Gave up on ${this.url}: no progress for ${Math.round(quietMs / 1000)} s (${reason}); run it again to go on`)
+        throw new PushFault(
+          'unreachable',
+          `Gave up on ${this.url}: no progress for ${Math.round(quietMs / 1000)} s (${reason}); run it again to go on`,
+        )
       }
       const waitMs = this.#waitMs(failures, typeof outcome === 'string' ? undefined : outcome)
       this.#options.onRetry?.(reason, waitMs)
@@ -107,7 +111,11 @@ export class FarEnd implements Disposable {
     })
     if (reply.status >= 300) throw this.refusal(reply)
     const answer = parseJson<T>(reply) ?? undefined
-    if (answer === undefined) throw new PushFault('protocol', `${this.url}/${path} answered with something else than JSON: is this a Burrow that takes pushes?`)
+    if (answer === undefined)
+      throw new PushFault(
+        'protocol',
+        `${this.url}/${path} answered with something else than JSON: is this a Burrow that takes pushes?`,
+      )
     return answer
   }
 
@@ -115,7 +123,11 @@ export class FarEnd implements Disposable {
   refusal(reply: FarReply): PushFault {
     const told = parseJson<Partial<PushError>>(reply)?.error
     if (typeof told === 'string') return new PushFault('refused', told, { status: reply.status })
-    if (reply.status === 404) return new PushFault('protocol', `${this.url} takes no pushes by this protocol (HTTP 404): is the URL right, and is it a Burrow?`)
+    if (reply.status === 404)
+      return new PushFault(
+        'protocol',
+        `${this.url} takes no pushes by this protocol (HTTP 404): is the URL right, and is it a Burrow?`,
+      )
     return new PushFault('protocol', `${this.url} answered HTTP ${reply.status}`)
   }
 
@@ -125,19 +137,30 @@ export class FarEnd implements Disposable {
 
   #refusalOf(reply: FarReply): PushFault | undefined {
     const { status, headers } = reply
-    if (status === 401) return new PushFault('unauthorized', `${this.url} does not know this user or password (HTTP 401): check the netrc entry for its host`)
+    if (status === 401)
+      return new PushFault(
+        'unauthorized',
+        `${this.url} does not know this user or password (HTTP 401): check the netrc entry for its host`,
+      )
     if (status !== 403) return undefined
     if (headers['cf-mitigated'] !== undefined || /^text\/html/.test(headers['content-type'] ?? '')) {
-      return new PushFault('challenged', `The edge in front of ${this.url} challenges this client (HTTP 403): see "burrow doctor" on the machine of the cache`)
+      return new PushFault(
+        'challenged',
+        `The edge in front of ${this.url} challenges this client (HTTP 403): see "burrow doctor" on the machine of the cache`,
+      )
     }
     const told = parseJson<Partial<PushError>>(reply)?.error
-    return new PushFault('forbidden', typeof told === 'string' ? told : `This user may not push to ${this.url} (HTTP 403)`)
+    return new PushFault(
+      'forbidden',
+      typeof told === 'string' ? told : `This user may not push to ${this.url} (HTTP 403)`,
+    )
   }
 
   /** Full jitter, so that many who failed together do not come back together. */
   #waitMs(failures: number, reply: FarReply | undefined): number {
     const retryAfter = Number(reply?.headers['retry-after'])
-    if (Number.isFinite(retryAfter) && retryAfter > 0) return Math.min(retryAfter * 1000, longestRetryAfterMs) * (1 + this.#options.random() / 4)
+    if (Number.isFinite(retryAfter) && retryAfter > 0)
+      return Math.min(retryAfter * 1000, longestRetryAfterMs) * (1 + this.#options.random() / 4)
     return this.#options.random() * Math.min(longestWaitMs, firstWaitMs * 2 ** Math.min(failures, 10)) + firstWaitMs / 5
   }
 
@@ -173,7 +196,9 @@ export class FarEnd implements Disposable {
           else chunks.push(chunk)
         })
         response.on('error', fail)
-        response.on('end', () => resolve({ status: response.statusCode!, headers: response.headers, body: Buffer.concat(chunks) }))
+        response.on('end', () =>
+          resolve({ status: response.statusCode!, headers: response.headers, body: Buffer.concat(chunks) }),
+        )
       })
       request.end(body)
     })

@@ -7,7 +7,10 @@ const compress = promisify(zstdCompress)
 
 /** One zstd frame that says how many bytes it holds. */
 export function compressFrame(bytes: Uint8Array, level: number): Promise<Buffer> {
-  return compress(bytes, { pledgedSrcSize: bytes.byteLength, params: { [constants.ZSTD_c_compressionLevel]: level, [constants.ZSTD_c_contentSizeFlag]: 1 } })
+  return compress(bytes, {
+    pledgedSrcSize: bytes.byteLength,
+    params: { [constants.ZSTD_c_compressionLevel]: level, [constants.ZSTD_c_contentSizeFlag]: 1 },
+  })
 }
 
 /** RFC 9530: `sha-256=:<base64>:` */

@@ -1,6 +1,6 @@
 /**
- * zstd's level for the next part: higher as long as the line, not the processor, is what a push waits for. Measured on NARs, level 6 is 11 % smaller than level 3 at
- * less than half its speed, level 9 is 15 % smaller at a quarter.
+ * zstd's level for the next part: higher as long as the line, not the processor, is what a push waits for. Measured on
+ * NARs, level 6 is 11 % smaller than level 3 at less than half its speed, level 9 is 15 % smaller at a quarter.
  */
 
 const steps = [3, 6, 9]
@@ -18,7 +18,10 @@ export class LevelChooser {
   #sendMs = 0
   #count = 0
 
-  /** @param lowest what the user asked for @param lanes requests at once: sending of one part overlaps with that of so many others */
+  /**
+   * @param lowest what the user asked for @param lanes requests at once: sending of one part overlaps with that of so
+   * many others
+   */
   constructor(lowest: number, lanes: number) {
     this.#lowest = lowest
     this.#level = lowest
@@ -37,7 +40,8 @@ export class LevelChooser {
     if (++this.#count < sample) return
     const share = this.#compressMs / Math.max(1, this.#sendMs)
     if (share < raiseBelow) this.#level = steps.find((step) => step > this.#level) ?? this.#level
-    else if (share > lowerAbove) this.#level = Math.max(this.#lowest, steps.findLast((step) => step < this.#level) ?? this.#lowest)
+    else if (share > lowerAbove)
+      this.#level = Math.max(this.#lowest, steps.findLast((step) => step < this.#level) ?? this.#lowest)
     this.#compressMs = this.#sendMs = this.#count = 0
   }
 }

@@ -7,8 +7,9 @@
  *     POST /v1/push/batch    a line of BatchHeader, then the frames   small NARs, many at once                -> BatchReply
  *     POST /v1/push/commit   CommitRequest                            makes paths visible, all or nothing     -> CommitReply
  *
- * A NAR is cut at fixed places, every `partBytes` of the uncompressed NAR, and each part is compressed by itself. A part is named by what it is part of, so
- * there is no session: to resume is to ask for a plan again. The stored file is the frames one behind the other (RFC 8878, section 3: frames may follow each other).
+ * A NAR is cut at fixed places, every `partBytes` of the uncompressed NAR, and each part is compressed by itself. A
+ * part is named by what it is part of, so there is no session: to resume is to ask for a plan again. The stored file is
+ * the frames one behind the other (RFC 8878, section 3: frames may follow each other).
  */
 
 export { countParts } from '../nar/part-ranges.ts'
@@ -88,7 +89,11 @@ export interface BatchEntry {
 }
 
 export interface BatchReply {
-  readonly entries: readonly { readonly narHash: string; readonly status: 'stored' | 'present' | 'refused'; readonly reason?: string }[]
+  readonly entries: readonly {
+    readonly narHash: string
+    readonly status: 'stored' | 'present' | 'refused'
+    readonly reason?: string
+  }[]
 }
 
 export interface CommitRequest {

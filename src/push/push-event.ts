@@ -2,7 +2,13 @@
 
 export type PushEvent =
   /** Bytes of NAR. */
-  | { readonly event: 'plan'; readonly paths: number; readonly missingPaths: number; readonly missingBytes: number; readonly freeBytes: number }
+  | {
+      readonly event: 'plan'
+      readonly paths: number
+      readonly missingPaths: number
+      readonly missingBytes: number
+      readonly freeBytes: number
+    }
   /** Sent and taken: bytes of NAR, and of what went over the line. */
   | { readonly event: 'sent'; readonly narBytes: number; readonly wireBytes: number }
   | { readonly event: 'path'; readonly storePath: string; readonly status: PathStatus; readonly reason?: string }

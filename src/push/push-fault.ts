@@ -22,7 +22,11 @@ export class PushFault extends Error {
   /** Of the reply that says so. */
   readonly status: number | undefined
 
-  constructor(code: PushFaultCode, message: string, { status, ...options }: ErrorOptions & { readonly status?: number } = {}) {
+  constructor(
+    code: PushFaultCode,
+    message: string,
+    { status, ...options }: ErrorOptions & { readonly status?: number } = {},
+  ) {
     super(message, options)
     this.code = code
     this.status = status

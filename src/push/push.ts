@@ -53,7 +53,10 @@ const pollMs = 1000
 /** Plans that find something lost although it was sent: the cache gave parts up for room, or is not what it says. */
 const maxRounds = 5
 
-/** Rejects with a PushFault, or a Fault of a store path that cannot be read. Paths that the cache refused are in the result. */
+/**
+ * Rejects with a PushFault, or a Fault of a store path that cannot be read. Paths that the cache refused are in the
+ * result.
+ */
 export async function pushPaths(storePaths: readonly string[], options: PushOptions): Promise<PushResult> {
   const { store, farEnd } = options
   const info = await readInfo(farEnd, store.storeDir)
@@ -61,7 +64,8 @@ export async function pushPaths(storePaths: readonly string[], options: PushOpti
   await using held = await holdAll(store, objects)
   void held
   const run = new PushRun(info, options)
-  for (let at = 0; at < objects.length; at += info.planPaths) await run.push(objects.slice(at, at + info.planPaths), at + info.planPaths >= objects.length)
+  for (let at = 0; at < objects.length; at += info.planPaths)
+    await run.push(objects.slice(at, at + info.planPaths), at + info.planPaths >= objects.length)
   return run.result
 }
 
@@ -73,7 +77,8 @@ async function readInfo(farEnd: FarEnd, storeDir: string): Promise<PushInfo> {
       `${farEnd.url} speaks push protocol ${info.protocol}, this program ${protocolVersion}: use the client it serves at ${farEnd.url}/v1/client.mjs`,
     )
   }
-  if (info.storeDir !== storeDir) throw new PushFault('refused', `${farEnd.url} is a cache for "${info.storeDir}", and this store is "${storeDir}"`)
+  if (info.storeDir !== storeDir)
+    throw new PushFault('refused', `${farEnd.url} is a cache for "${info.storeDir}", and this store is "${storeDir}"`)
   return info
 }
 
@@ -125,20 +130,35 @@ class PushRun {
 
   async #plan(objects: readonly LocalObject[], isFirst: boolean): Promise<Map<string, PlannedPath>> {
     const { farEnd, includeUpstream, report } = this.#options
-    const request: PlanRequest = { partBytes: this.#uploads.partBytes, paths: objects.map(toPushedPath), ...(includeUpstream && { includeUpstream }) }
+    const request: PlanRequest = {
+      partBytes: this.#uploads.partBytes,
+      paths: objects.map(toPushedPath),
+      ...(includeUpstream && { includeUpstream }),
+    }
     const reply = await farEnd.ask<PlanReply>('POST', 'v1/push/plan', request)
     const plan = new Map(reply.paths.map((path) => [path.storePath, path]))
     const missing = objects.filter(({ info }) => plan.get(info.storePath)?.status === 'upload')
     const missingBytes = missing.reduce((sum, { info }) => sum + info.narSize, 0)
-    if (isFirst) report({ event: 'plan', paths: objects.length, missingPaths: missing.length, missingBytes, freeBytes: reply.room.free })
+    if (isFirst)
+      report({
+        event: 'plan',
+        paths: objects.length,
+        missingPaths: missing.length,
+        missingBytes,
+        freeBytes: reply.room.free,
+      })
     for (const path of reply.paths) {
       if (path.status === 'present' || path.status === 'elsewhere') this.#settle(path.storePath, path.status)
-      else if (path.status === 'conflict' || path.status === 'refused') this.#settle(path.storePath, path.status, path.reason)
+      else if (path.status === 'conflict' || path.status === 'refused')
+        this.#settle(path.storePath, path.status, path.reason)
     }
     return plan
   }
 
-  #findMissing(plan: ReadonlyMap<string, PlannedPath>, byPath: ReadonlyMap<string, LocalObject>): { object: LocalObject; have: ReadonlySet<number> }[] {
+  #findMissing(
+    plan: ReadonlyMap<string, PlannedPath>,
+    byPath: ReadonlyMap<string, LocalObject>,
+  ): { object: LocalObject; have: ReadonlySet<number> }[] {
     return [...plan.values()].flatMap((path) => {
       const object = byPath.get(path.storePath)
       if (object === undefined || path.status !== 'upload') return []
@@ -147,7 +167,8 @@ class PushRun {
   }
 
   #tellDryRun(plan: ReadonlyMap<string, PlannedPath>): void {
-    for (const { storePath, status } of plan.values()) if (status === 'upload' || status === 'have-nar') this.#settle(storePath, 'would-push')
+    for (const { storePath, status } of plan.values())
+      if (status === 'upload' || status === 'have-nar') this.#settle(storePath, 'would-push')
   }
 
   /** Returns how many paths lack parts. What others refer to goes with them: the whole slice is one transaction. */
@@ -156,7 +177,12 @@ class PushRun {
     const paths = objects.map(toPushedPath)
     if (paths.length === 0 && (!isLast || pin === undefined)) return 0
     for (;;) {
-      const request: CommitRequest = { paths, atomic: true, ...(isLast && pin && { pin }), ...(includeUpstream && { includeUpstream }) }
+      const request: CommitRequest = {
+        paths,
+        atomic: true,
+        ...(isLast && pin && { pin }),
+        ...(includeUpstream && { includeUpstream }),
+      }
       const reply = await farEnd.ask<CommitReply>('POST', 'v1/push/commit', request)
       const lost = reply.paths.filter(({ status }) => status === 'incomplete').length
       if (lost > 0) return lost
@@ -171,7 +197,8 @@ class PushRun {
   #settleCommitted(path: CommittedPath): void {
     if (path.status === 'registered') this.#settle(path.storePath, 'pushed')
     else if (path.status === 'present' || path.status === 'elsewhere') this.#settle(path.storePath, path.status)
-    else if (path.status === 'conflict' || path.status === 'refused') this.#settle(path.storePath, path.status, path.reason)
+    else if (path.status === 'conflict' || path.status === 'refused')
+      this.#settle(path.storePath, path.status, path.reason)
   }
 
   #settle(storePath: string, status: PathStatus, reason?: string): void {

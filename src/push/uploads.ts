@@ -1,6 +1,7 @@
 /**
- * Sends NARs: read in order, compressed by several threads, sent by several connections, with bounded memory. Small ones go together in batches and first,
- * since they also tell how fast the line is; then the large ones in parts, the largest first.
+ * Sends NARs: read in order, compressed by several threads, sent by several connections, with bounded memory. Small
+ * ones go together in batches and first, since they also tell how fast the line is; then the large ones in parts, the
+ * largest first.
  */
 
 import { NarParts, PartsHash } from '../nar/nar-parts.ts'
@@ -59,15 +60,17 @@ export class Uploads {
   }
 
   /**
-   * Resolves when all of it was taken, or with `resized` when the line wants parts of another size: the caller asks for a new plan then.
-   * Rejects with the first PushFault or Fault; what is under way is waited for.
+   * Resolves when all of it was taken, or with `resized` when the line wants parts of another size: the caller asks for
+   * a new plan then. Rejects with the first PushFault or Fault; what is under way is waited for.
    */
   async send(missing: readonly MissingNar[]): Promise<'sent' | 'resized'> {
     // Two paths may have one NAR.
     const nars = [...new Map(missing.map((nar) => [nar.object.info.narHash, nar])).values()]
     const isSmall = ({ object }: MissingNar) => object.info.narSize <= batchNarBytes
     await this.#sendSmall(nars.filter(isSmall))
-    const large = nars.filter((nar) => !isSmall(nar)).sort((left, right) => right.object.info.narSize - left.object.info.narSize)
+    const large = nars
+      .filter((nar) => !isSmall(nar))
+      .sort((left, right) => right.object.info.narSize - left.object.info.narSize)
     if (large.length === 0) return 'sent'
     if (this.#isSlowLine() && this.#resize(slowPartBytes)) return 'resized'
     try {
@@ -78,9 +81,13 @@ export class Uploads {
       if (!(error instanceof PartTooLarge)) throw error
       this.#jobs.forgetFailure()
       if (this.#resize(this.#partBytes / 2)) return 'resized'
-      throw new PushFault('refused', `The edge in front of ${this.#options.farEnd.url} refuses even parts of ${this.#partBytes} bytes (HTTP 413)`, {
-        cause: error,
-      })
+      throw new PushFault(
+        'refused',
+        `The edge in front of ${this.#options.farEnd.url} refuses even parts of ${this.#partBytes} bytes (HTTP 413)`,
+        {
+          cause: error,
+        },
+      )
     }
   }
 
@@ -126,12 +133,20 @@ export class Uploads {
   async #sendBatch(entries: readonly BatchEntry[], frames: readonly Buffer[]): Promise<void> {
     const body = Buffer.concat([Buffer.from(`${JSON.stringify({ entries } satisfies BatchHeader)}\n`), ...frames])
     const startedMs = performance.now()
-    const reply = await this.#sendIntact({ method: 'POST', path: 'v1/push/batch', body, contentType: 'application/octet-stream' })
+    const reply = await this.#sendIntact({
+      method: 'POST',
+      path: 'v1/push/batch',
+      body,
+      contentType: 'application/octet-stream',
+    })
     if (reply.status >= 300) throw this.#options.farEnd.refusal(reply)
     const { entries: taken } = JSON.parse(reply.body.toString()) as BatchReply
     const refused = taken.find(({ status }) => status === 'refused')
     if (refused !== undefined)
-      throw new PushFault('refused', `${this.#options.farEnd.url} refused the NAR ${refused.narHash}: ${refused.reason ?? 'no reason given'}`)
+      throw new PushFault(
+        'refused',
+        `${this.#options.farEnd.url} refused the NAR ${refused.narHash}: ${refused.reason ?? 'no reason given'}`,
+      )
     this.#count(
       entries.reduce((sum, { narSize }) => sum + narSize, 0),
       body.length,
@@ -143,7 +158,8 @@ export class Uploads {
   async #sendLarge({ object, have }: MissingNar): Promise<void> {
     const { narHash, narSize, storePath } = object.info
     const parts = await NarParts.open(object.form.realPath, this.#partBytes)
-    if (parts.narSize !== narSize) throw changed(storePath, `its NAR has ${parts.narSize} bytes, its record says ${narSize}`)
+    if (parts.narSize !== narSize)
+      throw changed(storePath, `its NAR has ${parts.narSize} bytes, its record says ${narSize}`)
     const hash = have.size === 0 ? new PartsHash() : undefined
     for (let index = 0; index < parts.count; index++) {
       if (have.has(index)) continue
@@ -153,7 +169,9 @@ export class Uploads {
       // The last part of a NAR that is not what its record says never leaves.
       if (index === parts.count - 1 && hash !== undefined && hash.digest() !== narHash)
         throw changed(storePath, 'its NAR has another hash than its record says')
-      void this.#jobs.start(() => this.#sendPart(`v1/push/nar/${narHash.slice('sha256:'.length)}/${narSize}/${parts.partBytes}/${index}`, part))
+      void this.#jobs.start(() =>
+        this.#sendPart(`v1/push/nar/${narHash.slice('sha256:'.length)}/${narSize}/${parts.partBytes}/${index}`, part),
+      )
     }
   }
 
@@ -165,14 +183,25 @@ export class Uploads {
     const reply = await this.#sendIntact({ method: 'PUT', path, body, contentType: 'application/zstd' })
     this.#level.learn(level, compressedMs - startedMs, performance.now() - compressedMs)
     // The cache itself answers in JSON: this is the edge's limit on bodies.
-    if (reply.status === 413 && !/^application\/json/.test(reply.headers['content-type'] ?? '')) throw new PartTooLarge()
+    if (reply.status === 413 && !/^application\/json/.test(reply.headers['content-type'] ?? ''))
+      throw new PartTooLarge()
     // 409: somebody else has completed this NAR meanwhile.
     if (reply.status >= 300 && reply.status !== 409) throw this.#options.farEnd.refusal(reply)
     this.#count(part.length, body.length)
   }
 
   /** Sends again what arrived damaged. */
-  async #sendIntact({ method, path, body, contentType }: { method: 'PUT' | 'POST'; path: string; body: Buffer; contentType: string }): Promise<FarReply> {
+  async #sendIntact({
+    method,
+    path,
+    body,
+    contentType,
+  }: {
+    method: 'PUT' | 'POST'
+    path: string
+    body: Buffer
+    contentType: string
+  }): Promise<FarReply> {
     const headers = { 'content-type': contentType, 'content-digest': contentDigest(body), accept: 'application/json' }
     for (let damaged = 0; ; damaged++) {
       const reply = await this.#options.farEnd.request({ method, path, headers, body })
@@ -189,7 +218,8 @@ export class Uploads {
 
 async function readWhole({ info: { storePath, narHash, narSize }, form }: LocalObject): Promise<Buffer> {
   const parts = await NarParts.open(form.realPath, batchNarBytes)
-  if (parts.narSize !== narSize) throw changed(storePath, `its NAR has ${parts.narSize} bytes, its record says ${narSize}`)
+  if (parts.narSize !== narSize)
+    throw changed(storePath, `its NAR has ${parts.narSize} bytes, its record says ${narSize}`)
   const nar = await parts.read(0)
   const hash = new PartsHash()
   hash.add(nar)
@@ -198,5 +228,8 @@ async function readWhole({ info: { storePath, narHash, narSize }, form }: LocalO
 }
 
 function changed(storePath: string, how: string): PushFault {
-  return new PushFault('unreadable', `Cannot push "${storePath}": ${how}; run "nix-store --verify-path ${storePath}" and repair it`)
+  return new PushFault(
+    'unreadable',
+    `Cannot push "${storePath}": ${how}; run "nix-store --verify-path ${storePath}" and repair it`,
+  )
 }

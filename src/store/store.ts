@@ -1,6 +1,6 @@
 /**
- * The port through which the cache sees store objects. Each adapter has a folder: `nix/` (this machine's Nix store), `directory/` (a binary cache folder).
- * `stores.ts` makes one store of several.
+ * The port through which the cache sees store objects. Each adapter has a folder: `nix/` (this machine's Nix store),
+ * `directory/` (a binary cache folder). `stores.ts` makes one store of several.
  */
 import type { Readable } from 'node:stream'
 
@@ -23,7 +23,9 @@ export interface TreeForm {
 export interface FileForm {
   readonly kind: 'file'
   readonly compression: Compression
-  /** Names the stored bytes: 52 Nix32 characters, the hash of the file where it is known. It is part of the NAR's URL. */
+  /**
+   * Names the stored bytes: 52 Nix32 characters, the hash of the file where it is known. It is part of the NAR's URL.
+   */
   readonly id: string
   /** `sha256:<52 Nix32>` of the stored bytes; undefined while it is not known. */
   readonly fileHash: string | undefined
@@ -32,11 +34,15 @@ export interface FileForm {
   /** Waits until the size is known; only called while it is not. Rejects as `open` does. */
   settle(): Promise<number>
   /**
-   * The stored bytes, or a range of them. The adapter answers for their being right: a reader of the whole hands out its last chunk only after the hash was found right,
-   * and a range comes from a file that was found right. Rejects with the fault nar-mismatch, nar-changed, nar-unreadable, store-unavailable or busy.
+   * The stored bytes, or a range of them. The adapter answers for their being right: a reader of the whole hands out
+   * its last chunk only after the hash was found right, and a range comes from a file that was found right. Rejects
+   * with the fault nar-mismatch, nar-changed, nar-unreadable, store-unavailable or busy.
    */
   open(range?: ByteRange): Promise<ChunkReader>
-  /** The NAR itself, decompressed. Rejects as `open` does, and with nar-unreadable for a compression that cannot be read here. */
+  /**
+   * The NAR itself, decompressed. Rejects as `open` does, and with nar-unreadable for a compression that cannot be read
+   * here.
+   */
   openNar(): Promise<ChunkReader>
   /** The `.ls` file as JSON ready to be sent. Rejects as `openNar` does. */
   list(): Promise<Uint8Array>
@@ -49,7 +55,10 @@ export interface StoreObject {
   readonly form: NarForm
   /** Who has it: leases and withdrawals of this object go there. */
   readonly store: Store
-  /** `ours`: this cache signs it. `as-signed`: its contents were not verified here, so it goes out with the signatures it came with and no others. */
+  /**
+   * `ours`: this cache signs it. `as-signed`: its contents were not verified here, so it goes out with the signatures
+   * it came with and no others.
+   */
   readonly trust: 'ours' | 'as-signed'
 }
 
@@ -59,26 +68,32 @@ export interface Lookup {
   readonly storeDir: string
 
   /**
-   * A number that stands still only as long as no path was added, changed, removed, withdrawn or reinstated among those that `find` returns without a promise.
-   * Compare it before each use of anything remembered about such a path. It costs next to nothing when called for every request.
+   * A number that stands still only as long as no path was added, changed, removed, withdrawn or reinstated among those
+   * that `find` returns without a promise. Compare it before each use of anything remembered about such a path. It
+   * costs next to nothing when called for every request.
    * @throws {Fault} store-unavailable
    */
   generation(): number
 
   /**
-   * The valid store object with this hash part (32 Nix32 characters, already validated), or `undefined` when there is none or it is withdrawn.
-   * With `fits`, an object for which it returns false counts as absent, so that of several stores the next is asked.
+   * The valid store object with this hash part (32 Nix32 characters, already validated), or `undefined` when there is
+   * none or it is withdrawn. With `fits`, an object for which it returns false counts as absent, so that of several
+   * stores the next is asked.
    * @throws {Fault} store-unavailable; a promise rejects with it
    */
   find(hashPart: string, fits?: (object: StoreObject) => boolean): Awaitable<StoreObject | undefined>
 
   /**
-   * The system a derivation builds for (`x86_64-linux`), when the derivation (absolute store path) is valid here and its file can be read; else undefined.
-   * Synchronous (one small file, remembered); never throws for a file that cannot be read.
+   * The system a derivation builds for (`x86_64-linux`), when the derivation (absolute store path) is valid here and
+   * its file can be read; else undefined. Synchronous (one small file, remembered); never throws for a file that cannot
+   * be read.
    */
   findSystem(deriver: string): string | undefined
 
-  /** The build log of a derivation (base name `<hash part>-<name>.drv`), decoded to plain text; `undefined` when there is none. */
+  /**
+   * The build log of a derivation (base name `<hash part>-<name>.drv`), decoded to plain text; `undefined` when there
+   * is none.
+   */
   openLog(drvBaseName: string): Promise<Readable | undefined>
 
   /**
@@ -94,8 +109,8 @@ export interface Store extends Lookup {
   readonly name: string
 
   /**
-   * Takes an object out of service because its bytes contradict its record; it stays out until the record changes or the bytes were replaced.
-   * Logs and counts. The path is absent from `find` in the very next call.
+   * Takes an object out of service because its bytes contradict its record; it stays out until the record changes or
+   * the bytes were replaced. Logs and counts. The path is absent from `find` in the very next call.
    */
   withdraw(object: StoreObject, fault: Fault): void
 
@@ -121,11 +136,15 @@ export interface Realisation {
 }
 
 export interface Leases {
-  /** True while a lease on this path is held that will last at least half the lease time: no need to `take` one. Synchronous and cheap. True as well when leases cannot be had at all. */
+  /**
+   * True while a lease on this path is held that will last at least half the lease time: no need to `take` one.
+   * Synchronous and cheap. True as well when leases cannot be had at all.
+   */
   covers(storePath: string): boolean
   /**
-   * Takes (or renews) a lease that lasts at least the configured time. Resolves when it is held, or when it became clear
-   * that it cannot be had within a few seconds; never rejects. Look the path up again afterwards: a lease on an absent path succeeds too.
+   * Takes (or renews) a lease that lasts at least the configured time. Resolves when it is held, or when it became
+   * clear that it cannot be had within a few seconds; never rejects. Look the path up again afterwards: a lease on an
+   * absent path succeeds too.
    */
   take(storePath: string): Promise<void>
   /** As `take`, but the lease lasts until the returned function is called (once): for the length of a transfer. */

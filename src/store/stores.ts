@@ -1,17 +1,23 @@
 /**
- * Several stores as one: each question goes to them in order, and the first answer counts. An object says itself which store has it.
- * As long as the stores answer at once, so does this: a promise comes only from the first store that needs one.
+ * Several stores as one: each question goes to them in order, and the first answer counts. An object says itself which
+ * store has it. As long as the stores answer at once, so does this: a promise comes only from the first store that
+ * needs one.
  */
 import { Fault } from '../faults.ts'
 import type { Awaitable, Store, Stores } from './store.ts'
 
-/** In the order in which they are asked; at least one, all with the same store directory. Throws a plain Error otherwise. */
+/**
+ * In the order in which they are asked; at least one, all with the same store directory. Throws a plain Error
+ * otherwise.
+ */
 export function combineStores(stores: readonly Store[]): Stores {
   const [first, ...others] = stores
   if (first === undefined) throw new Error('Cannot combine no stores')
   for (const { name, storeDir } of others) {
     if (storeDir !== first.storeDir)
-      throw new Error(`Cannot serve "${name}" beside "${first.name}": its store directory is "${storeDir}", not "${first.storeDir}"`)
+      throw new Error(
+        `Cannot serve "${name}" beside "${first.name}": its store directory is "${storeDir}", not "${first.storeDir}"`,
+      )
   }
   return {
     storeDir: first.storeDir,
@@ -32,7 +38,10 @@ export function combineStores(stores: readonly Store[]): Stores {
   }
 }
 
-/** Each only ever grows, so the sum stands still only while all of them do. While one cannot be read it equals nothing, not even itself: what is remembered is not used. */
+/**
+ * Each only ever grows, so the sum stands still only while all of them do. While one cannot be read it equals nothing,
+ * not even itself: what is remembered is not used.
+ */
 function sumGenerations(stores: readonly Store[]): number {
   if (stores.length === 1) return stores[0]!.generation()
   let sum = 0
@@ -50,10 +59,15 @@ function sumGenerations(stores: readonly Store[]): number {
 }
 
 /**
- * The first answer that is not `undefined`. A store that cannot be read is passed over; its fault is thrown only when no other store has an answer,
- * because then nothing is known.
+ * The first answer that is not `undefined`. A store that cannot be read is passed over; its fault is thrown only when
+ * no other store has an answer, because then nothing is known.
  */
-function firstAnswer<T>(stores: readonly Store[], ask: (store: Store) => Awaitable<T | undefined>, from = 0, earlier?: unknown): Awaitable<T | undefined> {
+function firstAnswer<T>(
+  stores: readonly Store[],
+  ask: (store: Store) => Awaitable<T | undefined>,
+  from = 0,
+  earlier?: unknown,
+): Awaitable<T | undefined> {
   let fault = earlier
   for (let index = from; index < stores.length; index++) {
     try {

@@ -37,7 +37,11 @@ export async function runBurrow(args: readonly string[], surroundings: Surroundi
   const child = spawnBurrow(args, surroundings)
   child.stdin!.on('error', () => {})
   child.stdin!.end(surroundings.input ?? '')
-  const [stdout, stderr, [code, signal]] = await Promise.all([text(child.stdout!), text(child.stderr!), once(child, 'close')])
+  const [stdout, stderr, [code, signal]] = await Promise.all([
+    text(child.stdout!),
+    text(child.stderr!),
+    once(child, 'close'),
+  ])
   return { code, signal, stdout, stderr }
 }
 
@@ -87,7 +91,12 @@ export async function serveBurrow(options: readonly string[], surroundings: Surr
       }
       waiting.add(look)
       exited.then(
-        () => reject(new Error(`It ended without ${what}:\n${[...unread, ...records.map((record) => JSON.stringify(record)), stdout].join('\n')}`)),
+        () =>
+          reject(
+            new Error(
+              `It ended without ${what}:\n${[...unread, ...records.map((record) => JSON.stringify(record)), stdout].join('\n')}`,
+            ),
+          ),
         reject,
       )
       look()

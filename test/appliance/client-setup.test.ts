@@ -2,8 +2,14 @@ import { describe, expect, test } from '@jest/globals'
 
 import { formatClientSetup, formatPushSetup, parseCacheUrl } from '../../appliance/terminal/client-setup.ts'
 
-const setup = { url: 'http://127.0.0.1:8080', storeDir: '/nix/store', publicKeys: ['a-1:AAA=', 'b-1:BBB='], login: { name: 'ben', password: 'secret' } }
-const linesOf = (change: Partial<Parameters<typeof formatClientSetup>[0]>) => formatClientSetup({ ...setup, ...change }).split('\n')
+const setup = {
+  url: 'http://127.0.0.1:8080',
+  storeDir: '/nix/store',
+  publicKeys: ['a-1:AAA=', 'b-1:BBB='],
+  login: { name: 'ben', password: 'secret' },
+}
+const linesOf = (change: Partial<Parameters<typeof formatClientSetup>[0]>) =>
+  formatClientSetup({ ...setup, ...change }).split('\n')
 
 describe('formatClientSetup', () => {
   test('formatClientSetup lists every key on one line', () => {
@@ -24,7 +30,13 @@ describe('formatClientSetup', () => {
 
   test('formatClientSetup lets builds go on without the cache, and says what Nix 2.8 does then', () => {
     const lines = linesOf({})
-    for (const line of ['fallback = true', 'connect-timeout = 5', 'download-attempts = 7', 'stalled-download-timeout = 120']) expect(lines).toContain(line)
+    for (const line of [
+      'fallback = true',
+      'connect-timeout = 5',
+      'download-attempts = 7',
+      'stalled-download-timeout = 120',
+    ])
+      expect(lines).toContain(line)
     expect(lines.join('\n')).toMatch(/^# .*2\.8.*SubstituterDisabled.*--option substituters/m)
   })
 

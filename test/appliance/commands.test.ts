@@ -19,7 +19,18 @@ describe('burrow', () => {
     await using dir = await createScratchDir()
     const { code, stdout, stderr } = await runBurrow(['--help'], { cwd: dir.path })
     expect({ code, stderr }).toEqual({ code: 0, stderr: '' })
-    for (const word of ['serve', 'check-config', 'init', 'keygen', 'hash-password', 'client-config', 'version', '$BURROW_CONFIG', 'Exit codes', '78'])
+    for (const word of [
+      'serve',
+      'check-config',
+      'init',
+      'keygen',
+      'hash-password',
+      'client-config',
+      'version',
+      '$BURROW_CONFIG',
+      'Exit codes',
+      '78',
+    ])
       expect(stdout).toContain(word)
   })
 
@@ -69,7 +80,8 @@ describe('burrow check-config', () => {
     const { code, stderr } = await runBurrow(['check-config'], { cwd: dir.path, env: { DIR: dir.path } })
     expect(code).toBe(78)
     expect(stderr).toMatch(/4 problems/)
-    for (const pointer of ['/users/0/passwordFile', '/users/1/passwordFile', '/signing/keyFiles/0', '/indexPage']) expect(stderr).toContain(pointer)
+    for (const pointer of ['/users/0/passwordFile', '/users/1/passwordFile', '/signing/keyFiles/0', '/indexPage'])
+      expect(stderr).toContain(pointer)
     expect(await runBurrow(['check-config', '--no-env'], { cwd: dir.path })).toMatchObject({ code: 0, stderr: '' })
   })
 
@@ -86,7 +98,12 @@ describe('burrow check-config', () => {
       78,
       /holds an argon2id hash where a password belongs; give it as "passwordHash"/,
     ],
-    ['a bcrypt hash under "password"', { name: 'ben', password: `$2b$10$${'a'.repeat(53)}` }, 78, /holds a password hash of another kind/],
+    [
+      'a bcrypt hash under "password"',
+      { name: 'ben', password: `$2b$10$${'a'.repeat(53)}` },
+      78,
+      /holds a password hash of another kind/,
+    ],
     [
       'a bcrypt hash under "passwordHash"',
       { name: 'ben', passwordHash: `$2b$10$${'a'.repeat(53)}` },
@@ -94,7 +111,12 @@ describe('burrow check-config', () => {
       /is a bcrypt hash; only argon2id is supported; make one with/,
     ],
     ['a short password', { name: 'ben', password: 'x' }, 0, /the password of user "ben" has fewer than 8 characters/],
-    ['an expired user', { name: 'ben', password: 'long enough', expires: '2020-01-01T00:00:00Z' }, 0, /user "ben" has expired on 2020-01-01/],
+    [
+      'an expired user',
+      { name: 'ben', password: 'long enough', expires: '2020-01-01T00:00:00Z' },
+      0,
+      /user "ben" has expired on 2020-01-01/,
+    ],
   ] as const)('check-config speaks of %s', async (_what, user, expected, pattern) => {
     await using dir = await createScratchDir()
     await writeFile(dir.file('open'), 'long enough')
@@ -114,7 +136,10 @@ describe('burrow check-config', () => {
 
   test('check-config speaks of a password with an escaped dollar sign in a file that others can read, and of a low port', async () => {
     await using dir = await createScratchDir()
-    await writeFile(dir.file('burrow.json'), JSON.stringify({ listen: '127.0.0.1:80', users: [{ name: 'ben', password: 'long$$enough' }] }))
+    await writeFile(
+      dir.file('burrow.json'),
+      JSON.stringify({ listen: '127.0.0.1:80', users: [{ name: 'ben', password: 'long$$enough' }] }),
+    )
     await chmod(dir.file('burrow.json'), 0o644)
     const { stderr } = await runBurrow(['check-config'], { cwd: dir.path })
     expect(stderr).toMatch(/holds passwords and can be read by other users/)
@@ -125,7 +150,12 @@ describe('burrow check-config', () => {
     await using dir = await createScratchDir()
     await writeFile(dir.file('pw'), 'secret\r\n', { mode: 0o600 })
     await writeFile(dir.file('burrow.json'), '{"users": [{"name": "a", "passwordFile": "pw"}]}')
-    expect(await runBurrow(['check-config'], { cwd: dir.path })).toEqual({ code: 0, signal: null, stderr: '', stdout: 'The config is valid.\n' })
+    expect(await runBurrow(['check-config'], { cwd: dir.path })).toEqual({
+      code: 0,
+      signal: null,
+      stderr: '',
+      stdout: 'The config is valid.\n',
+    })
     expect(existsSync(dir.file('.local'))).toBe(false)
   })
 })
@@ -150,7 +180,10 @@ describe('burrow keygen', () => {
     const secret = await readFile(dir.file('key'), 'utf8')
     expect(parseSecretKey(secret).publicKey).toBe(stdout.trim())
     expect((await stat(dir.file('key'))).mode & 0o777).toBe(0o600)
-    expect(await runBurrow(['keygen', 'x-1', '--out', 'key'], { cwd: dir.path })).toMatchObject({ code: 1, stderr: expect.stringContaining('exists already') })
+    expect(await runBurrow(['keygen', 'x-1', '--out', 'key'], { cwd: dir.path })).toMatchObject({
+      code: 1,
+      stderr: expect.stringContaining('exists already'),
+    })
     expect(await readFile(dir.file('key'), 'utf8')).toBe(secret)
     expect(await runBurrow(['keygen', 'x-1', '--out', 'no/such/dir'], { cwd: dir.path })).toMatchObject({
       code: 1,
@@ -197,10 +230,16 @@ describe('burrow init', () => {
     const { code, stdout } = await runBurrow(['init', '--user', 'ana', '--state-dir', 'state'], { cwd: dir.path })
     expect(code).toBe(0)
     const mode = async (name: string) => ((await stat(dir.file(name))).mode & 0o777).toString(8)
-    expect([await mode('burrow.json'), await mode('state'), await mode('state/secret-key')]).toEqual(['600', '700', '600'])
+    expect([await mode('burrow.json'), await mode('state'), await mode('state/secret-key')]).toEqual([
+      '600',
+      '700',
+      '600',
+    ])
     const [{ password }] = JSON.parse(await readFile(dir.file('burrow.json'), 'utf8')).users
     expect(stdout).toContain(`machine 127.0.0.1 login ana password ${password}\n`)
-    expect(stdout).toContain(`extra-trusted-public-keys = ${parseSecretKey(await readFile(dir.file('state/secret-key'), 'utf8')).publicKey}\n`)
+    expect(stdout).toContain(
+      `extra-trusted-public-keys = ${parseSecretKey(await readFile(dir.file('state/secret-key'), 'utf8')).publicKey}\n`,
+    )
     expect((await runBurrow(['check-config'], { cwd: dir.path })).code).toBe(0)
     expect((await runBurrow(['client-config'], { cwd: dir.path })).stdout).toBe(stdout)
   })
@@ -208,8 +247,15 @@ describe('burrow init', () => {
   test('init replaces a config only with --force, and a key never', async () => {
     await using dir = await createScratchDir()
     await runBurrow(['init'], { cwd: dir.path })
-    const [config, key] = await Promise.all([readFile(dir.file('burrow.json'), 'utf8'), readFile(dir.file('.local/state/burrow/secret-key'), 'utf8')])
-    expect(await runBurrow(['init'], { cwd: dir.path })).toMatchObject({ code: 1, stdout: '', stderr: expect.stringContaining('--force') })
+    const [config, key] = await Promise.all([
+      readFile(dir.file('burrow.json'), 'utf8'),
+      readFile(dir.file('.local/state/burrow/secret-key'), 'utf8'),
+    ])
+    expect(await runBurrow(['init'], { cwd: dir.path })).toMatchObject({
+      code: 1,
+      stdout: '',
+      stderr: expect.stringContaining('--force'),
+    })
     expect(await readFile(dir.file('burrow.json'), 'utf8')).toBe(config)
     expect((await runBurrow(['init', '--force'], { cwd: dir.path })).code).toBe(0)
     expect(await readFile(dir.file('burrow.json'), 'utf8')).not.toBe(config)
@@ -232,7 +278,11 @@ describe('burrow client-config', () => {
     await using dir = await createScratchDir()
     await writeFile(
       dir.file('burrow.json'),
-      JSON.stringify({ state: { dir: 'state' }, public: true, tunnel: { mode: 'token', token: 'x', hostname: 'cache.example.org' } }),
+      JSON.stringify({
+        state: { dir: 'state' },
+        public: true,
+        tunnel: { mode: 'token', token: 'x', hostname: 'cache.example.org' },
+      }),
     )
     await runBurrow(['keygen', 'a-1', '--out', 'state-key'], { cwd: dir.path })
     const config = JSON.parse(await readFile(dir.file('burrow.json'), 'utf8'))
@@ -246,19 +296,32 @@ describe('burrow client-config', () => {
   test('client-config --push prints how to push, and refuses users who may not', async () => {
     await using dir = await createScratchDir()
     await writeFile(dir.file('key'), (await runBurrow(['keygen', 'a-1'], { cwd: dir.path })).stdout, { mode: 0o600 })
-    const config = { users: [{ name: 'ci', password: 'secret', access: ['pull', 'push'] }, 'ben:secret'], signing: { keyFiles: ['key'] } }
+    const config = {
+      users: [{ name: 'ci', password: 'secret', access: ['pull', 'push'] }, 'ben:secret'],
+      signing: { keyFiles: ['key'] },
+    }
     await writeFile(dir.file('burrow.json'), JSON.stringify(config), { mode: 0o600 })
-    const run = (...args: string[]) => runBurrow(['client-config', '--url', 'https://cache.example.org', ...args], { cwd: dir.path })
-    expect((await run('--user', 'ci', '--push')).stdout).toMatch(/^machine .* login ci .*\n\n#.*\nburrow push --to https:\/\/cache\.example\.org \.\/result\n/m)
+    const run = (...args: string[]) =>
+      runBurrow(['client-config', '--url', 'https://cache.example.org', ...args], { cwd: dir.path })
+    expect((await run('--user', 'ci', '--push')).stdout).toMatch(
+      /^machine .* login ci .*\n\n#.*\nburrow push --to https:\/\/cache\.example\.org \.\/result\n/m,
+    )
     expect((await run('--user', 'ci')).stdout).not.toContain('burrow push')
-    expect(await run('--user', 'ben', '--push')).toMatchObject({ code: 1, stdout: '', stderr: expect.stringContaining('"ben" may not push') })
+    expect(await run('--user', 'ben', '--push')).toMatchObject({
+      code: 1,
+      stdout: '',
+      stderr: expect.stringContaining('"ben" may not push'),
+    })
     await writeFile(dir.file('burrow.json'), JSON.stringify({ ...config, depot: false }), { mode: 0o600 })
     expect(await run('--user', 'ci', '--push')).toMatchObject({ code: 1, stderr: expect.stringContaining('no depot') })
   })
 
   const users = [
     { name: 'ana', password: 'pa "ss\\' },
-    { name: 'ben', passwordHash: '$argon2id$v=19$m=65536,t=2,p=1$mnOtjV1I0RbCnSEXP/yfmw$vBHm9xzJz9hltlSmgB1Y+M8hB6kJAiOiQjnRqRoG6dE' },
+    {
+      name: 'ben',
+      passwordHash: '$argon2id$v=19$m=65536,t=2,p=1$mnOtjV1I0RbCnSEXP/yfmw$vBHm9xzJz9hltlSmgB1Y+M8hB6kJAiOiQjnRqRoG6dE',
+    },
   ]
 
   test('client-config prints the lines for nix.conf and netrc', async () => {
@@ -266,7 +329,10 @@ describe('burrow client-config', () => {
     const { stdout: secret, stderr: publicLine } = await runBurrow(['keygen', 'cache.example-1'], { cwd: dir.path })
     await writeFile(dir.file('key'), secret, { mode: 0o600 })
     await writeFile(dir.file('burrow.json'), JSON.stringify({ users, signing: { keyFiles: ['key'] } }), { mode: 0o600 })
-    const { stdout, code } = await runBurrow(['client-config', '--user', 'ana', '--url', 'https://cache.example.org:8443/'], { cwd: dir.path })
+    const { stdout, code } = await runBurrow(
+      ['client-config', '--user', 'ana', '--url', 'https://cache.example.org:8443/'],
+      { cwd: dir.path },
+    )
     expect(code).toBe(0)
     expect(stdout.split('\n').filter((line) => !line.startsWith('#'))).toEqual([
       'extra-substituters = https://cache.example.org:8443',
@@ -295,7 +361,10 @@ describe('burrow client-config', () => {
   test('client-config asks which of several users is meant', async () => {
     await using dir = await createScratchDir()
     await writeFile(dir.file('burrow.json'), JSON.stringify({ users, signing: { keyFiles: [] } }), { mode: 0o600 })
-    expect(await runBurrow(['client-config'], { cwd: dir.path })).toMatchObject({ code: 2, stderr: expect.stringContaining('--user: ana, ben') })
+    expect(await runBurrow(['client-config'], { cwd: dir.path })).toMatchObject({
+      code: 2,
+      stderr: expect.stringContaining('--user: ana, ben'),
+    })
     expect(await runBurrow(['client-config', '--user', 'eve'], { cwd: dir.path })).toMatchObject({
       code: 1,
       stderr: expect.stringContaining('known: ana, ben'),
@@ -304,7 +373,10 @@ describe('burrow client-config', () => {
 
   test('client-config before the first start says what to do and makes nothing', async () => {
     await using dir = await createScratchDir()
-    expect(await runBurrow(['client-config'], { cwd: dir.path })).toMatchObject({ code: 1, stderr: expect.stringContaining('burrow serve') })
+    expect(await runBurrow(['client-config'], { cwd: dir.path })).toMatchObject({
+      code: 1,
+      stderr: expect.stringContaining('burrow serve'),
+    })
     expect(existsSync(dir.file('.local'))).toBe(false)
   })
 
@@ -312,7 +384,9 @@ describe('burrow client-config', () => {
     await using dir = await createScratchDir()
     await mkdir(dir.file('state'), { mode: 0o755 })
     await writeFile(dir.file('state/secret-key'), 'x', { mode: 0o600 })
-    expect(await runBurrow(['client-config'], { cwd: dir.path, env: { STATE_DIRECTORY: dir.file('state') } })).toMatchObject({
+    expect(
+      await runBurrow(['client-config'], { cwd: dir.path, env: { STATE_DIRECTORY: dir.file('state') } }),
+    ).toMatchObject({
       code: 78,
       stderr: expect.stringContaining('chmod 700'),
     })

@@ -11,7 +11,8 @@ import { findDecompressors, startFilter } from '../../appliance/server/decompres
 import { createScratchDir } from './scratch-dir.ts'
 
 const bytes = randomBytes(3_000_000)
-const pieces = () => Readable.from(Array.from({ length: 30 }, (_, index) => bytes.subarray(index * 100_000, (index + 1) * 100_000)))
+const pieces = () =>
+  Readable.from(Array.from({ length: 30 }, (_, index) => bytes.subarray(index * 100_000, (index + 1) * 100_000)))
 
 async function through(filter: ReturnType<typeof startFilter>): Promise<Buffer> {
   const [, result] = await Promise.all([pipeline(pieces(), filter), buffer(filter)])
@@ -30,13 +31,20 @@ describe('findDecompressors', () => {
     await using dir = await createScratchDir()
     await mkdir(dir.file('bin/xz'), { recursive: true })
     await writeFile(dir.file('bin/bzip2'), '')
-    expect([findDecompressors(undefined), findDecompressors(''), findDecompressors('.:bin'), findDecompressors(dir.file('bin'))]).toEqual([{}, {}, {}, {}])
+    expect([
+      findDecompressors(undefined),
+      findDecompressors(''),
+      findDecompressors('.:bin'),
+      findDecompressors(dir.file('bin')),
+    ]).toEqual([{}, {}, {}, {}])
   })
 })
 
 describe('startFilter', () => {
   test('startFilter fails, and never ends, when the program fails', async () => {
-    await expect(through(startFilter('/bin/sh', ['-c', 'head -c 1000; echo no luck >&2; exit 3']))).rejects.toThrow(/exit code 3.*no luck/)
+    await expect(through(startFilter('/bin/sh', ['-c', 'head -c 1000; echo no luck >&2; exit 3']))).rejects.toThrow(
+      /exit code 3.*no luck/,
+    )
   })
 
   test('startFilter fails when the program is killed in the middle', async () => {

@@ -10,7 +10,8 @@ const settings = { mode: 'token', isOptional: false, binary: undefined } as Tunn
 
 async function check(findBinary: () => Promise<Binary | undefined>, overrides: Partial<TunnelSettings> = {}) {
   const all: Finding[] = []
-  for await (const finding of checkBinary({ ...settings, ...overrides }, findBinary, Date.UTC(2026, 10, 26))) all.push(finding)
+  for await (const finding of checkBinary({ ...settings, ...overrides }, findBinary, Date.UTC(2026, 10, 26)))
+    all.push(finding)
   return all.map(({ grade, what }) => `${grade} ${what}`)
 }
 
@@ -21,8 +22,14 @@ describe('checkBinary', () => {
     ['2026.10.0', `ok ${path}, version 2026.10.0`],
     ['2026.11.2', `ok ${path}, version 2026.11.2`],
     ['2026.9.3', `warn ${path} is version 2026.9.3, which lacks the security fixes of 2026.10.0`],
-    ['2026.8.1', `warn ${path} is version 2026.8.1, which was withdrawn by Cloudflare, since it changes the paths of requests`],
-    ['2025.9.0', `warn ${path} is version 2025.9.0, which is more than a year old: Cloudflare supports none as old as that, and faults in it stay`],
+    [
+      '2026.8.1',
+      `warn ${path} is version 2026.8.1, which was withdrawn by Cloudflare, since it changes the paths of requests`,
+    ],
+    [
+      '2025.9.0',
+      `warn ${path} is version 2025.9.0, which is more than a year old: Cloudflare supports none as old as that, and faults in it stay`,
+    ],
     ['2025.6.11', `warn ${path} is version 2025.6.11, which is too old: Burrow wants 2025.7.0 or newer`],
     ['DEV', `ok ${path}, version DEV`],
     [undefined, `warn ${path} does not report its version`],
@@ -34,7 +41,9 @@ describe('checkBinary', () => {
     const none = async () => undefined
     expect(await check(none)).toEqual(['fail there is no cloudflared'])
     expect(await check(none, { binary: '/opt/cloudflared' })).toEqual(['fail there is no "/opt/cloudflared"'])
-    expect(await check(none, { isOptional: true })).toEqual(['warn there is no cloudflared, so this cache stays on this machine'])
+    expect(await check(none, { isOptional: true })).toEqual([
+      'warn there is no cloudflared, so this cache stays on this machine',
+    ])
   })
 
   test('one that cannot be used is told as the tunnel would tell it', async () => {

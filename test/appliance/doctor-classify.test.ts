@@ -2,7 +2,14 @@ import { STATUS_CODES } from 'node:http'
 import { brotliCompressSync, gzipSync } from 'node:zlib'
 import { describe, expect, test } from '@jest/globals'
 
-import { findAlteration, findCachedCopy, findStranger, type Reply, realmOf, toTrouble } from '../../appliance/doctor/classify.ts'
+import {
+  findAlteration,
+  findCachedCopy,
+  findStranger,
+  type Reply,
+  realmOf,
+  toTrouble,
+} from '../../appliance/doctor/classify.ts'
 import { findErrorCode } from '../../appliance/doctor/edge-errors.ts'
 import { formatFinding } from '../../appliance/doctor/finding.ts'
 
@@ -13,7 +20,8 @@ const reply = (status: number, headers: Record<string, string> = {}, body: strin
   body: Buffer.from(body),
 })
 const html = { 'content-type': 'text/html; charset=UTF-8', server: 'cloudflare' }
-const own = (status: number) => reply(status, { 'cache-control': 'no-store', 'content-type': 'text/plain' }, `${STATUS_CODES[status]}\n`)
+const own = (status: number) =>
+  reply(status, { 'cache-control': 'no-store', 'content-type': 'text/plain' }, `${STATUS_CODES[status]}\n`)
 
 describe('findStranger', () => {
   test.each<[string, Reply]>([
@@ -26,7 +34,11 @@ describe('findStranger', () => {
 
   test.each<[string, Reply, fault: string]>([
     ['a tunnel without connectors', reply(530, html, 'error code: 1033'), 'not-routed'],
-    ['the same as a page', reply(530, html, '<h1><span>Error</span> <span class="code">1033</span></h1>'), 'not-routed'],
+    [
+      'the same as a page',
+      reply(530, html, '<h1><span>Error</span> <span class="code">1033</span></h1>'),
+      'not-routed',
+    ],
     ['a tunnel without DNS', reply(530, html, 'error code: 1016'), 'not-routed'],
     ['any other 530', reply(530, html, ''), 'not-routed'],
     ['a connector without origin', reply(502, html, '<title>502 Bad gateway</title>'), 'origin-unreachable'],
@@ -41,12 +53,20 @@ describe('findStranger', () => {
     ['a challenge by its page', reply(503, html, '<title>Just a moment...</title>'), 'challenge'],
     [
       'a challenge page, compressed',
-      reply(403, { ...html, 'content-encoding': 'br' }, brotliCompressSync('<script src="/cdn-cgi/challenge-platform/x">')),
+      reply(
+        403,
+        { ...html, 'content-encoding': 'br' },
+        brotliCompressSync('<script src="/cdn-cgi/challenge-platform/x">'),
+      ),
       'challenge',
     ],
     ['a firewall rule', reply(403, html, 'error code: 1020'), 'blocked'],
     ['a plain 403', reply(403, html, 'Forbidden'), 'blocked'],
-    ['Access', reply(302, { location: 'https://team.cloudflareaccess.com/cdn-cgi/access/login/cache.example.org?kid=x' }), 'redirect'],
+    [
+      'Access',
+      reply(302, { location: 'https://team.cloudflareaccess.com/cdn-cgi/access/login/cache.example.org?kid=x' }),
+      'redirect',
+    ],
     ['plain http', reply(301, { location: 'http://cache.example.org/nix-cache-info' }), 'redirect'],
     ['another place', reply(307, { location: '/login' }), 'redirect'],
     ['a redirect to nowhere', reply(302), 'redirect'],
@@ -65,10 +85,14 @@ describe('findStranger', () => {
   })
 
   test('tells Access from other redirects, and shows no query of it', () => {
-    const found = findStranger(reply(302, { location: 'https://team.cloudflareaccess.com/cdn-cgi/access/login/x?token=secret' }))
+    const found = findStranger(
+      reply(302, { location: 'https://team.cloudflareaccess.com/cdn-cgi/access/login/x?token=secret' }),
+    )
     expect(found?.what).toContain('Cloudflare Access')
     expect(found?.what).not.toContain('secret')
-    expect(findStranger(reply(302, { location: 'https://evil.example/?x=.cloudflareaccess.com/' }))?.what).not.toContain('Cloudflare Access')
+    expect(
+      findStranger(reply(302, { location: 'https://evil.example/?x=.cloudflareaccess.com/' }))?.what,
+    ).not.toContain('Cloudflare Access')
   })
 })
 
@@ -122,6 +146,9 @@ test.each([
 ])('realmOf(%s) is %s', (header, realm) => expect(realmOf({ 'www-authenticate': header })).toBe(realm))
 
 test('formatFinding keeps to one line, whatever the text', () => {
-  const line = formatFinding({ grade: 'fail', check: 'tunnel', what: 'bad\n\u001b[2Jthing', remedy: 'mend\rit' }, { isColoured: false })
+  const line = formatFinding(
+    { grade: 'fail', check: 'tunnel', what: 'bad\n\u001b[2Jthing', remedy: 'mend\rit' },
+    { isColoured: false },
+  )
   expect(line).toBe('FAIL  tunnel        bad [2Jthing; mend it\n')
 })

@@ -50,7 +50,9 @@ function forward(request: TunnelRequest): void {
   httpRequest(new URL(path!, served.url), { method: method!, headers: plain as Record<string, string>, agent: false })
     .on('response', (response) => {
       const { rawHeaders } = response
-      const lines = rawHeaders.flatMap((name, index) => (index % 2 === 0 ? [[name, rawHeaders[index + 1]!] as const] : []))
+      const lines = rawHeaders.flatMap((name, index) =>
+        index % 2 === 0 ? [[name, rawHeaders[index + 1]!] as const] : [],
+      )
       request.respond(response.statusCode!, lines)
       response.pipe(request.stream)
     })
@@ -62,7 +64,11 @@ async function examine() {
   const options = { dir, env: { STATE_DIRECTORY: dir.file('state') } }
   const { code, stdout } = await runCommand(doctorCommand, ['doctor', '--json', '--url', connected.edge.url], options)
   const { findings } = JSON.parse(stdout) as { findings: (Finding & { remedy: string | null })[] }
-  return { code, broken: findings.filter(({ grade }) => grade === 'fail').map(({ fault }) => fault), checks: findings.map(({ check }) => check) }
+  return {
+    code,
+    broken: findings.filter(({ grade }) => grade === 'fail').map(({ fault }) => fault),
+    checks: findings.map(({ check }) => check),
+  }
 }
 
 describe('burrow doctor through an edge', () => {

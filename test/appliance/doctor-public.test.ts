@@ -28,12 +28,15 @@ const contents: Readonly<Record<string, string>> = {
 function burrow(request: IncomingMessage, response: ServerResponse, served = contents): void {
   const missed = { 'Cache-Control': 'no-store', 'Content-Type': 'text/plain' }
   if (request.headers.authorization !== authorization) {
-    response.writeHead(401, { ...missed, 'WWW-Authenticate': 'Basic realm="burrow", charset="UTF-8"' }).end('Unauthorized\n')
+    response
+      .writeHead(401, { ...missed, 'WWW-Authenticate': 'Basic realm="burrow", charset="UTF-8"' })
+      .end('Unauthorized\n')
     return
   }
   const text = served[request.url!]
   if (text !== undefined) response.writeHead(200, { 'Cache-Control': 'private, no-transform' }).end(text)
-  else if (request.url === '/nar/x.nar') response.writeHead(206, { 'Content-Range': 'bytes 0-15/400' }).end('0123456789abcdef')
+  else if (request.url === '/nar/x.nar')
+    response.writeHead(206, { 'Content-Range': 'bytes 0-15/400' }).end('0123456789abcdef')
   else response.writeHead(404, missed).end('Not Found\n')
 }
 
@@ -65,12 +68,17 @@ async function examineUrl(url: string, options: Partial<PublicOptions> = {}, tim
   return findings
 }
 
-async function examine(answer: RequestListener, options: Partial<PublicOptions> = {}, timeoutMs?: number): Promise<Finding[]> {
+async function examine(
+  answer: RequestListener,
+  options: Partial<PublicOptions> = {},
+  timeoutMs?: number,
+): Promise<Finding[]> {
   await using server = await listen(createServer(answer))
   return await examineUrl(`http://127.0.0.1:${server.port}`, options, timeoutMs)
 }
 
-const broken = (findings: readonly Finding[]) => findings.filter(({ grade }) => grade !== 'ok').map(({ grade, fault }) => `${grade} ${fault}`)
+const broken = (findings: readonly Finding[]) =>
+  findings.filter(({ grade }) => grade !== 'ok').map(({ grade, fault }) => `${grade} ${fault}`)
 
 describe('a way in order', () => {
   test('is told to be so, step by step', async () => {
@@ -82,7 +90,8 @@ describe('a way in order', () => {
 
   test('without an object at hand, what is absent must be missing', async () => {
     expect(broken(await examine(burrow, { sample: undefined }))).toEqual([])
-    const everywhere: RequestListener = (request, response) => burrow(request, response, { ...contents, [`/${'0'.repeat(32)}.narinfo`]: 'x' })
+    const everywhere: RequestListener = (request, response) =>
+      burrow(request, response, { ...contents, [`/${'0'.repeat(32)}.narinfo`]: 'x' })
     expect(broken(await examine(everywhere, { sample: undefined }))).toEqual(['fail wrong-content'])
   })
 
@@ -92,7 +101,9 @@ describe('a way in order', () => {
       burrow(request, response)
     }
     expect(broken(await examine(open, { isPublic: true, login: { missing: 'public' } }))).toEqual([])
-    expect(broken(await examine(burrow, { isPublic: true, login: { missing: 'public' } }))).toEqual(['fail foreign-401'])
+    expect(broken(await examine(burrow, { isPublic: true, login: { missing: 'public' } }))).toEqual([
+      'fail foreign-401',
+    ])
   })
 
   test('where no password is known, that part is left out and said to be', async () => {
@@ -110,7 +121,8 @@ describe('a way in order', () => {
 })
 
 const page = (status: number, body: string, headers = {}): RequestListener => {
-  return (_request, response) => response.writeHead(status, { 'Content-Type': 'text/html', Server: 'cloudflare', ...headers }).end(body)
+  return (_request, response) =>
+    response.writeHead(status, { 'Content-Type': 'text/html', Server: 'cloudflare', ...headers }).end(body)
 }
 
 describe('a fault on the way', () => {
@@ -127,7 +139,11 @@ describe('a fault on the way', () => {
     ['a wait in vain at the edge', page(524, 'error code: 524'), 'timeout'],
     ['a limit of bodies', page(413, ''), 'body-limit'],
     ['somebody who serves all', (_request, response) => response.end(contents['/nix-cache-info']), 'unprotected'],
-    ['a copy for strangers', (_request, response) => response.setHeader('CF-Cache-Status', 'HIT').end('StoreDir: /nix/store\n'), 'cached-private-reply'],
+    [
+      'a copy for strangers',
+      (_request, response) => response.setHeader('CF-Cache-Status', 'HIT').end('StoreDir: /nix/store\n'),
+      'cached-private-reply',
+    ],
   ])('%s is named at the first request, and nobody is told a password', async (_name, answer, fault) => {
     const passwords: string[] = []
     const findings = await examine((request, response) => {
@@ -138,11 +154,20 @@ describe('a fault on the way', () => {
   })
 
   test.each<[string, RequestListener, broken: string[]]>([
-    ['a wrong password', (request, response) => burrow(Object.assign(request, { headers: {} }), response), ['fail password-refused']],
-    ['another key', (request, response) => burrow(request, response, { ...contents, '/v1/public-key': 'other-1:BBBB\n' }), ['fail wrong-key']],
+    [
+      'a wrong password',
+      (request, response) => burrow(Object.assign(request, { headers: {} }), response),
+      ['fail password-refused'],
+    ],
+    [
+      'another key',
+      (request, response) => burrow(request, response, { ...contents, '/v1/public-key': 'other-1:BBBB\n' }),
+      ['fail wrong-key'],
+    ],
     [
       'another signature',
-      (request, response) => burrow(request, response, { ...contents, [`/${hashPart}.narinfo`]: narInfo.replace('AAAA', 'BBBB') }),
+      (request, response) =>
+        burrow(request, response, { ...contents, [`/${hashPart}.narinfo`]: narInfo.replace('AAAA', 'BBBB') }),
       ['fail wrong-key'],
     ],
     [
@@ -150,8 +175,16 @@ describe('a fault on the way', () => {
       (request, response) => burrow(request, response, { ...contents, [`/${hashPart}.narinfo`]: undefined! }),
       ['fail wrong-key'],
     ],
-    ['another store', (request, response) => burrow(request, response, { ...contents, '/nix-cache-info': 'StoreDir: /gnu/store\n' }), ['fail wrong-content']],
-    ['a web page for users', (request, response) => burrow(request, response, { ...contents, '/nix-cache-info': '<html>' }), ['fail wrong-content']],
+    [
+      'another store',
+      (request, response) => burrow(request, response, { ...contents, '/nix-cache-info': 'StoreDir: /gnu/store\n' }),
+      ['fail wrong-content'],
+    ],
+    [
+      'a web page for users',
+      (request, response) => burrow(request, response, { ...contents, '/nix-cache-info': '<html>' }),
+      ['fail wrong-content'],
+    ],
     [
       'a Burrow that cannot read its store',
       (request, response) =>
@@ -162,7 +195,8 @@ describe('a fault on the way', () => {
     ],
     [
       'ranges that are not honoured',
-      (request, response) => (request.url === '/nar/x.nar' && isUser(request) ? response.end('0123456789abcdefg') : burrow(request, response)),
+      (request, response) =>
+        request.url === '/nar/x.nar' && isUser(request) ? response.end('0123456789abcdefg') : burrow(request, response),
       ['warn altered'],
     ],
     [
@@ -197,7 +231,9 @@ describe('a fault on the way', () => {
 
   test('a proxy of the old protocol is named', async () => {
     const server = createTcpServer((socket) => {
-      socket.on('error', () => {}).once('data', () => socket.end('HTTP/1.0 401 Unauthorized\r\nWWW-Authenticate: Basic realm="burrow"\r\n\r\n'))
+      socket
+        .on('error', () => {})
+        .once('data', () => socket.end('HTTP/1.0 401 Unauthorized\r\nWWW-Authenticate: Basic realm="burrow"\r\n\r\n'))
     })
     await using open = await listen(server)
     expect(broken(await examineUrl(`http://127.0.0.1:${open.port}`))).toContain('warn http-1.0')
@@ -216,7 +252,9 @@ describe('a fault on the way', () => {
   })
 
   test('a certificate nobody trusts', async () => {
-    const { private: privateKey, cert } = await generate([{ name: 'commonName', value: 'localhost' }], { keyType: 'ec' })
+    const { private: privateKey, cert } = await generate([{ name: 'commonName', value: 'localhost' }], {
+      keyType: 'ec',
+    })
     await using server = await listen(createTlsServer({ key: privateKey, cert }, burrow))
     expect(broken(await examineUrl(`https://127.0.0.1:${server.port}`))).toEqual(['fail tls'])
   })
@@ -232,6 +270,9 @@ describe('a fault on the way', () => {
     // The name says that it is elsewhere; the connection goes to the server at hand.
     const ask = createAsk(`http://127.0.0.1:${server.port}`, { forOne: () => 5000 })
     const findings = await examineUrl('http://cache.example.org', { ask })
-    expect({ last: findings.at(-1), passwords }).toMatchObject({ last: { grade: 'fail', remedy: 'use https' }, passwords: 0 })
+    expect({ last: findings.at(-1), passwords }).toMatchObject({
+      last: { grade: 'fail', remedy: 'use https' },
+      passwords: 0,
+    })
   })
 })

@@ -15,13 +15,15 @@ import { sampleDepot, sampleReport } from './sample-report.ts'
 import { createScratchDir, type ScratchDir } from './scratch-dir.ts'
 
 const env = (dir: ScratchDir) => ({ STATE_DIRECTORY: dir.file('state') })
-const run = (dir: ScratchDir, ...args: string[]) => runCommand(doctorCommand, ['doctor', ...args], { dir, env: env(dir) })
+const run = (dir: ScratchDir, ...args: string[]) =>
+  runCommand(doctorCommand, ['doctor', ...args], { dir, env: env(dir) })
 
 async function findings(dir: ScratchDir, ...args: string[]): Promise<readonly Finding[]> {
   return JSON.parse((await run(dir, '--json', ...args)).stdout).findings
 }
 
-const gradeOf = (all: readonly Finding[], check: string) => all.filter((finding) => finding.check === check).map(({ grade }) => grade)
+const gradeOf = (all: readonly Finding[], check: string) =>
+  all.filter((finding) => finding.check === check).map(({ grade }) => grade)
 const find = (all: readonly Finding[], check: string) => all.find((finding) => finding.check === check)
 const users = ['ben:secret']
 
@@ -36,7 +38,12 @@ describe('burrow doctor of a Burrow that serves', () => {
     store = await nix.openStore()
     await store.addFile('hello', randomBytes(2000))
     dir = await createScratchDir()
-    await writeConfig(dir, { users, tunnel: 'off', store: { realDir: store.realStoreDir }, larder: { maxBytes: '1 MiB' } })
+    await writeConfig(dir, {
+      users,
+      tunnel: 'off',
+      store: { realDir: store.realStoreDir },
+      larder: { maxBytes: '1 MiB' },
+    })
     served = await serve(dir, env(dir))
   })
 
@@ -50,7 +57,20 @@ describe('burrow doctor of a Burrow that serves', () => {
     const { code, stdout, stderr } = await run(dir, '--url', served.url)
     expect(stdout).not.toMatch(/^FAIL/m)
     expect({ code, stderr }).toEqual({ code: 0, stderr: '' })
-    for (const check of ['config', 'state', 'key', 'users', 'store', 'server', 'larder', 'tunnel', 'origin', 'public host', 'password', 'public key']) {
+    for (const check of [
+      'config',
+      'state',
+      'key',
+      'users',
+      'store',
+      'server',
+      'larder',
+      'tunnel',
+      'origin',
+      'public host',
+      'password',
+      'public key',
+    ]) {
       expect(stdout).toMatch(new RegExp(`^ok    ${check} `, 'm'))
     }
     expect(stdout).toMatch(/^ok {4}narinfo +\S{32}-hello is described as on this machine/m)
@@ -67,8 +87,15 @@ describe('burrow doctor of a Burrow that serves', () => {
   })
 
   test('tells that the key in the state directory is not the one served', async () => {
-    await writeFile(dir.file('other.json'), JSON.stringify({ listen: new URL(served.url).host, users, signing: { name: 'other-1' }, tunnel: 'off' }))
-    const { code, stdout } = await runCommand(doctorCommand, ['--config', 'other.json', 'doctor', '--url', served.url], { dir, env: env(dir) })
+    await writeFile(
+      dir.file('other.json'),
+      JSON.stringify({ listen: new URL(served.url).host, users, signing: { name: 'other-1' }, tunnel: 'off' }),
+    )
+    const { code, stdout } = await runCommand(
+      doctorCommand,
+      ['--config', 'other.json', 'doctor', '--url', served.url],
+      { dir, env: env(dir) },
+    )
     expect(code).toBe(1)
     expect(stdout).toMatch(/^FAIL {2}public key +the key served is "burrow-\S+" *, and not the configured "other-1:/m)
     expect(stdout).toMatch(/^warn {2}server +the running Burrow uses config/m)
@@ -96,14 +123,19 @@ describe('burrow doctor of a machine', () => {
     const asked: unknown[] = []
     const collector = createServer((request, response) => {
       asked.push(request.headers.authorization)
-      response.writeHead(401, { 'WWW-Authenticate': 'Basic realm="burrow"', 'Cache-Control': 'no-store' }).end('Unauthorized\n')
+      response
+        .writeHead(401, { 'WWW-Authenticate': 'Basic realm="burrow"', 'Cache-Control': 'no-store' })
+        .end('Unauthorized\n')
     })
     await using place = await openListener(collector, { kind: 'tcp', host: '127.0.0.1', port: 0 }, { drainMs: 0 })
     const report = { ...sampleReport, publicUrl: place.url, origin: { ...sampleReport.origin, url: place.url } }
     const server = createServer((_request, response) => response.end(JSON.stringify(report)))
     await using operator = await openListener(server, { kind: 'tcp', host: '127.0.0.1', port: 0 }, { drainMs: 0 })
     await writeConfig(dir, { users, tunnel: 'off', operator: operator.url.replace('http://', '') })
-    expect(find(await findings(dir), 'password')).toMatchObject({ grade: 'warn', what: expect.stringContaining('is a port') })
+    expect(find(await findings(dir), 'password')).toMatchObject({
+      grade: 'warn',
+      what: expect.stringContaining('is a port'),
+    })
     expect(new Set(asked)).toEqual(new Set([undefined]))
     await findings(dir, '--user', 'ben')
     expect(asked).toContain(`Basic ${btoa('ben:secret')}`)
@@ -131,7 +163,13 @@ describe('burrow doctor of a machine', () => {
     await using dir = await createScratchDir()
     await writeFile(dir.file('larder'), '')
     await writeFile(dir.file('key'), 'cache-1:AAAA')
-    await writeConfig(dir, { users, tunnel: 'off', signing: { keyFiles: ['key'] }, store: { realDir: dir.file('none') }, larder: { dir: 'larder/x' } })
+    await writeConfig(dir, {
+      users,
+      tunnel: 'off',
+      signing: { keyFiles: ['key'] },
+      store: { realDir: dir.file('none') },
+      larder: { dir: 'larder/x' },
+    })
     await mkdir(dir.file('state'), { mode: 0o700 })
     await writeFile(dir.file('state/secret-key'), 'x', { mode: 0o600 })
     await chmod(dir.file('state'), 0o755)
@@ -144,23 +182,34 @@ describe('burrow doctor of a machine', () => {
   test('a larder that may outgrow its disk is told', async () => {
     await using dir = await createScratchDir()
     await writeConfig(dir, { users, tunnel: 'off', larder: { dir: 'larder', maxBytes: '8000 TiB' } })
-    expect(find(await findings(dir), 'larder')).toMatchObject({ grade: 'warn', what: expect.stringContaining('may grow to 7.8 PiB') })
+    expect(find(await findings(dir), 'larder')).toMatchObject({
+      grade: 'warn',
+      what: expect.stringContaining('may grow to 7.8 PiB'),
+    })
   })
 
   test('where only hashes are known it says so, and takes a password from a file', async () => {
     await using dir = await createScratchDir()
-    const passwordHash = '$argon2id$v=19$m=65536,t=2,p=1$AAAAAAAAAAAAAAAAAAAAAA$AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA'
+    const passwordHash =
+      '$argon2id$v=19$m=65536,t=2,p=1$AAAAAAAAAAAAAAAAAAAAAA$AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA'
     await writeConfig(dir, { users: [{ name: 'ben', passwordHash }], tunnel: 'off' })
     const asked: unknown[] = []
     const server = createServer((request, response) => {
       asked.push(request.headers.authorization)
-      response.writeHead(401, { 'WWW-Authenticate': 'Basic realm="burrow"', 'Cache-Control': 'no-store' }).end('Unauthorized\n')
+      response
+        .writeHead(401, { 'WWW-Authenticate': 'Basic realm="burrow"', 'Cache-Control': 'no-store' })
+        .end('Unauthorized\n')
     })
     await using edge = await openListener(server, { kind: 'tcp', host: '127.0.0.1', port: 0 }, { drainMs: 0 })
-    expect(find(await findings(dir, '--url', edge.url), 'password')).toMatchObject({ grade: 'warn', what: expect.stringContaining('only its hash') })
+    expect(find(await findings(dir, '--url', edge.url), 'password')).toMatchObject({
+      grade: 'warn',
+      what: expect.stringContaining('only its hash'),
+    })
     expect(asked).not.toContain(`Basic ${btoa('ben:s')}`)
     await writeFile(dir.file('p'), 's\n')
-    expect(find(await findings(dir, '--url', edge.url, '--password-file', 'p'), 'password')).toMatchObject({ fault: 'password-refused' })
+    expect(find(await findings(dir, '--url', edge.url, '--password-file', 'p'), 'password')).toMatchObject({
+      fault: 'password-refused',
+    })
     expect(asked).toContain(`Basic ${btoa('ben:s')}`)
   })
 
@@ -179,30 +228,56 @@ describe('burrow doctor of a cache that is pushed to', () => {
 
   test('says who may push, what room the depot has, and that no Nix store is needed', async () => {
     await using dir = await createScratchDir()
-    await writeConfig(dir, { users: pushers, tunnel: 'off', store: { realDir: dir.file('none') }, depot: { maxBytes: '1 MiB', keepFree: 0 } })
+    await writeConfig(dir, {
+      users: pushers,
+      tunnel: 'off',
+      store: { realDir: dir.file('none') },
+      depot: { maxBytes: '1 MiB', keepFree: 0 },
+    })
     const found = await findings(dir)
-    expect(find(found, 'store')).toMatchObject({ grade: 'ok', what: expect.stringContaining('only what is pushed here is served') })
-    expect(find(found, 'depot')).toMatchObject({ grade: 'ok', what: expect.stringMatching(/state\/depot: 0 B of 1\.0 MiB, .* free on its disk$/) })
+    expect(find(found, 'store')).toMatchObject({
+      grade: 'ok',
+      what: expect.stringContaining('only what is pushed here is served'),
+    })
+    expect(find(found, 'depot')).toMatchObject({
+      grade: 'ok',
+      what: expect.stringMatching(/state\/depot: 0 B of 1\.0 MiB, .* free on its disk$/),
+    })
     expect(find(found, 'push')).toMatchObject({ grade: 'ok', what: 'may push: ci' })
   })
 
   test('a disk without room for the depot, and a depot that cannot be written', async () => {
     await using dir = await createScratchDir()
     await writeConfig(dir, { users: pushers, tunnel: 'off', depot: { maxBytes: '8000 TiB', keepFree: 0 } })
-    expect(find(await findings(dir), 'depot')).toMatchObject({ grade: 'warn', what: expect.stringContaining('may grow to 7.8 PiB') })
+    expect(find(await findings(dir), 'depot')).toMatchObject({
+      grade: 'warn',
+      what: expect.stringContaining('may grow to 7.8 PiB'),
+    })
     await writeConfig(dir, { users: pushers, tunnel: 'off', depot: { keepFree: '8000 TiB' } })
-    expect(find(await findings(dir), 'depot')).toMatchObject({ grade: 'fail', what: expect.stringContaining('nearly out of room') })
+    expect(find(await findings(dir), 'depot')).toMatchObject({
+      grade: 'fail',
+      what: expect.stringContaining('nearly out of room'),
+    })
     await writeFile(dir.file('depot'), '')
     await writeConfig(dir, { users: pushers, tunnel: 'off', depot: { dir: 'depot/x' } })
-    expect(find(await findings(dir), 'depot')).toMatchObject({ grade: 'fail', what: expect.stringContaining('cannot write') })
+    expect(find(await findings(dir), 'depot')).toMatchObject({
+      grade: 'fail',
+      what: expect.stringContaining('cannot write'),
+    })
   })
 
   test('users who may push where the depot is switched off, and a depot into which no user may push', async () => {
     await using dir = await createScratchDir()
     await writeConfig(dir, { users: pushers, tunnel: 'off', depot: false })
-    expect(find(await findings(dir), 'depot')).toMatchObject({ grade: 'fail', what: '"ci" may push, and "depot" is false: every push is refused' })
+    expect(find(await findings(dir), 'depot')).toMatchObject({
+      grade: 'fail',
+      what: '"ci" may push, and "depot" is false: every push is refused',
+    })
     await writeConfig(dir, { users, tunnel: 'off', depot: true })
-    expect(all(await findings(dir), 'depot')[0]).toMatchObject({ grade: 'warn', what: 'there is a depot, and no user may push into it' })
+    expect(all(await findings(dir), 'depot')[0]).toMatchObject({
+      grade: 'warn',
+      what: 'there is a depot, and no user may push into it',
+    })
     await writeConfig(dir, { users, tunnel: 'off' })
     expect(find(await findings(dir), 'depot')).toMatchObject({ grade: 'ok', what: 'none: nothing can be pushed' })
   })
@@ -211,7 +286,10 @@ describe('burrow doctor of a cache that is pushed to', () => {
     await using dir = await createScratchDir()
     const tunnel = { mode: 'token', token: 'x' }
     await writeConfig(dir, { users: pushers, tunnel })
-    expect(find(await findings(dir), 'push')).toMatchObject({ grade: 'ok', what: expect.stringContaining('burrow push --to URL PATH') })
+    expect(find(await findings(dir), 'push')).toMatchObject({
+      grade: 'ok',
+      what: expect.stringContaining('burrow push --to URL PATH'),
+    })
     await writeConfig(dir, { users: pushers, tunnel, push: { maxBodyBytes: '1 GiB' } })
     expect(find(await findings(dir), 'push')).toMatchObject({
       grade: 'warn',
@@ -222,7 +300,12 @@ describe('burrow doctor of a cache that is pushed to', () => {
 
   test('what the running Burrow tells of its depot: damage, and a push that failed for want of room', async () => {
     await using dir = await createScratchDir()
-    await writeConfig(dir, { users: pushers, operator: `unix:${dir.file('op.sock')}`, tunnel: 'off', depot: { maxBytes: '1 MiB', keepFree: 0 } })
+    await writeConfig(dir, {
+      users: pushers,
+      operator: `unix:${dir.file('op.sock')}`,
+      tunnel: 'off',
+      depot: { maxBytes: '1 MiB', keepFree: 0 },
+    })
     const depot = { ...sampleDepot.depot!, usedBytes: 1, damaged: 2, shortage: 'no space left' }
     const report = { ...sampleReport, stores: [{ ...sampleDepot, depot }], publicUrl: null }
     const server = createServer((_request, response) => response.end(JSON.stringify(report)))
@@ -239,7 +322,8 @@ describe('burrow doctor of a cache that is pushed to', () => {
     await writeFile(dir.file('password'), 'secret\n')
     const server = createServer((request, response) => {
       const { url = '', headers } = request
-      if (url === '/private/nix-cache-info' && headers.authorization !== `Basic ${btoa('office:secret')}`) response.writeHead(401).end()
+      if (url === '/private/nix-cache-info' && headers.authorization !== `Basic ${btoa('office:secret')}`)
+        response.writeHead(401).end()
       else if (url === '/page/nix-cache-info') response.end('<html>')
       else response.end('StoreDir: /nix/store\n')
     })
@@ -279,12 +363,26 @@ describe('burrow doctor of a tunnel', () => {
   ])('%s is %s, with its reason and remedy', async (state, grade) => {
     await using dir = await createScratchDir()
     await writeConfig(dir, { users, operator: `unix:${dir.file('op.sock')}`, tunnel: { mode: 'token', token: 'x' } })
-    const tunnel = { ...sampleReport.tunnel, state, reason: 'the reason', remedy: 'the remedy', lastError: 'the last error' }
-    const report = { ...sampleReport, tunnel, publicUrl: null, origin: { ...sampleReport.origin, url: 'http://127.0.0.1:1' } }
+    const tunnel = {
+      ...sampleReport.tunnel,
+      state,
+      reason: 'the reason',
+      remedy: 'the remedy',
+      lastError: 'the last error',
+    }
+    const report = {
+      ...sampleReport,
+      tunnel,
+      publicUrl: null,
+      origin: { ...sampleReport.origin, url: 'http://127.0.0.1:1' },
+    }
     const server = createServer((_request, response) => response.end(JSON.stringify(report)))
     await using _operator = await openListener(server, { kind: 'unix', path: dir.file('op.sock') }, { drainMs: 0 })
     const all = await findings(dir)
-    expect(find(all, 'tunnel')).toMatchObject({ grade, ...(grade === 'ok' ? {} : { what: expect.stringContaining('the reason'), remedy: 'the remedy' }) })
+    expect(find(all, 'tunnel')).toMatchObject({
+      grade,
+      ...(grade === 'ok' ? {} : { what: expect.stringContaining('the reason'), remedy: 'the remedy' }),
+    })
     expect(find(all, 'public host')).toMatchObject({ grade: 'warn', what: expect.stringContaining('is not known') })
   })
 })
@@ -292,11 +390,19 @@ describe('burrow doctor of a tunnel', () => {
 describe('checkClock', () => {
   const edgeMs = Date.parse('2030-01-01T12:00:00Z')
   const ask = async () =>
-    ({ kind: 'answer', status: 200, httpVersion: '1.1', headers: { date: new Date(edgeMs).toUTCString() }, body: Buffer.alloc(0), isWhole: true }) as const
+    ({
+      kind: 'answer',
+      status: 200,
+      httpVersion: '1.1',
+      headers: { date: new Date(edgeMs).toUTCString() },
+      body: Buffer.alloc(0),
+      isWhole: true,
+    }) as const
 
   async function gradesAt(nowMs: number, jumpMs = 0, asked: typeof ask | undefined = ask) {
     const all: Finding[] = []
-    for await (const finding of checkClock({ now: () => nowMs, monotonicNow: () => 5 }, jumpMs, asked)) all.push(finding)
+    for await (const finding of checkClock({ now: () => nowMs, monotonicNow: () => 5 }, jumpMs, asked))
+      all.push(finding)
     return all.map(({ grade, what }) => `${grade} ${what}`)
   }
 

@@ -14,10 +14,14 @@ const anyPort: ListenAddress = { kind: 'tcp', host: '127.0.0.1', port: 0 }
 type Handler = (request: IncomingMessage, response: ServerResponse) => void
 const answer: Handler = (_request, response) => void response.end('hello')
 
-const open = (handler: Handler = answer, address: ListenAddress = anyPort) => openListener(createServer(handler), address, { drainMs: 0 })
+const open = (handler: Handler = answer, address: ListenAddress = anyPort) =>
+  openListener(createServer(handler), address, { drainMs: 0 })
 
 async function get(listener: Listener, agent = new Agent()) {
-  const where = listener.address.kind === 'unix' ? { socketPath: listener.address.path } : { host: listener.address.host, port: listener.address.port }
+  const where =
+    listener.address.kind === 'unix'
+      ? { socketPath: listener.address.path }
+      : { host: listener.address.host, port: listener.address.port }
   const [response] = (await once(request({ ...where, agent }).end(), 'response')) as [IncomingMessage]
   return response
 }
@@ -61,7 +65,11 @@ describe('openListener', () => {
     await using dir = await createScratchDir()
     const address = { kind: 'unix', path: dir.file('s.sock') } as const
     const { spawnSync } = await import('node:child_process')
-    spawnSync(process.execPath, ['-e', `require('net').createServer().listen(process.argv[1], () => process.kill(process.pid, 'SIGKILL'))`, address.path])
+    spawnSync(process.execPath, [
+      '-e',
+      `require('net').createServer().listen(process.argv[1], () => process.kill(process.pid, 'SIGKILL'))`,
+      address.path,
+    ])
     expect((await stat(address.path)).isSocket()).toBe(true)
     {
       await using listener = await open(answer, address)
@@ -70,7 +78,9 @@ describe('openListener', () => {
     }
     await writeFile(address.path, 'precious')
     expect(await complaintOf(open(answer, address))).toMatch(/no socket; remove it/)
-    expect(await complaintOf(open(answer, { kind: 'unix', path: dir.file('no/s.sock') }))).toMatch(/its directory does not exist/)
+    expect(await complaintOf(open(answer, { kind: 'unix', path: dir.file('no/s.sock') }))).toMatch(
+      /its directory does not exist/,
+    )
   })
 })
 
@@ -88,7 +98,10 @@ describe('drain', () => {
 
   async function getSlow(listener: Listener, agent: Agent) {
     if (listener.address.kind !== 'tcp') throw new Error('no port')
-    const [response] = (await once(request({ port: listener.address.port, host: '127.0.0.1', path: '/slow', agent }).end(), 'response')) as [IncomingMessage]
+    const [response] = (await once(
+      request({ port: listener.address.port, host: '127.0.0.1', path: '/slow', agent }).end(),
+      'response',
+    )) as [IncomingMessage]
     return response
   }
 

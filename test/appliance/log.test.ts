@@ -60,7 +60,9 @@ describe('createLog', () => {
 
 describe('formatLogLine', () => {
   const line = (fields: object) =>
-    formatLogLine(JSON.stringify({ level: 'warn', time: '2030-01-02T03:04:05.006Z', msg: 'Slow', ...fields }), { isColoured: false })
+    formatLogLine(JSON.stringify({ level: 'warn', time: '2030-01-02T03:04:05.006Z', msg: 'Slow', ...fields }), {
+      isColoured: false,
+    })
 
   test('formatLogLine writes time, level, message and fields', () => {
     expect(line({ path: '/nix/store', ms: 12, list: [1], text: 'two words' })).toMatch(
@@ -70,7 +72,6 @@ describe('formatLogLine', () => {
 
   test('formatLogLine shows control characters of strangers instead of obeying them', () => {
     const text = line({ target: '/\u001b[2J\u0007\r\n\u009b31m\u2028', msg: 'Slow\u001b[31m\nfaked line' })
-    // biome-ignore lint/suspicious/noControlCharactersInRegex: none of them may be left
     expect(text.slice(0, -1)).not.toMatch(/[\u0000-\u001f\u007f-\u009f\u2028]/)
     expect(text).toContain('\\u001b')
   })
@@ -81,16 +82,19 @@ describe('formatLogLine', () => {
   })
 })
 
-test.each(['json', 'pretty'] as const)('each line for the journal begins with the priority of its level (%s)', async (format) => {
-  const output = Object.assign(new PassThrough(), { isJournal: true })
-  const log = createLog({ level: 'debug', format }, output)
-  log.debug({}, 'a')
-  log.info({}, 'b')
-  log.warn({}, 'c')
-  log.error({ err: new Error('d') }, 'd')
-  log.fatal({}, 'e')
-  output.end()
-  const lines = (await text(output)).trimEnd().split('\n')
-  expect([...new Set(lines.map((line) => line.slice(0, 3)))]).toEqual(['<7>', '<6>', '<4>', '<3>', '<2>'])
-  if (format === 'json') expect(lines.map((line) => JSON.parse(line.slice(3)).msg)).toEqual(['a', 'b', 'c', 'd', 'e'])
-})
+test.each(['json', 'pretty'] as const)(
+  'each line for the journal begins with the priority of its level (%s)',
+  async (format) => {
+    const output = Object.assign(new PassThrough(), { isJournal: true })
+    const log = createLog({ level: 'debug', format }, output)
+    log.debug({}, 'a')
+    log.info({}, 'b')
+    log.warn({}, 'c')
+    log.error({ err: new Error('d') }, 'd')
+    log.fatal({}, 'e')
+    output.end()
+    const lines = (await text(output)).trimEnd().split('\n')
+    expect([...new Set(lines.map((line) => line.slice(0, 3)))]).toEqual(['<7>', '<6>', '<4>', '<3>', '<2>'])
+    if (format === 'json') expect(lines.map((line) => JSON.parse(line.slice(3)).msg)).toEqual(['a', 'b', 'c', 'd', 'e'])
+  },
+)

@@ -5,7 +5,15 @@ import type { TunnelStatus } from '../../appliance/tunnel/tunnel.ts'
 import { sampleDepot, sampleReport, sampleUpstream } from './sample-report.ts'
 
 const tunnel: TunnelStatus = {
-  ...{ mode: 'quick', hostname: undefined, tunnelId: undefined, connectorId: undefined, binary: undefined, pid: undefined, metricsUrl: undefined },
+  ...{
+    mode: 'quick',
+    hostname: undefined,
+    tunnelId: undefined,
+    connectorId: undefined,
+    binary: undefined,
+    pid: undefined,
+    metricsUrl: undefined,
+  },
   state: 'degraded',
   since: new Date(),
   reason: 'two connections are lost',
@@ -36,11 +44,13 @@ async function scrape(current: Stats) {
   return (await metrics.format()).body
 }
 
-const typesOf = (body: string) => new Map([...body.matchAll(/^# TYPE (burrow_\S+) (\S+)$/gm)].map(([, name, type]) => [name!, type!]))
+const typesOf = (body: string) =>
+  new Map([...body.matchAll(/^# TYPE (burrow_\S+) (\S+)$/gm)].map(([, name, type]) => [name!, type!]))
 
 describe('metrics', () => {
   test('what only grows is a counter and named so, and nothing else is', async () => {
-    for (const [name, type] of typesOf(await scrape(stats))) expect([name, type === 'counter']).toEqual([name, name.endsWith('_total')])
+    for (const [name, type] of typesOf(await scrape(stats)))
+      expect([name, type === 'counter']).toEqual([name, name.endsWith('_total')])
   })
 
   test('the larder, the logins and the tunnel are told as they stand', async () => {
@@ -95,7 +105,9 @@ describe('metrics', () => {
   })
 
   test('the state of the tunnel is a set of which one member is 1', async () => {
-    const states = [...(await scrape(stats)).matchAll(/^burrow_tunnel_state\{state="([\w-]+)"\} (\d)$/gm)].map(([, state, value]) => [state, value])
+    const states = [...(await scrape(stats)).matchAll(/^burrow_tunnel_state\{state="([\w-]+)"\} (\d)$/gm)].map(
+      ([, state, value]) => [state, value],
+    )
     expect(states).toHaveLength(8)
     expect(states.filter(([, value]) => value === '1')).toEqual([['degraded', '1']])
   })

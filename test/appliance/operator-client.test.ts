@@ -10,7 +10,8 @@ import { sampleReport } from './sample-report.ts'
 import { createScratchDir } from './scratch-dir.ts'
 
 const anyPort: ListenAddress = { kind: 'tcp', host: '127.0.0.1', port: 0 }
-const open = (answer: RequestListener, address: ListenAddress = anyPort) => openListener(createServer(answer), address, { drainMs: 0 })
+const open = (answer: RequestListener, address: ListenAddress = anyPort) =>
+  openListener(createServer(answer), address, { drainMs: 0 })
 
 async function ask(answer: RequestListener, timeoutMs?: number) {
   await using listener = await open(answer)
@@ -28,7 +29,10 @@ describe('askOperator', () => {
 
   test('takes the report of a newer Burrow, which tells more and knows other states', async () => {
     const newer = { ...sampleReport, depot: { files: 1 }, tunnel: { ...sampleReport.tunnel, state: 'hibernating' } }
-    expect(await ask((_request, response) => response.end(JSON.stringify(newer)))).toEqual({ kind: 'running', report: JSON.parse(JSON.stringify(newer)) })
+    expect(await ask((_request, response) => response.end(JSON.stringify(newer)))).toEqual({
+      kind: 'running',
+      report: JSON.parse(JSON.stringify(newer)),
+    })
   })
 
   test('says that nobody listens, at a socket that is missing or dead and at a port', async () => {
@@ -41,10 +45,16 @@ describe('askOperator', () => {
 
   test.each<[string, RequestListener]>([
     ['another status', (_request, response) => response.writeHead(404).end()],
-    ['a redirect, which is not followed', (_request, response) => response.writeHead(302, { Location: 'http://127.0.0.1:1/' }).end()],
+    [
+      'a redirect, which is not followed',
+      (_request, response) => response.writeHead(302, { Location: 'http://127.0.0.1:1/' }).end(),
+    ],
     ['a web page', (_request, response) => response.end('<html>')],
     ['other JSON', (_request, response) => response.end('{"version":"1"}')],
-    ['a report with a wrong date', (_request, response) => response.end(JSON.stringify({ ...sampleReport, now: 'today' }))],
+    [
+      'a report with a wrong date',
+      (_request, response) => response.end(JSON.stringify({ ...sampleReport, now: 'today' })),
+    ],
     ['a report without end', (_request, response) => void response.write(Buffer.alloc(5 * 2 ** 20, ' '))],
   ])('tells another program by %s', async (_name, answer) => {
     expect((await ask(answer)).kind).toBe('foreign')
@@ -63,6 +73,9 @@ describe('askOperator', () => {
   })
 
   test('tells a Burrow that is still starting', async () => {
-    expect(await ask((_request, response) => response.writeHead(503).end('starting\n'))).toMatchObject({ kind: 'unreachable', why: 'Burrow is still starting' })
+    expect(await ask((_request, response) => response.writeHead(503).end('starting\n'))).toMatchObject({
+      kind: 'unreachable',
+      why: 'Burrow is still starting',
+    })
   })
 })

@@ -50,9 +50,10 @@ afterAll(async () => {
 })
 
 async function ask(path: string, { method = 'GET', host }: { method?: string; host?: string } = {}) {
-  const [response] = (await once(request(new URL(path, listener.url), { method, ...(host === undefined ? {} : { headers: { host } }) }).end(), 'response')) as [
-    IncomingMessage,
-  ]
+  const [response] = (await once(
+    request(new URL(path, listener.url), { method, ...(host === undefined ? {} : { headers: { host } }) }).end(),
+    'response',
+  )) as [IncomingMessage]
   return { status: response.statusCode, headers: response.headers, body: await text(response) }
 }
 
@@ -92,7 +93,11 @@ describe('the operator listener', () => {
 
   test('status tells everything, and before the start is over that it is not', async () => {
     const { status, headers, body } = await ask('/status')
-    expect({ status, type: headers['content-type'], cache: headers['cache-control'] }).toEqual({ status: 200, type: 'application/json', cache: 'no-store' })
+    expect({ status, type: headers['content-type'], cache: headers['cache-control'] }).toEqual({
+      status: 200,
+      type: 'application/json',
+      cache: 'no-store',
+    })
     expect(JSON.parse(body)).toEqual(JSON.parse(JSON.stringify(sampleReport)))
     report = undefined
     expect(await ask('/status')).toMatchObject({ status: 503, body: 'starting\n' })
@@ -142,12 +147,20 @@ describe('the operator listener', () => {
 describe('the public listener', () => {
   test('tells nothing of what is for the operator, to strangers and to users alike', async () => {
     await using dir = await createScratchDir()
-    await writeConfig(dir, { users: ['ben:secret'], operator: '127.0.0.1:0', store: { realDir: dir.file('nix/store') } })
+    await writeConfig(dir, {
+      users: ['ben:secret'],
+      operator: '127.0.0.1:0',
+      store: { realDir: dir.file('nix/store') },
+    })
     await using served = await serve(dir)
     const operator = String((await served.logged(/Burrow is ready/)).operator)
     for (const path of ['/status', '/healthz', '/readyz', '/metrics']) {
       const fetchStatus = async (base: string, headers = {}) => (await fetch(new URL(path, base), { headers })).status
-      expect([path, await fetchStatus(served.url), await fetchStatus(served.url, { Authorization: `Basic ${btoa('ben:secret')}` })]).toEqual([path, 401, 404])
+      expect([
+        path,
+        await fetchStatus(served.url),
+        await fetchStatus(served.url, { Authorization: `Basic ${btoa('ben:secret')}` }),
+      ]).toEqual([path, 401, 404])
       expect([path, await fetchStatus(operator)]).not.toEqual([path, 404])
     }
   })

@@ -1,4 +1,7 @@
-/** What is printed to be typed can be typed: in a checkout, from npm's cache, as a link or a script on PATH, and in the log. */
+/**
+ * What is printed to be typed can be typed: in a checkout, from npm's cache, as a link or a script on PATH, and in the
+ * log.
+ */
 import { execFile } from 'node:child_process'
 import { chmod, mkdir, readdir, readFile, realpath, symlink, writeFile } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
@@ -36,7 +39,11 @@ describe('findOwnCommand', () => {
   test('under npm start the folder of the person counts, not that of npm; what npm has added to PATH does not', async () => {
     await using dir = await createScratchDir()
     const folder = await layOut(dir, 'checkout')
-    const npm = (INIT_CWD: string) => ({ npm_lifecycle_event: 'start', INIT_CWD, PATH: `${folder}/node_modules/.bin:/usr/bin` })
+    const npm = (INIT_CWD: string) => ({
+      npm_lifecycle_event: 'start',
+      INIT_CWD,
+      PATH: `${folder}/node_modules/.bin:/usr/bin`,
+    })
     await mkdir(join(folder, 'node_modules/.bin'), { recursive: true })
     await symlink('../../bin/burrow.mjs', join(folder, 'node_modules/.bin/burrow'))
     expect(findOwnCommand(startOf(folder, { workingDir: folder, env: npm(folder) }))).toBe('bin/burrow.mjs')
@@ -71,14 +78,17 @@ describe('findOwnCommand', () => {
     await using dir = await createScratchDir()
     const out = join(await realpath(dir.path), 'out')
     for (const part of ['bin', 'lib/burrow/appliance']) await mkdir(join(out, part), { recursive: true })
-    for (const file of ['bin/burrow', 'lib/burrow/package.json']) await writeFile(join(out, file), `${out}/lib/burrow/`, { mode: 0o755 })
+    for (const file of ['bin/burrow', 'lib/burrow/package.json'])
+      await writeFile(join(out, file), `${out}/lib/burrow/`, { mode: 0o755 })
     const start = startOf(join(out, 'lib/burrow'))
     expect(findOwnCommand(start)).toBe(`${out}/bin/burrow`)
     expect(findOwnCommand({ ...start, env: { PATH: `${out}/bin` } })).toBe('burrow')
   })
 
   test('$BURROW_COMMAND decides', () => {
-    expect(findOwnCommand(startOf(root, { env: { BURROW_COMMAND: 'docker exec cache burrow' } }))).toBe('docker exec cache burrow')
+    expect(findOwnCommand(startOf(root, { env: { BURROW_COMMAND: 'docker exec cache burrow' } }))).toBe(
+      'docker exec cache burrow',
+    )
   })
 })
 
@@ -113,8 +123,16 @@ describe('nameOwnCommand', () => {
   })
 
   test('finds every command that a message of the sources names', async () => {
-    const files = (await Promise.all(['appliance', 'src'].map((part) => readdir(join(root, part), { recursive: true, withFileTypes: true })))).flat()
-    const texts = await Promise.all(files.filter(({ name }) => name.endsWith('.ts')).map(({ parentPath, name }) => readFile(join(parentPath, name), 'utf8')))
+    const files = (
+      await Promise.all(
+        ['appliance', 'src'].map((part) => readdir(join(root, part), { recursive: true, withFileTypes: true })),
+      )
+    ).flat()
+    const texts = await Promise.all(
+      files
+        .filter(({ name }) => name.endsWith('.ts'))
+        .map(({ parentPath, name }) => readFile(join(parentPath, name), 'utf8')),
+    )
     const hints = texts.flatMap((text) => [...text.matchAll(/"burrow [^"\n]+"/g)].map(([hint]) => hint))
     expect(hints.length).toBeGreaterThan(40)
     expect(hints.filter((hint) => nameOwnCommand(hint, './b') === hint)).toEqual([])
@@ -139,7 +157,8 @@ test('in a checkout without burrow on PATH what is printed, typed as it is print
   const status = await type(`${join(root, 'bin/burrow.mjs')} status`)
   const hints = hintsOf(status.stdout + status.stderr)
   expect(hints.length).toBeGreaterThan(0)
-  for (const hint of hints) expect(await type(`${hint} --help`)).toMatchObject({ code: 0, stdout: expect.stringContaining('Usage:') })
+  for (const hint of hints)
+    expect(await type(`${hint} --help`)).toMatchObject({ code: 0, stdout: expect.stringContaining('Usage:') })
 
   const help = await type(`${join(root, 'bin/burrow.mjs')} --help`)
   expect(help.stdout).toContain(`Usage: ${join(root, 'bin/burrow.mjs')} [options]`)

@@ -1,4 +1,7 @@
-/** `burrow serve` where there is no config: a quick tunnel if there is a cloudflared, and never anything that is open to everybody. */
+/**
+ * `burrow serve` where there is no config: a quick tunnel if there is a cloudflared, and never anything that is open to
+ * everybody.
+ */
 import { existsSync } from 'node:fs'
 import { mkdir, writeFile } from 'node:fs/promises'
 import { dirname } from 'node:path'
@@ -22,7 +25,10 @@ async function createPath(dir: ScratchDir): Promise<string> {
 const bare = dirname(process.execPath)
 
 const serve = (dir: ScratchDir, PATH: string, ...options: string[]): Promise<Served> =>
-  serveBurrow(['--listen', '127.0.0.1:0', ...options], { cwd: dir.path, env: { PATH, STATE_DIRECTORY: dir.file('state'), CLOUDFLARED_BIN: dir.file('none') } })
+  serveBurrow(['--listen', '127.0.0.1:0', ...options], {
+    cwd: dir.path,
+    env: { PATH, STATE_DIRECTORY: dir.file('state'), CLOUDFLARED_BIN: dir.file('none') },
+  })
 
 async function stop(served: Served): Promise<void> {
   served.kill('SIGTERM')
@@ -45,7 +51,10 @@ test('where there is none it serves on this machine, and says once how to get it
   expect(await served.printed(/^machine 127\.0\.0\.1 login burrow/m)).toContain(served.url)
   await stop(served)
   expect(served.records.filter(({ msg }) => msg.includes('burrow tunnel install'))).toEqual([
-    expect.objectContaining({ level: 'info', msg: expect.stringMatching(/^This cache can be reached from this machine only; /) }),
+    expect.objectContaining({
+      level: 'info',
+      msg: expect.stringMatching(/^This cache can be reached from this machine only; /),
+    }),
   ])
 })
 

@@ -1,4 +1,7 @@
-/** One command of the command line in this process, on a machine made of streams: what it printed and the exit code it would end with. */
+/**
+ * One command of the command line in this process, on a machine made of streams: what it printed and the exit code it
+ * would end with.
+ */
 import { PassThrough } from 'node:stream'
 import { text } from 'node:stream/consumers'
 import { Command } from 'commander'

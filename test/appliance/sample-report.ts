@@ -29,7 +29,13 @@ export const sampleReport: StatusReport = {
     lastError: null,
   },
   publicUrl: 'https://cache.example.org',
-  origin: { url: 'http://127.0.0.1:8080', requestsUnderWay: 3, isDraining: false, impediment: null, answersAbsent: false },
+  origin: {
+    url: 'http://127.0.0.1:8080',
+    requestsUnderWay: 3,
+    isDraining: false,
+    impediment: null,
+    answersAbsent: false,
+  },
   storeDir: '/nix/store',
   stores: [
     {
@@ -60,10 +66,23 @@ export const sampleReport: StatusReport = {
     { name: 'ben', access: ['pull'], expires: '2030-01-01T05:06:07.000Z', isExpired: true },
   ],
   publicKeys: ['cache.example.org-1:AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA='],
-  traffic: { requests: 12_345, bytes: 45 * 2 ** 30, pushedPaths: 0, receivedBytes: 0, transfersUnderWay: 3, failedLogins: 5 },
+  traffic: {
+    requests: 12_345,
+    bytes: 45 * 2 ** 30,
+    pushedPaths: 0,
+    receivedBytes: 0,
+    transfersUnderWay: 3,
+    failedLogins: 5,
+  },
 }
 
-const calm = { isReadable: true, mode: undefined, problem: undefined, leases: undefined, withdrawn: { now: 0, total: 0 } } as const
+const calm = {
+  isReadable: true,
+  mode: undefined,
+  problem: undefined,
+  leases: undefined,
+  withdrawn: { now: 0, total: 0 },
+} as const
 
 export const sampleDepot: StoreHealth = {
   ...calm,
@@ -87,4 +106,9 @@ export const sampleDepot: StoreHealth = {
   },
 }
 
-export const sampleUpstream: StoreHealth = { ...calm, name: 'upstream:https://cache.nixos.org', type: 'upstream', location: 'https://cache.nixos.org/' }
+export const sampleUpstream: StoreHealth = {
+  ...calm,
+  name: 'upstream:https://cache.nixos.org',
+  type: 'upstream',
+  location: 'https://cache.nixos.org/',
+}

@@ -14,7 +14,9 @@ import { createScratchDir, type ScratchDir } from './scratch-dir.ts'
 const defaults = ['serve', '--no-tunnel', '--listen', '127.0.0.1:0']
 
 async function get(served: Served, path: string, auth = 'ben:secret'): Promise<IncomingMessage> {
-  const [response] = (await once(request(new URL(path, served.url), { auth, agent: false }).end(), 'response')) as [IncomingMessage]
+  const [response] = (await once(request(new URL(path, served.url), { auth, agent: false }).end(), 'response')) as [
+    IncomingMessage,
+  ]
   return response
 }
 
@@ -55,7 +57,11 @@ describe('burrow serve without a config', () => {
     // What it prints is enough to push.
     expect(printed[0]).toMatch(/^burrow push --to URL \.\/result$/m)
     const mode = async (name: string) => ((await stat(dir.file(name))).mode & 0o777).toString(8)
-    expect([await mode('state'), await mode('state/secret-key'), await mode('state/state.json')]).toEqual(['700', '600', '600'])
+    expect([await mode('state'), await mode('state/secret-key'), await mode('state/state.json')]).toEqual([
+      '700',
+      '600',
+      '600',
+    ])
   })
 
   test('of two first starts at once one serves, and the other is refused', async () => {
@@ -72,11 +78,15 @@ describe('burrow serve without a config', () => {
     await using dir = await createScratchDir()
     await using served = await serveDefaults(dir, { STATE_DIRECTORY: dir.file('state'), JOURNAL_STREAM: '8:1' })
     expect(await served.printed(/# To push: burrow client-config --user burrow --push\n/)).not.toMatch(/^machine/m)
-    const { stdout } = await runBurrow(['client-config'], { cwd: dir.path, env: { STATE_DIRECTORY: dir.file('state') } })
+    const { stdout } = await runBurrow(['client-config'], {
+      cwd: dir.path,
+      env: { STATE_DIRECTORY: dir.file('state') },
+    })
     expect(stdout).toMatch(/^machine 127\.0\.0\.1 login burrow password \S{32}$/m)
   })
 
-  const serveDefaults = (dir: ScratchDir, env: Record<string, string>) => serveBurrow(['--no-tunnel', '--listen', '127.0.0.1:0'], { cwd: dir.path, env })
+  const serveDefaults = (dir: ScratchDir, env: Record<string, string>) =>
+    serveBurrow(['--no-tunnel', '--listen', '127.0.0.1:0'], { cwd: dir.path, env })
 })
 
 describe('burrow serve refuses to start', () => {
@@ -85,7 +95,9 @@ describe('burrow serve refuses to start', () => {
     await writeConfig(dir, { users: ['ben:secret'], larder: false })
     const first = await serve(dir)
     const { code, stderr, stdout } = await runBurrow(['serve', '--no-tunnel'], { cwd: dir.path })
-    expect(stderr).toContain(`Burrow already runs, pid ${first.child.pid}: it uses state directory "${dir.file('.local/state/burrow')}"; stop it first`)
+    expect(stderr).toContain(
+      `Burrow already runs, pid ${first.child.pid}: it uses state directory "${dir.file('.local/state/burrow')}"; stop it first`,
+    )
     expect(stderr).not.toMatch(/\n +at /)
     expect({ code, stdout }).toEqual({ code: 1, stdout: '' })
     // The other one still serves, and can be asked.
@@ -102,7 +114,10 @@ describe('burrow serve refuses to start', () => {
     await writeConfig(dir, { users: ['ben:secret'] })
     await using served = await serve(dir)
     const listen = new URL(served.url).host
-    const { code, stderr } = await runBurrow(['serve', '--no-tunnel', '--listen', listen], { cwd: dir.path, env: { STATE_DIRECTORY: dir.file('other') } })
+    const { code, stderr } = await runBurrow(['serve', '--no-tunnel', '--listen', listen], {
+      cwd: dir.path,
+      env: { STATE_DIRECTORY: dir.file('other') },
+    })
     expect(stderr).toContain(`Cannot listen on "${listen}": another process listens there`)
     expect(stderr).not.toMatch(/\n +at /)
     expect(code).toBe(1)
@@ -112,7 +127,10 @@ describe('burrow serve refuses to start', () => {
     await using dir = await createScratchDir()
     await mkdir(dir.file('larder'))
     await writeFile(dir.file('larder/precious'), '')
-    const { code, stderr } = await runBurrow(defaults, { cwd: dir.path, env: { STATE_DIRECTORY: dir.file('state'), CACHE_DIRECTORY: dir.path } })
+    const { code, stderr } = await runBurrow(defaults, {
+      cwd: dir.path,
+      env: { STATE_DIRECTORY: dir.file('state'), CACHE_DIRECTORY: dir.path },
+    })
     expect(stderr).toMatch(/"precious"[^\n]*Name an empty directory[^\n]*\n$/)
     expect({ code, left: await readdir(dir.file('larder')) }).toEqual({ code: 1, left: ['precious'] })
   })
@@ -168,10 +186,20 @@ describe('burrow serve with a store', () => {
     await writeFile(dir.file('netrc'), stdout, { mode: 0o600 })
     const publicKey = /^extra-trusted-public-keys = (.+)$/m.exec(stdout)![1]!
     const to = await nix.openStore()
-    await nix.copy({ from: served.url, to, paths: [closure.app], netrc: dir.file('netrc'), trustedPublicKeys: [publicKey] })
+    await nix.copy({
+      from: served.url,
+      to,
+      paths: [closure.app],
+      netrc: dir.file('netrc'),
+      trustedPublicKeys: [publicKey],
+    })
     expect(await to.closureOf(closure.app)).toEqual(closure.appClosure)
     served.kill('SIGTERM')
-    expect(await served.logged(/Sent small NARs/)).toMatchObject({ user: 'ben', level: 'info', nars: closure.appClosure.length })
+    expect(await served.logged(/Sent small NARs/)).toMatchObject({
+      user: 'ben',
+      level: 'info',
+      nars: closure.appClosure.length,
+    })
   })
 
   test('SIGTERM lets a download finish, takes no new requests, and ends with 0', async () => {
@@ -214,12 +242,26 @@ describe('burrow serve with a store', () => {
     const { stdout: secret } = await runBurrow(['keygen', 'new-1'], { cwd: dir.path })
     await writeFile(dir.file('key'), secret, { mode: 0o600 })
     await writeFile(dir.file('page.html'), '<h1>Our cache</h1>')
-    await writeConfig(dir, configOf({ users: ['eve:other'], signing: { keyFiles: ['key'] }, indexPage: 'page.html', log: { level: 'debug' }, priority: 7 }))
+    await writeConfig(
+      dir,
+      configOf({
+        users: ['eve:other'],
+        signing: { keyFiles: ['key'] },
+        indexPage: 'page.html',
+        log: { level: 'debug' },
+        priority: 7,
+      }),
+    )
     served.kill('SIGHUP')
     expect(await served.logged(/^Reloaded/)).toMatchObject({ users: ['eve'], keys: ['new-1'] })
     expect(await served.logged(/wait for a restart/)).toMatchObject({ settings: ['priority'] })
-    expect([await statusOf(served, '/nix-cache-info', 'ben:secret'), await statusOf(served, '/nix-cache-info', 'eve:other')]).toEqual([401, 200])
-    expect((await buffer(await get(served, `/${big.hashPart}.narinfo`, 'eve:other'))).toString()).toMatch(/^Sig: new-1:/m)
+    expect([
+      await statusOf(served, '/nix-cache-info', 'ben:secret'),
+      await statusOf(served, '/nix-cache-info', 'eve:other'),
+    ]).toEqual([401, 200])
+    expect((await buffer(await get(served, `/${big.hashPart}.narinfo`, 'eve:other'))).toString()).toMatch(
+      /^Sig: new-1:/m,
+    )
     expect((await buffer(await get(served, '/', 'eve:other'))).toString()).toBe('<h1>Our cache</h1>')
     expect(await served.logged(/^Answered/)).toMatchObject({ level: 'debug' })
     expect((await buffer(response)).length).toBe(big.size)
@@ -231,8 +273,14 @@ describe('burrow serve with a store', () => {
     await using served = await serve(dir)
     await writeFile(dir.file('burrow.json'), '{"users": ["eve:other"], "lisetn": 1}')
     served.kill('SIGHUP')
-    expect(await served.logged(/what was in force stays in force/)).toMatchObject({ level: 'error', reason: expect.stringContaining('/lisetn') })
-    expect([await statusOf(served, '/nix-cache-info', 'ben:secret'), await statusOf(served, '/nix-cache-info', 'eve:other')]).toEqual([200, 401])
+    expect(await served.logged(/what was in force stays in force/)).toMatchObject({
+      level: 'error',
+      reason: expect.stringContaining('/lisetn'),
+    })
+    expect([
+      await statusOf(served, '/nix-cache-info', 'ben:secret'),
+      await statusOf(served, '/nix-cache-info', 'eve:other'),
+    ]).toEqual([200, 401])
   })
 
   test('the operator listener tells that it is ready, and what it did', async () => {
@@ -240,9 +288,10 @@ describe('burrow serve with a store', () => {
     await writeConfig(dir, configOf({ operator: `unix:${dir.file('operator.sock')}` }))
     await using served = await serve(dir)
     const ask = async (path: string) => {
-      const [response] = (await once(request({ socketPath: dir.file('operator.sock'), path, headers: { host: 'localhost' } }).end(), 'response')) as [
-        IncomingMessage,
-      ]
+      const [response] = (await once(
+        request({ socketPath: dir.file('operator.sock'), path, headers: { host: 'localhost' } }).end(),
+        'response',
+      )) as [IncomingMessage]
       return `${response.statusCode} ${await buffer(response)}`
     }
     expect(await ask('/readyz')).toBe('200 ready\ntunnel: off\n')
@@ -258,7 +307,13 @@ describe('burrow serve with a store', () => {
     await using dir = await createScratchDir()
     const scratch = await nix.openStore()
     await rename(scratch.database, `${scratch.database}.away`)
-    await writeConfig(dir, configOf({ operator: `unix:${dir.file('operator.sock')}`, store: { realDir: scratch.realStoreDir, daemonSocket: null } }))
+    await writeConfig(
+      dir,
+      configOf({
+        operator: `unix:${dir.file('operator.sock')}`,
+        store: { realDir: scratch.realStoreDir, daemonSocket: null },
+      }),
+    )
     await using _served = await serve(dir)
     const ready = async () => {
       const [response] = (await once(
@@ -284,7 +339,12 @@ describe('burrow serve with a store', () => {
     await served.exited
     const key = await readFile(dir.file('.local/state/burrow/secret-key'), 'utf8')
     const written = JSON.stringify(served.records) + (await served.printed(/./)) + served.child.spawnargs.join(' ')
-    for (const secret of ['hunter2hunter2', 'wrongwrong', Buffer.from('ben:hunter2hunter2').toString('base64'), key.split(':')[1]!.trim()])
+    for (const secret of [
+      'hunter2hunter2',
+      'wrongwrong',
+      Buffer.from('ben:hunter2hunter2').toString('base64'),
+      key.split(':')[1]!.trim(),
+    ])
       expect(written).not.toContain(secret)
   })
 })

@@ -14,9 +14,14 @@ function startTelling(first: TunnelState, hostname?: string) {
   const machine = { stdout: { write }, env: {} } as unknown as Machine
   const config = { access: { kind: 'public' }, store: { dir: '/nix/store' } } as unknown as Config
   const teller = createSetupTeller(machine, config)
-  const statusOf = (state: TunnelState, name = hostname) => ({ state, hostname: name, mode: 'token' }) as unknown as TunnelStatus
+  const statusOf = (state: TunnelState, name = hostname) =>
+    ({ state, hostname: name, mode: 'token' }) as unknown as TunnelStatus
   const address = { kind: 'tcp', host: '127.0.0.1', port: 8080 }
-  teller.begin({ tunnel: { status: statusOf(first) }, listener: { address }, inForce: { users: undefined, signing: [] } } as unknown as Appliance)
+  teller.begin({
+    tunnel: { status: statusOf(first) },
+    listener: { address },
+    inForce: { users: undefined, signing: [] },
+  } as unknown as Appliance)
   return {
     tell: (state: TunnelState, name?: string) => teller.tell(statusOf(state, name)),
     take() {
@@ -45,6 +50,9 @@ test("a tunnel whose name is not known yet: first the listener's own address, th
   expect(take()).toEqual(['https://words.trycloudflare.com'])
 })
 
-test.each(['off', 'missing-binary', 'failed'] as const)("without a way out (%s) the listener's own address is printed", (state) => {
-  expect(startTelling(state).take()).toEqual(['http://127.0.0.1:8080'])
-})
+test.each(['off', 'missing-binary', 'failed'] as const)(
+  "without a way out (%s) the listener's own address is printed",
+  (state) => {
+    expect(startTelling(state).take()).toEqual(['http://127.0.0.1:8080'])
+  },
+)

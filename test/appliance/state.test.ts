@@ -28,7 +28,9 @@ describe('openState', () => {
     const state = await open(dir.file('a/b'))
     await state.ensureUser()
     await state.ensureSecretKey(() => 'x-1:AAAA')
-    expect(await Promise.all(['a', 'a/b', 'a/b/secret-key', 'a/b/state.json'].map((name) => modeOf(dir.file(name))))).toEqual([0o700, 0o700, 0o600, 0o600])
+    expect(
+      await Promise.all(['a', 'a/b', 'a/b/secret-key', 'a/b/state.json'].map((name) => modeOf(dir.file(name)))),
+    ).toEqual([0o700, 0o700, 0o600, 0o600])
     expect(await readdir(state.dir)).toEqual(['secret-key', 'state.json'])
   })
 
@@ -74,7 +76,11 @@ describe('openState', () => {
     await using dir = await createScratchDir()
     await writeFile(dir.file('state.json'), '{"version": 1, "tunnel": {"id": "x"}}', { mode: 0o600 })
     const user = await (await open(dir.path)).ensureUser()
-    expect(JSON.parse(await readFile(dir.file('state.json'), 'utf8'))).toEqual({ version: 1, tunnel: { id: 'x' }, user })
+    expect(JSON.parse(await readFile(dir.file('state.json'), 'utf8'))).toEqual({
+      version: 1,
+      tunnel: { id: 'x' },
+      user,
+    })
   })
 
   test('openState makes an open directory without secrets private', async () => {
@@ -104,7 +110,9 @@ describe('openState', () => {
   test('openState refuses what is no directory, and says what to do', async () => {
     await using dir = await createScratchDir()
     await writeFile(dir.file('file'), '')
-    expect(await complaintOf(open(dir.file('file/state')))).toMatch(/Cannot make state directory .*not a directory.*"state"/)
+    expect(await complaintOf(open(dir.file('file/state')))).toMatch(
+      /Cannot make state directory .*not a directory.*"state"/,
+    )
     expect(await complaintOf(open(dir.file('file')))).toMatch(/Cannot make state directory/)
   })
 
@@ -120,18 +128,22 @@ describe('openState', () => {
     await using dir = await createScratchDir()
     expect(await findState({ dir: dir.file('none'), userId, log: silentLog })).toBeUndefined()
     const state = await findState({ dir: dir.path, userId, log: silentLog })
-    expect([await state!.findUser(), await state!.findSecretKey(), await readdir(dir.path)]).toEqual([undefined, undefined, []])
+    expect([await state!.findUser(), await state!.findSecretKey(), await readdir(dir.path)]).toEqual([
+      undefined,
+      undefined,
+      [],
+    ])
   })
 })
 
 describe('private files', () => {
   test('createPrivateFile leaves an existing file alone', async () => {
     await using dir = await createScratchDir()
-    expect([await createPrivateFile(dir.file('a'), 'one'), await createPrivateFile(dir.file('a'), 'two'), await readFile(dir.file('a'), 'utf8')]).toEqual([
-      true,
-      false,
-      'one',
-    ])
+    expect([
+      await createPrivateFile(dir.file('a'), 'one'),
+      await createPrivateFile(dir.file('a'), 'two'),
+      await readFile(dir.file('a'), 'utf8'),
+    ]).toEqual([true, false, 'one'])
     expect(await readOrCreatePrivateFile(dir.file('a'), () => 'three')).toEqual({ text: 'one', isNew: false })
     expect(await readdir(dir.path)).toEqual(['a'])
   })
@@ -141,13 +153,19 @@ describe('private files', () => {
     await writeFile(dir.file('a'), 'old')
     await chmod(dir.file('a'), 0o644)
     await replacePrivateFile(dir.file('a'), 'new')
-    expect([await readFile(dir.file('a'), 'utf8'), await modeOf(dir.file('a')), await readdir(dir.path)]).toEqual(['new', 0o600, ['a']])
+    expect([await readFile(dir.file('a'), 'utf8'), await modeOf(dir.file('a')), await readdir(dir.path)]).toEqual([
+      'new',
+      0o600,
+      ['a'],
+    ])
   })
 })
 
 test('createPassword makes 32 letters and digits, never twice the same', () => {
   const passwords = Array.from({ length: 100 }, createPassword)
-  expect(passwords.every((password) => /^[A-Za-z0-9]{32}$/.test(password)) && new Set(passwords).size === 100).toBe(true)
+  expect(passwords.every((password) => /^[A-Za-z0-9]{32}$/.test(password)) && new Set(passwords).size === 100).toBe(
+    true,
+  )
 })
 
 test.each([

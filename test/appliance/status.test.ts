@@ -12,7 +12,8 @@ import { sampleDepot, sampleReport, sampleUpstream } from './sample-report.ts'
 import { createScratchDir, type ScratchDir } from './scratch-dir.ts'
 
 const users = ['ben:secret']
-const run = (dir: ScratchDir, ...args: string[]) => runCommand(statusCommand, ['status', ...args], { dir, env: { STATE_DIRECTORY: dir.file('state') } })
+const run = (dir: ScratchDir, ...args: string[]) =>
+  runCommand(statusCommand, ['status', ...args], { dir, env: { STATE_DIRECTORY: dir.file('state') } })
 
 /** A Burrow that answers with this report on the socket the config names. */
 async function openOperator(dir: ScratchDir, report: object) {
@@ -39,7 +40,10 @@ describe('burrow status while Burrow runs', () => {
 
   test('says that the tunnel is being stopped, while it still serves', async () => {
     await using dir = await createScratchDir()
-    await using _operator = await openOperator(dir, { ...sampleReport, tunnel: { ...sampleReport.tunnel, isStopping: true } })
+    await using _operator = await openOperator(dir, {
+      ...sampleReport,
+      tunnel: { ...sampleReport.tunnel, isStopping: true },
+    })
     expect((await run(dir)).stdout).toMatch(/^tunnel +connected \(\d+ connections\), being stopped/m)
   })
 
@@ -48,7 +52,10 @@ describe('burrow status while Burrow runs', () => {
     const report = { ...sampleReport, tunnel: { ...sampleReport.tunnel, state: 'failed', connections: 0 } }
     await using _operator = await openOperator(dir, report)
     expect(await run(dir)).toMatchObject({ code: 0, stderr: '' })
-    expect(JSON.parse((await run(dir, '--json')).stdout)).toEqual({ running: true, ...JSON.parse(JSON.stringify(report)) })
+    expect(JSON.parse((await run(dir, '--json')).stdout)).toEqual({
+      running: true,
+      ...JSON.parse(JSON.stringify(report)),
+    })
   })
 })
 
@@ -58,11 +65,17 @@ describe('burrow status while Burrow is not running', () => {
     await writeConfig(dir, { users, tunnel: { mode: 'token', token: 'x', hostname: 'cache.example.org' } })
     const { code, stdout, stderr } = await run(dir)
     expect({ code, stdout }).toEqual({ code: 1, stdout: '' })
-    expect(stderr).toContain(`Burrow is not running: nothing listens there (asked "unix:${dir.file('state/operator.sock')}"); start it with "burrow serve"`)
+    expect(stderr).toContain(
+      `Burrow is not running: nothing listens there (asked "unix:${dir.file('state/operator.sock')}"); start it with "burrow serve"`,
+    )
     expect(stderr).toContain('tunnel    token, https://cache.example.org\n')
     const told = await run(dir, '--json')
     expect(told.code).toBe(1)
-    expect(JSON.parse(told.stdout)).toMatchObject({ running: false, config: dir.file('burrow.json'), tunnel: { mode: 'token', hostname: 'cache.example.org' } })
+    expect(JSON.parse(told.stdout)).toMatchObject({
+      running: false,
+      config: dir.file('burrow.json'),
+      tunnel: { mode: 'token', hostname: 'cache.example.org' },
+    })
   })
 
   test('tells what the last tunnel was called, and when it was last connected', async () => {
@@ -76,7 +89,9 @@ describe('burrow status while Burrow is not running', () => {
     const facts = { hostname: 'some-words.trycloudflare.com', lastConnected: '2020-01-01T00:00:00Z' }
     await writeFile(dir.file('state/state.json'), JSON.stringify({ version: 1, tunnel: facts }), { mode: 0o600 })
     await writeConfig(dir, { users, tunnel: 'quick' })
-    expect((await run(dir)).stderr).toMatch(/^tunnel {4}quick, was last https:\/\/some-words\.trycloudflare\.com, last connected \d+ days ago$/m)
+    expect((await run(dir)).stderr).toMatch(
+      /^tunnel {4}quick, was last https:\/\/some-words\.trycloudflare\.com, last connected \d+ days ago$/m,
+    )
   })
 
   test('does not take another program at that address for a stopped Burrow', async () => {
@@ -84,14 +99,18 @@ describe('burrow status while Burrow is not running', () => {
     await using _other = await openOperator(dir, { hello: 'world' })
     const { code, stderr } = await run(dir)
     expect(code).toBe(1)
-    expect(stderr).toContain('Cannot find out whether Burrow is running: something answers there that is not the status of a Burrow')
+    expect(stderr).toContain(
+      'Cannot find out whether Burrow is running: something answers there that is not the status of a Burrow',
+    )
     expect(JSON.parse((await run(dir, '--json')).stdout)).toMatchObject({ running: null })
   })
 
   test('says that there is nobody to ask without an operator listener', async () => {
     await using dir = await createScratchDir()
     await writeConfig(dir, { users, operator: null })
-    expect((await run(dir)).stderr).toContain('Cannot find out whether Burrow is running: "operator" is null in the config; remove that setting')
+    expect((await run(dir)).stderr).toContain(
+      'Cannot find out whether Burrow is running: "operator" is null in the config; remove that setting',
+    )
   })
 
   test('a wrong config is told as everywhere, with 78', async () => {
@@ -177,7 +196,14 @@ tunnel    failed for 1 h (token, cloudflared 2026.8.2)
       publicUrl: hostile,
       publicKeys: [hostile],
       origin: { ...sampleReport.origin, url: hostile, impediment: hostile },
-      tunnel: { ...sampleReport.tunnel, state: 'failed', reason: hostile, remedy: hostile, lastError: `${hostile}!`, mode: hostile as 'token' },
+      tunnel: {
+        ...sampleReport.tunnel,
+        state: 'failed',
+        reason: hostile,
+        remedy: hostile,
+        lastError: `${hostile}!`,
+        mode: hostile as 'token',
+      },
       storeDir: hostile,
       stores: [...sampleReport.stores, sampleDepot, sampleUpstream].map(({ depot, ...store }) => ({
         ...store,
@@ -193,7 +219,12 @@ tunnel    failed for 1 h (token, cloudflared 2026.8.2)
   })
 
   test('of a thousand users some are shown and the others counted', () => {
-    const many = Array.from({ length: 1000 }, (_, index) => ({ name: `u${index}`, access: ['pull'], expires: null, isExpired: false }))
+    const many = Array.from({ length: 1000 }, (_, index) => ({
+      name: `u${index}`,
+      access: ['pull'],
+      expires: null,
+      isExpired: false,
+    }))
     expect(formatStatus({ ...sampleReport, users: many })).toMatch(/^users .*u19 \(pull\), and 980 more$/m)
   })
 })

@@ -9,7 +9,9 @@ const main = fileURLToPath(new URL('../../appliance/program.ts', import.meta.url
 const hasScript = existsSync('/usr/bin/script') && process.platform === 'linux'
 
 /** Types each answer when its prompt is there; resolves to all that the terminal showed. */
-async function typeAt(answers: readonly (readonly [prompt: string, keys: string])[]): Promise<{ shown: string; code: number | null }> {
+async function typeAt(
+  answers: readonly (readonly [prompt: string, keys: string])[],
+): Promise<{ shown: string; code: number | null }> {
   const command = `'${process.execPath}' --disable-warning=ExperimentalWarning '${main}' hash-password; echo "code=$?"; stty -a | grep -o -- '-\\?echo\\b'`
   const child = spawn('/usr/bin/script', ['--quiet', '--command', command, '/dev/null'], {
     stdio: ['pipe', 'pipe', 'inherit'],

@@ -37,7 +37,12 @@ function openTraffic(level = 'debug', requests?: RequestLog) {
     },
     requests,
   )
-  return { traffic, lines, timers, report: (change: Partial<Exchange> = {}) => traffic.observer.exchanged({ ...exchange, ...change }) }
+  return {
+    traffic,
+    lines,
+    timers,
+    report: (change: Partial<Exchange> = {}) => traffic.observer.exchanged({ ...exchange, ...change }),
+  }
 }
 
 describe('createTraffic', () => {
@@ -91,7 +96,16 @@ describe('createTraffic', () => {
     expect(timers).toHaveLength(1)
     timers[0]!.callback()
     expect(lines).toEqual([
-      { level: 'info', user: 'ben', address: '::1', ray: '7c1-FRA', nars: 2, bytes: 1509, cut: 1, msg: 'Sent small NARs' },
+      {
+        level: 'info',
+        user: 'ben',
+        address: '::1',
+        ray: '7c1-FRA',
+        nars: 2,
+        bytes: 1509,
+        cut: 1,
+        msg: 'Sent small NARs',
+      },
       { level: 'info', user: 'ana', address: '::1', nars: 1, bytes: 7, cut: 0, msg: 'Sent small NARs' },
     ])
     report({ bytes: 1 })
@@ -111,7 +125,16 @@ describe('createTraffic', () => {
     report({ status: 503, bytes: 20, ray: '7c1-FRA' })
     report({ status: 503, bytes: 20, isComplete: false })
     timers[0]!.callback()
-    expect(lines).toEqual([{ level: 'info', user: 'ben', address: '::1', ray: '7c1-FRA', postponed: 2, msg: 'Asked a client to come again later' }])
+    expect(lines).toEqual([
+      {
+        level: 'info',
+        user: 'ben',
+        address: '::1',
+        ray: '7c1-FRA',
+        postponed: 2,
+        msg: 'Asked a client to come again later',
+      },
+    ])
   })
 
   test('sums up by user what was pushed, and what was refused, with the reasons', () => {
@@ -126,7 +149,14 @@ describe('createTraffic', () => {
     timers[0]!.callback()
     expect(lines).toEqual([
       { level: 'info', user: 'ci', address: '::1', paths: 3, receivedBytes: 1200, msg: 'Received a push' },
-      { level: 'warn', user: 'ci', address: '::1', paths: 2, reasons: ['the disk is full'], msg: 'Refused a push, or part of one' },
+      {
+        level: 'warn',
+        user: 'ci',
+        address: '::1',
+        paths: 2,
+        reasons: ['the disk is full'],
+        msg: 'Refused a push, or part of one',
+      },
       { level: 'info', user: 'ana', address: '::1', paths: 1, receivedBytes: 5, msg: 'Received a push' },
     ])
     expect(traffic.totals).toMatchObject({ pushedPaths: 4, receivedBytes: 1205 })
@@ -143,7 +173,19 @@ describe('createTraffic', () => {
     expect(lines).toHaveLength(1)
     const { level, ray, address, method, target, status, bytes, ms, isComplete } = lines[0]!
     const expected = { ...exchange, ...change }
-    expect({ level, ray, address, method, target, status, bytes, ms, isComplete, msg: lines[0]!.msg, user: lines[0]!.user }).toEqual({
+    expect({
+      level,
+      ray,
+      address,
+      method,
+      target,
+      status,
+      bytes,
+      ms,
+      isComplete,
+      msg: lines[0]!.msg,
+      user: lines[0]!.user,
+    }).toEqual({
       level: 'info',
       ray: '7c1-FRA',
       address: '::1',
@@ -176,7 +218,8 @@ describe('createTraffic', () => {
 
   test('tells early when there are very many clients', () => {
     const { report, lines } = openTraffic('info')
-    for (let client = 0; client <= 1000; client++) report({ bytes: 1, address: `198.51.${client >> 8}.${client & 255}` })
+    for (let client = 0; client <= 1000; client++)
+      report({ bytes: 1, address: `198.51.${client >> 8}.${client & 255}` })
     expect(lines).toHaveLength(1000)
   })
 })

@@ -1,4 +1,6 @@
-/** `burrow serve` with another cache behind it: what it lacks comes from there, is kept, and is its own from then on. */
+/**
+ * `burrow serve` with another cache behind it: what it lacks comes from there, is kept, and is its own from then on.
+ */
 import { writeFile } from 'node:fs/promises'
 
 import { afterAll, beforeAll, expect, test } from '@jest/globals'
@@ -26,7 +28,15 @@ afterAll(() => nix[Symbol.asyncDispose]())
 
 test('what is not here comes from an upstream once, and is signed by this cache from then on, also after the upstream is gone and a restart', async () => {
   const folder = await nix.makeDir('folder')
-  await nix.run('nix', ['copy', '--no-check-sigs', '--from', store.root, '--to', `file://${folder}?compression=zstd`, closure.app])
+  await nix.run('nix', [
+    'copy',
+    '--no-check-sigs',
+    '--from',
+    store.root,
+    '--to',
+    `file://${folder}?compression=zstd`,
+    closure.app,
+  ])
   await using upstream = await servePlainCache(folder)
   await using dir = await createScratchDir()
   const config = {
@@ -39,7 +49,8 @@ test('what is not here comes from an upstream once, and is signed by this cache 
   await writeFile(dir.file('burrow.json'), JSON.stringify(config), { mode: 0o600 })
   const headers = { authorization: basic('ben', 'long enough') }
   const netrc = await nix.writeNetrc([{ login: 'ben', password: 'long enough' }])
-  const narInfoOf = async (url: string) => parseNarInfo(await (await fetch(`${url}/${closure.app.slice(11, 43)}.narinfo`, { headers })).text())!
+  const narInfoOf = async (url: string) =>
+    parseNarInfo(await (await fetch(`${url}/${closure.app.slice(11, 43)}.narinfo`, { headers })).text())!
 
   let ownKey: string
   {
@@ -48,7 +59,9 @@ test('what is not here comes from an upstream once, and is signed by this cache 
     const first = await nix.openStore()
     await nix.copy({ from: served.url, to: first, paths: [closure.app], netrc, trustedPublicKeys: [key.publicKey] })
     const asked = upstream.requests.filter((request) => request.startsWith('GET /nar/')).length
-    expect((await narInfoOf(served.url)).signatures.map((signature) => signature.split(':')[0])).toContain(ownKey.split(':')[0])
+    expect((await narInfoOf(served.url)).signatures.map((signature) => signature.split(':')[0])).toContain(
+      ownKey.split(':')[0],
+    )
     const second = await nix.openStore()
     await nix.copy({ from: served.url, to: second, paths: [closure.app], netrc, trustedPublicKeys: [ownKey] })
     expect(upstream.requests.filter((request) => request.startsWith('GET /nar/')).length).toBe(asked)

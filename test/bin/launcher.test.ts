@@ -21,7 +21,10 @@ async function layOut(dir: ScratchDir, { main, at = 'package' }: { main: string;
   await mkdir(dirname(dir.file(`${at}/${main}`)), { recursive: true })
   await cp(join(root, 'bin/burrow.mjs'), launcher)
   await writeFile(dir.file(`${at}/package.json`), '{"type": "module"}')
-  await writeFile(dir.file(`${at}/${main}`), 'console.log(JSON.stringify({ main: process.argv[1], args: process.argv.slice(2), node: process.versions.node }))')
+  await writeFile(
+    dir.file(`${at}/${main}`),
+    'console.log(JSON.stringify({ main: process.argv[1], args: process.argv.slice(2), node: process.versions.node }))',
+  )
   return launcher
 }
 
@@ -37,7 +40,11 @@ test.each([
   await using dir = await createScratchDir()
   const launcher = await layOut(dir, { main })
   const { stdout, stderr } = await run(process.execPath, [launcher, 'status', '--json'])
-  expect(JSON.parse(stdout)).toEqual({ main: await realpath(dir.file(`package/${main}`)), args: ['status', '--json'], node: process.versions.node })
+  expect(JSON.parse(stdout)).toEqual({
+    main: await realpath(dir.file(`package/${main}`)),
+    args: ['status', '--json'],
+    node: process.versions.node,
+  })
   expect(stderr).toBe('')
 })
 
@@ -72,8 +79,13 @@ test('started by Node 20 without a newer one it says what is needed and where to
   if (old === undefined) return
   const launcher = await layOut(dir, { main: 'dist/appliance/program.js' })
   const refusal = run(old, [launcher, 'version'])
-  await expect(refusal).rejects.toMatchObject({ code: 1, stderr: expect.stringMatching(/^Cannot run on Node 20\.[\d.]+: Burrow needs Node 24 or newer/) })
-  await expect(refusal).rejects.toMatchObject({ stderr: expect.stringContaining(`run "npm install" in "${await realpath(dir.file('package'))}"`) })
+  await expect(refusal).rejects.toMatchObject({
+    code: 1,
+    stderr: expect.stringMatching(/^Cannot run on Node 20\.[\d.]+: Burrow needs Node 24 or newer/),
+  })
+  await expect(refusal).rejects.toMatchObject({
+    stderr: expect.stringContaining(`run "npm install" in "${await realpath(dir.file('package'))}"`),
+  })
 }, 300_000)
 
 test.each([
@@ -87,7 +99,10 @@ test.each([
     if (node === undefined) return
     const launcher = await layOut(dir, { main: 'appliance/program.ts' })
     await placeNode(dir, 'package/node_modules/.bin/node')
-    await writeFile(dir.file('package/appliance/program.ts'), 'process.on("SIGTERM", () => process.exit(7)); setInterval(() => {}, 1000); console.log("ready")')
+    await writeFile(
+      dir.file('package/appliance/program.ts'),
+      'process.on("SIGTERM", () => process.exit(7)); setInterval(() => {}, 1000); console.log("ready")',
+    )
     const child = spawn(node, [launcher], { stdio: ['ignore', 'pipe', 'inherit'] })
     const exit = once(child, 'exit')
     await once(createInterface(child.stdout), 'line')
@@ -110,7 +125,10 @@ describe('appliance/main.ts of a checkout', () => {
     const old = await findNode(20, dir.file('node-20'))
     if (old === undefined) return
     const refusal = run(old, [await layOutCheckout(dir), 'version'])
-    await expect(refusal).rejects.toMatchObject({ code: 1, stderr: expect.stringMatching(/^Cannot run on Node 20\.[\d.]+: Burrow needs Node 24 .*\n$/) })
+    await expect(refusal).rejects.toMatchObject({
+      code: 1,
+      stderr: expect.stringMatching(/^Cannot run on Node 20\.[\d.]+: Burrow needs Node 24 .*\n$/),
+    })
   }, 300_000)
 
   test('under Node 20 it starts by the Node that npm has put beside it', async () => {
@@ -131,11 +149,14 @@ describe('appliance/main.ts of a checkout', () => {
 
   test('before npm has installed anything it names the command that does', async () => {
     await using dir = await createScratchDir()
-    for (const part of ['appliance', 'bin', 'src', 'package.json']) await cp(join(root, part), dir.file(part), { recursive: true, verbatimSymlinks: true })
+    for (const part of ['appliance', 'bin', 'src', 'package.json'])
+      await cp(join(root, part), dir.file(part), { recursive: true, verbatimSymlinks: true })
     const refusal = run(process.execPath, [dir.file('appliance/main.ts'), 'version'])
     await expect(refusal).rejects.toMatchObject({
       code: 1,
-      stderr: expect.stringMatching(/^Cannot start: the npm package "[\w-]+" is not installed. Run "npm ci --omit=dev" in .*\n$/),
+      stderr: expect.stringMatching(
+        /^Cannot start: the npm package "[\w-]+" is not installed. Run "npm ci --omit=dev" in .*\n$/,
+      ),
     })
   })
 })

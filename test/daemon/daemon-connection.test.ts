@@ -1,4 +1,6 @@
-/** The worker protocol over a socket: with the real nix-daemon, with daemons of other versions, and with what is none. */
+/**
+ * The worker protocol over a socket: with the real nix-daemon, with daemons of other versions, and with what is none.
+ */
 
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals'
 
@@ -37,7 +39,9 @@ describe('with the real nix-daemon', () => {
   test('requests sent at once are answered each with its own answer', async () => {
     const present = await store.addFile('present', 'x')
     using connection = await dial(daemon.socket)
-    const asked = Array.from({ length: 20 }, (_, index) => connection.isValidPath(index % 2 ? present : path, timeoutMs))
+    const asked = Array.from({ length: 20 }, (_, index) =>
+      connection.isValidPath(index % 2 ? present : path, timeoutMs),
+    )
     expect(await Promise.all(asked)).toEqual(Array.from({ length: 20 }, (_, index) => index % 2 === 1))
   })
 
@@ -60,16 +64,19 @@ describe('with the real nix-daemon', () => {
   })
 })
 
-test.each([10, 11, 14, 25, 26, 33, 34, 35, 37, 38, 50])('the handshake succeeds with a daemon of version 1.%i', async (minor) => {
-  await using daemon = await startScriptedDaemon(async ({ greet, reader, socket }) => {
-    await greet(minor)
-    await readTempRoot(reader)
-    const line = [encodeInteger(0x6f6c6d67), encodeString('a line')]
-    socket.write(Buffer.concat([...line, rooted]))
-  })
-  using connection = await dial(daemon.socketPath)
-  await connection.addTempRoot(path, timeoutMs)
-})
+test.each([10, 11, 14, 25, 26, 33, 34, 35, 37, 38, 50])(
+  'the handshake succeeds with a daemon of version 1.%i',
+  async (minor) => {
+    await using daemon = await startScriptedDaemon(async ({ greet, reader, socket }) => {
+      await greet(minor)
+      await readTempRoot(reader)
+      const line = [encodeInteger(0x6f6c6d67), encodeString('a line')]
+      socket.write(Buffer.concat([...line, rooted]))
+    })
+    using connection = await dial(daemon.socketPath)
+    await connection.addTempRoot(path, timeoutMs)
+  },
+)
 
 test('openDaemonConnection refuses a daemon that is too old, or of another major version', async () => {
   for (const version of [(1 << 8) | 9, (2 << 8) | 38, 38]) {
@@ -85,7 +92,14 @@ test('openDaemonConnection passes on why the daemon refuses this user', async ()
     await reader.readInteger()
     socket.write(Buffer.concat([encodeInteger(0x6478696f), encodeInteger((1 << 8) | 34)]))
     for (let count = 0; count < 3; count++) await reader.readInteger()
-    const error = [encodeString('Error'), encodeInteger(0), encodeString('Error'), encodeString('user is not allowed'), encodeInteger(0), encodeInteger(0)]
+    const error = [
+      encodeString('Error'),
+      encodeInteger(0),
+      encodeString('Error'),
+      encodeString('user is not allowed'),
+      encodeInteger(0),
+      encodeInteger(0),
+    ]
     socket.write(Buffer.concat([encodeString('2.8.0'), encodeInteger(0x63787470), ...error]))
   })
   await expect(dial(daemon.socketPath)).rejects.toThrow('user is not allowed')
@@ -105,7 +119,9 @@ test('an error of the daemon leaves the connection usable', async () => {
 })
 
 test('openDaemonConnection refuses what is no daemon, and one that closes', async () => {
-  await using stranger = await startScriptedDaemon(async ({ socket }) => void socket.write('HTTP/1.1 400 Bad Request\r\n\r\n'))
+  await using stranger = await startScriptedDaemon(
+    async ({ socket }) => void socket.write('HTTP/1.1 400 Bad Request\r\n\r\n'),
+  )
   await expect(dial(stranger.socketPath)).rejects.toThrow('does not speak the worker protocol')
   await using closer = await startScriptedDaemon(async ({ socket }) => void socket.end())
   await expect(dial(closer.socketPath)).rejects.toThrow(WireError)

@@ -23,15 +23,20 @@ describe('encodeString', () => {
 
 describe('WireReader', () => {
   test('WireReader returns the same values however the bytes are cut', async () => {
-    const values = fc.array(fc.oneof(fc.maxSafeNat(), fc.string({ unit: 'grapheme', maxLength: 40 })), { maxLength: 20 })
+    const values = fc.array(fc.oneof(fc.maxSafeNat(), fc.string({ unit: 'grapheme', maxLength: 40 })), {
+      maxLength: 20,
+    })
     await fc.assert(
       fc.asyncProperty(values, fc.array(fc.nat(), { maxLength: 30 }), async (expected, cuts) => {
         const reader = new WireReader()
-        const bytes = Buffer.concat(expected.map((value) => (typeof value === 'number' ? encodeInteger(value) : encodeString(value))))
+        const bytes = Buffer.concat(
+          expected.map((value) => (typeof value === 'number' ? encodeInteger(value) : encodeString(value))),
+        )
         const chunks = cutAt(bytes, cuts)
         const read = (async () => {
           const got: (number | string)[] = []
-          for (const value of expected) got.push(typeof value === 'number' ? await reader.readInteger() : await reader.readString(1000))
+          for (const value of expected)
+            got.push(typeof value === 'number' ? await reader.readInteger() : await reader.readString(1000))
           return got
         })()
         for (const chunk of chunks) {
@@ -92,7 +97,13 @@ describe('WireReader', () => {
 
 describe('readFrames', () => {
   const last = encodeInteger(0x616c7473)
-  const fields = Buffer.concat([encodeInteger(2), encodeInteger(0), encodeInteger(7), encodeInteger(1), encodeString('field')])
+  const fields = Buffer.concat([
+    encodeInteger(2),
+    encodeInteger(0),
+    encodeInteger(7),
+    encodeInteger(1),
+    encodeString('field'),
+  ])
 
   test('readFrames passes over log lines, activities and results', async () => {
     const reader = new WireReader()
@@ -100,7 +111,15 @@ describe('readFrames', () => {
     reader.feed(
       Buffer.concat([
         ...[encodeInteger(0x6f6c6d67), encodeString('a line')],
-        ...[encodeInteger(0x53545254), identity, encodeInteger(3), encodeInteger(105), encodeString('text'), fields, identity],
+        ...[
+          encodeInteger(0x53545254),
+          identity,
+          encodeInteger(3),
+          encodeInteger(105),
+          encodeString('text'),
+          fields,
+          identity,
+        ],
         ...[encodeInteger(0x52534c54), identity, encodeInteger(101), fields],
         ...[encodeInteger(0x53544f50), identity],
         ...[encodeInteger(0x64617416), encodeString('data')],
@@ -147,7 +166,16 @@ describe('readFrames', () => {
   })
 
   test('readFrames ends on any bytes whatever: with a frame, a refusal or the end of the input', async () => {
-    const tag = fc.constantFrom(0x616c7473, 0x63787470, 0x6f6c6d67, 0x53545254, 0x53544f50, 0x52534c54, 0x64617416, 0x64617461)
+    const tag = fc.constantFrom(
+      0x616c7473,
+      0x63787470,
+      0x6f6c6d67,
+      0x53545254,
+      0x53544f50,
+      0x52534c54,
+      0x64617416,
+      0x64617461,
+    )
     const piece = fc.oneof(
       tag.map(encodeInteger),
       fc.nat(20).map(encodeInteger),
@@ -155,17 +183,22 @@ describe('readFrames', () => {
       fc.uint8Array({ maxLength: 24 }),
     )
     await fc.assert(
-      fc.asyncProperty(fc.array(piece, { maxLength: 30 }), fc.array(fc.nat(), { maxLength: 10 }), fc.constantFrom(25, 34), async (pieces, cuts, minor) => {
-        const reader = new WireReader()
-        const read = readFrames(reader, minor).catch((error: unknown) => error)
-        for (const chunk of cutAt(Buffer.concat(pieces), cuts)) {
-          reader.feed(chunk)
-          await null
-        }
-        reader.fail(ended)
-        const outcome = await read
-        expect(outcome === undefined || outcome instanceof WireError || outcome instanceof DaemonError).toBe(true)
-      }),
+      fc.asyncProperty(
+        fc.array(piece, { maxLength: 30 }),
+        fc.array(fc.nat(), { maxLength: 10 }),
+        fc.constantFrom(25, 34),
+        async (pieces, cuts, minor) => {
+          const reader = new WireReader()
+          const read = readFrames(reader, minor).catch((error: unknown) => error)
+          for (const chunk of cutAt(Buffer.concat(pieces), cuts)) {
+            reader.feed(chunk)
+            await null
+          }
+          reader.fail(ended)
+          const outcome = await read
+          expect(outcome === undefined || outcome instanceof WireError || outcome instanceof DaemonError).toBe(true)
+        },
+      ),
       { numRuns: 500 },
     )
   })

@@ -1,6 +1,6 @@
 /**
- * A page of the documentation as its fenced blocks, with the places where they stand. CommonMark, "Fenced code blocks"; only what the pages use: three backticks at
- * the start of a line.
+ * A page of the documentation as its fenced blocks, with the places where they stand. CommonMark, "Fenced code blocks";
+ * only what the pages use: three backticks at the start of a line.
  */
 import { readdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'

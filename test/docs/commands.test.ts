@@ -1,4 +1,7 @@
-/** What README.md and the guide tell a newcomer to type, typed: every command of theirs is run here, or says in a comment what it needs. */
+/**
+ * What README.md and the guide tell a newcomer to type, typed: every command of theirs is run here, or says in a
+ * comment what it needs.
+ */
 import { mkdir } from 'node:fs/promises'
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals'
 
@@ -30,7 +33,8 @@ test.each([
   'the commands of %s do what it says, one after the other',
   async (page, first, last) => {
     const { code, transcript } = await runPage(page, { nix, store, closure, first, last })
-    if (code !== 0 || !transcript.endsWith('@@ end\n')) throw new Error(`${page} stopped with ${code} after:\n${transcript.slice(-6000)}`)
+    if (code !== 0 || !transcript.endsWith('@@ end\n'))
+      throw new Error(`${page} stopped with ${code} after:\n${transcript.slice(-6000)}`)
     const begun = transcript.match(/^@@ \S+:\d+ .*$/gm)!.map((line) => line.replace(/^@@ \S+ /, ''))
     expect(begun.filter((line) => line !== '(a block for the config)')).toEqual(findRunnable(page))
     // What was announced was also true: the guide's last look is at a cache that clients reach through the edge.
@@ -52,9 +56,13 @@ describe('the convention', () => {
 
   test.each(['README.md', 'docs/guide.md'])('%s hides no command in a block of another language', (page) => {
     const hidden = findBlocks(readPage(page)).filter(
-      ({ language, lines }) => !['sh', 'json', 'nix', 'yaml'].includes(language) && lines.some(({ text }) => /^(?:\$ |sudo |burrow |nix |npm )/.test(text)),
+      ({ language, lines }) =>
+        !['sh', 'json', 'nix', 'yaml'].includes(language) &&
+        lines.some(({ text }) => /^(?:\$ |sudo |burrow |nix |npm )/.test(text)),
     )
     expect(hidden).toEqual([])
-    expect(findBlocks(readPage(page)).filter(({ language }) => ['bash', 'shell', 'console'].includes(language))).toEqual([])
+    expect(
+      findBlocks(readPage(page)).filter(({ language }) => ['bash', 'shell', 'console'].includes(language)),
+    ).toEqual([])
   })
 })

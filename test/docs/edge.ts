@@ -1,6 +1,6 @@
 /**
- * Cloudflare for one session: `https://cache.example.org` on the usual port, for a machine whose hosts file leads there. Writes the tunnel's token, and a `cloudflared`
- * that is the stand-in, pointed at this edge.
+ * Cloudflare for one session: `https://cache.example.org` on the usual port, for a machine whose hosts file leads
+ * there. Writes the tunnel's token, and a `cloudflared` that is the stand-in, pointed at this edge.
  *
  *   node test/docs/edge.ts DIR BIN      DIR/token DIR/ca.pem BIN/cloudflared; then a line "ready"
  */
@@ -16,7 +16,12 @@ const edge = await openEdge({ hostname: 'cache.example.org' })
 await copyFile(edge.caFile, join(dir, 'ca.pem'))
 await writeFile(join(dir, 'token'), `${edge.token()}\n`)
 const quoted = connectorArgs(edge).map((arg) => `'${arg}'`)
-const script = ['#!/bin/sh', `[ "$1" = tunnel ] || exec '${connectorBinary}' "$@"`, 'shift', `exec '${connectorBinary}' tunnel ${quoted.join(' ')} "$@"`]
+const script = [
+  '#!/bin/sh',
+  `[ "$1" = tunnel ] || exec '${connectorBinary}' "$@"`,
+  'shift',
+  `exec '${connectorBinary}' tunnel ${quoted.join(' ')} "$@"`,
+]
 await writeFile(join(bin, 'cloudflared'), `${script.join('\n')}\n`, { mode: 0o755 })
 
 const port = Number(new URL(edge.httpsUrl).port)

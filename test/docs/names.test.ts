@@ -1,4 +1,7 @@
-/** What the pages name exists: commands and options, settings, metrics, files and headings; and their pieces of Nix and JSON are well-formed. */
+/**
+ * What the pages name exists: commands and options, settings, metrics, files and headings; and their pieces of Nix and
+ * JSON are well-formed.
+ */
 import { spawnSync } from 'node:child_process'
 import { existsSync, readdirSync, readFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
@@ -11,7 +14,12 @@ import { toJsonSchema } from '../../appliance/config/schema.ts'
 import type { Machine } from '../../appliance/machine.ts'
 import { findBlocks, pages, readPage, root, textOf } from './blocks.ts'
 
-const program = createProgram({ stdout: new PassThrough(), stderr: new PassThrough(), env: {}, args: [] } as unknown as Machine)
+const program = createProgram({
+  stdout: new PassThrough(),
+  stderr: new PassThrough(),
+  env: {},
+  args: [],
+} as unknown as Machine)
 
 /** Code spans and lines of shell: where a page speaks to the program. */
 function findCode(page: string): string[] {
@@ -32,7 +40,10 @@ function findCalls(code: string): string[][] {
   )
 }
 
-/** What is wrong with a call, or `undefined`. Words that are no options and no commands are arguments, or names in prose. */
+/**
+ * What is wrong with a call, or `undefined`. Words that are no options and no commands are arguments, or names in
+ * prose.
+ */
 function findFault(words: readonly string[]): string | undefined {
   let command: Command = program
   for (const [index, word] of words.entries()) {
@@ -45,7 +56,8 @@ function findFault(words: readonly string[]): string | undefined {
     const child = command.commands.find((candidate) => candidate.name() === word)
     const isValue = /^-/.test(words[index - 1] ?? '')
     if (child !== undefined) command = child
-    else if (command.commands.length > 0 && !isValue && /^[a-z-]+$/.test(word)) return `${command.name()} has no command ${word}`
+    else if (command.commands.length > 0 && !isValue && /^[a-z-]+$/.test(word))
+      return `${command.name()} has no command ${word}`
   }
   return undefined
 }
@@ -53,14 +65,20 @@ function findFault(words: readonly string[]): string | undefined {
 describe('commands', () => {
   test.each(pages)('%s names only commands and options that there are', (page) => {
     const calls = findCode(page).flatMap(findCalls)
-    expect(calls.map((words) => findFault(words) && `burrow ${words.join(' ')}: ${findFault(words)}`).filter((fault) => fault !== undefined)).toEqual([])
+    expect(
+      calls
+        .map((words) => findFault(words) && `burrow ${words.join(' ')}: ${findFault(words)}`)
+        .filter((fault) => fault !== undefined),
+    ).toEqual([])
   })
 
   test('a command or an option that there is not would be found', () => {
     expect(findCalls('sudo burrow --config x tunnel setup --hostname y').map(findFault)).toEqual([undefined])
     expect(findCalls('cd x && burrow frobnicate').map(findFault)).toEqual(['burrow has no command frobnicate'])
     expect(findCalls('burrow tunnel start').map(findFault)).toEqual(['tunnel has no command start'])
-    expect(findCalls('sudo --preserve-env=X burrow status --hostname y').map(findFault)).toEqual(['status has no option --hostname'])
+    expect(findCalls('sudo --preserve-env=X burrow status --hostname y').map(findFault)).toEqual([
+      'status has no option --hostname',
+    ])
   })
 
   test('the README names every command', () => {
@@ -78,7 +96,10 @@ interface Schema {
   readonly items?: Schema
 }
 
-const membersOf = (schema: Schema): [string, Schema][] => [...Object.entries(schema.properties ?? {}), ...(schema.anyOf ?? []).flatMap(membersOf)]
+const membersOf = (schema: Schema): [string, Schema][] => [
+  ...Object.entries(schema.properties ?? {}),
+  ...(schema.anyOf ?? []).flatMap(membersOf),
+]
 
 /** All settings with a dot in them: `larder.maxBytes`. */
 function findSettings(): Set<string> {
@@ -92,11 +113,23 @@ describe('settings', () => {
 
   test.each(pages)('%s names only settings that there are', (page) => {
     const named = findCode(page).flatMap((code) => code.match(/^[a-zA-Z]+\.[a-zA-Z]+(?=$|: |=)/) ?? [])
-    expect(named.filter((name) => groups.has(name.split('.')[0]!) && !settings.has(name) && !/\.(?:json|sock|db|md|service|socket)$/.test(name))).toEqual([])
+    expect(
+      named.filter(
+        (name) =>
+          groups.has(name.split('.')[0]!) && !settings.has(name) && !/\.(?:json|sock|db|md|service|socket)$/.test(name),
+      ),
+    ).toEqual([])
   })
 
   test('the settings of the schema are found', () => {
-    for (const name of ['larder.maxBytes', 'tunnel.tokenFile', 'signing.keyFiles', 'limits.firstByteSeconds', 'log.requests']) expect(settings).toContain(name)
+    for (const name of [
+      'larder.maxBytes',
+      'tunnel.tokenFile',
+      'signing.keyFiles',
+      'limits.firstByteSeconds',
+      'log.requests',
+    ])
+      expect(settings).toContain(name)
   })
 
   test.each(pages)('the JSON of %s is JSON, of settings that there are', (page) => {
@@ -108,7 +141,9 @@ describe('settings', () => {
 })
 
 test.each(pages)('%s names only metrics that there are', (page) => {
-  const source = ['metrics', 'depot-metrics'].map((name) => readFileSync(join(root, `appliance/operator/${name}.ts`), 'utf8')).join()
+  const source = ['metrics', 'depot-metrics']
+    .map((name) => readFileSync(join(root, `appliance/operator/${name}.ts`), 'utf8'))
+    .join()
   const metrics = new Set(source.match(/\bburrow_\w+/g))
   expect((readPage(page).match(/\bburrow_[a-z]\w+/g) ?? []).filter((name) => !metrics.has(name))).toEqual([])
 })
@@ -117,7 +152,9 @@ test.each(pages)('%s promises only findings that the doctor can have', (page) =>
   const dir = join(root, 'appliance/doctor')
   const source = readdirSync(dir).map((name) => readFileSync(join(dir, name), 'utf8'))
   const words = new Set(source.join('\n').match(/(?<=')[a-z][a-z0-9.-]+(?=')/g))
-  const promised = [...readPage(page).matchAll(/Doctor(?:, [^:|]*)?: ((?:`[^`]+`(?:, )?)+)/g)].flatMap(([, list]) => list!.match(/[^`, ]+/g)!)
+  const promised = [...readPage(page).matchAll(/Doctor(?:, [^:|]*)?: ((?:`[^`]+`(?:, )?)+)/g)].flatMap(
+    ([, list]) => list!.match(/[^`, ]+/g)!,
+  )
   expect(promised.filter((word) => !words.has(word))).toEqual([])
   expect(promised.length >= 10).toBe(page === 'docs/guide.md')
 })

@@ -36,7 +36,14 @@ interface Case {
 }
 
 async function complaintOf({ path = closure.app, from = cache.url, how = 'copy', ...rest }: Case): Promise<string> {
-  const wish = { from, to: await nix.openStore(), paths: [path], allowFailure: true, ...rest, options: { 'download-attempts': '2', ...rest.options } }
+  const wish = {
+    from,
+    to: await nix.openStore(),
+    paths: [path],
+    allowFailure: true,
+    ...rest,
+    options: { 'download-attempts': '2', ...rest.options },
+  }
   const { code, stderr } = await nix[how](wish)
   expect(code).not.toBe(0)
   return stripVTControlCharacters(stderr)
@@ -72,16 +79,24 @@ function expectInGuide(message: string, complaint: string): void {
 test.each<[string, () => Case]>([
   ['does not appear to be a binary cache', () => ({})],
   ["don't know how to build these paths", () => ({ how: 'realise' })],
-  ["path '…' is required, but there is no substituter that can build it", () => ({ netrc, path: '/nix/store/00000000000000000000000000000000-absent' })],
+  [
+    "path '…' is required, but there is no substituter that can build it",
+    () => ({ netrc, path: '/nix/store/00000000000000000000000000000000-absent' }),
+  ],
   ["cannot add path '…' because it lacks a valid signature", () => ({ netrc })],
-  ["the substitute for '…' … is not signed by any of the keys in 'trusted-public-keys'", () => ({ netrc, how: 'realise' })],
+  [
+    "the substitute for '…' … is not signed by any of the keys in 'trusted-public-keys'",
+    () => ({ netrc, how: 'realise' }),
+  ],
   ["Couldn't resolve host name (6)", () => ({ from: 'https://cache.invalid' })],
 ])('the guide has what Nix prints: %s', async (message, wish) => {
   expectInGuide(message, await complaintOf(wish()))
 })
 
 test.each([502, 503, 524, 429, 530])('the guide has what Nix makes of a status: %d', async (status) => {
-  await using server = await openServer((_request, response) => void response.writeHead(status).end(status === 530 ? 'error code: 1033' : ''))
+  await using server = await openServer(
+    (_request, response) => void response.writeHead(status).end(status === 530 ? 'error code: 1033' : ''),
+  )
   const complaint = await complaintOf({ from: server.url })
   expectInGuide(`HTTP error ${status}`, complaint)
   if (status === 530) expectInGuide('error code: 1033', complaint)
@@ -125,7 +140,10 @@ test('the guide has what Nix makes of a cut, a stall, and changed bytes', async 
     })
   })
   const wish = { from: server.url, path: closure.text, options: { 'stalled-download-timeout': '1' } }
-  expectInGuide("HTTP error 200 ('OK') (curl error: Transferred a partial file); retrying from offset …", await complaintOf(wish))
+  expectInGuide(
+    "HTTP error 200 ('OK') (curl error: Transferred a partial file); retrying from offset …",
+    await complaintOf(wish),
+  )
   way = 'stall'
   expectInGuide('curl error: Timeout was reached', await complaintOf(wish))
   way = 'change'

@@ -6,11 +6,24 @@ import type { HeaderLines } from './reply-head.ts'
 const byExtension = { eligible: 'by-extension' } as const
 
 describe('isEligible', () => {
-  test.each(['/nar/a.nar.zst', '/nar/a.nar.gz', '/nar/a.nar.bz2', '/a.bin', '/a.ZIP', '/a.tar?x=1', '/a.7z'])('takes %s', (path) => {
-    expect(isEligible(path, byExtension)).toBe(true)
-  })
+  test.each(['/nar/a.nar.zst', '/nar/a.nar.gz', '/nar/a.nar.bz2', '/a.bin', '/a.ZIP', '/a.tar?x=1', '/a.7z'])(
+    'takes %s',
+    (path) => {
+      expect(isEligible(path, byExtension)).toBe(true)
+    },
+  )
 
-  test.each(['/nar/a.nar', '/nar/a.nar.xz', '/a.narinfo', '/a.ls', '/a.drv', '/nix-cache-info', '/', '/x?a=b.zst', '/a.zst/b'])('leaves %s', (path) => {
+  test.each([
+    '/nar/a.nar',
+    '/nar/a.nar.xz',
+    '/a.narinfo',
+    '/a.ls',
+    '/a.drv',
+    '/nix-cache-info',
+    '/',
+    '/x?a=b.zst',
+    '/a.zst/b',
+  ])('leaves %s', (path) => {
     expect(isEligible(path, byExtension)).toBe(false)
   })
 
@@ -21,8 +34,18 @@ describe('isEligible', () => {
 })
 
 describe('timeToLive', () => {
-  const ttl = (status: number, headers: HeaderLines, { authorization = false, edgeTtlSeconds = undefined as number | undefined } = {}) =>
-    timeToLive(status, headers, authorization, edgeTtlSeconds === undefined ? byExtension : { eligible: 'everything', edgeTtlSeconds }, 0)
+  const ttl = (
+    status: number,
+    headers: HeaderLines,
+    { authorization = false, edgeTtlSeconds = undefined as number | undefined } = {},
+  ) =>
+    timeToLive(
+      status,
+      headers,
+      authorization,
+      edgeTtlSeconds === undefined ? byExtension : { eligible: 'everything', edgeTtlSeconds },
+      0,
+    )
   const cc = (value: string): HeaderLines => [['Cache-Control', value]]
 
   test.each([
@@ -39,9 +62,12 @@ describe('timeToLive', () => {
     expect(ttl(status, [])).toBe(seconds)
   })
 
-  test.each(['private', 'no-store', 'no-cache', 'max-age=0', 's-maxage=0, max-age=60', 'Private, max-age=60'])('is none for %s', (value) => {
-    expect(ttl(200, cc(value))).toBeUndefined()
-  })
+  test.each(['private', 'no-store', 'no-cache', 'max-age=0', 's-maxage=0, max-age=60', 'Private, max-age=60'])(
+    'is none for %s',
+    (value) => {
+      expect(ttl(200, cc(value))).toBeUndefined()
+    },
+  )
 
   test('is s-maxage, else max-age, else Expires', () => {
     expect(ttl(200, cc('max-age=60, s-maxage=30'))).toBe(30)
@@ -64,7 +90,8 @@ describe('timeToLive', () => {
   test('with Authorization is none but for public, s-maxage or must-revalidate', () => {
     expect(ttl(200, [], { authorization: true })).toBeUndefined()
     expect(ttl(200, cc('max-age=60'), { authorization: true })).toBeUndefined()
-    for (const value of ['public, max-age=60', 's-maxage=60', 'must-revalidate, max-age=60']) expect(ttl(200, cc(value), { authorization: true })).toBe(60)
+    for (const value of ['public, max-age=60', 's-maxage=60', 'must-revalidate, max-age=60'])
+      expect(ttl(200, cc(value), { authorization: true })).toBe(60)
   })
 
   test('is none with a Set-Cookie', () => {

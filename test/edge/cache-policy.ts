@@ -1,5 +1,6 @@
 /**
- * What the edge's cache may keep, and for how long. Sources: Cloudflare's "Default cache behavior", "Origin Cache Control", "CDN-Cache-Control".
+ * What the edge's cache may keep, and for how long. Sources: Cloudflare's "Default cache behavior", "Origin Cache
+ * Control", "CDN-Cache-Control".
  */
 import { find, type HeaderLines } from './reply-head.ts'
 
@@ -12,7 +13,15 @@ const cachedExtensions = new Set(
 )
 
 /** Seconds for a reply without any Cache-Control or Expires; every other status is then not kept. */
-const defaultTtl: Readonly<Record<number, number>> = { 200: 7200, 206: 7200, 301: 7200, 302: 1200, 303: 1200, 404: 180, 410: 180 }
+const defaultTtl: Readonly<Record<number, number>> = {
+  200: 7200,
+  206: 7200,
+  301: 7200,
+  302: 1200,
+  303: 1200,
+  404: 180,
+  410: 180,
+}
 
 /** A dashboard rule. */
 export interface CacheRule {
@@ -30,17 +39,28 @@ export function isEligible(path: string, rule: CacheRule): boolean {
 }
 
 /** Seconds the reply may be kept; `undefined` when it must not be. */
-export function timeToLive(status: number, headers: HeaderLines, hasAuthorization: boolean, rule: CacheRule, now: number): number | undefined {
+export function timeToLive(
+  status: number,
+  headers: HeaderLines,
+  hasAuthorization: boolean,
+  rule: CacheRule,
+  now: number,
+): number | undefined {
   if (status >= 500) return undefined
   if (rule.edgeTtlSeconds !== undefined) return rule.edgeTtlSeconds
   if (find(headers, 'set-cookie') !== undefined) return undefined
-  const text = find(headers, 'cloudflare-cdn-cache-control') ?? find(headers, 'cdn-cache-control') ?? find(headers, 'cache-control')
+  const text =
+    find(headers, 'cloudflare-cdn-cache-control') ??
+    find(headers, 'cdn-cache-control') ??
+    find(headers, 'cache-control')
   const directives = parseCacheControl(text ?? '')
   if (['private', 'no-store', 'no-cache'].some((name) => directives.has(name))) return undefined
   // Origin Cache Control's rule, after RFC 9111 section 3.5.
-  if (hasAuthorization && !['public', 's-maxage', 'must-revalidate'].some((name) => directives.has(name))) return undefined
+  if (hasAuthorization && !['public', 's-maxage', 'must-revalidate'].some((name) => directives.has(name)))
+    return undefined
   const age = directives.get('s-maxage') ?? directives.get('max-age')
-  const seconds = age === undefined ? expiresIn(text === undefined ? find(headers, 'expires') : undefined, now) : Number(age)
+  const seconds =
+    age === undefined ? expiresIn(text === undefined ? find(headers, 'expires') : undefined, now) : Number(age)
   const ttl = seconds ?? defaultTtl[status]
   return ttl !== undefined && ttl > 0 ? ttl : undefined
 }

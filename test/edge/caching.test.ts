@@ -26,7 +26,11 @@ describe('the cache of the edge', () => {
     const first = await get(url, '/a.nar.zst', { headers: { Authorization: 'Basic secret' } })
     const second = await get(url, '/a.nar.zst')
     expect(first.headers['cf-cache-status']).toBe('MISS')
-    expect(second).toMatchObject({ status: 200, headers: { 'cf-cache-status': 'HIT', 'content-length': '1000', age: '0' }, isComplete: true })
+    expect(second).toMatchObject({
+      status: 200,
+      headers: { 'cf-cache-status': 'HIT', 'content-length': '1000', age: '0' },
+      isComplete: true,
+    })
     expect(second.body.equals(body)).toBe(true)
     expect(asked).toEqual(['GET'])
     expect(connected.edge.exchanges).toMatchObject([
@@ -38,7 +42,8 @@ describe('the cache of the edge', () => {
   test('keeps nothing without such an extension, however public it is', async () => {
     const { connected, asked, url } = await openCachingEdge([['Cache-Control', 'public, max-age=60']])
     await using _ = connected
-    for (const path of ['/a.narinfo', '/a.narinfo', '/a.nar.xz']) expect((await get(url, path)).headers['cf-cache-status']).toBe('DYNAMIC')
+    for (const path of ['/a.narinfo', '/a.narinfo', '/a.nar.xz'])
+      expect((await get(url, path)).headers['cf-cache-status']).toBe('DYNAMIC')
     expect(asked).toHaveLength(3)
   })
 
@@ -52,7 +57,9 @@ describe('the cache of the edge', () => {
 
     const open = await openCachingEdge()
     await using _open = open.connected
-    expect((await get(open.url, '/a.zst', { headers: { Authorization: 'x' } })).headers['cf-cache-status']).toBe('BYPASS')
+    expect((await get(open.url, '/a.zst', { headers: { Authorization: 'x' } })).headers['cf-cache-status']).toBe(
+      'BYPASS',
+    )
     expect((await get(open.url, '/a.zst')).headers['cf-cache-status']).toBe('MISS')
   })
 
@@ -72,10 +79,16 @@ describe('the cache of the edge', () => {
     await using _ = connected
     await get(url, '/a.zst')
     const part = await get(url, '/a.zst', { headers: { Range: 'bytes=990-' } })
-    expect(part).toMatchObject({ status: 206, headers: { 'content-range': 'bytes 990-999/1000', 'content-length': '10', 'cf-cache-status': 'HIT' } })
+    expect(part).toMatchObject({
+      status: 206,
+      headers: { 'content-range': 'bytes 990-999/1000', 'content-length': '10', 'cf-cache-status': 'HIT' },
+    })
     expect(part.body.equals(body.subarray(990))).toBe(true)
     expect((await get(url, '/a.zst', { headers: { Range: 'bytes=-5' } })).body.equals(body.subarray(995))).toBe(true)
-    expect(await get(url, '/a.zst', { headers: { Range: 'bytes=1000-' } })).toMatchObject({ status: 416, headers: { 'content-range': 'bytes */1000' } })
+    expect(await get(url, '/a.zst', { headers: { Range: 'bytes=1000-' } })).toMatchObject({
+      status: 416,
+      headers: { 'content-range': 'bytes */1000' },
+    })
     expect((await get(url, '/a.zst', { headers: { 'If-None-Match': 'W/"tag"' } })).status).toBe(304)
   })
 
@@ -109,13 +122,17 @@ describe('the cache of the edge', () => {
       stream.write('half')
       stream.destroy(new Error('cut'))
     })
-    const statuses = [await get(cutting.edge.url, '/a.zst'), await get(cutting.edge.url, '/a.zst')].map(({ status }) => status)
+    const statuses = [await get(cutting.edge.url, '/a.zst'), await get(cutting.edge.url, '/a.zst')].map(
+      ({ status }) => status,
+    )
     expect(cutting.edge.exchanges.map(({ fromCache }) => fromCache)).toEqual([false, false])
     expect(statuses).not.toContain(304)
   })
 
   test('caches everything, private or not, where a dashboard rule wants it', async () => {
-    const { connected, asked, url } = await openCachingEdge([['Cache-Control', 'private']], { cacheRule: { eligible: 'everything', edgeTtlSeconds: 60 } })
+    const { connected, asked, url } = await openCachingEdge([['Cache-Control', 'private']], {
+      cacheRule: { eligible: 'everything', edgeTtlSeconds: 60 },
+    })
     await using _ = connected
     await get(url, '/a.narinfo', { headers: { Authorization: 'x' } })
     expect((await get(url, '/a.narinfo')).headers['cf-cache-status']).toBe('HIT')

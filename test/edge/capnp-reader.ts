@@ -1,13 +1,17 @@
 /**
- * Reads Cap'n Proto messages: a splitter that finds framed messages in a byte stream however it is cut, and a view of structs in a message.
- * Fields beyond the end of a struct read as zero, as older schemas must; pointers beyond their segment throw. https://capnproto.org/encoding.html
+ * Reads Cap'n Proto messages: a splitter that finds framed messages in a byte stream however it is cut, and a view of
+ * structs in a message. Fields beyond the end of a struct read as zero, as older schemas must; pointers beyond their
+ * segment throw. https://capnproto.org/encoding.html
  */
 
 /** More than any RPC of a connector needs; a bigger one is garbage in the frame header. */
 const maxMessageBytes = 4 * 2 ** 20
 const maxSegments = 64
 
-/** Takes chunks of a stream, gives the messages that are complete, each as its segments. Throws on a frame header that cannot be one. */
+/**
+ * Takes chunks of a stream, gives the messages that are complete, each as its segments. Throws on a frame header that
+ * cannot be one.
+ */
 export class MessageSplitter {
   #pending = Buffer.alloc(0)
 
@@ -99,7 +103,8 @@ export class StructReader {
   bytes(index: number): Buffer {
     const place = this.#follow(index)
     if (!place) return Buffer.alloc(0)
-    if (place.kind !== 1 || (place.size & 7) !== 2) throw new Error(`Cannot read Cap'n Proto pointer ${index}: it leads to no bytes`)
+    if (place.kind !== 1 || (place.size & 7) !== 2)
+      throw new Error(`Cannot read Cap'n Proto pointer ${index}: it leads to no bytes`)
     return slice(place.segment, place.at, place.size >>> 3)
   }
 
@@ -111,7 +116,8 @@ export class StructReader {
   texts(index: number): string[] {
     const place = this.#follow(index)
     if (!place) return []
-    if (place.kind !== 1 || (place.size & 7) !== 6) throw new Error(`Cannot read Cap'n Proto pointer ${index}: it leads to no list of pointers`)
+    if (place.kind !== 1 || (place.size & 7) !== 6)
+      throw new Error(`Cannot read Cap'n Proto pointer ${index}: it leads to no list of pointers`)
     const count = place.size >>> 3
     const list = new StructReader(this.#segments, place.segment, place.at, 0).#withPointers(place.at, count)
     return Array.from({ length: count }, (_, i) => list.text(i))
@@ -148,16 +154,23 @@ function followPointer(segments: readonly Buffer[], segment: Buffer, at: number)
   const padAt = (low >>> 3) * 8
   if ((low & 4) === 0) {
     // The landing pad is an ordinary pointer; a far one there would be a loop.
-    if ((slice(target, padAt, 4).readUInt32LE(0) & 3) === 2) throw new Error("Cannot follow a Cap'n Proto far pointer to another one")
+    if ((slice(target, padAt, 4).readUInt32LE(0) & 3) === 2)
+      throw new Error("Cannot follow a Cap'n Proto far pointer to another one")
     return followPointer(segments, target, padAt)
   }
   const far = slice(target, padAt, 16)
   const content = segments[far.readUInt32LE(4)]
   if (!content) throw new Error("Cannot follow a Cap'n Proto double-far pointer: no such segment")
-  return { segment: content, at: (far.readUInt32LE(0) >>> 3) * 8, size: far.readUInt32LE(12), kind: far.readUInt32LE(8) & 3 }
+  return {
+    segment: content,
+    at: (far.readUInt32LE(0) >>> 3) * 8,
+    size: far.readUInt32LE(12),
+    kind: far.readUInt32LE(8) & 3,
+  }
 }
 
 function slice(segment: Buffer, at: number, length: number): Buffer {
-  if (at < 0 || at + length > segment.length) throw new Error(`Cannot read ${length} bytes at ${at} of a Cap'n Proto segment of ${segment.length}`)
+  if (at < 0 || at + length > segment.length)
+    throw new Error(`Cannot read ${length} bytes at ${at} of a Cap'n Proto segment of ${segment.length}`)
   return segment.subarray(at, at + length)
 }

@@ -3,7 +3,13 @@ import fc from 'fast-check'
 
 import { encodeMessage, struct } from './capnp.ts'
 import { MessageSplitter, readRoot } from './capnp-reader.ts'
-import { readRegistration, readRegistrationResult, toDetailsResult, toRefusalResult, toRegistrationParams } from './registration.ts'
+import {
+  readRegistration,
+  readRegistrationResult,
+  toDetailsResult,
+  toRefusalResult,
+  toRegistrationParams,
+} from './registration.ts'
 import {
   encodeBootstrap,
   encodeBootstrapReturn,
@@ -20,7 +26,8 @@ const words = (text: string) => Buffer.from(text.replaceAll(/\s+/g, ''), 'hex')
 
 /** Replies that cloudflared 2026.8 accepted. */
 const accepted = {
-  bootstrap: words(`000000000b000000 0000000001000100 0300000000000000 0000000002000100 0000000000000000 0000000000000000
+  bootstrap:
+    words(`000000000b000000 0000000001000100 0300000000000000 0000000002000100 0000000000000000 0000000000000000
     0000000000000200 0300000000000000 0100000017000000 0400000001000100 0100000000000000 0000000000000000`),
   details: words(`0000000011000000 0000000001000100 0300000000000000 0000000002000100 0100000000000000 0000000000000000
     0000000000000200 0400000000000100 0000000000000000 0000000001000100 0100000000000000 0000000001000200
@@ -31,7 +38,8 @@ const accepted = {
     6e6e656c20736563 7265740000000000`),
   empty: words(`0000000008000000 0000000001000100 0300000000000000 0000000002000100 0100000000000000 0000000000000000
     0000000000000200 fcffffff00000000 0000000000000000`),
-  exception: words(`0000000009000000 0000000001000100 0300000000000000 0000000002000100 0100000000000100 0000000000000000
+  exception:
+    words(`0000000009000000 0000000001000100 0300000000000000 0000000002000100 0100000000000100 0000000000000000
     0000000001000100 0000000000000000 010000002a000000 626f6f6d00000000`),
 }
 
@@ -41,7 +49,11 @@ describe('the edge encodes byte for byte what cloudflared accepts', () => {
   test.each([
     ['the bootstrap capability', encodeBootstrapReturn(0), accepted.bootstrap],
     ['the details of a registered connection', encodeReturn(1, toDetailsResult(details)), accepted.details],
-    ['a refused registration', encodeReturn(1, toRefusalResult({ cause: 'Unauthorized: Invalid tunnel secret' })), accepted.refusal],
+    [
+      'a refused registration',
+      encodeReturn(1, toRefusalResult({ cause: 'Unauthorized: Invalid tunnel secret' })),
+      accepted.refusal,
+    ],
     ['an empty result', encodeEmptyReturn(1), accepted.empty],
     ['an exception', encodeException(1, 'boom'), accepted.exception],
   ])('%s', (_, encoded, wanted) => {
@@ -55,9 +67,14 @@ describe('the edge encodes byte for byte what cloudflared accepts', () => {
   })
 })
 
-/** Laid out by hand from rpc.capnp and tunnelrpc.capnp, by no encoder of ours; texts and bytes deliberately lie after the structs. */
+/**
+ * Laid out by hand from rpc.capnp and tunnelrpc.capnp, by no encoder of ours; texts and bytes deliberately lie after
+ * the structs.
+ */
 const handMade = {
-  bootstrap: words('0000000005000000 0000000001000100 0800000000000000 0000000001000100 0700000000000000 0000000000000000'),
+  bootstrap: words(
+    '0000000005000000 0000000001000100 0800000000000000 0000000001000100 0700000000000000 0000000000000000',
+  ),
   unregister: words(`000000000c000000 0000000001000100 0200000000000000 0000000003000300
     0100000001000000 9754e87fec9516f7 0000000000000000
     0800000001000100 1400000000000200 0000000000000000
@@ -79,7 +96,11 @@ describe('readRpcMessage', () => {
     const message = read(farRegistration())
     if (message.kind !== 'call') throw new Error(message.kind)
     expect(message).toMatchObject({ question: 1, method: methods.registerConnection, interfaceId: registrationServer })
-    expect(readRegistration(message.params)).toMatchObject({ connIndex: 3, accountTag: 'acct', tunnelId: '00010203-0405-0607-0809-0a0b0c0d0e0f' })
+    expect(readRegistration(message.params)).toMatchObject({
+      connIndex: 3,
+      accountTag: 'acct',
+      tunnelId: '00010203-0405-0607-0809-0a0b0c0d0e0f',
+    })
   })
 
   test('reads what the encoders write', () => {

@@ -1,6 +1,7 @@
 /**
- * Cap'n Proto messages in stream framing: u32le (segments - 1), one u32le of words per segment, padding to 8 bytes, then the segments; nothing packed.
- * Only what cloudflared's tunnelrpc needs: structs, bytes, text, lists of text and of structs, capabilities. Source: https://capnproto.org/encoding.html
+ * Cap'n Proto messages in stream framing: u32le (segments - 1), one u32le of words per segment, padding to 8 bytes,
+ * then the segments; nothing packed. Only what cloudflared's tunnelrpc needs: structs, bytes, text, lists of text and
+ * of structs, capabilities. Source: https://capnproto.org/encoding.html
  *
  *   00000000 11000000 | 00000000 01000100 | 03000000 00000000 | …      one segment of 17 words, whose first points to the root struct
  */
@@ -29,7 +30,10 @@ export function struct(words: number, fill: (data: Buffer) => void, ...pointers:
   return { data, pointers }
 }
 
-/** One framed message of one segment. Children lie depth first in pointer order, as small messages of Go's and C++'s encoders do. */
+/**
+ * One framed message of one segment. Children lie depth first in pointer order, as small messages of Go's and C++'s
+ * encoders do.
+ */
 export function encodeMessage(root: Struct): Buffer {
   const words: Buffer[] = []
   const allocate = (count: number): number => {
@@ -81,7 +85,12 @@ function writePointer(words: Buffer[], allocate: Allocate, at: number, pointer: 
 }
 
 /** A composite list: a tag word in front, which holds the count where a pointer has its offset. */
-function writeStructs(words: Buffer[], allocate: Allocate, link: (target: number, kind: number, high: number) => void, structs: readonly Struct[]): void {
+function writeStructs(
+  words: Buffer[],
+  allocate: Allocate,
+  link: (target: number, kind: number, high: number) => void,
+  structs: readonly Struct[],
+): void {
   const [first] = structs
   if (!first) throw new Error('Cannot encode an empty list of structs: its size is unknown')
   const each = first.data.length / wordBytes + first.pointers.length

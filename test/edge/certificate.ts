@@ -1,6 +1,7 @@
 /**
- * The edge's certificate, made anew at each start and its own authority: what `--cacert` is for. cloudflared dials with SNI h2.cftunnel.com
- * (its checks before the start with probe.cftunnel.com); the addresses are for those who fetch from `httpsUrl`.
+ * The edge's certificate, made anew at each start and its own authority: what `--cacert` is for. cloudflared dials with
+ * SNI h2.cftunnel.com (its checks before the start with probe.cftunnel.com); the addresses are for those who fetch from
+ * `httpsUrl`.
  */
 import { generate } from 'selfsigned'
 
@@ -20,7 +21,13 @@ export async function createCertificate(hostname: string): Promise<Certificate> 
     extensions: [
       { name: 'basicConstraints', cA: true, critical: true },
       { name: 'extKeyUsage', serverAuth: true },
-      { name: 'subjectAltName', altNames: [...[...names, hostname].map((value) => ({ type: 2 as const, value })), { type: 7 as const, ip: '127.0.0.1' }] },
+      {
+        name: 'subjectAltName',
+        altNames: [
+          ...[...names, hostname].map((value) => ({ type: 2 as const, value })),
+          { type: 7 as const, ip: '127.0.0.1' },
+        ],
+      },
     ],
   })
   return { key, cert }

@@ -6,9 +6,16 @@ import type { HeaderLines } from './reply-head.ts'
 
 const text = 'StorePath: /nix/store/xyz\n'.repeat(20)
 
-async function ask(headers: HeaderLines, accept: string | undefined, { body = Buffer.from(text) as Buffer, method = 'GET' } = {}) {
+async function ask(
+  headers: HeaderLines,
+  accept: string | undefined,
+  { body = Buffer.from(text) as Buffer, method = 'GET' } = {},
+) {
   await using connected = await openConnectedEdge(({ reply }) => reply(200, [['ETag', '"strong"'], ...headers], body))
-  return await get(connected.edge.url, '/x', { method, headers: accept === undefined ? {} : { 'Accept-Encoding': accept } })
+  return await get(connected.edge.url, '/x', {
+    method,
+    headers: accept === undefined ? {} : { 'Accept-Encoding': accept },
+  })
 }
 
 describe('compression between edge and eyeball', () => {
@@ -16,12 +23,20 @@ describe('compression between edge and eyeball', () => {
     ['gzip', 'gzip', gunzipSync],
     ['gzip, deflate, br', 'br', brotliDecompressSync],
     ['br;q=0, gzip;q=0.5', 'gzip', gunzipSync],
-  ])('of text/plain for an eyeball that takes %s is %s, without length and with a weak ETag', async (accept, encoding, decode) => {
-    const { headers, body } = await ask([['Content-Type', 'text/plain; charset=utf-8']], accept)
-    expect(headers).toMatchObject({ 'content-encoding': encoding, etag: 'W/"strong"', vary: 'Accept-Encoding', 'transfer-encoding': 'chunked' })
-    expect(headers['content-length']).toBeUndefined()
-    expect(decode(body).toString()).toBe(text)
-  })
+  ])(
+    'of text/plain for an eyeball that takes %s is %s, without length and with a weak ETag',
+    async (accept, encoding, decode) => {
+      const { headers, body } = await ask([['Content-Type', 'text/plain; charset=utf-8']], accept)
+      expect(headers).toMatchObject({
+        'content-encoding': encoding,
+        etag: 'W/"strong"',
+        vary: 'Accept-Encoding',
+        'transfer-encoding': 'chunked',
+      })
+      expect(headers['content-length']).toBeUndefined()
+      expect(decode(body).toString()).toBe(text)
+    },
+  )
 
   test.each<[string, HeaderLines, string | undefined]>([
     ['an eyeball that takes none', [['Content-Type', 'text/plain']], undefined],
@@ -70,6 +85,8 @@ describe('compression between edge and eyeball', () => {
       ])
       stream.write(Buffer.alloc(50_000, 'x'), () => stream.destroy(new Error('cut')))
     })
-    expect(await get(connected.edge.url, '/', { headers: { 'Accept-Encoding': 'gzip' } })).toMatchObject({ isComplete: false })
+    expect(await get(connected.edge.url, '/', { headers: { 'Accept-Encoding': 'gzip' } })).toMatchObject({
+      isComplete: false,
+    })
   })
 })

@@ -1,7 +1,8 @@
 /**
- * Content-Encoding between edge and eyeball. For a fixed list of types the edge compresses what the origin did not, and it decodes what the origin
- * compressed for an eyeball that takes none; both lose Content-Length and weaken the ETag. `Cache-Control: no-transform` prevents it.
- * Source: https://developers.cloudflare.com/speed/optimization/content/compression/
+ * Content-Encoding between edge and eyeball. For a fixed list of types the edge compresses what the origin did not, and
+ * it decodes what the origin compressed for an eyeball that takes none; both lose Content-Length and weaken the ETag.
+ * `Cache-Control: no-transform` prevents it. Source:
+ * https://developers.cloudflare.com/speed/optimization/content/compression/
  */
 import type { Transform } from 'node:stream'
 import { createBrotliCompress, createBrotliDecompress, createGunzip, createGzip } from 'node:zlib'
@@ -10,7 +11,19 @@ import { parseCacheControl } from './cache-policy.ts'
 import { find, type HeaderLines, type ReplyHead, withHeader, without } from './reply-head.ts'
 
 const compressedTypes = new Set([
-  ...['html', 'richtext', 'plain', 'css', 'x-script', 'x-component', 'x-java-source', 'x-markdown', 'javascript', 'js', 'xml'].map((name) => `text/${name}`),
+  ...[
+    'html',
+    'richtext',
+    'plain',
+    'css',
+    'x-script',
+    'x-component',
+    'x-java-source',
+    'x-markdown',
+    'javascript',
+    'js',
+    'xml',
+  ].map((name) => `text/${name}`),
   ...[
     'javascript',
     'x-javascript',
@@ -28,7 +41,15 @@ const compressedTypes = new Set([
     'graphql+json',
     'geo+json',
   ].map((name) => `application/${name}`),
-  ...['image/x-icon', 'image/vnd.microsoft.icon', 'image/svg+xml', 'multipart/bag', 'multipart/mixed', 'font/ttf', 'font/otf'],
+  ...[
+    'image/x-icon',
+    'image/vnd.microsoft.icon',
+    'image/svg+xml',
+    'multipart/bag',
+    'multipart/mixed',
+    'font/ttf',
+    'font/otf',
+  ],
 ])
 
 type Encoding = 'gzip' | 'br'
@@ -58,9 +79,17 @@ export function recode(head: ReplyHead, acceptEncoding: string | undefined): Rec
   return { head: { status, headers: recoded }, createTransform: wanted === 'br' ? createBrotliCompress : createGzip }
 }
 
-function decodeFor({ status, headers }: ReplyHead, encoding: string, acceptEncoding: string | undefined): Recoding | undefined {
-  if ((encoding !== 'gzip' && encoding !== 'br') || accepts(acceptEncoding, encoding) || status === 206) return undefined
-  return { head: { status, headers: without(weaken(headers), 'content-encoding') }, createTransform: encoding === 'br' ? createBrotliDecompress : createGunzip }
+function decodeFor(
+  { status, headers }: ReplyHead,
+  encoding: string,
+  acceptEncoding: string | undefined,
+): Recoding | undefined {
+  if ((encoding !== 'gzip' && encoding !== 'br') || accepts(acceptEncoding, encoding) || status === 206)
+    return undefined
+  return {
+    head: { status, headers: without(weaken(headers), 'content-encoding') },
+    createTransform: encoding === 'br' ? createBrotliDecompress : createGunzip,
+  }
 }
 
 function weaken(headers: HeaderLines): HeaderLines {

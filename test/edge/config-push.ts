@@ -1,6 +1,7 @@
 /**
- * Sends a remotely managed tunnel's configuration down a connection: a PUT of {"version":N,"config":{…}} on a stream of its own, answered by
- * {"lastAppliedVersion":N,"err":null}. Source: cloudflared's connection/http2.go (handleConfigurationUpdate).
+ * Sends a remotely managed tunnel's configuration down a connection: a PUT of {"version":N,"config":{…}} on a stream of
+ * its own, answered by {"lastAppliedVersion":N,"err":null}. Source: cloudflared's connection/http2.go
+ * (handleConfigurationUpdate).
  */
 import type { Connection } from './connection.ts'
 import { chunksOf } from './download.ts'

@@ -1,6 +1,7 @@
 /**
- * One TCP connection of a connector. On it the roles of HTTP/2 are reversed: the connector dialled and did the TLS handshake as a client, and is
- * now the HTTP/2 server; the edge sends the preface and opens the streams. Source: cloudflared's connection/http2.go.
+ * One TCP connection of a connector. On it the roles of HTTP/2 are reversed: the connector dialled and did the TLS
+ * handshake as a client, and is now the HTTP/2 server; the edge sends the preface and opens the streams. Source:
+ * cloudflared's connection/http2.go.
  */
 import { type ClientHttp2Session, type ClientHttp2Stream, connect, type OutgoingHttpHeaders } from 'node:http2'
 import type { TLSSocket } from 'node:tls'
@@ -10,7 +11,10 @@ import type { Refusal, RegistrationDetails, RegistrationRequest } from './regist
 import type { Tunnel } from './tunnels.ts'
 
 export interface ConnectionHandlers {
-  register(connection: Connection, request: RegistrationRequest): (RegistrationDetails & { readonly tunnel: Tunnel }) | Refusal | undefined
+  register(
+    connection: Connection,
+    request: RegistrationRequest,
+  ): (RegistrationDetails & { readonly tunnel: Tunnel }) | Refusal | undefined
   unregistered(connection: Connection): void
   /** The TCP connection is no more, or is as good as. Called once. */
   closed(connection: Connection): void
@@ -64,8 +68,14 @@ export class Connection {
     return !this.#isClosed && !this.#session.closed && !this.#session.destroyed
   }
 
-  /** Opens a stream; `endStream` when there is no body. Aborting the signal resets it with CANCEL, never with a clean end. */
-  request(headers: OutgoingHttpHeaders, options: { readonly endStream: boolean; readonly signal: AbortSignal }): ClientHttp2Stream {
+  /**
+   * Opens a stream; `endStream` when there is no body. Aborting the signal resets it with CANCEL, never with a clean
+   * end.
+   */
+  request(
+    headers: OutgoingHttpHeaders,
+    options: { readonly endStream: boolean; readonly signal: AbortSignal },
+  ): ClientHttp2Stream {
     return this.#session.request(headers, options)
   }
 
@@ -82,7 +92,10 @@ export class Connection {
     return verdict
   }
 
-  /** cloudflared leaves closing to the edge: after an unregistration at once that nothing is in flight, after a failed registration at once. */
+  /**
+   * cloudflared leaves closing to the edge: after an unregistration at once that nothing is in flight, after a failed
+   * registration at once.
+   */
   #controlEnded(): void {
     if (this.#isClosed) return
     if (this.isUnregistered && this.#handlers.keepsUnregistered()) return

@@ -1,6 +1,6 @@
 /**
- * Where connectors dial in: a TLS listener on loopback, and the register of their connections. It closes its port to refuse connections (so that
- * they see ECONNREFUSED) and opens the same port again.
+ * Where connectors dial in: a TLS listener on loopback, and the register of their connections. It closes its port to
+ * refuse connections (so that they see ECONNREFUSED) and opens the same port again.
  */
 import { randomUUID } from 'node:crypto'
 import { once } from 'node:events'
@@ -121,7 +121,10 @@ export class ConnectorSide {
     this.up.reach(this.#serving.length)
   }
 
-  #register(connection: Connection, request: RegistrationRequest): (RegistrationDetails & { readonly tunnel: Tunnel }) | Refusal | undefined {
+  #register(
+    connection: Connection,
+    request: RegistrationRequest,
+  ): (RegistrationDetails & { readonly tunnel: Tunnel }) | Refusal | undefined {
     const { tunnels, faults, location } = this.#options
     const fault = faults.registrationVerdict()
     const checked = tunnels.check(request)
@@ -137,6 +140,11 @@ export class ConnectorSide {
       this.up.reach(this.#serving.length)
       this.#options.registered(connection)
     })
-    return { connectionId: randomUUID(), location, isRemotelyManaged: this.#options.isRemotelyManaged(), tunnel: checked }
+    return {
+      connectionId: randomUUID(),
+      location,
+      isRemotelyManaged: this.#options.isRemotelyManaged(),
+      tunnel: checked,
+    }
   }
 }

@@ -1,12 +1,27 @@
 /**
- * The control stream of one connection: the first stream the edge opens, never closed by us while the connection lives. Cap'n Proto RPC
- * (rpc.ts) flows in the DATA frames of both directions, with the connector as RPC client. Source: cloudflared's connection/control.go.
+ * The control stream of one connection: the first stream the edge opens, never closed by us while the connection lives.
+ * Cap'n Proto RPC (rpc.ts) flows in the DATA frames of both directions, with the connector as RPC client. Source:
+ * cloudflared's connection/control.go.
  */
 import type { ClientHttp2Session, ClientHttp2Stream } from 'node:http2'
 
 import { MessageSplitter } from './capnp-reader.ts'
-import { type Refusal, type RegistrationDetails, type RegistrationRequest, readRegistration, toDetailsResult, toRefusalResult } from './registration.ts'
-import { encodeBootstrapReturn, encodeEmptyReturn, encodeException, encodeReturn, methods, readRpcMessage } from './rpc.ts'
+import {
+  type Refusal,
+  type RegistrationDetails,
+  type RegistrationRequest,
+  readRegistration,
+  toDetailsResult,
+  toRefusalResult,
+} from './registration.ts'
+import {
+  encodeBootstrapReturn,
+  encodeEmptyReturn,
+  encodeException,
+  encodeReturn,
+  methods,
+  readRpcMessage,
+} from './rpc.ts'
 
 export interface ControlHandlers {
   /** `undefined`: no answer at all, so that the connector's RPC times out. */
@@ -20,7 +35,13 @@ export interface ControlHandlers {
 
 export function openControlStream(session: ClientHttp2Session, handlers: ControlHandlers): ClientHttp2Stream {
   const stream = session.request(
-    { ':method': 'GET', ':path': '/', ':scheme': 'https', ':authority': 'edge.invalid', 'cf-cloudflared-proxy-connection-upgrade': 'control-stream' },
+    {
+      ':method': 'GET',
+      ':path': '/',
+      ':scheme': 'https',
+      ':authority': 'edge.invalid',
+      'cf-cloudflared-proxy-connection-upgrade': 'control-stream',
+    },
     { endStream: false },
   )
   const splitter = new MessageSplitter()

@@ -1,4 +1,7 @@
-/** A reply's body on its way from the connector: counted, cut on demand, and never passed off as whole when its stream was reset. */
+/**
+ * A reply's body on its way from the connector: counted, cut on demand, and never passed off as whole when its stream
+ * was reset.
+ */
 import type { ClientHttp2Stream } from 'node:http2'
 
 import type { Connection } from './connection.ts'
@@ -17,8 +20,9 @@ export interface DownloadOptions {
 }
 
 /**
- * Whether END_STREAM has come; to be called as soon as the stream is there. To a reader Node ends a stream just as well that was reset without an error,
- * or whose session was destroyed: it pushes the same null, but only after it has closed the stream.
+ * Whether END_STREAM has come; to be called as soon as the stream is there. To a reader Node ends a stream just as well
+ * that was reset without an error, or whose session was destroyed: it pushes the same null, but only after it has
+ * closed the stream.
  */
 export function watchEnd(stream: ClientHttp2Stream): () => boolean {
   let hasEnded = false
@@ -30,7 +34,10 @@ export function watchEnd(stream: ClientHttp2Stream): () => boolean {
   return () => hasEnded
 }
 
-/** Node's own iterator takes a stream for broken that is closed before it is read, as that of a small reply is which comes in one piece. */
+/**
+ * Node's own iterator takes a stream for broken that is closed before it is read, as that of a small reply is which
+ * comes in one piece.
+ */
 export async function* chunksOf(stream: ClientHttp2Stream): AsyncGenerator<Buffer> {
   let wake = () => {}
   const changed = () => wake()
@@ -71,6 +78,7 @@ export async function* readDownload(stream: ClientHttp2Stream, options: Download
     watchdog.disarm()
   }
   if (!hasEnded()) throw new Error(`The connector has reset the stream with code ${stream.rstCode}`)
-  if (contentLength !== undefined && exchange.bytes !== contentLength) throw new Error(`The body has ${exchange.bytes} bytes of ${contentLength}`)
+  if (contentLength !== undefined && exchange.bytes !== contentLength)
+    throw new Error(`The body has ${exchange.bytes} bytes of ${contentLength}`)
   if (last !== undefined && last.length > 0) yield last
 }

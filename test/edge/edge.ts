@@ -1,12 +1,14 @@
 /**
- * A Cloudflare edge on loopback: connectors register with it as with the real one (`--protocol http2`), eyeballs fetch from it over plain HTTP, and what
- * the real edge does to requests and replies on the way is done to them. A real cloudflared is pointed at it by
+ * A Cloudflare edge on loopback: connectors register with it as with the real one (`--protocol http2`), eyeballs fetch
+ * from it over plain HTTP, and what the real edge does to requests and replies on the way is done to them. A real
+ * cloudflared is pointed at it by
  *
  *   TUNNEL_TOKEN=<edge.token()> TUNNEL_EDGE=<edge.connectorAddress>,<the same again> TUNNEL_CACERT=<edge.caFile> \
  *     cloudflared tunnel --no-autoupdate --no-prechecks --protocol http2 --metrics 127.0.0.1:0 run --url http://127.0.0.1:PORT
  *
- * One address more is one connection more, up to four; a single one loops without back-off when it is refused. For a quick tunnel:
- * `cloudflared tunnel --quick-service <edge.quickServiceUrl> --protocol http2 …`. Sources: cloudflared's connection/ and tunnelrpc/, Cloudflare's docs.
+ * One address more is one connection more, up to four; a single one loops without back-off when it is refused. For a
+ * quick tunnel: `cloudflared tunnel --quick-service <edge.quickServiceUrl> --protocol http2 …`. Sources: cloudflared's
+ * connection/ and tunnelrpc/, Cloudflare's docs.
  */
 import { once } from 'node:events'
 import { mkdtemp, rm, writeFile } from 'node:fs/promises'
@@ -47,7 +49,8 @@ export interface EdgeOptions extends Partial<EdgeLimits> {
   readonly now?: () => number
 }
 
-export type EdgeConnection = RegistrationRequest & RegistrationDetails & { readonly hostname: string; readonly localConfiguration: string | undefined }
+export type EdgeConnection = RegistrationRequest &
+  RegistrationDetails & { readonly hostname: string; readonly localConfiguration: string | undefined }
 
 export async function openEdge(options: EdgeOptions = {}): Promise<Edge> {
   const hostname = options.hostname ?? 'cache.example.org'
@@ -96,7 +99,11 @@ export class Edge implements AsyncDisposable {
   ) {
     this.hostname = hostname
     this.caFile = caFile
-    this.limits = { bodyBytes: options.bodyBytes ?? 100_000_000, replyMs: options.replyMs ?? 120_000, cachedBytes: options.cachedBytes ?? 512 * 2 ** 20 }
+    this.limits = {
+      bodyBytes: options.bodyBytes ?? 100_000_000,
+      replyMs: options.replyMs ?? 120_000,
+      cachedBytes: options.cachedBytes ?? 512 * 2 ** 20,
+    }
     this.isQuicLike = options.isQuicLike ?? false
     this.isRemotelyManaged = options.isRemotelyManaged ?? false
     this.cacheRule = options.cacheRule ?? { eligible: 'by-extension' }
@@ -199,7 +206,10 @@ export class Edge implements AsyncDisposable {
     this.#connectors.drop(count)
   }
 
-  /** Severs the connection that carries a reply when `bytes` of its body have passed: once, or so many times. `undefined` stops it. */
+  /**
+   * Severs the connection that carries a reply when `bytes` of its body have passed: once, or so many times.
+   * `undefined` stops it.
+   */
   dropAfterBytes(bytes: number | undefined, times = 1): void {
     this.#faults.dropAfterBytes(bytes, times)
   }
@@ -255,7 +265,10 @@ export class Edge implements AsyncDisposable {
     this.#cache.purge()
   }
 
-  /** Sends a new version of the configuration to every connection, now and as they come. Resolves with the answers; rejects if one is lost. */
+  /**
+   * Sends a new version of the configuration to every connection, now and as they come. Resolves with the answers;
+   * rejects if one is lost.
+   */
   pushConfig(config: object): Promise<ConfigAnswer[]> {
     this.#config = { version: (this.#config?.version ?? -1) + 1, config }
     const { version } = this.#config

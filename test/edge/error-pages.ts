@@ -1,6 +1,6 @@
 /**
- * Replies of the edge's own. Short bodies are `error code: N`, as eyeballs that are no browser get them; 502 and challenges are HTML.
- * Source: https://developers.cloudflare.com/support/troubleshooting/http-status-codes/
+ * Replies of the edge's own. Short bodies are `error code: N`, as eyeballs that are no browser get them; 502 and
+ * challenges are HTML. Source: https://developers.cloudflare.com/support/troubleshooting/http-status-codes/
  */
 import type { ServerResponse } from 'node:http'
 
@@ -35,7 +35,11 @@ const pages: Readonly<Record<ErrorPage, Page>> = {
   },
   // Error 1033 is shown inside of a 530.
   'no-connector': { status: 530, type: 'text/plain; charset=UTF-8', body: 'error code: 1033' },
-  'bad-gateway': { status: 502, type: 'text/html; charset=UTF-8', body: html('502 Bad gateway', 'The web server reported a bad gateway error.') },
+  'bad-gateway': {
+    status: 502,
+    type: 'text/html; charset=UTF-8',
+    body: html('502 Bad gateway', 'The web server reported a bad gateway error.'),
+  },
   'odd-answer': { status: 520, type: 'text/plain; charset=UTF-8', body: 'error code: 520' },
   'no-answer': { status: 524, type: 'text/plain; charset=UTF-8', body: 'error code: 524' },
 }
@@ -43,6 +47,9 @@ const pages: Readonly<Record<ErrorPage, Page>> = {
 export function sendErrorPage(response: ServerResponse, name: ErrorPage, ray: string): void {
   const { status, type, body, headers = [] } = pages[name]
   const length = String(Buffer.byteLength(body))
-  response.writeHead(status, [...headers, ['Content-Type', type], ['Content-Length', length], ['Server', 'cloudflare'], ['CF-RAY', ray]].flat())
+  response.writeHead(
+    status,
+    [...headers, ['Content-Type', type], ['Content-Length', length], ['Server', 'cloudflare'], ['CF-RAY', ray]].flat(),
+  )
   response.end(body)
 }

@@ -1,4 +1,7 @@
-/** One request that an eyeball made, and what became of it. The record is there as soon as the request is, and its fields fill as it goes on. */
+/**
+ * One request that an eyeball made, and what became of it. The record is there as soon as the request is, and its
+ * fields fill as it goes on.
+ */
 import type { OutgoingHttpHeaders } from 'node:http2'
 
 export type CacheStatus = 'HIT' | 'MISS' | 'EXPIRED' | 'BYPASS' | 'DYNAMIC'

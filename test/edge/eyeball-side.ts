@@ -1,5 +1,6 @@
 /**
- * What an eyeball meets: challenge, body limit, cache, then the tunnel. Replies carry `Server: cloudflare`, `CF-RAY` and `CF-Cache-Status`.
+ * What an eyeball meets: challenge, body limit, cache, then the tunnel. Replies carry `Server: cloudflare`, `CF-RAY`
+ * and `CF-Cache-Status`.
  */
 import { randomBytes } from 'node:crypto'
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http'
@@ -97,7 +98,8 @@ export class EyeballSide {
   async #answer(request: IncomingMessage, response: ServerResponse, exchange: Exchange): Promise<void> {
     const { connectors, cache, faults, limits, cacheRule, now } = this.#context
     if (faults.isChallenging) return this.#fail(response, exchange, 'challenge')
-    if (Number(request.headers['content-length'] ?? 0) > limits.bodyBytes) return this.#fail(response, exchange, 'too-large')
+    if (Number(request.headers['content-length'] ?? 0) > limits.bodyBytes)
+      return this.#fail(response, exchange, 'too-large')
     const isRead = exchange.method === 'GET' || exchange.method === 'HEAD'
     const isCached = isRead && isEligible(exchange.path, cacheRule())
     const lookup = isCached ? cache.find(exchange.path, now()) : undefined
@@ -108,24 +110,49 @@ export class EyeballSide {
     const address = this.#context.eyeballAddress() ?? (request.socket.remoteAddress ?? '').replace(/^::ffff:/, '')
     const authority = connection.registration?.tunnel.hostname ?? ''
     const method = isCached ? 'GET' : exchange.method
-    const headers = toConnectorHeaders(request, { method, path: exchange.path, authority, ray: exchange.ray, address, country: 'GB' })
+    const headers = toConnectorHeaders(request, {
+      method,
+      path: exchange.path,
+      authority,
+      ray: exchange.ray,
+      address,
+      country: 'GB',
+    })
     exchange.connectorHeaders = headers
     exchange.connIndex = connection.registration?.connIndex
     const { bodyBytes: maxBodyBytes, replyMs } = limits
     const isQuicLike = this.#context.isQuicLike()
-    const forwarded = await forward(request, response, { connection, headers, exchange, faults, maxBodyBytes, replyMs, isQuicLike })
+    const forwarded = await forward(request, response, {
+      connection,
+      headers,
+      exchange,
+      faults,
+      maxBodyBytes,
+      replyMs,
+      isQuicLike,
+    })
     if (response.destroyed) return
     if (forwarded.kind === 'error') return this.#fail(response, exchange, forwarded.page)
     await this.#pass(request, response, exchange, forwarded, lookup)
   }
 
   /** Passes the tunnel's reply on, and keeps it where it may be kept. */
-  async #pass(request: IncomingMessage, response: ServerResponse, exchange: Exchange, reply: Reply, lookup: Lookup | undefined): Promise<void> {
+  async #pass(
+    request: IncomingMessage,
+    response: ServerResponse,
+    exchange: Exchange,
+    reply: Reply,
+    lookup: Lookup | undefined,
+  ): Promise<void> {
     const { cache, now, limits, cacheRule } = this.#context
     const { status, headers } = reply.head
     const ttl = lookup && timeToLive(status, headers, exchange.authorization !== undefined, cacheRule(), now())
     // Parts are not put together: only whole replies are kept. One that fits no cache is not cached at all.
-    const isKept = ttl !== undefined && status !== 206 && status !== 304 && Number(find(headers, 'content-length') ?? 0) <= limits.cachedBytes
+    const isKept =
+      ttl !== undefined &&
+      status !== 206 &&
+      status !== 304 &&
+      Number(find(headers, 'content-length') ?? 0) <= limits.cachedBytes
     const keeping: Keeping | undefined = isKept
       ? { maxBytes: limits.cachedBytes, keep: (body) => cache.store(exchange.path, reply.head, body, now(), ttl) }
       : undefined
@@ -134,7 +161,12 @@ export class EyeballSide {
     await sendReply(request, response, { exchange, reply, keeping })
   }
 
-  async #serve(request: IncomingMessage, response: ServerResponse, exchange: Exchange, lookup: Extract<Lookup, { kind: 'fresh' }>): Promise<void> {
+  async #serve(
+    request: IncomingMessage,
+    response: ServerResponse,
+    exchange: Exchange,
+    lookup: Extract<Lookup, { kind: 'fresh' }>,
+  ): Promise<void> {
     const served = serveKept(lookup.reply, this.#context.now(), request.headers.range, request.headers['if-none-match'])
     exchange.fromCache = true
     exchange.cacheStatus = 'HIT'

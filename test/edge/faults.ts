@@ -30,7 +30,8 @@ export class Faults {
 
   /** How many bytes of `passed` + `next` still pass before the cut; `undefined` for no cut. Counts the drop. */
   cutWithin(passed: number, next: number): number | undefined {
-    if (this.#bytesBeforeDrop === undefined || this.#dropsLeft <= 0 || passed + next < this.#bytesBeforeDrop) return undefined
+    if (this.#bytesBeforeDrop === undefined || this.#dropsLeft <= 0 || passed + next < this.#bytesBeforeDrop)
+      return undefined
     this.#dropsLeft--
     return Math.max(0, this.#bytesBeforeDrop - passed)
   }

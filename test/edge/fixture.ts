@@ -30,7 +30,11 @@ export interface Answer {
 }
 
 /** Never rejects. */
-export function get(url: string, path: string, { body, ...options }: RequestOptions & { readonly body?: string | Buffer } = {}): Promise<Answer> {
+export function get(
+  url: string,
+  path: string,
+  { body, ...options }: RequestOptions & { readonly body?: string | Buffer } = {},
+): Promise<Answer> {
   return new Promise((resolve) => {
     // As options: a URL would be normalised.
     const { hostname, port } = new URL(url)
@@ -43,7 +47,14 @@ export function get(url: string, path: string, { body, ...options }: RequestOpti
       response.on('error', () => {})
       response.once('close', () => {
         const { statusCode, headers, rawHeaders, trailers, complete } = response
-        resolve({ status: statusCode!, headers, rawHeaders, trailers, body: Buffer.concat(chunks), isComplete: complete })
+        resolve({
+          status: statusCode!,
+          headers,
+          rawHeaders,
+          trailers,
+          body: Buffer.concat(chunks),
+          isComplete: complete,
+        })
       })
     })
     request.end(body)

@@ -1,6 +1,6 @@
 /**
- * One request through one connection: sent once, never again through another, whatever happens to it. What comes back is a reply's head and its body,
- * or the reason why there is none.
+ * One request through one connection: sent once, never again through another, whatever happens to it. What comes back
+ * is a reply's head and its body, or the reason why there is none.
  */
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { ClientHttp2Stream, IncomingHttpHeaders, OutgoingHttpHeaders } from 'node:http2'
@@ -36,7 +36,11 @@ export type Forwarded =
     }
   | { readonly kind: 'error'; readonly page: ErrorPage }
 
-export async function forward(request: IncomingMessage, response: ServerResponse, options: ForwardOptions): Promise<Forwarded> {
+export async function forward(
+  request: IncomingMessage,
+  response: ServerResponse,
+  options: ForwardOptions,
+): Promise<Forwarded> {
   const { connection, headers, exchange, faults } = options
   const aborting = new AbortController()
   const abort = () => aborting.abort()

@@ -24,7 +24,12 @@ describe('a request on its way to the connector', () => {
 
   test('has the public host name and the raw path', async () => {
     const { sent } = await headersFor('/a//b/../%2Fc?d=e%20f', { host: 'elsewhere.example' })
-    expect(sent).toMatchObject({ ':authority': 'cache.example.org', ':path': '/a//b/../%2Fc?d=e%20f', ':scheme': 'https', ':method': 'GET' })
+    expect(sent).toMatchObject({
+      ':authority': 'cache.example.org',
+      ':path': '/a//b/../%2Fc?d=e%20f',
+      ':scheme': 'https',
+      ':method': 'GET',
+    })
     expect(sent.host).toBeUndefined()
   })
 
@@ -53,14 +58,23 @@ describe('a request on its way to the connector', () => {
       'CDN-Loop': 'forged',
     })
     expect(JSON.stringify(sent)).not.toContain('forged')
-    expect(sent).toMatchObject({ 'cf-connecting-ip': '127.0.0.1', 'x-forwarded-proto': 'https', 'x-forwarded-for': '192.0.2.9,127.0.0.1' })
-    expect(Object.keys(sent).filter((name) => name.startsWith('cf-cloudflared') || name === 'cf-warp-tag-id')).toEqual([])
+    expect(sent).toMatchObject({
+      'cf-connecting-ip': '127.0.0.1',
+      'x-forwarded-proto': 'https',
+      'x-forwarded-for': '192.0.2.9,127.0.0.1',
+    })
+    expect(Object.keys(sent).filter((name) => name.startsWith('cf-cloudflared') || name === 'cf-warp-tag-id')).toEqual(
+      [],
+    )
   })
 
-  test.each([undefined, 'zstd', 'identity', 'gzip;q=0'])('says Accept-Encoding "gzip, br" where the eyeball says %s', async (given) => {
-    const { sent } = await headersFor('/', given ? { 'Accept-Encoding': given } : {})
-    expect(sent['accept-encoding']).toBe('gzip, br')
-  })
+  test.each([undefined, 'zstd', 'identity', 'gzip;q=0'])(
+    'says Accept-Encoding "gzip, br" where the eyeball says %s',
+    async (given) => {
+      const { sent } = await headersFor('/', given ? { 'Accept-Encoding': given } : {})
+      expect(sent['accept-encoding']).toBe('gzip, br')
+    },
+  )
 
   test('keeps Authorization, User-Agent and Range, and loses what concerns the connection', async () => {
     const { sent } = await headersFor('/x.nar', {
@@ -145,12 +159,19 @@ describe('a reply on its way to the eyeball', () => {
   test('keeps its trailers and its unknown length', async () => {
     await using connected = await openConnectedEdge(({ stream, respond }) => {
       stream.once('wantTrailers', () => stream.sendTrailers({ 'x-sum': '42' }))
-      stream.respond({ ':status': 200, 'cf-cloudflared-response-meta': '{"src":"origin"}', 'cf-cloudflared-response-headers': '' }, { waitForTrailers: true })
+      stream.respond(
+        { ':status': 200, 'cf-cloudflared-response-meta': '{"src":"origin"}', 'cf-cloudflared-response-headers': '' },
+        { waitForTrailers: true },
+      )
       stream.end('abc')
       void respond
     })
     const { headers, body, trailers, isComplete } = await get(connected.edge.url, '/')
-    expect({ body: body.toString(), trailers, isComplete }).toEqual({ body: 'abc', trailers: { 'x-sum': '42' }, isComplete: true })
+    expect({ body: body.toString(), trailers, isComplete }).toEqual({
+      body: 'abc',
+      trailers: { 'x-sum': '42' },
+      isComplete: true,
+    })
     expect(headers['transfer-encoding']).toBe('chunked')
   })
 
@@ -160,7 +181,11 @@ describe('a reply on its way to the eyeball', () => {
       methods.push(headers[':method'])
       respond(200, [['Content-Length', '1234']], { endStream: true })
     })
-    expect(await get(connected.edge.url, '/x.nar', { method: 'HEAD' })).toMatchObject({ status: 200, headers: { 'content-length': '1234' }, isComplete: true })
+    expect(await get(connected.edge.url, '/x.nar', { method: 'HEAD' })).toMatchObject({
+      status: 200,
+      headers: { 'content-length': '1234' },
+      isComplete: true,
+    })
     expect(methods).toEqual(['HEAD'])
   })
 
@@ -168,7 +193,12 @@ describe('a reply on its way to the eyeball', () => {
     await using connected = await openConnectedEdge(({ headers, respond }) =>
       respond(Number(headers[':path']?.slice(1)), [['ETag', '"a"']], { endStream: true }),
     )
-    for (const status of [304, 204]) expect(await get(connected.edge.url, `/${status}`)).toMatchObject({ status, isComplete: true, headers: { etag: '"a"' } })
+    for (const status of [304, 204])
+      expect(await get(connected.edge.url, `/${status}`)).toMatchObject({
+        status,
+        isComplete: true,
+        headers: { etag: '"a"' },
+      })
   })
 
   test('is there over https, too, with the certificate of caFile', async () => {
@@ -305,7 +335,11 @@ describe('back-pressure', () => {
   test('a connector that does not read keeps the eyeball from writing on', async () => {
     await using connected = await openConnectedEdge(() => {})
     const { edge } = connected
-    const request = httpRequest(edge.url, { agent: false, method: 'PUT', headers: { 'Content-Length': 64 * mib.length } })
+    const request = httpRequest(edge.url, {
+      agent: false,
+      method: 'PUT',
+      headers: { 'Content-Length': 64 * mib.length },
+    })
     request.on('error', () => {})
     for (let i = 0; i < 64; i++) request.write(mib)
     // The window is full when nothing more passes in many turns.

@@ -34,21 +34,33 @@ describe('the body limit', () => {
       { bodyBytes: 1000 },
     )
     const { edge } = connected
-    const answer = await get(edge.url, '/', { method: 'PUT', headers: { 'Transfer-Encoding': 'chunked' }, body: Buffer.alloc(1001) })
+    const answer = await get(edge.url, '/', {
+      method: 'PUT',
+      headers: { 'Transfer-Encoding': 'chunked' },
+      body: Buffer.alloc(1001),
+    })
     expect(answer.status).toBe(413)
     expect(await closed.promise).toBe(8)
   })
 
   test('lets a body of exactly the limit through', async () => {
-    await using connected = await openConnectedEdge(async (request) => request.reply(200, [], String((await request.readBody()).length)), { bodyBytes: 1000 })
-    expect((await get(connected.edge.url, '/', { method: 'PUT', body: Buffer.alloc(1000) })).body.toString()).toBe('1000')
+    await using connected = await openConnectedEdge(
+      async (request) => request.reply(200, [], String((await request.readBody()).length)),
+      { bodyBytes: 1000 },
+    )
+    expect((await get(connected.edge.url, '/', { method: 'PUT', body: Buffer.alloc(1000) })).body.toString()).toBe(
+      '1000',
+    )
   })
 })
 
 describe("an origin's silence", () => {
   test('is a 524 with the short body, and the stream is reset', async () => {
     const closed = Promise.withResolvers<number>()
-    await using connected = await openConnectedEdge(({ stream }) => stream.once('close', () => closed.resolve(stream.rstCode)), { replyMs: 30 })
+    await using connected = await openConnectedEdge(
+      ({ stream }) => stream.once('close', () => closed.resolve(stream.rstCode)),
+      { replyMs: 30 },
+    )
     expect(await get(connected.edge.url, '/')).toMatchObject({ status: 524, body: Buffer.from('error code: 524') })
     expect(await closed.promise).toBe(8)
   })
@@ -61,7 +73,11 @@ describe("an origin's silence", () => {
       },
       { replyMs: 30 },
     )
-    expect(await get(connected.edge.url, '/')).toMatchObject({ status: 200, body: Buffer.from('half'), isComplete: false })
+    expect(await get(connected.edge.url, '/')).toMatchObject({
+      status: 200,
+      body: Buffer.from('half'),
+      isComplete: false,
+    })
   })
 
   test('may last 120 s by default', async () => {
@@ -84,7 +100,10 @@ describe('pages of the edge', () => {
         : respond(502, [['Content-Length', '0']], { src: 'cloudflared', endStream: true }),
     )
     const { edge } = connected
-    expect(await get(edge.url, '/')).toMatchObject({ status: 502, headers: { 'content-type': 'text/html; charset=UTF-8' } })
+    expect(await get(edge.url, '/')).toMatchObject({
+      status: 502,
+      headers: { 'content-type': 'text/html; charset=UTF-8' },
+    })
     expect(await get(edge.url, '/own')).toMatchObject({ status: 502, headers: { 'x-own': '1' } })
   })
 
@@ -93,7 +112,10 @@ describe('pages of the edge', () => {
     const { edge } = connected
     edge.challenge(true)
     const challenged = await get(edge.url, '/')
-    expect(challenged).toMatchObject({ status: 403, headers: { 'cf-mitigated': 'challenge', 'content-type': 'text/html; charset=UTF-8' } })
+    expect(challenged).toMatchObject({
+      status: 403,
+      headers: { 'cf-mitigated': 'challenge', 'content-type': 'text/html; charset=UTF-8' },
+    })
     expect(challenged.body.toString()).toContain('Just a moment...')
     edge.challenge(false)
     expect((await get(edge.url, '/')).status).toBe(200)

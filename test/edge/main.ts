@@ -1,5 +1,6 @@
 /**
- * The edge by itself, for trying things by hand and for machines of a NixOS test: what a connector needs is written into a directory.
+ * The edge by itself, for trying things by hand and for machines of a NixOS test: what a connector needs is written
+ * into a directory.
  *
  *   node test/edge/main.ts --hostname cache.test --http 8443 --connectors 7844 --write DIR [--host 0.0.0.0]
  *   DIR/token  DIR/credentials.json  DIR/ca.pem  DIR/edge.json

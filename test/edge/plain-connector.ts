@@ -1,11 +1,17 @@
 /**
- * The least that registers with the edge and answers requests: a TLS client which then is the HTTP/2 server of its connection, and Cap'n Proto RPC client on
- * the control stream. What it answers is up to the test; there is no origin, no redialling, no grace. For the edge's own tests.
+ * The least that registers with the edge and answers requests: a TLS client which then is the HTTP/2 server of its
+ * connection, and Cap'n Proto RPC client on the control stream. What it answers is up to the test; there is no origin,
+ * no redialling, no grace. For the edge's own tests.
  */
 import { randomUUID } from 'node:crypto'
 import { once } from 'node:events'
 import { readFile } from 'node:fs/promises'
-import { type IncomingHttpHeaders, performServerHandshake, type ServerHttp2Session, type ServerHttp2Stream } from 'node:http2'
+import {
+  type IncomingHttpHeaders,
+  performServerHandshake,
+  type ServerHttp2Session,
+  type ServerHttp2Stream,
+} from 'node:http2'
 import { connect } from 'node:tls'
 import { struct } from './capnp.ts'
 import { MessageSplitter } from './capnp-reader.ts'
@@ -18,7 +24,11 @@ export interface TunnelRequest {
   readonly stream: ServerHttp2Stream
   readonly connIndex: number
   /** The head as cloudflared sends it: the origin's header in one field. */
-  respond(status: number, headers?: HeaderLines, options?: { readonly src?: 'origin' | 'cloudflared'; readonly endStream?: boolean }): void
+  respond(
+    status: number,
+    headers?: HeaderLines,
+    options?: { readonly src?: 'origin' | 'cloudflared'; readonly endStream?: boolean },
+  ): void
   /** A whole reply. */
   reply(status: number, headers: HeaderLines, body: string | Buffer): void
   readBody(): Promise<Buffer>
@@ -46,7 +56,10 @@ export interface PlainConnection extends AsyncDisposable {
   reportConfiguration(json: string): Promise<void>
 }
 
-/** One connection. Resolves with the edge's answer to the registration, also when that is a refusal; rejects when the connection is lost before. */
+/**
+ * One connection. Resolves with the edge's answer to the registration, also when that is a refusal; rejects when the
+ * connection is lost before.
+ */
 export async function openPlainConnection(options: PlainConnectorOptions): Promise<PlainConnection> {
   const [host, port] = options.edge.connectorAddress.split(':')
   const ca = await readFile(options.edge.caFile)
@@ -59,8 +72,19 @@ export async function openPlainConnection(options: PlainConnectorOptions): Promi
   const connectorId = options.connectorId ?? randomUUID()
   const control = await serve(session, options, closed)
   control.stream.write(encodeBootstrap(0))
-  const request = { ...decodeToken(options.token), connIndex: options.connIndex ?? 0, connectorId, features: ['serialized_headers'] }
-  const params = toRegistrationParams({ ...request, version: '2026.8.2', arch: 'linux_amd64', replaceExisting: false, previousAttempts: 0 })
+  const request = {
+    ...decodeToken(options.token),
+    connIndex: options.connIndex ?? 0,
+    connectorId,
+    features: ['serialized_headers'],
+  }
+  const params = toRegistrationParams({
+    ...request,
+    version: '2026.8.2',
+    arch: 'linux_amd64',
+    replaceExisting: false,
+    previousAttempts: 0,
+  })
   const registered = await control.call(methods.registerConnection, params)
   const registration = readRegistrationResult(registered.results)
   if ('cause' in registration) control.stream.end()
@@ -97,7 +121,11 @@ interface Control {
 }
 
 /** Answers all streams of the session; resolves with the control stream when the edge has opened it. */
-function serve(session: ServerHttp2Session, { origin, configure, connIndex = 0 }: PlainConnectorOptions, closed: Promise<void>): Promise<Control> {
+function serve(
+  session: ServerHttp2Session,
+  { origin, configure, connIndex = 0 }: PlainConnectorOptions,
+  closed: Promise<void>,
+): Promise<Control> {
   return new Promise((resolve, reject) => {
     closed.then(() => reject(new Error('The edge has closed the connection')))
     session.on('stream', (stream, headers) => {
@@ -135,7 +163,11 @@ function openControl(stream: ServerHttp2Stream, closed: Promise<void>): Control 
   }
 }
 
-function createTunnelRequest(stream: ServerHttp2Stream, headers: IncomingHttpHeaders, connIndex: number): TunnelRequest {
+function createTunnelRequest(
+  stream: ServerHttp2Stream,
+  headers: IncomingHttpHeaders,
+  connIndex: number,
+): TunnelRequest {
   const respond: TunnelRequest['respond'] = (status, lines = [], { src = 'origin', endStream = false } = {}) => {
     const length = lines.find(([name]) => name.toLowerCase() === 'content-length')?.[1]
     stream.respond(

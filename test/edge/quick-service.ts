@@ -1,7 +1,8 @@
 /**
  * What TryCloudflare is to `cloudflared --quick-service`: a new tunnel with a random name for everyone who posts.
  *
- *   POST /tunnel → {"success":true,"result":{"id","name","hostname":"words-words.trycloudflare.com","account_tag","secret":"<base64>"},"errors":[]}
+ *   POST /tunnel →
+ * {"success":true,"result":{"id","name","hostname":"words-words.trycloudflare.com","account_tag","secret":"<base64>"},"errors":[]}
  *
  * Source: cloudflared's cmd/cloudflared/tunnel/quick_tunnel.go.
  */
@@ -10,7 +11,10 @@ import { createServer, type Server } from 'node:http'
 
 import type { Tunnels } from './tunnels.ts'
 
-const words = 'amber birch cedar delta ember fjord grove heron inlet juniper kelp larch maple nectar otter pebble quartz reed sorrel thicket'.split(' ')
+const words =
+  'amber birch cedar delta ember fjord grove heron inlet juniper kelp larch maple nectar otter pebble quartz reed sorrel thicket'.split(
+    ' ',
+  )
 
 export interface QuickService {
   readonly server: Server
@@ -29,7 +33,11 @@ export function createQuickService(tunnels: Tunnels): QuickService {
       const body =
         status === 200
           ? created(tunnels)
-          : { success: false, result: {}, errors: [{ code, message: status === 404 ? 'Not found' : 'You are being rate limited' }] }
+          : {
+              success: false,
+              result: {},
+              errors: [{ code, message: status === 404 ? 'Not found' : 'You are being rate limited' }],
+            }
       response.writeHead(status, { 'Content-Type': 'application/json' }).end(JSON.stringify(body))
     }),
   }
@@ -39,5 +47,9 @@ export function createQuickService(tunnels: Tunnels): QuickService {
 function created(tunnels: Tunnels): object {
   const hostname = `${Array.from({ length: 4 }, () => words[randomInt(words.length)]).join('-')}.trycloudflare.com`
   const { id, name, accountTag, secret } = tunnels.create(hostname)
-  return { success: true, result: { id, name, hostname, account_tag: accountTag, secret: secret.toString('base64') }, errors: [] }
+  return {
+    success: true,
+    result: { id, name, hostname, account_tag: accountTag, secret: secret.toString('base64') },
+    errors: [],
+  }
 }

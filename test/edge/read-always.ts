@@ -1,6 +1,7 @@
 /**
- * A TCP socket for TLS and HTTP/2 that is read all the time. Node's HTTP/2 stops reading while it writes, and of a connection that is cut just then it never hears: neither `end` nor
- * `error` nor `close`, its streams hang for ever. What piles up here is bounded by HTTP/2's windows.
+ * A TCP socket for TLS and HTTP/2 that is read all the time. Node's HTTP/2 stops reading while it writes, and of a
+ * connection that is cut just then it never hears: neither `end` nor `error` nor `close`, its streams hang for ever.
+ * What piles up here is bounded by HTTP/2's windows.
  */
 import type { Socket } from 'node:net'
 import { Duplex } from 'node:stream'

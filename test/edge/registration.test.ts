@@ -36,13 +36,28 @@ describe('registration', () => {
   })
 
   test.each([
-    ['another secret', 'Unauthorized: Invalid tunnel secret', (fields: Record<string, string>) => ({ ...fields, s: Buffer.alloc(32).toString('base64') })],
-    ['another account', 'Unauthorized: Tunnel not found', (fields: Record<string, string>) => ({ ...fields, a: 'f'.repeat(32) })],
-    ['an unknown tunnel', 'Unauthorized: Tunnel not found', (fields: Record<string, string>) => ({ ...fields, t: randomUUID() })],
+    [
+      'another secret',
+      'Unauthorized: Invalid tunnel secret',
+      (fields: Record<string, string>) => ({ ...fields, s: Buffer.alloc(32).toString('base64') }),
+    ],
+    [
+      'another account',
+      'Unauthorized: Tunnel not found',
+      (fields: Record<string, string>) => ({ ...fields, a: 'f'.repeat(32) }),
+    ],
+    [
+      'an unknown tunnel',
+      'Unauthorized: Tunnel not found',
+      (fields: Record<string, string>) => ({ ...fields, t: randomUUID() }),
+    ],
   ])('a token of %s is refused as real edges refuse it, and the connection closed', async (_, cause, forge) => {
     await using edge = await openEdge()
     const fields = JSON.parse(Buffer.from(edge.token(), 'base64').toString()) as Record<string, string>
-    await using connection = await openPlainConnection({ edge, token: Buffer.from(JSON.stringify(forge(fields))).toString('base64') })
+    await using connection = await openPlainConnection({
+      edge,
+      token: Buffer.from(JSON.stringify(forge(fields))).toString('base64'),
+    })
     expect(connection.registration).toMatchObject({ cause, shouldRetry: false })
     await connection.closed
     expect(edge.connections).toEqual([])
@@ -52,7 +67,11 @@ describe('registration', () => {
   test('credentials and token say the same', async () => {
     await using edge = await openEdge()
     const { AccountTag, TunnelSecret, TunnelID } = edge.credentials()
-    expect(JSON.parse(Buffer.from(edge.token(), 'base64').toString())).toEqual({ a: AccountTag, t: TunnelID, s: TunnelSecret })
+    expect(JSON.parse(Buffer.from(edge.token(), 'base64').toString())).toEqual({
+      a: AccountTag,
+      t: TunnelID,
+      s: TunnelSecret,
+    })
   })
 
   test('a rotated secret keeps what is registered, and refuses the old token from then on', async () => {
@@ -223,10 +242,18 @@ describe('the way in', () => {
       result: { id: string; hostname: string; account_tag: string; secret: string }
       errors: unknown[]
     }
-    expect(reply).toMatchObject({ success: true, errors: [], result: { hostname: expect.stringMatching(/^[a-z]+(-[a-z]+)+\.trycloudflare\.com$/) } })
+    expect(reply).toMatchObject({
+      success: true,
+      errors: [],
+      result: { hostname: expect.stringMatching(/^[a-z]+(-[a-z]+)+\.trycloudflare\.com$/) },
+    })
     const { id, account_tag, secret, hostname } = reply.result
     const token = Buffer.from(JSON.stringify({ a: account_tag, t: id, s: secret })).toString('base64')
-    await using connection = await openPlainConnection({ edge, token, origin: ({ headers, reply }) => reply(200, [], String(headers[':authority'])) })
+    await using connection = await openPlainConnection({
+      edge,
+      token,
+      origin: ({ headers, reply }) => reply(200, [], String(headers[':authority'])),
+    })
     await edge.connected(1)
     expect(connection.registration).toHaveProperty('connectionId')
     expect((await get(edge.url, '/')).body.toString()).toBe(hostname)

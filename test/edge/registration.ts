@@ -1,6 +1,6 @@
 /**
- * What a connector says when it registers a connection, and what the edge answers: ConnectionOptions, ConnectionResponse and their parts in
- * cloudflared's tunnelrpc/proto/tunnelrpc.capnp. UUIDs travel as 16 raw bytes.
+ * What a connector says when it registers a connection, and what the edge answers: ConnectionOptions,
+ * ConnectionResponse and their parts in cloudflared's tunnelrpc/proto/tunnelrpc.capnp. UUIDs travel as 16 raw bytes.
  */
 import { type Struct, struct } from './capnp.ts'
 import type { StructReader } from './capnp-reader.ts'
@@ -54,17 +54,35 @@ export function readRegistration(params: StructReader): RegistrationRequest {
 export function toRegistrationParams(request: RegistrationRequest): Struct {
   const none = () => {}
   const auth = struct(0, none, { text: request.accountTag }, { bytes: request.tunnelSecret })
-  const client = struct(0, none, { bytes: parseUuid(request.connectorId) }, { texts: request.features }, { text: request.version }, { text: request.arch })
+  const client = struct(
+    0,
+    none,
+    { bytes: parseUuid(request.connectorId) },
+    { texts: request.features },
+    { text: request.version },
+    { text: request.arch },
+  )
   const fill = (data: Buffer) => {
     data.writeUInt8(request.replaceExisting ? 1 : 0, 0)
     data.writeUInt8(request.previousAttempts, 2)
   }
   const options = struct(1, fill, { struct: client }, { bytes: Buffer.from([127, 0, 0, 1]) })
-  return struct(1, (data) => data.writeUInt8(request.connIndex, 0), { struct: auth }, { bytes: parseUuid(request.tunnelId) }, { struct: options })
+  return struct(
+    1,
+    (data) => data.writeUInt8(request.connIndex, 0),
+    { struct: auth },
+    { bytes: parseUuid(request.tunnelId) },
+    { struct: options },
+  )
 }
 
 export function toDetailsResult({ connectionId, location, isRemotelyManaged }: RegistrationDetails): Struct {
-  const details = struct(1, (data) => data.writeUInt8(isRemotelyManaged ? 1 : 0, 0), { bytes: parseUuid(connectionId) }, { text: location })
+  const details = struct(
+    1,
+    (data) => data.writeUInt8(isRemotelyManaged ? 1 : 0, 0),
+    { bytes: parseUuid(connectionId) },
+    { text: location },
+  )
   return response(1, details)
 }
 
@@ -85,7 +103,8 @@ function response(discriminant: 0 | 1, body: Struct): Struct {
 export function readRegistrationResult(results: StructReader): RegistrationDetails | Refusal {
   const union = results.struct(0)
   const body = union.struct(0)
-  if (union.u16(0) === 0) return { cause: body.text(0), shouldRetry: body.bit(64), retryAfterMs: Number(body.u64(0) / 1_000_000n) }
+  if (union.u16(0) === 0)
+    return { cause: body.text(0), shouldRetry: body.bit(64), retryAfterMs: Number(body.u64(0) / 1_000_000n) }
   return { connectionId: formatUuid(body.bytes(0)), location: body.text(1), isRemotelyManaged: body.bit(0) }
 }
 

@@ -1,9 +1,11 @@
 /**
- * The head of a reply: status and header lines in their order, one entry a value. The connector sends all of the origin's header in one field,
+ * The head of a reply: status and header lines in their order, one entry a value. The connector sends all of the
+ * origin's header in one field,
  *
  *   cf-cloudflared-response-headers: base64(name):base64(value);base64(name):base64(value)      without padding
  *
- * and says in cf-cloudflared-response-meta who made the reply: {"src":"origin"} or {"src":"cloudflared"}. Source: cloudflared's connection/header.go.
+ * and says in cf-cloudflared-response-meta who made the reply: {"src":"origin"} or {"src":"cloudflared"}. Source:
+ * cloudflared's connection/header.go.
  */
 import type { IncomingHttpHeaders } from 'node:http2'
 
@@ -22,10 +24,17 @@ export interface ConnectorReplyHead extends ReplyHead {
 const hopByHop = new Set(['connection', 'keep-alive', 'transfer-encoding', 'upgrade', 'proxy-connection', 'trailer'])
 
 export function readConnectorReply(headers: IncomingHttpHeaders): ConnectorReplyHead {
-  const lines = decodeHeaderLines(String(headers['cf-cloudflared-response-headers'] ?? '')).filter(([name]) => !hopByHop.has(name.toLowerCase()))
+  const lines = decodeHeaderLines(String(headers['cf-cloudflared-response-headers'] ?? '')).filter(
+    ([name]) => !hopByHop.has(name.toLowerCase()),
+  )
   const contentLength = headers['content-length']
-  if (contentLength !== undefined && find(lines, 'content-length') === undefined) lines.push(['Content-Length', contentLength])
-  return { status: Number(headers[':status']), headers: lines, source: readSource(headers['cf-cloudflared-response-meta']) }
+  if (contentLength !== undefined && find(lines, 'content-length') === undefined)
+    lines.push(['Content-Length', contentLength])
+  return {
+    status: Number(headers[':status']),
+    headers: lines,
+    source: readSource(headers['cf-cloudflared-response-meta']),
+  }
 }
 
 function readSource(meta: string | string[] | undefined): 'origin' | 'cloudflared' | undefined {

@@ -1,6 +1,6 @@
 /**
- * The header of an eyeball's request as the connector gets it: what concerns the eyeball's connection is gone, what the edge vouches for is the edge's own.
- * Source: https://developers.cloudflare.com/fundamentals/reference/http-headers/
+ * The header of an eyeball's request as the connector gets it: what concerns the eyeball's connection is gone, what the
+ * edge vouches for is the edge's own. Source: https://developers.cloudflare.com/fundamentals/reference/http-headers/
  */
 import type { IncomingMessage } from 'node:http'
 import type { OutgoingHttpHeaders } from 'node:http2'
@@ -31,7 +31,10 @@ const hopByHop = new Set([
 const passedCf = new Set(['cf-access-client-id', 'cf-access-client-secret'])
 const edgeOnly = new Set(['host', 'accept-encoding', 'cdn-loop', 'x-forwarded-proto', 'true-client-ip'])
 
-export function toConnectorHeaders(request: IncomingMessage, { method, path, authority, ray, address, country }: EdgeRequest): OutgoingHttpHeaders {
+export function toConnectorHeaders(
+  request: IncomingMessage,
+  { method, path, authority, ray, address, country }: EdgeRequest,
+): OutgoingHttpHeaders {
   const named = new Set((request.headers.connection ?? '').split(',').map((name) => name.trim().toLowerCase()))
   const headers: OutgoingHttpHeaders = { ':method': method, ':scheme': 'https', ':authority': authority, ':path': path }
   for (const [name, value] of Object.entries(request.headers)) {

@@ -1,4 +1,7 @@
-/** The last stretch: head and body to the eyeball, recoded as it asked, at its pace. A body that breaks breaks the eyeball's connection. */
+/**
+ * The last stretch: head and body to the eyeball, recoded as it asked, at its pace. A body that breaks breaks the
+ * eyeball's connection.
+ */
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import { pipeline, Readable } from 'node:stream'
 
@@ -19,7 +22,11 @@ export interface ReplyOptions {
   readonly keeping: Keeping | undefined
 }
 
-export async function sendReply(request: IncomingMessage, response: ServerResponse, { exchange, reply, keeping }: ReplyOptions): Promise<void> {
+export async function sendReply(
+  request: IncomingMessage,
+  response: ServerResponse,
+  { exchange, reply, keeping }: ReplyOptions,
+): Promise<void> {
   const body = keeping ? keepWhile(reply.body, keeping) : reply.body
   if (request.method === 'HEAD') {
     // The edge has asked for the whole body; without a use for it, it hangs up.
@@ -44,7 +51,8 @@ export async function sendBody(
   const { head, createTransform } = recode(unrecoded, typeof acceptEncoding === 'string' ? acceptEncoding : undefined)
   response.writeHead(head.status, toEyeballLines(head.headers, exchange).flat())
   if (request.method === 'HEAD') return void response.end()
-  // An eyeball sees at once that the reply has begun. flushHeaders() would send the header lines as UTF-8, which are Latin-1.
+  // An eyeball sees at once that the reply has begun. flushHeaders() would send the header lines as UTF-8, which are
+  // Latin-1.
   response.write(Buffer.alloc(0))
   const recoded: Body = createTransform ? pipeline(Readable.from(body), createTransform(), () => {}) : body
   for await (const chunk of recoded) {

@@ -1,5 +1,6 @@
 /**
- * The few messages of Cap'n Proto RPC (two-party, level 1) that a connector's control stream carries. The connector asks, the edge answers:
+ * The few messages of Cap'n Proto RPC (two-party, level 1) that a connector's control stream carries. The connector
+ * asks, the edge answers:
  *
  *   Bootstrap 0 · Call 1 on promisedAnswer 0: registerConnection   →   Return 0: a capability · Return 1: the result
  *
@@ -16,8 +17,19 @@ export const tags = { abort: 1, call: 2, return: 3, finish: 4, bootstrap: 8 } as
 
 export type RpcMessage =
   | { readonly kind: 'bootstrap'; readonly question: number }
-  | { readonly kind: 'call'; readonly question: number; readonly interfaceId: bigint; readonly method: number; readonly params: StructReader }
-  | { readonly kind: 'return'; readonly answer: number; readonly exception: string | undefined; readonly results: StructReader }
+  | {
+      readonly kind: 'call'
+      readonly question: number
+      readonly interfaceId: bigint
+      readonly method: number
+      readonly params: StructReader
+    }
+  | {
+      readonly kind: 'return'
+      readonly answer: number
+      readonly exception: string | undefined
+      readonly results: StructReader
+    }
   | { readonly kind: 'finish'; readonly question: number }
   | { readonly kind: 'abort'; readonly reason: string }
   | { readonly kind: 'other'; readonly tag: number }
@@ -30,7 +42,13 @@ export function readRpcMessage(segments: readonly Buffer[]): RpcMessage {
   if (tag === tags.abort) return { kind: 'abort', reason: message.struct(0).text(0) }
   if (tag === tags.call) {
     const call = message.struct(0)
-    return { kind: 'call', question: call.u32(0), method: call.u16(4), interfaceId: call.u64(8), params: call.struct(1).struct(0) }
+    return {
+      kind: 'call',
+      question: call.u32(0),
+      method: call.u16(4),
+      interfaceId: call.u64(8),
+      params: call.struct(1).struct(0),
+    }
   }
   if (tag === tags.return) return readReturn(message.struct(0))
   return { kind: 'other', tag }

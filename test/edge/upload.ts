@@ -1,4 +1,7 @@
-/** An eyeball's body on its way to the connector: no faster than it is read there, and never cleanly ended when it is not whole. */
+/**
+ * An eyeball's body on its way to the connector: no faster than it is read there, and never cleanly ended when it is
+ * not whole.
+ */
 import type { IncomingMessage } from 'node:http'
 import type { ClientHttp2Stream } from 'node:http2'
 import type { Writable } from 'node:stream'
@@ -9,7 +12,12 @@ const writeBytes = 16 * 1024
 export type UploadEnd = 'whole' | 'too-large' | 'cut' | 'unwanted'
 
 /** `passed` is told each count of bytes that went on. */
-export async function sendUpload(request: IncomingMessage, stream: ClientHttp2Stream, maxBytes: number, passed: (bytes: number) => void): Promise<UploadEnd> {
+export async function sendUpload(
+  request: IncomingMessage,
+  stream: ClientHttp2Stream,
+  maxBytes: number,
+  passed: (bytes: number) => void,
+): Promise<UploadEnd> {
   let total = 0
   try {
     for await (const chunk of request.iterator({ destroyOnReturn: false }) as AsyncIterable<Buffer>) {

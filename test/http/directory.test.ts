@@ -1,4 +1,7 @@
-/** A binary cache folder that real Nix wrote, served over HTTP: in every compression, alone and together with a Nix store. */
+/**
+ * A binary cache folder that real Nix wrote, served over HTTP: in every compression, alone and together with a Nix
+ * store.
+ */
 import { randomBytes } from 'node:crypto'
 import { chmod, mkdir, readdir, readFile, rename, rm, utimes, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
@@ -28,11 +31,17 @@ afterAll(() => nix[Symbol.asyncDispose]())
 const makeFolder = (compression: string, paths: readonly string[]) => nix.copyToFolder(store, compression, paths)
 
 async function openFolder(dir: string): Promise<TestCache> {
-  const folder = await openDirectoryStore({ dir, storeDir: '/nix/store', decompressors: findDecompressors(process.env.PATH), log: silentLog })
+  const folder = await openDirectoryStore({
+    dir,
+    storeDir: '/nix/store',
+    decompressors: findDecompressors(process.env.PATH),
+    log: silentLog,
+  })
   return await openTestCache(store, { signing: [key], stores: [folder] })
 }
 
-const narInfoOf = async (cache: TestCache, path: string) => parseNarInfo((await cache.get(`/${hashPartOf(path)}.narinfo`)).body.toString())
+const narInfoOf = async (cache: TestCache, path: string) =>
+  parseNarInfo((await cache.get(`/${hashPartOf(path)}.narinfo`)).body.toString())
 
 async function narFileOf(dir: string, path: string): Promise<string> {
   return join(dir, parseNarInfo(await readFile(join(dir, `${hashPartOf(path)}.narinfo`), 'utf8'))!.url)
@@ -61,7 +70,18 @@ describe.each(['none', 'zstd', 'xz', 'bzip2', 'gzip', 'br'])('a folder with %s',
 
     const client = await nix.openStore()
     const from = `http://ben:secret@127.0.0.1:${cache.port}`
-    await nix.run('nix', ['copy', '--from', from, '--to', client.root, '--option', 'trusted-public-keys', key.publicKey, closure.app, big])
+    await nix.run('nix', [
+      'copy',
+      '--from',
+      from,
+      '--to',
+      client.root,
+      '--option',
+      'trusted-public-keys',
+      key.publicKey,
+      closure.app,
+      big,
+    ])
     expect((await client.dump(big)).equals(await store.dump(big))).toBe(true)
   })
 })
@@ -93,11 +113,14 @@ describe('the right bytes', () => {
 
   test('a stored NAR whose file hash is right but whose NAR is not the recorded one is never served', async () => {
     const dir = await makeFolder('zstd', [big, closure.lib])
-    const [one, other] = await Promise.all([big, closure.lib].map(async (path) => join(dir, `${hashPartOf(path)}.narinfo`)))
+    const [one, other] = await Promise.all(
+      [big, closure.lib].map(async (path) => join(dir, `${hashPartOf(path)}.narinfo`)),
+    )
     const [text, foreign] = await Promise.all([readFile(one!, 'utf8'), readFile(other!, 'utf8')])
     const take = (name: string) => new RegExp(`^${name}: .*$`, 'm').exec(foreign)![0]
     let lying = text
-    for (const name of ['URL', 'FileHash', 'FileSize']) lying = lying.replace(new RegExp(`^${name}: .*$`, 'm'), take(name))
+    for (const name of ['URL', 'FileHash', 'FileSize'])
+      lying = lying.replace(new RegExp(`^${name}: .*$`, 'm'), take(name))
     await writeFile(one!, lying)
     await using cache = await openFolder(dir)
     const { url } = (await narInfoOf(cache, big))!
@@ -106,16 +129,18 @@ describe('the right bytes', () => {
     expect((await cache.get(`/${hashPartOf(closure.lib)}.narinfo`)).status).toBe(200)
   })
 
-  test.each([['URL: ../../etc/passwd'], ['URL: /etc/passwd'], ['URL: http://127.0.0.1/x.nar'], ['URL: nar/../nix-cache-info']])(
-    'a record with "%s" is absent',
-    async (line) => {
-      const dir = await makeFolder('none', [closure.text])
-      const file = join(dir, `${hashPartOf(closure.text)}.narinfo`)
-      await writeFile(file, (await readFile(file, 'utf8')).replace(/^URL: .*$/m, line))
-      await using cache = await openFolder(dir)
-      expect((await cache.get(`/${hashPartOf(closure.text)}.narinfo`)).status).toBe(404)
-    },
-  )
+  test.each([
+    ['URL: ../../etc/passwd'],
+    ['URL: /etc/passwd'],
+    ['URL: http://127.0.0.1/x.nar'],
+    ['URL: nar/../nix-cache-info'],
+  ])('a record with "%s" is absent', async (line) => {
+    const dir = await makeFolder('none', [closure.text])
+    const file = join(dir, `${hashPartOf(closure.text)}.narinfo`)
+    await writeFile(file, (await readFile(file, 'utf8')).replace(/^URL: .*$/m, line))
+    await using cache = await openFolder(dir)
+    expect((await cache.get(`/${hashPartOf(closure.text)}.narinfo`)).status).toBe(404)
+  })
 })
 
 describe('what changes in the folder', () => {
@@ -142,7 +167,10 @@ describe('what changes in the folder', () => {
     const dir = await nix.makeDir('other')
     await writeFile(join(dir, 'nix-cache-info'), 'StoreDir: /gnu/store\n')
     const folder = await openDirectoryStore({ dir, storeDir: '/nix/store', decompressors: {}, log: silentLog })
-    expect(folder.health()).toMatchObject({ isReadable: false, problem: `"${dir}" is a cache for "/gnu/store", not for "/nix/store"` })
+    expect(folder.health()).toMatchObject({
+      isReadable: false,
+      problem: `"${dir}" is a cache for "/gnu/store", not for "/nix/store"`,
+    })
     await expect(folder.find('0'.repeat(32))).rejects.toMatchObject({ code: 'store-unavailable' })
   })
 })
@@ -159,8 +187,14 @@ describe('logs and realisations', () => {
     await writeFile(join(dir, 'realisations', `${id}.doi`), JSON.stringify(realisation))
     await using cache = await openFolder(dir)
     expect((await cache.get(`/log/${drv}`)).body.toString()).toBe('built\n')
-    expect(JSON.parse((await cache.get(`/realisations/${encodeURIComponent(id)}.doi`)).body.toString())).toEqual(realisation)
-    for (const path of ['/log/..%2fnix-cache-info', '/log/nix-cache-info', `/nar/${(await readdir(join(dir, 'nar')))[0]}`]) {
+    expect(JSON.parse((await cache.get(`/realisations/${encodeURIComponent(id)}.doi`)).body.toString())).toEqual(
+      realisation,
+    )
+    for (const path of [
+      '/log/..%2fnix-cache-info',
+      '/log/nix-cache-info',
+      `/nar/${(await readdir(join(dir, 'nar')))[0]}`,
+    ]) {
       expect((await cache.get(path)).status).toBe(404)
     }
   })
@@ -172,11 +206,25 @@ describe('together with a Nix store', () => {
     const dir = await makeFolder('xz', [big])
     await using local = await openTestCache(store)
     const { url: localUrl } = (await narInfoOf(local, big))!
-    const folder = await openDirectoryStore({ dir, storeDir: '/nix/store', decompressors: findDecompressors(process.env.PATH), log: silentLog })
+    const folder = await openDirectoryStore({
+      dir,
+      storeDir: '/nix/store',
+      decompressors: findDecompressors(process.env.PATH),
+      log: silentLog,
+    })
     const { openLocalStore } = await import('../../src/index.ts')
     const { storeDir, realStoreDir, database, stateDir, logDir } = store
     const leases = { narInfoSeconds: 0, maxPaths: 1 }
-    await using nixStore = await openLocalStore({ storeDir, realStoreDir, database, stateDir, logDir, daemonSocket: undefined, leases, log: silentLog })
+    await using nixStore = await openLocalStore({
+      storeDir,
+      realStoreDir,
+      database,
+      stateDir,
+      logDir,
+      daemonSocket: undefined,
+      leases,
+      log: silentLog,
+    })
     await using cache = await openTestCache(store, { stores: [folder, nixStore] })
     expect((await narInfoOf(cache, big))!.compression).toBe('xz')
     expect((await narInfoOf(cache, onlyLocal))!.compression).toBe('zstd')

@@ -1,5 +1,6 @@
 /**
- * The HTTP side alone, on parts which the test moves by hand: a store with one object, a packer whose chunks come when the test gives them, and timers it lets go off.
+ * The HTTP side alone, on parts which the test moves by hand: a store with one object, a packer whose chunks come when
+ * the test gives them, and timers it lets go off.
  *
  *   await using origin = await openHandFed({ limits: { concurrentNars: 1 } })
  *   const asked = origin.get(narUrl)
@@ -166,7 +167,8 @@ export async function openHandFed(options: HandFedOptions = {}): Promise<HandFed
     expire() {
       for (const { goOff } of [...timers]) goOff()
     },
-    nextBody: () => (bodies.length > 0 ? Promise.resolve(bodies.shift()!) : new Promise((resolve) => waiting.push(resolve))),
+    nextBody: () =>
+      bodies.length > 0 ? Promise.resolve(bodies.shift()!) : new Promise((resolve) => waiting.push(resolve)),
     async untilWaiting(count) {
       while (origin.transfers.waiting !== count) await turnOfTheLoop()
     },
@@ -180,13 +182,25 @@ export async function openHandFed(options: HandFedOptions = {}): Promise<HandFed
 
 function serve(origin: Origin, users: readonly string[] | undefined, exchanges: Exchange[]): Server {
   const known = users?.map((name) => ({ ...ben, name }))
-  const verifier = createVerifier({ users: known ?? [ben], throttle: createLoginThrottle(async () => {}), now: Date.now })
+  const verifier = createVerifier({
+    users: known ?? [ben],
+    throttle: createLoginThrottle(async () => {}),
+    now: Date.now,
+  })
   const cacheHeaders = createCacheHeaders(false, 'deny')
-  const app = createApp(origin, () => ({ version: '0', priority: 30, wantMassQuery: true, publicKeys: [], indexPage: undefined, isPublic: false }))
+  const app = createApp(origin, () => ({
+    version: '0',
+    priority: 30,
+    wantMassQuery: true,
+    publicKeys: [],
+    indexPage: undefined,
+    isPublic: false,
+  }))
   const handle = createHandler(
     origin,
     createDoor(verifier, createAuthenticator(verifier, undefined), false),
-    (request, response) => new Reply(request, response, cacheHeaders, { exchanged: (exchange) => void exchanges.push(exchange) }),
+    (request, response) =>
+      new Reply(request, response, cacheHeaders, { exchanged: (exchange) => void exchanges.push(exchange) }),
     (reply) => {
       keepReply(reply)
       app(reply.request, reply.response)

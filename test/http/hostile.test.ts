@@ -1,4 +1,6 @@
-/** What no decent client sends: every such request is answered or cut, tells nothing, and leaves the cache as it was. */
+/**
+ * What no decent client sends: every such request is answered or cut, tells nothing, and leaves the cache as it was.
+ */
 import { connect } from 'node:net'
 
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals'
@@ -81,7 +83,9 @@ describe('malformed paths are absent', () => {
     )
     await fc.assert(
       fc.asyncProperty(fc.array(segment, { maxLength: 5 }), async (segments) => {
-        const target = `/${segments.join('/')}`.replace(/[^\x21-\x7e]/g, (character) => encodeURIComponent(character.toWellFormed()))
+        const target = `/${segments.join('/')}`.replace(/[^\x21-\x7e]/g, (character) =>
+          encodeURIComponent(character.toWellFormed()),
+        )
         const { status, body } = await cache.get(target)
         expect([200, 404]).toContain(status)
         expect(body.toString()).not.toContain(cache.dir)
@@ -106,8 +110,14 @@ describe('hostile headers', () => {
     ['a Host that is markup', 'Host: "><script>alert(1)</script>\r\n'],
     ['a forged ray and address', 'Host: x\r\nCF-Ray: <script>\r\nCF-Connecting-IP: <script>\r\n'],
     ['X-Forwarded-Host', 'Host: x\r\nX-Forwarded-Host: evil.example\r\nX-Forwarded-Proto: gopher\r\n'],
-    ['an 8 KB ray and address', `Host: x\r\nCF-Ray: ${'script'.repeat(1300)}\r\nCF-Connecting-IP: fe80::1%${'script'.repeat(1000)}\r\n`],
-    ['a repeated Host, ray and scheme', 'Host: x\r\nCF-Ray: 1-FRA\r\nCF-Ray: script\r\nX-Forwarded-Proto: https\r\nX-Forwarded-Proto: gopher\r\n'],
+    [
+      'an 8 KB ray and address',
+      `Host: x\r\nCF-Ray: ${'script'.repeat(1300)}\r\nCF-Connecting-IP: fe80::1%${'script'.repeat(1000)}\r\n`,
+    ],
+    [
+      'a repeated Host, ray and scheme',
+      'Host: x\r\nCF-Ray: 1-FRA\r\nCF-Ray: script\r\nX-Forwarded-Proto: https\r\nX-Forwarded-Proto: gopher\r\n',
+    ],
   ])('%s is not reflected', async (_what, headers) => {
     for (const target of ['/', '/absent', '/nix-cache-info']) {
       const answer = await sendRaw(cache.port, `GET ${target} HTTP/1.1\r\n${headers}${auth}Connection: close\r\n\r\n`)
@@ -118,7 +128,10 @@ describe('hostile headers', () => {
   test('what the edge says of a request is told only in the shape the edge gives it', async () => {
     const forged = `CF-Ray: 1-FRA\r\nCF-Ray: 2-FRA\r\nCF-Connecting-IP: 198.51.100.7\r\nCF-Connecting-IP: 198.51.100.8\r\n`
     const reported = cache.exchange(({ target }) => target.startsWith('/forged'))
-    await sendRaw(cache.port, `GET /forged?token=hunter2 HTTP/1.1\r\nHost: x\r\n${forged}${auth}Connection: close\r\n\r\n`)
+    await sendRaw(
+      cache.port,
+      `GET /forged?token=hunter2 HTTP/1.1\r\nHost: x\r\n${forged}${auth}Connection: close\r\n\r\n`,
+    )
     const { ray, address, target } = await reported
     expect([ray, address, target]).toEqual([undefined, '127.0.0.1', '/forged?…'])
   })
@@ -176,7 +189,9 @@ describe('connections', () => {
   test('pipelined requests are answered in their order', async () => {
     const hashPart = path.slice(11, 43)
     const requests = ['/nix-cache-info', `/${hashPart}.narinfo`, '/absent', `/${hashPart}.narinfo`, '/v1/version']
-    const bytes = requests.map((target, at) => `GET ${target} HTTP/1.1\r\nHost: x\r\n${auth}${at === 4 ? 'Connection: close\r\n' : ''}\r\n`).join('')
+    const bytes = requests
+      .map((target, at) => `GET ${target} HTTP/1.1\r\nHost: x\r\n${auth}${at === 4 ? 'Connection: close\r\n' : ''}\r\n`)
+      .join('')
     const answer = await sendRaw(cache.port, bytes, { end: false })
     expect(statusesOf(answer)).toEqual([200, 200, 404, 200, 200])
     expect(answer.indexOf('StoreDir:')).toBeLessThan(answer.indexOf('StorePath:'))
@@ -194,7 +209,9 @@ describe('connections', () => {
 
   test('a header that trickles in is cut off with 408', async () => {
     // Half a header, then silence: the server's own clock ends it.
-    expect(statusesOf(await sendRaw(cache.port, 'GET / HTTP/1.1\r\nHost: x\r\nX-Slow: ', { end: false }))).toEqual([408])
+    expect(statusesOf(await sendRaw(cache.port, 'GET / HTTP/1.1\r\nHost: x\r\nX-Slow: ', { end: false }))).toEqual([
+      408,
+    ])
   })
 
   test('a connection whose header never comes is gone from this side too, whatever the other side does with it', async () => {
@@ -204,7 +221,10 @@ describe('connections', () => {
       socket.write('GET / HTTP/1.1\r\nHost: x\r\nX-Slow: ')
       return socket.resume()
     })
-    const count = () => new Promise<number>((resolve, reject) => cache.server.getConnections((error, open) => (error === null ? resolve(open) : reject(error))))
+    const count = () =>
+      new Promise<number>((resolve, reject) =>
+        cache.server.getConnections((error, open) => (error === null ? resolve(open) : reject(error))),
+      )
     while ((await count()) < 50) await new Promise((resolve) => setImmediate(resolve))
     // None of the 50 closes its side. The suite's own limit ends this if the server does not.
     while ((await count()) > 0) await new Promise((resolve) => setTimeout(resolve, 50))
@@ -212,7 +232,9 @@ describe('connections', () => {
   })
 
   test('HTTP/1.0 gets its narinfo and a closed connection', async () => {
-    const answer = await sendRaw(cache.port, `GET /${path.slice(11, 43)}.narinfo HTTP/1.0\r\n${auth}\r\n`, { end: false })
+    const answer = await sendRaw(cache.port, `GET /${path.slice(11, 43)}.narinfo HTTP/1.0\r\n${auth}\r\n`, {
+      end: false,
+    })
     expect(statusesOf(answer)).toEqual([200])
     expect(answer).toContain(`StorePath: ${path}\n`)
   })
@@ -239,12 +261,20 @@ describe('connections', () => {
   )
 
   test('a body that is still to come is refused before it is there', async () => {
-    const answer = await sendRaw(cache.port, `PUT /absent HTTP/1.1\r\nHost: x\r\n${auth}Content-Length: 1000000\r\n\r\n`, { end: false })
+    const answer = await sendRaw(
+      cache.port,
+      `PUT /absent HTTP/1.1\r\nHost: x\r\n${auth}Content-Length: 1000000\r\n\r\n`,
+      { end: false },
+    )
     expect(statusesOf(answer)).toEqual([405])
   })
 
   test('a body without credentials is refused in the same way', async () => {
-    const answer = await sendRaw(cache.port, 'POST /absent HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n', { end: false })
+    const answer = await sendRaw(
+      cache.port,
+      'POST /absent HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n',
+      { end: false },
+    )
     expect(statusesOf(answer)).toEqual([401])
     expect(answer).toContain('\r\nConnection: close\r\n')
   })
@@ -253,7 +283,11 @@ describe('connections', () => {
     const targets = ['/nix-cache-info', '/absent', `/${path.slice(11, 43)}.narinfo`, '/v1/version', '/%zz']
     const requests = targets.map((target) => `GET ${target} HTTP/1.1\r\nHost: x\r\n${auth}\r\n`).join('')
     const stranger = 'GET /absent HTTP/1.1\r\nHost: x\r\n\r\n'
-    const answer = await sendRaw(cache.port, `${requests}${stranger}GET / HTTP/1.1\r\nHost: x\r\n${auth}Connection: close\r\n\r\n`, { end: false })
+    const answer = await sendRaw(
+      cache.port,
+      `${requests}${stranger}GET / HTTP/1.1\r\nHost: x\r\n${auth}Connection: close\r\n\r\n`,
+      { end: false },
+    )
     expect(statusesOf(answer)).toEqual([200, 404, 200, 200, 404, 401, 200])
     expect(answer.match(/^Connection: close\r$/gm)).toHaveLength(1)
   })
@@ -267,7 +301,11 @@ describe('connections', () => {
       response.shouldKeepAlive = false
     })
     for (const target of targets) {
-      const answer = await sendRaw(draining.port, `GET ${target} HTTP/1.1\r\nHost: x\r\n${auth}Connection: keep-alive\r\n\r\n`, { end: false })
+      const answer = await sendRaw(
+        draining.port,
+        `GET ${target} HTTP/1.1\r\nHost: x\r\n${auth}Connection: keep-alive\r\n\r\n`,
+        { end: false },
+      )
       expect(statusesOf(answer)).toHaveLength(1)
       expect(answer).toContain('\r\nConnection: close\r\n')
     }

@@ -37,7 +37,10 @@ describe('createIllness', () => {
   test('leaves a store that could never be read to its adapter: there may be no Nix yet', () => {
     const clock = { ms: 0 }
     const logged: string[] = []
-    const illness = createIllness({ ...silentLog, error: (_fields, message) => void logged.push(message) }, () => clock.ms)
+    const illness = createIllness(
+      { ...silentLog, error: (_fields, message) => void logged.push(message) },
+      () => clock.ms,
+    )
     illness.status()
     clock.ms = 5_000
     expect([illness.status(), illness.isHidden, logged]).toEqual([404, true, []])

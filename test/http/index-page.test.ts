@@ -36,14 +36,23 @@ async function look(users: readonly (typeof ben)[] | undefined, width: number) {
   await using cache = await openTestCache(store, { signing: [key], users })
   const browser = await chromium.launch({ executablePath: browserFile!, args: ['--no-sandbox'] })
   try {
-    const context = await browser.newContext({ viewport: { width, height: 800 }, httpCredentials: { username: 'ben', password: 'secret' } })
+    const context = await browser.newContext({
+      viewport: { width, height: 800 },
+      httpCredentials: { username: 'ben', password: 'secret' },
+    })
     const page = await context.newPage()
     const complaints: string[] = []
     page.on('console', (message) => complaints.push(message.text()))
     page.on('pageerror', (error) => complaints.push(error.message))
     const response = await page.goto(cache.url)
     const isTooWide = await page.evaluate('document.documentElement.scrollWidth > document.documentElement.clientWidth')
-    return { url: cache.url, status: response!.status(), text: String(await page.evaluate('document.body.innerText')), complaints, isTooWide }
+    return {
+      url: cache.url,
+      status: response!.status(),
+      text: String(await page.evaluate('document.body.innerText')),
+      complaints,
+      isTooWide,
+    }
   } finally {
     await browser.close()
   }

@@ -157,7 +157,10 @@ describe('a place comes back', () => {
   })
 
   test('when the lease cannot be had', async () => {
-    await using origin = await openHandFed({ limits: { concurrentNars: 1 }, leases: { hold: () => Promise.reject(new Error('broken')) } })
+    await using origin = await openHandFed({
+      limits: { concurrentNars: 1 },
+      leases: { hold: () => Promise.reject(new Error('broken')) },
+    })
     expect((await origin.get(narUrl)).status).toBe(500)
     expect(origin.origin.transfers.underWay).toBe(0)
   })

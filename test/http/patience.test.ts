@@ -1,16 +1,36 @@
-/** The edge gives a reply up that has not begun after 120 s. So every reply begins before that, or asks the client to come again, and keeps nothing for it. */
+/**
+ * The edge gives a reply up that has not begun after 120 s. So every reply begins before that, or asks the client to
+ * come again, and keeps nothing for it.
+ */
 import { PassThrough, Readable } from 'node:stream'
 
 import { describe, expect, test } from '@jest/globals'
 
 import type { Larder } from '../../src/larder/larder.ts'
 import type { Answer } from '../fixtures/cache.ts'
-import { compressedUrl, foreignUrl, type HandFed, type HandFedOptions, hashPart, narUrl, openHandFed, recipe, turnOfTheLoop } from './hand-fed.ts'
+import {
+  compressedUrl,
+  foreignUrl,
+  type HandFed,
+  type HandFedOptions,
+  hashPart,
+  narUrl,
+  openHandFed,
+  recipe,
+  turnOfTheLoop,
+} from './hand-fed.ts'
 
 const never = new Promise<never>(() => {})
 
 function standInLarder(parts: Partial<Larder>): Larder {
-  return { recipe, find: () => undefined, peek: () => undefined, findKept: () => undefined, settle: () => never, ...parts } as Larder
+  return {
+    recipe,
+    find: () => undefined,
+    peek: () => undefined,
+    findKept: () => undefined,
+    settle: () => never,
+    ...parts,
+  } as Larder
 }
 
 /** Lets every timer go off until there is an answer. */
@@ -41,7 +61,12 @@ describe('asks the client to come again when the time is over', () => {
     ['a NAR of another recipe whose first chunk does not come', foreignUrl, {}],
     ['a NAR of an old URL', legacyUrl, {}],
     ['a compressed NAR that the larder does not open', compressedUrl, { larder: standInLarder({ open: () => never }) }],
-    ['a range of a NAR whose compression does not end', compressedUrl, { larder: standInLarder({}) }, { range: 'bytes=5-' }],
+    [
+      'a range of a NAR whose compression does not end',
+      compressedUrl,
+      { larder: standInLarder({}) },
+      { range: 'bytes=5-' },
+    ],
     ['a listing that does not come to its end', `/${hashPart}.ls`, { listJson: () => never }],
     ['a log that cannot be opened', `/log/${hashPart}-thing.drv`, { openLog: () => never }],
     ['a log that gives nothing', `/log/${hashPart}-thing.drv`, { openLog: async () => new PassThrough() }],
@@ -106,7 +131,9 @@ describe('what comes too late is let go', () => {
 describe('begins at once', () => {
   test('HEAD of a compressed NAR whose size nobody knows: without a length, and without opening or compressing anything', async () => {
     const refuse = () => Promise.reject(new Error('opened'))
-    await using origin = await openHandFed({ larder: standInLarder({ open: refuse, settle: refuse, openRange: refuse }) })
+    await using origin = await openHandFed({
+      larder: standInLarder({ open: refuse, settle: refuse, openRange: refuse }),
+    })
     for (const path of [compressedUrl, foreignUrl]) {
       const { status, headers } = await origin.get(path, { method: 'HEAD' })
       expect(status).toBe(200)
@@ -134,7 +161,9 @@ describe('an honest end', () => {
     const { status, isComplete } = await origin.get(`/log/${hashPart}-thing.drv`)
     expect([0, 200]).toContain(status)
     expect(isComplete).toBe(false)
-    await using other = await openHandFed({ openLog: async () => new Readable({ read() {} }).destroy(new Error('damaged')) })
+    await using other = await openHandFed({
+      openLog: async () => new Readable({ read() {} }).destroy(new Error('damaged')),
+    })
     expect((await other.get(`/log/${hashPart}-thing.drv`)).status).toBe(404)
   })
 })

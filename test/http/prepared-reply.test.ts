@@ -1,4 +1,7 @@
-/** Replies written in one piece, which lean on two undocumented names of node:http: this fails first when a version of Node treats them otherwise. */
+/**
+ * Replies written in one piece, which lean on two undocumented names of node:http: this fails first when a version of
+ * Node treats them otherwise.
+ */
 import { createServer, get, type ServerResponse } from 'node:http'
 import type { AddressInfo } from 'node:net'
 

@@ -342,13 +342,16 @@ describe.each([
       },
     )
 
-    test.each(['POST', 'PUT', 'DELETE', 'PATCH', 'OPTIONS'])('%s is refused with the methods allowed', async (method) => {
-      for (const path of ['/nix-cache-info', `/${hashPartOf(closure.app)}.narinfo`, '/nar/x.nar', '/']) {
-        const { status, headers } = await cache.get(path, { method })
-        expect(status).toBe(405)
-        expect(headers.allow).toBe('GET, HEAD')
-      }
-    })
+    test.each(['POST', 'PUT', 'DELETE', 'PATCH', 'OPTIONS'])(
+      '%s is refused with the methods allowed',
+      async (method) => {
+        for (const path of ['/nix-cache-info', `/${hashPartOf(closure.app)}.narinfo`, '/nar/x.nar', '/']) {
+          const { status, headers } = await cache.get(path, { method })
+          expect(status).toBe(405)
+          expect(headers.allow).toBe('GET, HEAD')
+        }
+      },
+    )
   })
 
   describe('credentials', () => {
@@ -364,7 +367,9 @@ describe.each([
     ]
 
     test('are asked for on every route, with the same words for what is here and what is not', async () => {
-      const answers = await Promise.all(paths().map((path) => cache.get(path, { headers: { authorization: undefined } })))
+      const answers = await Promise.all(
+        paths().map((path) => cache.get(path, { headers: { authorization: undefined } })),
+      )
       for (const { status, headers, body } of answers) {
         expect(status).toBe(401)
         expect(headers['www-authenticate']).toBe('Basic realm="burrow", charset="UTF-8"')

@@ -58,7 +58,9 @@ test.each([
 test('a content address that is none is refused with a reason', async () => {
   const reply = await planOf({ ...path, ca: 'x' })
   expect(reply.status).toBe(200)
-  expect((await reply.json()) as object).toMatchObject({ paths: [{ status: 'refused', reason: expect.stringContaining('content address') }] })
+  expect((await reply.json()) as object).toMatchObject({
+    paths: [{ status: 'refused', reason: expect.stringContaining('content address') }],
+  })
 })
 
 test.each([

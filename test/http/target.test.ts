@@ -13,7 +13,12 @@ describe('parseHotTarget', () => {
 
   test('knows every URL that formatNarUrl makes', () => {
     for (const recipe of [undefined, 'zstd-3-1.5.7', 'zstd-19-1.6.0']) {
-      expect(parseHotTarget(`/${formatNarUrl(hashPart, `sha256:${narHash}`, recipe)}`)).toEqual({ route: 'nar', hashPart, narHash, recipe })
+      expect(parseHotTarget(`/${formatNarUrl(hashPart, `sha256:${narHash}`, recipe)}`)).toEqual({
+        route: 'nar',
+        hashPart,
+        narHash,
+        recipe,
+      })
     }
   })
 

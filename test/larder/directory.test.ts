@@ -17,16 +17,27 @@ describe("a larder's directory", () => {
     await using test = await TestLarder.open()
     await test.larder.settle(test.packer.make('app', size))
     expect((await stat(test.dir)).mode & 0o777).toBe(0o700)
-    expect(await readFile(join(test.dir, 'CACHEDIR.TAG'), 'utf8')).toMatch(/^Signature: 8a477f597d28d172789f06886806bc55\n/)
+    expect(await readFile(join(test.dir, 'CACHEDIR.TAG'), 'utf8')).toMatch(
+      /^Signature: 8a477f597d28d172789f06886806bc55\n/,
+    )
     for (const name of await test.keptNames()) expect((await stat(join(test.dir, name))).mode & 0o777).toBe(0o600)
   })
 
   test('is refused when it holds other things, and nothing is written to it', async () => {
-    for (const names of [['thesis.tex'], ['tmp-0123456789', 'photo.jpg'], ['CACHEDIR.TAG'], ['lock'], ['tmp-0123456789']]) {
+    for (const names of [
+      ['thesis.tex'],
+      ['tmp-0123456789', 'photo.jpg'],
+      ['CACHEDIR.TAG'],
+      ['lock'],
+      ['tmp-0123456789'],
+    ]) {
       await using test = await TestLarder.prepare()
       await mkdir(test.dir)
       for (const name of names) await writeFile(join(test.dir, name), 'mine')
-      await expect(test.reopen()).rejects.toMatchObject({ code: 'larder-unwritable', message: expect.stringContaining(`Cannot use "${test.dir}" as larder`) })
+      await expect(test.reopen()).rejects.toMatchObject({
+        code: 'larder-unwritable',
+        message: expect.stringContaining(`Cannot use "${test.dir}" as larder`),
+      })
       expect((await readdir(test.dir)).sort()).toEqual([...names].sort())
     }
   })
@@ -151,7 +162,8 @@ describe("a larder's directory", () => {
     await using test = await TestLarder.prepare()
     await mkdir(test.dir)
     const nars = Array.from({ length: 10_000 }, (_, at) => makeNar(String(at), 1))
-    for (const { narHash, fileHash } of nars) await writeFile(join(test.dir, `${narHash.slice(7)}.zstd-3-1.5.7.${fileHash.slice(7)}.1`), 'x')
+    for (const { narHash, fileHash } of nars)
+      await writeFile(join(test.dir, `${narHash.slice(7)}.zstd-3-1.5.7.${fileHash.slice(7)}.1`), 'x')
     await test.reopen()
     expect(test.larder.stats.files).toBe(10_000)
     for (const { narHash, fileHash } of nars) expect(test.larder.find(narHash)).toEqual({ fileHash, fileSize: 1 })
@@ -162,7 +174,9 @@ describe('kill -9 in the middle of a compression', () => {
   test('leaves whole files and temporaries that the next start sweeps, and the lock is free', async () => {
     await using test = await TestLarder.prepare()
     const script = fileURLToPath(new URL('killed-larder.ts', `file://${import.meta.filename}`))
-    const child = spawn(process.execPath, ['--disable-warning=ExperimentalWarning', script, test.dir], { stdio: ['ignore', 'pipe', 'inherit'] })
+    const child = spawn(process.execPath, ['--disable-warning=ExperimentalWarning', script, test.dir], {
+      stdio: ['ignore', 'pipe', 'inherit'],
+    })
     const exited = once(child, 'exit')
     await once(child.stdout, 'data')
     const before = await readdir(test.dir)
@@ -176,7 +190,8 @@ describe('kill -9 in the middle of a compression', () => {
     const [whole, half] = [test.packer.make('whole', size), test.packer.make('half', 10 * size)]
     expect(test.larder.find(whole.narHash)).toEqual({ fileHash: whole.fileHash, fileSize: size })
     expect(test.larder.find(half.narHash)).toBeUndefined()
-    for (const nar of [whole, half]) expect((await readAll((await test.larder.open(nar)).chunks)).equals(nar.compressed)).toBe(true)
+    for (const nar of [whole, half])
+      expect((await readAll((await test.larder.open(nar)).chunks)).equals(nar.compressed)).toBe(true)
     expect(test.packer.fills.map(({ nar }) => nar.realPath)).toEqual([half.realPath])
   })
 })

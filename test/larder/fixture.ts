@@ -17,7 +17,8 @@ export interface LogLine {
 
 export function openTestLog(): Log & { readonly lines: LogLine[] } {
   const lines: LogLine[] = []
-  const line = (level: keyof Log) => (fields: object, message: string) => void lines.push({ level, message, fields: { ...fields } })
+  const line = (level: keyof Log) => (fields: object, message: string) =>
+    void lines.push({ level, message, fields: { ...fields } })
   return { lines, debug: line('debug'), info: line('info'), warn: line('warn'), error: line('error') }
 }
 

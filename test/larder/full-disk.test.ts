@@ -36,7 +36,11 @@ describeWithMounts('a larder on a full disk', () => {
     const small = test.packer.make('small', 1000)
     expect((await readAll((await test.larder.open(small)).chunks)).equals(small.compressed)).toBe(true)
     expect(test.packer.fills).toHaveLength(1)
-    expect((await readAll(await test.larder.openRange(nar, { start: mib, end: 3 * mib }))).equals(nar.compressed.subarray(mib, 3 * mib))).toBe(true)
+    expect(
+      (await readAll(await test.larder.openRange(nar, { start: mib, end: 3 * mib }))).equals(
+        nar.compressed.subarray(mib, 3 * mib),
+      ),
+    ).toBe(true)
 
     test.now += 60_000
     const fits = test.packer.make('fits', mib)
@@ -116,6 +120,8 @@ describeWithMounts('a larder on a full disk', () => {
     test.now += 60_000
     expect((await readAll((await test.larder.open(nar)).chunks)).equals(nar.compressed)).toBe(true)
     await test.larder[Symbol.asyncDispose]()
-    expect((await readdir(test.dir)).filter((name) => !/^(?:CACHEDIR.TAG|burrow-larder.lock)$/.test(name))).toHaveLength(1)
+    expect(
+      (await readdir(test.dir)).filter((name) => !/^(?:CACHEDIR.TAG|burrow-larder.lock)$/.test(name)),
+    ).toHaveLength(1)
   })
 })

@@ -10,7 +10,8 @@ const size = 100_000
 /** Disk space of a file of that size, in whole blocks. */
 const space = 102_400
 
-const nameOf = (nar: MadeUpNar, recipe = 'zstd-3-1.5.7') => `${nar.narHash.slice(7)}.${recipe}.${nar.fileHash.slice(7)}.${nar.fileSize}`
+const nameOf = (nar: MadeUpNar, recipe = 'zstd-3-1.5.7') =>
+  `${nar.narHash.slice(7)}.${recipe}.${nar.fileHash.slice(7)}.${nar.fileSize}`
 
 async function flipByte(path: string, at: number): Promise<void> {
   const bytes = await readFile(path)
@@ -61,16 +62,23 @@ describe('kept files', () => {
     expect(test.larder.stats).toMatchObject({ files: 1, damaged: 1 })
   })
 
-  test.each([50_000, size])('that were truncated behind our back are made again, and no client notices (%d bytes)', async (fileSize) => {
-    await using test = await TestLarder.open({ memoryBytes: 0 })
-    const nar = test.packer.make('app', fileSize)
-    await test.larder.settle(nar)
-    await truncate(join(test.dir, nameOf(nar)), 40_000)
-    expect((await readAll(await test.larder.openRange(nar, { start: 30_000, end: fileSize }))).equals(nar.compressed.subarray(30_000))).toBe(true)
-    await test.larder.settle(nar)
-    expect(test.packer.fills).toHaveLength(2)
-    expect(await test.keptNames()).toEqual([nameOf(nar)])
-  })
+  test.each([50_000, size])(
+    'that were truncated behind our back are made again, and no client notices (%d bytes)',
+    async (fileSize) => {
+      await using test = await TestLarder.open({ memoryBytes: 0 })
+      const nar = test.packer.make('app', fileSize)
+      await test.larder.settle(nar)
+      await truncate(join(test.dir, nameOf(nar)), 40_000)
+      expect(
+        (await readAll(await test.larder.openRange(nar, { start: 30_000, end: fileSize }))).equals(
+          nar.compressed.subarray(30_000),
+        ),
+      ).toBe(true)
+      await test.larder.settle(nar)
+      expect(test.packer.fills).toHaveLength(2)
+      expect(await test.keptNames()).toEqual([nameOf(nar)])
+    },
+  )
 
   test('that are small and have rotten are made again, and no client notices', async () => {
     await using test = await TestLarder.open()
@@ -104,7 +112,13 @@ describe('kept files', () => {
 describe('eviction', () => {
   test('takes the least recently used file first, and one in use not at all', async () => {
     await using test = await TestLarder.open({ maxBytes: 3 * space })
-    const [a, b, c, d, e] = ['a', 'b', 'c', 'd', 'e'].map((name) => test.packer.make(name, size)) as [MadeUpNar, MadeUpNar, MadeUpNar, MadeUpNar, MadeUpNar]
+    const [a, b, c, d, e] = ['a', 'b', 'c', 'd', 'e'].map((name) => test.packer.make(name, size)) as [
+      MadeUpNar,
+      MadeUpNar,
+      MadeUpNar,
+      MadeUpNar,
+      MadeUpNar,
+    ]
     for (const nar of [a, b, c]) {
       test.now += 10_000
       await test.larder.settle(nar)
@@ -146,7 +160,12 @@ describe('eviction', () => {
 
   test('goes by the times of the files after a restart, which use renews', async () => {
     await using test = await TestLarder.open()
-    const [a, b, c, d] = ['a', 'b', 'c', 'd'].map((name) => test.packer.make(name, size)) as [MadeUpNar, MadeUpNar, MadeUpNar, MadeUpNar]
+    const [a, b, c, d] = ['a', 'b', 'c', 'd'].map((name) => test.packer.make(name, size)) as [
+      MadeUpNar,
+      MadeUpNar,
+      MadeUpNar,
+      MadeUpNar,
+    ]
     for (const nar of [a, b, c]) await test.larder.settle(nar)
     const hour = 3600
     const times = { a: 3, b: 1, c: 2 }
@@ -188,7 +207,9 @@ describe('eviction', () => {
     }
     fill.end('whole')
     await settled
-    const sizes = await Promise.all((await readdir(test.dir)).map(async (name) => (await stat(join(test.dir, name))).size))
+    const sizes = await Promise.all(
+      (await readdir(test.dir)).map(async (name) => (await stat(join(test.dir, name))).size),
+    )
     expect(sizes.reduce((sum, bytes) => sum + bytes, 0)).toBeLessThanOrEqual(10 * space)
     expect(test.larder.find(nar.narHash)).toBeDefined()
     expect(await test.keptNames()).toContain(nameOf(nar))
@@ -202,7 +223,11 @@ describe('eviction', () => {
     expect((await readAll((await test.larder.open(nar)).chunks)).equals(nar.compressed)).toBe(true)
     expect(test.larder.find(nar.narHash)).toEqual({ fileHash: nar.fileHash, fileSize: nar.fileSize })
     expect(await test.keptNames()).toEqual([nameOf(old)])
-    expect((await readAll(await test.larder.openRange(nar, { start: size, end: 2 * size }))).equals(nar.compressed.subarray(size, 2 * size))).toBe(true)
+    expect(
+      (await readAll(await test.larder.openRange(nar, { start: size, end: 2 * size }))).equals(
+        nar.compressed.subarray(size, 2 * size),
+      ),
+    ).toBe(true)
     expect(test.packer.fills).toHaveLength(1)
   })
 
@@ -218,7 +243,9 @@ describe('eviction', () => {
     fill.writeTo(4 * size)
     const rest = await readAll(chunks)
     expect(Buffer.concat([head, rest]).equals(nar.compressed)).toBe(true)
-    expect(test.packer.alone).toEqual([{ narHash: nar.narHash, range: { start: expect.any(Number), end: Number.MAX_SAFE_INTEGER } }])
+    expect(test.packer.alone).toEqual([
+      { narHash: nar.narHash, range: { start: expect.any(Number), end: Number.MAX_SAFE_INTEGER } },
+    ])
     expect(await test.tempNames()).toEqual([])
     expect(await test.larder.settle(nar)).toEqual({ fileHash: nar.fileHash, fileSize: nar.fileSize })
     expect(test.packer.fills).toHaveLength(1)

@@ -4,7 +4,14 @@ import { silentLog } from '../../src/log.ts'
 import { StandInPacker } from './stand-in-packer.ts'
 
 const packer = new StandInPacker()
-const larder = await openLarder({ dir: process.argv[2]!, maxBytes: 1e9, level: 3, zstdVersion: '1.5.7', packer, log: silentLog })
+const larder = await openLarder({
+  dir: process.argv[2]!,
+  maxBytes: 1e9,
+  level: 3,
+  zstdVersion: '1.5.7',
+  packer,
+  log: silentLog,
+})
 await larder.settle(packer.make('whole', 100_000))
 packer.isByHand = true
 const started = packer.nextFill()

@@ -22,7 +22,12 @@ interface DumpedNar extends NarRequest {
 
 async function dump(realPath: string): Promise<DumpedNar> {
   const { stdoutBytes: bytes } = await run('nix-store', ['--dump', realPath])
-  return { realPath, bytes, narSize: bytes.length, narHash: `sha256:${encodeNix32(createHash('sha256').update(bytes).digest())}` }
+  return {
+    realPath,
+    bytes,
+    narSize: bytes.length,
+    narHash: `sha256:${encodeNix32(createHash('sha256').update(bytes).digest())}`,
+  }
 }
 
 describe('a larder with a real packer', () => {
@@ -35,9 +40,13 @@ describe('a larder with a real packer', () => {
     dir = await mkdtemp(join(tmpdir(), 'burrow-packed-'))
     packer = openPacker()
     await mkdir(join(dir, 'tree'))
-    for (let at = 0; at < 50; at++) await writeFile(join(dir, 'tree', `file-${at}`), `${at} `.repeat(at * 10), { mode: at % 2 === 0 ? 0o644 : 0o755 })
+    for (let at = 0; at < 50; at++)
+      await writeFile(join(dir, 'tree', `file-${at}`), `${at} `.repeat(at * 10), { mode: at % 2 === 0 ? 0o644 : 0o755 })
     await symlink('file-1', join(dir, 'tree', 'link'))
-    await writeFile(join(dir, 'big'), Buffer.concat([randomBytes(3 * mib), Buffer.alloc(3 * mib, 'text '), randomBytes(3 * mib)]))
+    await writeFile(
+      join(dir, 'big'),
+      Buffer.concat([randomBytes(3 * mib), Buffer.alloc(3 * mib, 'text '), randomBytes(3 * mib)]),
+    )
     tree = await dump(join(dir, 'tree'))
     big = await dump(join(dir, 'big'))
   })
@@ -60,7 +69,8 @@ describe('a larder with a real packer', () => {
     expect(test.larder.stats.fills).toBe(2)
     expect(zstdDecompressSync(test.larder.peek(tree.narHash)!).equals(tree.bytes)).toBe(true)
     await test.reopen({ packer, zstdVersion: process.versions.zstd! })
-    for (const nar of [tree, big]) expect(zstdDecompressSync(await readAll((await test.larder.open(nar)).chunks)).equals(nar.bytes)).toBe(true)
+    for (const nar of [tree, big])
+      expect(zstdDecompressSync(await readAll((await test.larder.open(nar)).chunks)).equals(nar.bytes)).toBe(true)
     expect(test.larder.stats).toMatchObject({ fills: 0, hits: 2, damaged: 0 })
   })
 
@@ -73,7 +83,9 @@ describe('a larder with a real packer', () => {
       expect(unkept.larder.find(nar.narHash)).toEqual(found)
       expect(body.equals(await readAll((await kept.larder.open(nar)).chunks))).toBe(true)
       const range = { start: Math.floor(found.fileSize / 3), end: found.fileSize - 1 }
-      expect((await readAll(await unkept.larder.openRange(nar, range))).equals(body.subarray(range.start, range.end))).toBe(true)
+      expect(
+        (await readAll(await unkept.larder.openRange(nar, range))).equals(body.subarray(range.start, range.end)),
+      ).toBe(true)
     }
   })
 

@@ -1,4 +1,7 @@
-/** Kept files that rot or are changed, at each moment of their use: before the start, after they were read, and under a reader. */
+/**
+ * Kept files that rot or are changed, at each moment of their use: before the start, after they were read, and under a
+ * reader.
+ */
 import { closeSync, openSync, readSync, writeSync } from 'node:fs'
 import { chmod, mkdir, readdir, rm, utimes, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
@@ -57,7 +60,11 @@ const read = async (test: TestLarder, nar: MadeUpNar, part: Part) => readAll(awa
 async function splice(test: TestLarder, nar: MadeUpNar, onChunk: (taken: number) => void = () => {}): Promise<Buffer> {
   let taken = Buffer.alloc(0)
   for (let tries = 0; tries < 10; tries++) {
-    const reader = await openPart(test, nar, taken.length === 0 ? undefined : { start: taken.length, end: nar.fileSize })
+    const reader = await openPart(
+      test,
+      nar,
+      taken.length === 0 ? undefined : { start: taken.length, end: nar.fileSize },
+    )
     try {
       for (let chunk = await reader.next(); chunk !== undefined; chunk = await reader.next()) {
         taken = Buffer.concat([taken, chunk.bytes])
@@ -129,18 +136,21 @@ describe('under its reader', () => {
     ['just written', 0, false],
     ['read lately', 0, true],
     ['read long ago', tenMinutesMs, true],
-  ])('a file, %s, that is changed breaks the transfer, before a byte of the change goes out', async (_what, laterMs, isRead) => {
-    const { test, nar, path } = await openWithKept()
-    await using _test = test
-    if (isRead) await read(test, nar, undefined)
-    test.now += laterMs
-    const readers = [await openPart(test, nar, undefined), await openPart(test, nar, { start: 1000, end: size })]
-    for (const reader of readers) await readChunk(reader)
-    flipByte(path, size - 10)
-    flipByte(path, 5)
-    for (const reader of readers) await expect(readAll(reader)).rejects.toMatchObject({ code: 'larder-damaged' })
-    await expectMadeAgain(test, nar)
-  })
+  ])(
+    'a file, %s, that is changed breaks the transfer, before a byte of the change goes out',
+    async (_what, laterMs, isRead) => {
+      const { test, nar, path } = await openWithKept()
+      await using _test = test
+      if (isRead) await read(test, nar, undefined)
+      test.now += laterMs
+      const readers = [await openPart(test, nar, undefined), await openPart(test, nar, { start: 1000, end: size })]
+      for (const reader of readers) await readChunk(reader)
+      flipByte(path, size - 10)
+      flipByte(path, 5)
+      for (const reader of readers) await expect(readAll(reader)).rejects.toMatchObject({ code: 'larder-damaged' })
+      await expectMadeAgain(test, nar)
+    },
+  )
 
   test('a file that grows and is changed breaks whole transfers and ranges, and is not kept', async () => {
     await using test = await TestLarder.open()

@@ -1,6 +1,6 @@
 /**
- * A packer whose NARs are made up and whose steps the test takes: for the faults and moments that a real one cannot be brought to.
- * Compressed bytes are deterministic noise, so that they are as long as the test wants.
+ * A packer whose NARs are made up and whose steps the test takes: for the faults and moments that a real one cannot be
+ * brought to. Compressed bytes are deterministic noise, so that they are as long as the test wants.
  */
 import { createHash } from 'node:crypto'
 import { closeSync, fsyncSync, openSync, writeSync } from 'node:fs'
@@ -30,9 +30,17 @@ export function makeNar(name: string, fileSize: number): MadeUpNar {
 
 function computeNar(name: string, fileSize: number): MadeUpNar {
   const compressed = Buffer.alloc(fileSize)
-  for (let at = 0, block = 0; at < fileSize; at += 32, block++) createHash('sha256').update(`${name} ${block}`).digest().copy(compressed, at)
+  for (let at = 0, block = 0; at < fileSize; at += 32, block++)
+    createHash('sha256').update(`${name} ${block}`).digest().copy(compressed, at)
   const fileHash = `sha256:${encodeNix32(createHash('sha256').update(compressed).digest())}`
-  return { realPath: `/made-up/${name}`, narHash: `sha256:${narHashOf(name)}`, narSize: Math.floor(fileSize / usualRatio), compressed, fileHash, fileSize }
+  return {
+    realPath: `/made-up/${name}`,
+    narHash: `sha256:${narHashOf(name)}`,
+    narSize: Math.floor(fileSize / usualRatio),
+    compressed,
+    fileHash,
+    fileSize,
+  }
 }
 
 /** What a finished fill resolves to, or the fault it rejects with. */
@@ -71,7 +79,13 @@ export class StandInFill implements Fill {
     if (this.#fd === undefined) return
     try {
       for (const stop = Math.min(end, this.nar.fileSize); this.written < stop; ) {
-        this.written += writeSync(this.#fd, this.nar.compressed, this.written, Math.min(65_536, stop - this.written), this.written)
+        this.written += writeSync(
+          this.#fd,
+          this.nar.compressed,
+          this.written,
+          Math.min(65_536, stop - this.written),
+          this.written,
+        )
       }
     } catch {
       this.#hasFailed = true

@@ -22,10 +22,15 @@ async function readAll(reader: ChunkReader): Promise<Buffer> {
 
 /** Compresses like any zstd stream with a pledged size, whatever the input pieces. */
 async function compressInPieces(nar: Buffer, level: number, pieceBytes: number, chunkSize: number): Promise<Buffer> {
-  const zstd = createZstdCompress({ params: { [constants.ZSTD_c_compressionLevel]: level }, pledgedSrcSize: nar.length, chunkSize })
+  const zstd = createZstdCompress({
+    params: { [constants.ZSTD_c_compressionLevel]: level },
+    pledgedSrcSize: nar.length,
+    chunkSize,
+  })
   const parts: Buffer[] = []
   zstd.on('data', (bytes: Buffer) => parts.push(bytes))
-  for (let at = 0; at < nar.length; at += pieceBytes) await new Promise<void>((resolve) => zstd.write(nar.subarray(at, at + pieceBytes), () => resolve()))
+  for (let at = 0; at < nar.length; at += pieceBytes)
+    await new Promise<void>((resolve) => zstd.write(nar.subarray(at, at + pieceBytes), () => resolve()))
   zstd.end()
   await once(zstd, 'end')
   return Buffer.concat(parts)
@@ -65,7 +70,11 @@ describe('compression', () => {
         const tempFile = temp()
         const { fileHash, fileSize, wasWritten } = await packer.fill(request, level, tempFile).done
         const written = readFileSync(tempFile)
-        expect({ fileHash, fileSize, wasWritten }).toEqual({ fileHash: sha256(written), fileSize: written.length, wasWritten: true })
+        expect({ fileHash, fileSize, wasWritten }).toEqual({
+          fileHash: sha256(written),
+          fileSize: written.length,
+          wasWritten: true,
+        })
         expect(zstdDecompressSync(written).equals(nar)).toBe(true)
         expect((await readAll(packer.openCompressedNar(request, level))).equals(written)).toBe(true)
         expect((await compressInPieces(nar, level, 70_001, 9_000)).equals(written)).toBe(true)
@@ -78,9 +87,15 @@ describe('compression', () => {
     const whole = await readAll(packer.openCompressedNar(request, 3))
     for (const start of [0, 1, 70_000, 900_000, whole.length - 1]) {
       const end = Math.min(whole.length, start + 200_001)
-      expect((await readAll(packer.openCompressedNar(request, 3, { start, end }))).equals(whole.subarray(start, end))).toBe(true)
+      expect(
+        (await readAll(packer.openCompressedNar(request, 3, { start, end }))).equals(whole.subarray(start, end)),
+      ).toBe(true)
     }
-    expect((await readAll(packer.openCompressedNar(request, 3, { start: 500_000, end: whole.length + 1000 }))).equals(whole.subarray(500_000))).toBe(true)
+    expect(
+      (await readAll(packer.openCompressedNar(request, 3, { start: 500_000, end: whole.length + 1000 }))).equals(
+        whole.subarray(500_000),
+      ),
+    ).toBe(true)
   })
 
   test('reports how far the file is written, and the file has that many bytes', async () => {
@@ -128,7 +143,9 @@ describe('compression', () => {
     const wrong = { ...request, narHash: sha256(Buffer.from('other')) }
     const tempFile = temp()
     await expect(packer.fill(wrong, 3, tempFile).done).rejects.toMatchObject({ code: 'nar-mismatch' })
-    await expect(packer.fill({ ...request, narSize: request.narSize + 8 }, 3, tempFile).done).rejects.toMatchObject({ code: 'nar-mismatch' })
+    await expect(packer.fill({ ...request, narSize: request.narSize + 8 }, 3, tempFile).done).rejects.toMatchObject({
+      code: 'nar-mismatch',
+    })
     expect(existsSync(tempFile)).toBe(false)
     expect(openFilesBelow(tempFile)).toEqual([])
     await expect(readAll(packer.openCompressedNar(wrong, 3))).rejects.toMatchObject({ code: 'nar-mismatch' })
@@ -199,7 +216,10 @@ describe('compression', () => {
       expect(existsSync(tempFile)).toBe(false)
       expect(fill.written).toBeLessThanOrEqual(1024 * 1024)
       const whole = await readAll(packer.openCompressedNar(request, 1))
-      expect({ fileHash: result.fileHash, fileSize: result.fileSize }).toEqual({ fileHash: sha256(whole), fileSize: whole.length })
+      expect({ fileHash: result.fileHash, fileSize: result.fileSize }).toEqual({
+        fileHash: sha256(whole),
+        fileSize: whole.length,
+      })
       expect(openFilesBelow(disk)).toEqual([])
     } finally {
       spawnSync('umount', [disk])

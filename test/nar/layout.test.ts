@@ -28,16 +28,32 @@ const trees: Readonly<Record<string, Tree>> = {
     [Buffer.from('ä'), file('c')],
     [Buffer.from('z'), file('d')],
   ]),
-  'empty files and directories': directory({ a: directory(), b: file(''), c: directory({ d: directory({ e: directory() }) }), f: file('') }),
+  'empty files and directories': directory({
+    a: directory(),
+    b: file(''),
+    c: directory({ d: directory({ e: directory() }) }),
+    f: file(''),
+  }),
   'an empty directory': directory(),
   'an empty file': file(''),
   executables: directory({ run: file('#!/bin/sh\n', true), 'run.txt': file('no') }),
   symlinks: directory({ absolute: link('/nix/store/x'), dangling: link('../../nowhere'), up: link('..') }),
   'a symlink at the top': link('/etc/passwd'),
   'a file at the top': file('top\n'),
-  'sizes around the padding': directory(Object.fromEntries(Array.from({ length: 20 }, (_, size) => [`f${size}`, file('y'.repeat(size))]))),
-  'names around the padding': directory(Object.fromEntries(Array.from({ length: 20 }, (_, size) => ['n'.repeat(size + 1), file('')]))),
-  'names that sort bytewise, not alphabetically': directory({ B: file(''), a: file(''), 'a.lnk': file(''), 'a-b': directory(), a0: file(''), Z: file('') }),
+  'sizes around the padding': directory(
+    Object.fromEntries(Array.from({ length: 20 }, (_, size) => [`f${size}`, file('y'.repeat(size))])),
+  ),
+  'names around the padding': directory(
+    Object.fromEntries(Array.from({ length: 20 }, (_, size) => ['n'.repeat(size + 1), file('')])),
+  ),
+  'names that sort bytewise, not alphabetically': directory({
+    B: file(''),
+    a: file(''),
+    'a.lnk': file(''),
+    'a-b': directory(),
+    a0: file(''),
+    Z: file(''),
+  }),
   'the name __proto__': directory({ ['__proto__' as string]: file('p'), constructor: file('c') }),
   '63 levels': deep(63),
   '90 levels, which only older Nix versions read': deep(90),
@@ -84,7 +100,9 @@ describe('the layout and the reader', () => {
     using dir = new TempDir()
     const path = dir.write('x', directory({ a: file('a') }))
     await run('mkfifo', [join(path, 'fifo')])
-    expect(() => findLayout(path)).toThrow(expect.objectContaining({ code: 'nar-changed', message: expect.stringContaining('fifo') }))
+    expect(() => findLayout(path)).toThrow(
+      expect.objectContaining({ code: 'nar-changed', message: expect.stringContaining('fifo') }),
+    )
     const other = dir.write('y', directory())
     const server = createServer()
     await new Promise<void>((resolve) => server.listen(join(other, 's'), resolve))

@@ -13,7 +13,8 @@ beforeAll(async () => {
   packer = openPacker()
   nix = await openNixFixture()
 })
-const list = async (path: string): Promise<NarListing> => JSON.parse(Buffer.from(await packer.listJson(path)).toString()).root
+const list = async (path: string): Promise<NarListing> =>
+  JSON.parse(Buffer.from(await packer.listJson(path)).toString()).root
 
 afterAll(async () => {
   await packer[Symbol.asyncDispose]()
@@ -37,7 +38,15 @@ test('list matches what nix copy writes with write-nar-listing', async () => {
   const store = await nix.openStore()
   const { stdout } = await nix.run('nix-store', ['--store', store.root, '--add', path])
   const cache = await nix.makeDir('cache')
-  await nix.run('nix', ['copy', '--from', store.root, '--to', `file://${cache}?write-nar-listing=true`, '--no-check-sigs', stdout.trim()])
+  await nix.run('nix', [
+    'copy',
+    '--from',
+    store.root,
+    '--to',
+    `file://${cache}?write-nar-listing=true`,
+    '--no-check-sigs',
+    stdout.trim(),
+  ])
   const name = (await readdir(cache)).find((entry) => entry.endsWith('.ls'))!
   const written = JSON.parse(await readFile(join(cache, name), 'utf8'))
   expect(JSON.parse(Buffer.from(await packer.listJson(path)).toString())).toEqual(written)
@@ -46,7 +55,12 @@ test('list matches what nix copy writes with write-nar-listing', async () => {
 
 test('list supports files and symlinks at the top', async () => {
   using dir = new TempDir()
-  expect(await list(dir.write('f', file('12345', true)))).toEqual({ type: 'regular', size: 5, executable: true, narOffset: 128 })
+  expect(await list(dir.write('f', file('12345', true)))).toEqual({
+    type: 'regular',
+    size: 5,
+    executable: true,
+    narOffset: 128,
+  })
   expect(await list(dir.write('l', link('there')))).toEqual({ type: 'symlink', target: 'there' })
   expect(await list(dir.write('d', directory()))).toEqual({ type: 'directory', entries: {} })
 })
@@ -55,7 +69,9 @@ test('list keeps names distinct that are not UTF-8', async () => {
   using dir = new TempDir()
   const names = [Buffer.from([0xff]), Buffer.from([0xfe]), Buffer.from([0x61, 0xc3]), Buffer.from('ä')]
   const listing = await list(dir.write('d', sorted(names.map((name) => [name, file('')]))))
-  expect(listing.type === 'directory' && Object.keys(listing.entries).sort()).toEqual(['a\udcc3', 'ä', '\udcfe', '\udcff'].sort())
+  expect(listing.type === 'directory' && Object.keys(listing.entries).sort()).toEqual(
+    ['a\udcc3', 'ä', '\udcfe', '\udcff'].sort(),
+  )
 })
 
 test('list rejects with nar-changed for a missing path', async () => {

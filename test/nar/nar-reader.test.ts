@@ -1,4 +1,15 @@
-import { appendFileSync, closeSync, ftruncateSync, mkdirSync, openSync, renameSync, rmSync, symlinkSync, truncateSync, writeSync } from 'node:fs'
+import {
+  appendFileSync,
+  closeSync,
+  ftruncateSync,
+  mkdirSync,
+  openSync,
+  renameSync,
+  rmSync,
+  symlinkSync,
+  truncateSync,
+  writeSync,
+} from 'node:fs'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals'
 import fc from 'fast-check'
@@ -37,15 +48,19 @@ describe('a range of a NAR', () => {
   afterAll(() => dir[Symbol.dispose]())
 
   test('equals the slice of the whole, from each offset to the end', () => {
-    for (let start = 0; start < nar.length; start++) expect(readRange(layout, start, nar.length, 4096).equals(nar.subarray(start))).toBe(true)
+    for (let start = 0; start < nar.length; start++)
+      expect(readRange(layout, start, nar.length, 4096).equals(nar.subarray(start))).toBe(true)
   })
 
   test('equals the slice of the whole, byte by byte and for each end', () => {
-    for (let end = 1; end <= nar.length; end += 7) expect(readRange(layout, 0, end, 1 + (end % 9)).equals(nar.subarray(0, end))).toBe(true)
+    for (let end = 1; end <= nar.length; end += 7)
+      expect(readRange(layout, 0, end, 1 + (end % 9)).equals(nar.subarray(0, end))).toBe(true)
   })
 
   test('equals the slice of the whole for any range and piece size', () => {
-    const range = fc.tuple(fc.nat(nar.length - 1), fc.nat(nar.length - 1)).map(([a, b]) => [Math.min(a, b), Math.max(a, b) + 1] as const)
+    const range = fc
+      .tuple(fc.nat(nar.length - 1), fc.nat(nar.length - 1))
+      .map(([a, b]) => [Math.min(a, b), Math.max(a, b) + 1] as const)
     fc.assert(
       fc.property(range, fc.integer({ min: 1, max: 200 }), ([start, end], pieceBytes) =>
         readRange(layout, start, end, pieceBytes).equals(nar.subarray(start, end)),
@@ -74,7 +89,9 @@ test('a range near the end of a NAR over 4 GiB is read by seeking', () => {
   const contentStart = layout.contentStart(1)
   const content = readRange(layout, contentStart - 8, contentStart + 8, 5)
   expect(content.readBigUInt64LE(0)).toBe(BigInt(size))
-  expect(readRange(layout, contentStart + size - 5, contentStart + size + 3, 100).toString('latin1')).toBe('hello\0\0\0')
+  expect(readRange(layout, contentStart + size - 5, contentStart + size + 3, 100).toString('latin1')).toBe(
+    'hello\0\0\0',
+  )
 })
 
 const changes: Readonly<Record<string, (path: string, dir: string) => void>> = {
@@ -105,7 +122,9 @@ describe.each(Object.keys(changes))('a file that is %s', (how) => {
     const path = dir.write('x', tree)
     const layout = findLayout(path)
     changes[how]!(join(path, 'bin', 'a'), dir.path)
-    expect(() => readRange(layout, 0, layout.narSize, pieceBytes)).toThrow(expect.objectContaining({ code: 'nar-changed' }))
+    expect(() => readRange(layout, 0, layout.narSize, pieceBytes)).toThrow(
+      expect.objectContaining({ code: 'nar-changed' }),
+    )
     expect(openFilesBelow(dir.path)).toEqual([])
   })
 })

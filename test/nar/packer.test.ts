@@ -69,8 +69,12 @@ describe('a packer', () => {
   })
 
   test('returns any range', async () => {
-    const ranges: ByteRange[] = [0, 1, 100, 1000, 2_500_000, nar.length - 1].map((start) => ({ start, end: Math.min(nar.length, start + 600_001) }))
-    for (const range of ranges) expect((await readAll(packer.openNar(request, range))).equals(nar.subarray(range.start, range.end))).toBe(true)
+    const ranges: ByteRange[] = [0, 1, 100, 1000, 2_500_000, nar.length - 1].map((start) => ({
+      start,
+      end: Math.min(nar.length, start + 600_001),
+    }))
+    for (const range of ranges)
+      expect((await readAll(packer.openNar(request, range))).equals(nar.subarray(range.start, range.end))).toBe(true)
   })
 
   test('rejects a range that is empty or outside the NAR', () => {
@@ -89,7 +93,9 @@ describe('a packer', () => {
   })
 
   test('sends nothing of a NAR whose size does not match the record', async () => {
-    await expect(packer.openNar({ ...request, narSize: request.narSize + 8 }).next()).rejects.toMatchObject({ code: 'nar-mismatch' })
+    await expect(packer.openNar({ ...request, narSize: request.narSize + 8 }).next()).rejects.toMatchObject({
+      code: 'nar-mismatch',
+    })
   })
 
   test('never completes a NAR whose hash does not match the record', async () => {
@@ -112,7 +118,9 @@ describe('a packer', () => {
     writeFileSync(join(path, 'a', 'f'), 'two')
     await expect(readAll(packer.openNar(before))).rejects.toMatchObject({ code: 'nar-mismatch' })
     appendFileSync(join(path, 'a', 'f'), 'and more')
-    await expect(readAll(packer.openNar(before, { start: 8, end: before.narSize }))).rejects.toMatchObject({ code: expect.stringMatching(/^nar-/) })
+    await expect(readAll(packer.openNar(before, { start: 8, end: before.narSize }))).rejects.toMatchObject({
+      code: expect.stringMatching(/^nar-/),
+    })
     // The original is back: served again.
     rmSync(path, { recursive: true })
     dir.write('changing', directory({ a: directory({ f: file('one') }), b: file('b') }))

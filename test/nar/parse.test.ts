@@ -20,9 +20,19 @@ const magic = encodeTokens('nix-archive-1')
 const nar = (...tokens: readonly (string | Buffer)[]) =>
   Buffer.concat([magic, ...tokens.map((token) => (typeof token === 'string' ? encodeTokens(token) : token))])
 const regular = ['(', 'type', 'regular', 'contents', '', ')'] as const
-const entry = (name: string, node: readonly (string | Buffer)[] = regular) => ['entry', '(', 'name', longToken(name), 'node', ...node, ')']
-const inDirectory = (...entries: readonly (readonly (string | Buffer)[])[]) => nar('(', 'type', 'directory', ...entries.flat(), ')')
-const nested = (levels: number): (string | Buffer)[] => (levels === 1 ? [...regular] : ['(', 'type', 'directory', ...entry('d', nested(levels - 1)), ')'])
+const entry = (name: string, node: readonly (string | Buffer)[] = regular) => [
+  'entry',
+  '(',
+  'name',
+  longToken(name),
+  'node',
+  ...node,
+  ')',
+]
+const inDirectory = (...entries: readonly (readonly (string | Buffer)[])[]) =>
+  nar('(', 'type', 'directory', ...entries.flat(), ')')
+const nested = (levels: number): (string | Buffer)[] =>
+  levels === 1 ? [...regular] : ['(', 'type', 'directory', ...entry('d', nested(levels - 1)), ')']
 
 function longToken(text: string): Buffer {
   const token = Buffer.alloc(8 + Math.ceil(text.length / 8) * 8)
@@ -65,7 +75,14 @@ describe('NarParser', () => {
 
   test('consumes no byte after the end', () => {
     const whole = examples[0]!.nar
-    const parser = new NarParser({ directory() {}, leaveDirectory() {}, regular() {}, content() {}, leaveRegular() {}, symlink() {} })
+    const parser = new NarParser({
+      directory() {},
+      leaveDirectory() {},
+      regular() {},
+      content() {},
+      leaveRegular() {},
+      symlink() {},
+    })
     expect(parser.push(Buffer.concat([whole, Buffer.from('behind')]))).toBe(whole.length)
     expect(parser.isComplete).toBe(true)
   })
@@ -108,12 +125,18 @@ describe('NarParser', () => {
   })
 
   test('rejects every truncation', () => {
-    for (const { nar } of examples) for (let length = 0; length < nar.length; length++) expect(() => parseTree(nar.subarray(0, length))).toThrow(NarSyntaxError)
+    for (const { nar } of examples)
+      for (let length = 0; length < nar.length; length++)
+        expect(() => parseTree(nar.subarray(0, length))).toThrow(NarSyntaxError)
   })
 
   test('throws nothing but NarSyntaxError, and accepts only what packs to the same bytes', () => {
     using dir = new TempDir()
-    const originals = [...examples.map(({ nar }) => nar), nar(...nested(5)), inDirectory(entry('a'), entry('b', ['(', 'type', 'symlink', 'target', 'x', ')']))]
+    const originals = [
+      ...examples.map(({ nar }) => nar),
+      nar(...nested(5)),
+      inDirectory(entry('a'), entry('b', ['(', 'type', 'symlink', 'target', 'x', ')'])),
+    ]
     const mutation = fc.record({
       at: fc.nat(),
       kind: fc.constantFrom('set', 'remove', 'insert', 'repeat'),
@@ -121,18 +144,22 @@ describe('NarParser', () => {
     })
     let count = 0
     fc.assert(
-      fc.property(fc.constantFrom(...originals), fc.array(mutation, { minLength: 1, maxLength: 3 }), (original, mutations) => {
-        const mutant = mutations.reduce(mutate, original)
-        let tree: Tree
-        try {
-          tree = parseTree(mutant)
-        } catch (error) {
-          expect(error).toBeInstanceOf(NarSyntaxError)
-          return
-        }
-        const repacked = pack(dir.write(`m${count++}`, tree))
-        expect(mutant.subarray(0, repacked.length).equals(repacked)).toBe(true)
-      }),
+      fc.property(
+        fc.constantFrom(...originals),
+        fc.array(mutation, { minLength: 1, maxLength: 3 }),
+        (original, mutations) => {
+          const mutant = mutations.reduce(mutate, original)
+          let tree: Tree
+          try {
+            tree = parseTree(mutant)
+          } catch (error) {
+            expect(error).toBeInstanceOf(NarSyntaxError)
+            return
+          }
+          const repacked = pack(dir.write(`m${count++}`, tree))
+          expect(mutant.subarray(0, repacked.length).equals(repacked)).toBe(true)
+        },
+      ),
       { numRuns: 1000 },
     )
   })

@@ -47,8 +47,13 @@ export const anyTree: fc.Arbitrary<Tree> = fc.letrec<{ tree: Tree }>((tie) => ({
   tree: fc.oneof(
     { maxDepth: 5, depthSize: 'small' },
     fc.record({ kind: fc.constant('regular' as const), content, isExecutable: fc.boolean() }),
-    fc.record({ kind: fc.constant('symlink' as const), target: fc.array(anyByte(1), { minLength: 1, maxLength: 30 }).map(bytesOf) }),
-    fc.uniqueArray(fc.tuple(name, tie('tree')), { maxLength: 6, selector: ([bytes]) => bytes.toString('latin1') }).map(sorted),
+    fc.record({
+      kind: fc.constant('symlink' as const),
+      target: fc.array(anyByte(1), { minLength: 1, maxLength: 30 }).map(bytesOf),
+    }),
+    fc
+      .uniqueArray(fc.tuple(name, tie('tree')), { maxLength: 6, selector: ([bytes]) => bytes.toString('latin1') })
+      .map(sorted),
   ),
 })).tree
 

@@ -5,7 +5,9 @@ import { formatCacheInfo, parseCacheInfo } from '../../src/nix/cache-info.ts'
 
 describe('formatCacheInfo', () => {
   test('formatCacheInfo writes three lines', () => {
-    expect(formatCacheInfo({ storeDir: '/nix/store', wantMassQuery: true, priority: 30 })).toBe('StoreDir: /nix/store\nWantMassQuery: 1\nPriority: 30\n')
+    expect(formatCacheInfo({ storeDir: '/nix/store', wantMassQuery: true, priority: 30 })).toBe(
+      'StoreDir: /nix/store\nWantMassQuery: 1\nPriority: 30\n',
+    )
   })
 
   test('parseCacheInfo reads back what formatCacheInfo writes', () => {
@@ -20,12 +22,18 @@ describe('formatCacheInfo', () => {
 
 describe('parseCacheInfo', () => {
   test('parseCacheInfo accepts CRLF, missing spaces, unknown keys and an HTML page', () => {
-    expect(parseCacheInfo('StoreDir:/nix/store\r\nWantMassQuery:  1 \r\nFoo: bar\r\nno colon\r\nPriority: 41')).toEqual({
-      storeDir: '/nix/store',
-      wantMassQuery: true,
-      priority: 41,
+    expect(parseCacheInfo('StoreDir:/nix/store\r\nWantMassQuery:  1 \r\nFoo: bar\r\nno colon\r\nPriority: 41')).toEqual(
+      {
+        storeDir: '/nix/store',
+        wantMassQuery: true,
+        priority: 41,
+      },
+    )
+    expect(parseCacheInfo('<html>Hello: there</html>')).toEqual({
+      storeDir: undefined,
+      wantMassQuery: false,
+      priority: 0,
     })
-    expect(parseCacheInfo('<html>Hello: there</html>')).toEqual({ storeDir: undefined, wantMassQuery: false, priority: 0 })
   })
 
   test('parseCacheInfo reads only "1" as WantMassQuery', () => {

@@ -25,19 +25,36 @@ describe('the path of a content address matches real Nix', () => {
     ['md5', false],
   ])('fixed, %s, recursive: %s', async (algorithm, isRecursive) => {
     const hash = hashOf(algorithm, content)
-    const { stdout } = await run('nix-store', ['--print-fixed-path', ...(isRecursive ? ['--recursive'] : []), algorithm, hash, 'app-1.0'], {
-      env: { HOME: '/nonexistent' },
-    })
+    const { stdout } = await run(
+      'nix-store',
+      ['--print-fixed-path', ...(isRecursive ? ['--recursive'] : []), algorithm, hash, 'app-1.0'],
+      {
+        env: { HOME: '/nonexistent' },
+      },
+    )
     const address = splitContentAddress(`fixed:${isRecursive ? 'r:' : ''}${algorithm}:${hash}`)!
     expect(computeContentPath(any('app-1.0'), storeDir, address, [])).toBe(stdout.trim())
   })
 
   test('text, with and without references', async () => {
     const expression = `let lib = builtins.toFile "lib" "inner"; in [ lib (builtins.toFile "app" "see \${lib}\\n") ]`
-    const { stdout } = await run('nix-instantiate', ['--eval', '--strict', '--json', '--readonly-mode', '-E', expression], { env: { HOME: '/nonexistent' } })
+    const { stdout } = await run(
+      'nix-instantiate',
+      ['--eval', '--strict', '--json', '--readonly-mode', '-E', expression],
+      { env: { HOME: '/nonexistent' } },
+    )
     const [lib, app] = JSON.parse(stdout) as [string, string]
-    expect(computeContentPath(any('lib'), storeDir, splitContentAddress(`text:sha256:${hashOf('sha256', 'inner')}`)!, [])).toBe(lib)
-    expect(computeContentPath(any('app'), storeDir, splitContentAddress(`text:sha256:${hashOf('sha256', `see ${lib}\n`)}`)!, [lib])).toBe(app)
+    expect(
+      computeContentPath(any('lib'), storeDir, splitContentAddress(`text:sha256:${hashOf('sha256', 'inner')}`)!, []),
+    ).toBe(lib)
+    expect(
+      computeContentPath(
+        any('app'),
+        storeDir,
+        splitContentAddress(`text:sha256:${hashOf('sha256', `see ${lib}\n`)}`)!,
+        [lib],
+      ),
+    ).toBe(app)
   })
 })
 

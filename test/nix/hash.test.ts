@@ -21,7 +21,12 @@ describe('parseHash', () => {
   test.each(vectors.map((vector) => [vector.algorithm, vector.input.slice(0, 10), vector] as const))(
     'parseHash reads what Nix prints: %s of %j',
     (algorithm, _, vector) => {
-      for (const text of [`${algorithm}:${vector.base16}`, `${algorithm}:${vector.nix32}`, `${algorithm}:${vector.base64}`, vector.sri]) {
+      for (const text of [
+        `${algorithm}:${vector.base16}`,
+        `${algorithm}:${vector.nix32}`,
+        `${algorithm}:${vector.base64}`,
+        vector.sri,
+      ]) {
         const hash = parseHash(text)!
         expect(formatHash(hash, 'base16')).toBe(`${algorithm}:${vector.base16}`)
         expect(formatHash(hash, 'nix32')).toBe(`${algorithm}:${vector.nix32}`)
@@ -61,7 +66,9 @@ describe('parseHash', () => {
   })
 
   const algorithms = fc.constantFrom<[HashAlgorithm, number]>(['md5', 16], ['sha1', 20], ['sha256', 32], ['sha512', 64])
-  const anyHash = algorithms.chain(([algorithm, length]) => fc.uint8Array({ minLength: length, maxLength: length }).map((digest) => ({ algorithm, digest })))
+  const anyHash = algorithms.chain(([algorithm, length]) =>
+    fc.uint8Array({ minLength: length, maxLength: length }).map((digest) => ({ algorithm, digest })),
+  )
 
   test('parseHash reads back what formatHash writes, in every encoding', () => {
     fc.assert(
@@ -74,7 +81,9 @@ describe('parseHash', () => {
   })
 
   test('parseHash never throws', () => {
-    const near = fc.tuple(fc.constantFrom('sha256:', 'sha256-', 'md5:', ''), fc.string({ maxLength: 140 })).map((parts) => parts.join(''))
+    const near = fc
+      .tuple(fc.constantFrom('sha256:', 'sha256-', 'md5:', ''), fc.string({ maxLength: 140 }))
+      .map((parts) => parts.join(''))
     fc.assert(fc.property(fc.oneof(fc.string(), near), (text) => void parseHash(text)))
   })
 })

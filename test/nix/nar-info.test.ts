@@ -26,11 +26,28 @@ describe('formatNarInfo', () => {
 
   test('formatNarInfo omits what is not known yet, and puts the system before the signatures', () => {
     const info = parseNarInfo(signedClosure.paths[1]!.narInfos.none)!
-    const keys = formatNarInfo({ ...info, fileHash: undefined, fileSize: undefined, system: 'x86_64-linux', contentAddress: 'text:sha256:0' })
+    const keys = formatNarInfo({
+      ...info,
+      fileHash: undefined,
+      fileSize: undefined,
+      system: 'x86_64-linux',
+      contentAddress: 'text:sha256:0',
+    })
       .trimEnd()
       .split('\n')
       .map((line) => line.slice(0, line.indexOf(':')))
-    expect(keys).toEqual(['StorePath', 'URL', 'Compression', 'NarHash', 'NarSize', 'References', 'Deriver', 'System', 'Sig', 'CA'])
+    expect(keys).toEqual([
+      'StorePath',
+      'URL',
+      'Compression',
+      'NarHash',
+      'NarSize',
+      'References',
+      'Deriver',
+      'System',
+      'Sig',
+      'CA',
+    ])
   })
 
   test('parseNarInfo reads back what formatNarInfo writes', () => {
@@ -41,13 +58,21 @@ describe('formatNarInfo', () => {
 describe('formatNarInfoJson', () => {
   test.each(paths)('formatNarInfoJson matches `nix path-info --json` for %s', (_, { narInfos, xzJson }) => {
     const json = JSON.parse(JSON.stringify(formatNarInfoJson(parseNarInfo(narInfos.xz)!)))
-    const withoutAbsent = Object.fromEntries(Object.entries(json).filter(([name, value]) => name !== 'compression' && value !== null))
+    const withoutAbsent = Object.fromEntries(
+      Object.entries(json).filter(([name, value]) => name !== 'compression' && value !== null),
+    )
     expect(withoutAbsent).toEqual(xzJson)
   })
 
   test('formatNarInfoJson includes what only the local store knows', () => {
     const info = parseNarInfo(signedClosure.paths[0]!.narInfos.none)!
-    const json = formatNarInfoJson({ ...info, fileHash: undefined, fileSize: undefined, registrationTime: 5, ultimate: true })
+    const json = formatNarInfoJson({
+      ...info,
+      fileHash: undefined,
+      fileSize: undefined,
+      registrationTime: 5,
+      ultimate: true,
+    })
     expect(json).toMatchObject({ registrationTime: 5, ultimate: true, deriver: null, compression: 'none' })
     expect(Object.keys(json)).not.toContain('downloadHash')
   })
@@ -56,7 +81,9 @@ describe('formatNarInfoJson', () => {
 function anyNarInfo(): fc.Arbitrary<NarInfo> {
   const sha256 = fc.uint8Array({ minLength: 32, maxLength: 32 }).map((bytes) => `sha256:${encodeNix32(bytes)}`)
   const hashPart = fc.uint8Array({ minLength: 20, maxLength: 20 }).map(encodeNix32)
-  const name = fc.string({ unit: fc.constantFrom(...'abcXYZ019+-._?='), minLength: 1, maxLength: 30 }).map((text) => `n${text}`)
+  const name = fc
+    .string({ unit: fc.constantFrom(...'abcXYZ019+-._?='), minLength: 1, maxLength: 30 })
+    .map((text) => `n${text}`)
   const storePath = fc.tuple(hashPart, name).map((parts) => `/nix/store/${parts.join('-')}`)
   const key = generateSecretKey('k-1')
   return fc.record({
@@ -70,7 +97,9 @@ function anyNarInfo(): fc.Arbitrary<NarInfo> {
     references: fc.uniqueArray(storePath, { maxLength: 5 }).map((list) => list.sort()),
     deriver: fc.option(storePath, { nil: undefined }),
     system: fc.option(fc.constantFrom('x86_64-linux', 'aarch64-darwin'), { nil: undefined }),
-    signatures: fc.uniqueArray(fc.string(), { maxLength: 3 }).map((texts) => [...new Set(texts.map((text) => key.sign(text)))]),
+    signatures: fc
+      .uniqueArray(fc.string(), { maxLength: 3 })
+      .map((texts) => [...new Set(texts.map((text) => key.sign(text)))]),
     contentAddress: fc.option(
       sha256.map((hash) => `fixed:r:${hash}`),
       { nil: undefined },

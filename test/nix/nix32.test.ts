@@ -43,7 +43,11 @@ describe('decodeNix32', () => {
   })
 
   test('decodeNix32 never throws, and accepts only what encodeNix32 writes', () => {
-    const digits = fc.string({ unit: fc.constantFrom(...'0123456789abcdefghijklmnopqrstuvwxyzAZ \n'), minLength: 7, maxLength: 8 })
+    const digits = fc.string({
+      unit: fc.constantFrom(...'0123456789abcdefghijklmnopqrstuvwxyzAZ \n'),
+      minLength: 7,
+      maxLength: 8,
+    })
     fc.assert(
       fc.property(fc.oneof(fc.string(), digits), fc.integer({ min: 0, max: 6 }), (text, length) => {
         const bytes = decodeNix32(text, length)

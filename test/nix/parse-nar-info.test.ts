@@ -19,7 +19,8 @@ const sha256 = /^NarHash: (.*)$/m.exec(whole)![1]!
 const storePath = /^StorePath: (.*)$/m.exec(whole)![1]!
 const hex = 'ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad'
 
-const withField = (key: string, value: string, text = whole) => text.replace(new RegExp(`^${key}: .*$`, 'm'), () => `${key}: ${value}`)
+const withField = (key: string, value: string, text = whole) =>
+  text.replace(new RegExp(`^${key}: .*$`, 'm'), () => `${key}: ${value}`)
 const without = (key: string, text = whole) => text.replace(new RegExp(`^${key}: .*\n`, 'm'), '')
 const line = (text: string) => whole + text
 
@@ -62,7 +63,10 @@ const refused: [string, string][] = [
   ['a comment line', line('# comment\n')],
   ['a line without a colon at the end', line('foo\n')],
   ['a colon as the last character', line('Foo:')],
-  ['references without a space, which swallow the next line', whole.replace(`References: ${references}`, 'References:')],
+  [
+    'references without a space, which swallow the next line',
+    whole.replace(`References: ${references}`, 'References:'),
+  ],
   ['an indented required key', whole.replace('NarHash', ' NarHash')],
   ['no store path', without('StorePath')],
   ['a base name as store path', withField('StorePath', storePath.slice('/nix/store/'.length))],
@@ -88,7 +92,10 @@ const refused: [string, string][] = [
   ['an empty deriver', withField('Deriver', '')],
   ['an absolute deriver', withField('Deriver', storePath)],
   ['a broken content address', line('CA: fixed:md4:abc\n')],
-  ['a content address as SRI', withField('CA', 'fixed:r:sha256-ungWv48Bz+pBQUDeXa4iI7ADYaOWF3qctBD/YfIAFa0=', contentAddressed)],
+  [
+    'a content address as SRI',
+    withField('CA', 'fixed:r:sha256-ungWv48Bz+pBQUDeXa4iI7ADYaOWF3qctBD/YfIAFa0=', contentAddressed),
+  ],
   ['two content addresses', contentAddressed + /^CA: .*\n/m.exec(contentAddressed)![0]],
 ]
 
@@ -112,12 +119,17 @@ describe('parseNarInfo', () => {
   afterAll(() => nix[Symbol.asyncDispose]())
 
   async function nixTakes(text: string): Promise<boolean> {
-    const path = text.includes(contentAddressed.slice(0, 40)) ? /^StorePath: (.*)$/m.exec(contentAddressed)![1]! : storePath
+    const path = text.includes(contentAddressed.slice(0, 40))
+      ? /^StorePath: (.*)$/m.exec(contentAddressed)![1]!
+      : storePath
     const cache = await nix.makeDir('cache')
     await writeFile(join(cache, 'nix-cache-info'), 'StoreDir: /nix/store\n')
     await writeFile(join(cache, `${path.slice('/nix/store/'.length).slice(0, 32)}.narinfo`), text)
     const env = { XDG_CACHE_HOME: cache }
-    const { code, stderr } = await nix.run('nix', ['path-info', '--json', '--store', `file://${cache}`, path], { env, allowFailure: true })
+    const { code, stderr } = await nix.run('nix', ['path-info', '--json', '--store', `file://${cache}`, path], {
+      env,
+      allowFailure: true,
+    })
     if (code !== 0 && !/corrupt|error:/.test(stderr)) throw new Error(`Nix failed for another reason: ${stderr}`)
     return code === 0
   }
@@ -142,11 +154,17 @@ describe('parseNarInfo', () => {
       withField(
         'StorePath',
         `${storePath}/`,
-        withField('References', `${references.split(' ').reverse().join('  ')} ${references}`, whole + whole.match(/^Sig: .*\n/m)![0]),
+        withField(
+          'References',
+          `${references.split(' ').reverse().join('  ')} ${references}`,
+          whole + whole.match(/^Sig: .*\n/m)![0],
+        ),
       ),
     )!
     expect(info).toEqual(parseNarInfo(whole))
-    expect(parseNarInfo(withField('FileHash', `sha256:${hex}`))!.fileHash).toBe('sha256:1b8m03r63zqhnjf7l5wnldhh7c134ap5vpj0850ymkq1iyzicy5s')
+    expect(parseNarInfo(withField('FileHash', `sha256:${hex}`))!.fileHash).toBe(
+      'sha256:1b8m03r63zqhnjf7l5wnldhh7c134ap5vpj0850ymkq1iyzicy5s',
+    )
     expect(parseNarInfo(without('Compression'))!.compression).toBe('bzip2')
     expect(parseNarInfo(line('URL: nar/other.nar\n'))!.url).toBe('nar/other.nar')
   })
@@ -161,9 +179,19 @@ describe('parseNarInfo', () => {
     fc.assert(
       fc.property(fc.oneof(fc.array(damage, { minLength: 1, maxLength: 4 }), fc.string()), (change) => {
         const damaged =
-          typeof change === 'string' ? change : change.reduce((text, { from, length, put }) => text.slice(0, from) + put + text.slice(from + length), whole)
+          typeof change === 'string'
+            ? change
+            : change.reduce(
+                (text, { from, length, put }) => text.slice(0, from) + put + text.slice(from + length),
+                whole,
+              )
         const info = parseNarInfo(damaged)
-        if (info !== undefined) expect([info.narSize > 0, info.url !== '', info.storePath.startsWith('/nix/store/')]).toEqual([true, true, true])
+        if (info !== undefined)
+          expect([info.narSize > 0, info.url !== '', info.storePath.startsWith('/nix/store/')]).toEqual([
+            true,
+            true,
+            true,
+          ])
       }),
       { numRuns: 1000 },
     )

@@ -61,7 +61,9 @@ describe('compared with real Nix', () => {
     for (const path of paths) {
       const info = await offer(path, parseSecretKey(keys.secretKey))
       const { signatures = [] } = await store.pathInfo(path)
-      expect(signatures.map((signature) => verifySignature(keys.publicKey, formatFingerprint(info), signature))).toEqual([true])
+      expect(
+        signatures.map((signature) => verifySignature(keys.publicKey, formatFingerprint(info), signature)),
+      ).toEqual([true])
     }
   })
 

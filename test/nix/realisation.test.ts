@@ -27,6 +27,11 @@ describe('parseRealisationId', () => {
   })
 
   test('parseRealisationId never throws', () => {
-    fc.assert(fc.property(fc.string(), (text) => parseRealisationId(`${drvHash}!${text}`) === undefined || /^[^/\s]+$/.test(text)))
+    fc.assert(
+      fc.property(
+        fc.string(),
+        (text) => parseRealisationId(`${drvHash}!${text}`) === undefined || /^[^/\s]+$/.test(text),
+      ),
+    )
   })
 })

@@ -35,9 +35,12 @@ describe('formatFingerprint', () => {
 })
 
 describe('sign', () => {
-  test.each(infos.map((info) => [info.storePath, info] as const))('sign makes the same signature as Nix for %s', (_, info) => {
-    expect([parseSecretKey(secretKey).sign(formatFingerprint(info))]).toEqual(info.signatures)
-  })
+  test.each(infos.map((info) => [info.storePath, info] as const))(
+    'sign makes the same signature as Nix for %s',
+    (_, info) => {
+      expect([parseSecretKey(secretKey).sign(formatFingerprint(info))]).toEqual(info.signatures)
+    },
+  )
 
   test('sign makes the signature of the specification, for two references', () => {
     const fingerprint =
@@ -56,7 +59,8 @@ describe('sign', () => {
         expect(isSignature(signature)).toBe(true)
         expect(verifySignature(key.publicKey, signed, signature)).toBe(true)
         // Lone surrogates all become U+FFFD in UTF-8.
-        if (!Buffer.from(other).equals(Buffer.from(signed))) expect(verifySignature(key.publicKey, other, signature)).toBe(false)
+        if (!Buffer.from(other).equals(Buffer.from(signed)))
+          expect(verifySignature(key.publicKey, other, signature)).toBe(false)
       }),
     )
     expect(verifySignature(generateSecretKey('k-1').publicKey, 'a', key.sign('a'))).toBe(false)
@@ -71,12 +75,19 @@ describe('sign', () => {
 })
 
 describe('isSignature', () => {
-  test.each(['', 'a', 'a:', ':AAAA', `a b:${'A'.repeat(86)}==`, `a:${'A'.repeat(86)}`, `a:${'A'.repeat(88)}`, `a:${'A'.repeat(86)}==\nCA: x`, publicKey])(
-    'isSignature rejects %j, which would make a narinfo invalid',
-    (text) => {
-      expect(isSignature(text)).toBe(false)
-    },
-  )
+  test.each([
+    '',
+    'a',
+    'a:',
+    ':AAAA',
+    `a b:${'A'.repeat(86)}==`,
+    `a:${'A'.repeat(86)}`,
+    `a:${'A'.repeat(88)}`,
+    `a:${'A'.repeat(86)}==\nCA: x`,
+    publicKey,
+  ])('isSignature rejects %j, which would make a narinfo invalid', (text) => {
+    expect(isSignature(text)).toBe(false)
+  })
 
   test('isSignature accepts signatures made by Nix', () => {
     expect(infos.flatMap(({ signatures }) => signatures).every(isSignature)).toBe(true)

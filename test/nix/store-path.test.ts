@@ -1,7 +1,14 @@
 import { describe, expect, test } from '@jest/globals'
 import fc from 'fast-check'
 
-import { baseNameOf, hashPartOf, nameOf, parseBaseName, parseHashPart, parseStorePath } from '../../src/nix/store-path.ts'
+import {
+  baseNameOf,
+  hashPartOf,
+  nameOf,
+  parseBaseName,
+  parseHashPart,
+  parseStorePath,
+} from '../../src/nix/store-path.ts'
 
 const hashPart = 'iah2ssqwr7r48743cbcv36fnp35mfpms'
 
@@ -29,9 +36,12 @@ describe('parseHashPart', () => {
 })
 
 describe('parseBaseName', () => {
-  test.each(['a', 'app-1.0', '.x', '...x', '-x', '..x-y', 'A+b?c=d_e.f-g', '.drv', '...', 'x'.repeat(211)])('parseBaseName accepts the name %j', (name) => {
-    expect(parseBaseName(`${hashPart}-${name}`)).toBe(`${hashPart}-${name}`)
-  })
+  test.each(['a', 'app-1.0', '.x', '...x', '-x', '..x-y', 'A+b?c=d_e.f-g', '.drv', '...', 'x'.repeat(211)])(
+    'parseBaseName accepts the name %j',
+    (name) => {
+      expect(parseBaseName(`${hashPart}-${name}`)).toBe(`${hashPart}-${name}`)
+    },
+  )
 
   test.each(['', '.', '..', '.-x', '..-x', '.-', 'a b', 'a~', 'a@b', 'ä', 'a/b', 'a\nb', 'a\0', 'x'.repeat(212)])(
     'parseBaseName rejects the name %j',
@@ -78,7 +88,9 @@ describe('the parts of a store path', () => {
 
   test('what the parsers accept is composed of its parts, and they never throw', () => {
     const unit = fc.constantFrom(...'0123456789abcdfghijklmnpqrsvwxyz-+._?=etoU/ \0')
-    const anyBaseName = fc.tuple(fc.constantFrom(`${hashPart}-`, hashPart, ''), fc.string({ unit, maxLength: 40 })).map((parts) => parts.join(''))
+    const anyBaseName = fc
+      .tuple(fc.constantFrom(`${hashPart}-`, hashPart, ''), fc.string({ unit, maxLength: 40 }))
+      .map((parts) => parts.join(''))
     fc.assert(
       fc.property(fc.oneof(anyBaseName, fc.string()), (text) => {
         const baseName = parseBaseName(text)

@@ -16,7 +16,9 @@ interface Vectors {
   }[]
 }
 
-export const signedClosure: Vectors = JSON.parse(readFileSync(new URL('../vectors/signed-closure.json', import.meta.url), 'utf8'))
+export const signedClosure: Vectors = JSON.parse(
+  readFileSync(new URL('../vectors/signed-closure.json', import.meta.url), 'utf8'),
+)
 
 /** What a store would know about the path. Includes Nix's own signatures by default. */
 export function toPathInfo(info: NixPathInfo, databaseHash: string, signatures = info.signatures ?? []): PathInfo {

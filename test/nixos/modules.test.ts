@@ -1,4 +1,7 @@
-/** The NixOS modules, evaluated by real Nix against stubs of nixpkgs: options, assertions, the generated config (which the real program checks) and the unit. */
+/**
+ * The NixOS modules, evaluated by real Nix against stubs of nixpkgs: options, assertions, the generated config (which
+ * the real program checks) and the unit.
+ */
 import { execFile } from 'node:child_process'
 import { createHash } from 'node:crypto'
 import { cp, mkdir, readdir, readFile, writeFile } from 'node:fs/promises'
@@ -37,17 +40,30 @@ interface Evaluation {
 async function nix(args: readonly string[]): Promise<string> {
   await using dir = await createScratchDir()
   // A store that holds nothing: evaluation alone is wanted, wherever and whoever runs this.
-  const env = { PATH: process.env.PATH, HOME: dir.path, NIX_CONF_DIR: dir.path, BURROW_TEST_NIXPKGS_LIB: process.env.BURROW_TEST_NIXPKGS_LIB }
-  const { stdout } = await run('nix-instantiate', ['--store', 'dummy://', ...args], { cwd: root, env, maxBuffer: 10_000_000 })
+  const env = {
+    PATH: process.env.PATH,
+    HOME: dir.path,
+    NIX_CONF_DIR: dir.path,
+    BURROW_TEST_NIXPKGS_LIB: process.env.BURROW_TEST_NIXPKGS_LIB,
+  }
+  const { stdout } = await run('nix-instantiate', ['--store', 'dummy://', ...args], {
+    cwd: root,
+    env,
+    maxBuffer: 10_000_000,
+  })
   return stdout
 }
 
 async function evaluate(configuration: string): Promise<Evaluation> {
-  return JSON.parse(await nix(['--eval', '--strict', '--json', 'test/nixos/evaluate.nix', '--arg', 'configuration', configuration])) as Evaluation
+  return JSON.parse(
+    await nix(['--eval', '--strict', '--json', 'test/nixos/evaluate.nix', '--arg', 'configuration', configuration]),
+  ) as Evaluation
 }
 
 const burrow = (body: string) =>
-  evaluate(`{ services.burrow = { enable = true; settings.signing.keyFiles = [ "$CREDENTIALS_DIRECTORY/k" ]; credentials.k = "/keys/k"; ${body} }; }`)
+  evaluate(
+    `{ services.burrow = { enable = true; settings.signing.keyFiles = [ "$CREDENTIALS_DIRECTORY/k" ]; credentials.k = "/keys/k"; ${body} }; }`,
+  )
 
 const refusalOf = (body: string) =>
   burrow(body).then(
@@ -63,7 +79,13 @@ async function checkConfig(settings: object): Promise<{ code: number | null; std
 
 describe('services.burrow', () => {
   test('a machine that does not enable it gets nothing', async () => {
-    expect(await evaluate('{ }')).toMatchObject({ failures: [], warnings: [], packages: [], service: null, settings: null })
+    expect(await evaluate('{ }')).toMatchObject({
+      failures: [],
+      warnings: [],
+      packages: [],
+      service: null,
+      settings: null,
+    })
   })
 
   test('every option ends up in a config that the program takes', async () => {
@@ -79,11 +101,19 @@ describe('services.burrow', () => {
       public: false,
       priority: 20,
       state: { dir: expect.stringMatching(/^\$\{STATE_DIRECTORY:-\/var\/lib\/burrow\}$/) },
-      larder: { dir: expect.stringMatching(/^\$\{CACHE_DIRECTORY:-\/var\/cache\/burrow\}\/larder$/), maxBytes: '5 GiB' },
+      larder: {
+        dir: expect.stringMatching(/^\$\{CACHE_DIRECTORY:-\/var\/cache\/burrow\}\/larder$/),
+        maxBytes: '5 GiB',
+      },
       log: { level: 'debug' },
       signing: { keyFiles: ['$CREDENTIALS_DIRECTORY/k'] },
       users: [
-        { name: 'ben', access: ['pull'], passwordHash: expect.stringContaining('$argon2id$'), expires: '2030-12-31T23:59:59Z' },
+        {
+          name: 'ben',
+          access: ['pull'],
+          passwordHash: expect.stringContaining('$argon2id$'),
+          expires: '2030-12-31T23:59:59Z',
+        },
         { name: 'ci', access: ['pull', 'push'], passwordFile: '$CREDENTIALS_DIRECTORY/password-ci' },
       ],
       tunnel: {
@@ -115,7 +145,11 @@ describe('services.burrow', () => {
       };
       credentials.a = "/keys/a";`)
     expect(failures).toEqual([])
-    expect(settings).toMatchObject({ depot: { maxBytes: '100 GiB' }, push: { requireSignatures: [key] }, upstreams: [{ url: 'https://a.example.org' }] })
+    expect(settings).toMatchObject({
+      depot: { maxBytes: '100 GiB' },
+      push: { requireSignatures: [key] },
+      upstreams: [{ url: 'https://a.example.org' }],
+    })
     expect(await checkConfig(settings)).toMatchObject({ code: 0 })
     const shown = `users.b.passwordFile = "/k"; settings.upstreams = [ { url = "https://a.b"; publicKeys = [ "${key}" ]; user = "x"; passwordFile = "/nix/store/x"; } ];`
     expect(await refusalOf(shown)).toContain('names a secret that lies in the Nix store')
@@ -133,13 +167,18 @@ describe('services.burrow', () => {
     expect([service.reloadTriggers, service.restartTriggers]).toEqual([[], []])
     expect(commands.join()).toContain('BURROW_CONFIG-/etc/private/burrow.json')
     expect(commands.join()).toContain('STATE_DIRECTORY-/var/lib/burrow')
-    const refused = (body: string) => evaluate(`{ services.burrow = { enable = true; ${body} }; }`).then(({ failures: all }) => all.join())
-    expect(await refused('configFile = "/c.json"; users.b.passwordFile = "/k";')).toContain('takes the place of services.burrow.users')
+    const refused = (body: string) =>
+      evaluate(`{ services.burrow = { enable = true; ${body} }; }`).then(({ failures: all }) => all.join())
+    expect(await refused('configFile = "/c.json"; users.b.passwordFile = "/k";')).toContain(
+      'takes the place of services.burrow.users',
+    )
     expect(await refused('configFile = "/nix/store/c.json";')).toContain('configFile lies in the Nix store')
   })
 
   test('a larder that is off stays off, and directories that are set stay', async () => {
-    const { settings } = await burrow('users.ben.passwordFile = "/keys/ben"; settings = { larder = false; state.dir = "/srv/state"; };')
+    const { settings } = await burrow(
+      'users.ben.passwordFile = "/keys/ben"; settings = { larder = false; state.dir = "/srv/state"; };',
+    )
     expect(settings).toMatchObject({ larder: false, state: { dir: '/srv/state' } })
     expect(await checkConfig(settings)).toMatchObject({ code: 0 })
   })
@@ -151,7 +190,9 @@ describe('services.burrow', () => {
   })
 
   test('directories of other places are made writable for the service, its own need no word', async () => {
-    const other = await burrow('users.ben.passwordFile = "/k"; settings = { state.dir = "/srv/state"; larder.dir = "/srv/larder"; depot.dir = "/srv/depot"; };')
+    const other = await burrow(
+      'users.ben.passwordFile = "/k"; settings = { state.dir = "/srv/state"; larder.dir = "/srv/larder"; depot.dir = "/srv/depot"; };',
+    )
     expect(other.service.serviceConfig.ReadWritePaths).toEqual(['/srv/state', '/srv/larder', '/srv/depot'])
     expect((await burrow('users.ben.passwordFile = "/k";')).service.serviceConfig).not.toHaveProperty('ReadWritePaths')
   })
@@ -182,11 +223,16 @@ describe('services.burrow', () => {
     const { packages, service } = await burrow('users.ben.passwordFile = "/keys/ben";')
     expect(packages).toEqual(['burrow'])
     expect(Object.keys(service.serviceConfig)).toEqual(['ExecStart', 'LoadCredential'])
-    expect(service.serviceConfig.ExecStart).toEqual(['', expect.stringMatching(/bin\/burrow --config \/etc\/burrow\/burrow\.json serve$/)])
+    expect(service.serviceConfig.ExecStart).toEqual([
+      '',
+      expect.stringMatching(/bin\/burrow --config \/etc\/burrow\/burrow\.json serve$/),
+    ])
   })
 
   test('a grace period longer than the unit allows for is granted by systemd too', async () => {
-    const { service } = await burrow('users.ben.passwordFile = "/keys/ben"; tunnel = { mode = "token"; tokenFile = "/t"; gracePeriod = "3m"; };')
+    const { service } = await burrow(
+      'users.ben.passwordFile = "/keys/ben"; tunnel = { mode = "token"; tokenFile = "/t"; gracePeriod = "3m"; };',
+    )
     const longestMs = stopMs - stopBudgets.tunnelGraceMs + 180_000
     expect(Number(service.serviceConfig.TimeoutStopSec) * 1000).toBeGreaterThanOrEqual(longestMs + 10_000)
   })
@@ -203,21 +249,59 @@ describe('services.burrow', () => {
   test('root at a shell gets the config and the credentials of the running service', async () => {
     const { commands } = await burrow('users.ben.passwordFile = "/keys/ben";')
     expect(commands.join('\n')).toMatch(/^export BURROW_CONFIG="\$\{BURROW_CONFIG-\/etc\/burrow\/burrow\.json\}"$/m)
-    expect(commands.join('\n')).toMatch(/^export CREDENTIALS_DIRECTORY="\$\{CREDENTIALS_DIRECTORY-\/run\/credentials\/burrow\.service\}"$/m)
+    expect(commands.join('\n')).toMatch(
+      /^export CREDENTIALS_DIRECTORY="\$\{CREDENTIALS_DIRECTORY-\/run\/credentials\/burrow\.service\}"$/m,
+    )
   })
 
   test.each<[what: string, body: string, message: RegExp]>([
     ['nobody as user', '', /services\.burrow\.users is empty: add a user, or set services\.burrow\.settings\.public/],
-    ['users of a public cache', 'settings.public = true; users.b.passwordFile = "/k";', /settings\.public is true although/],
+    [
+      'users of a public cache',
+      'settings.public = true; users.b.passwordFile = "/k";',
+      /settings\.public is true although/,
+    ],
     ['a user without password', 'users.ben = { };', /services\.burrow\.users\.ben: set exactly one/],
-    ['a user with two', 'users.ben = { passwordFile = "/k"; passwordHash = "x"; };', /services\.burrow\.users\.ben: set exactly one/],
-    ['a token tunnel without token', 'users.b.passwordFile = "/k"; tunnel.mode = "token";', /set services\.burrow\.tunnel\.tokenFile/],
-    ['a credentials tunnel without host', 'users.b.passwordFile = "/k"; tunnel = { mode = "credentials"; credentialsFile = "/k"; };', /tunnel\.hostname/],
-    ['a quick tunnel with a host', 'users.b.passwordFile = "/k"; tunnel = { mode = "quick"; hostname = "a.b"; };', /hostname cannot be chosen/],
-    ['two tunnels', 'users.b.passwordFile = "/k"; tunnel = { mode = "quick"; }; settings.tunnel = "quick";', /both describe the tunnel/],
-    ['a secret in the Nix store', 'users.b.passwordFile = "/nix/store/abc-k";', /"password-b" of services\.burrow lies in the Nix store/],
-    ['a secret that is a store path', 'users.b.passwordFile = "/nix/store/00000000000000000000000000000000-k";', /users\.b\.passwordFile' is not of type/],
-    ['an environment in the Nix store', 'users.b.passwordFile = "/k"; environmentFile = "/nix/store/abc-e";', /environmentFile lies in the Nix store/],
+    [
+      'a user with two',
+      'users.ben = { passwordFile = "/k"; passwordHash = "x"; };',
+      /services\.burrow\.users\.ben: set exactly one/,
+    ],
+    [
+      'a token tunnel without token',
+      'users.b.passwordFile = "/k"; tunnel.mode = "token";',
+      /set services\.burrow\.tunnel\.tokenFile/,
+    ],
+    [
+      'a credentials tunnel without host',
+      'users.b.passwordFile = "/k"; tunnel = { mode = "credentials"; credentialsFile = "/k"; };',
+      /tunnel\.hostname/,
+    ],
+    [
+      'a quick tunnel with a host',
+      'users.b.passwordFile = "/k"; tunnel = { mode = "quick"; hostname = "a.b"; };',
+      /hostname cannot be chosen/,
+    ],
+    [
+      'two tunnels',
+      'users.b.passwordFile = "/k"; tunnel = { mode = "quick"; }; settings.tunnel = "quick";',
+      /both describe the tunnel/,
+    ],
+    [
+      'a secret in the Nix store',
+      'users.b.passwordFile = "/nix/store/abc-k";',
+      /"password-b" of services\.burrow lies in the Nix store/,
+    ],
+    [
+      'a secret that is a store path',
+      'users.b.passwordFile = "/nix/store/00000000000000000000000000000000-k";',
+      /users\.b\.passwordFile' is not of type/,
+    ],
+    [
+      'an environment in the Nix store',
+      'users.b.passwordFile = "/k"; environmentFile = "/nix/store/abc-e";',
+      /environmentFile lies in the Nix store/,
+    ],
     [
       'a secret of the settings in the Nix store',
       'users.b.passwordFile = "/k"; settings.tunnel = { mode = "token"; tokenFile = "/nix/store/abc-k"; };',
@@ -228,18 +312,46 @@ describe('services.burrow', () => {
       'settings.users = [ { name = "a"; passwordFile = ./default.nix; } ];',
       /settings names a secret that lies in the Nix store.*passwordFile/,
     ],
-    ['a user whose name is no credential', 'users."a:b".passwordFile = "/k";', /users\."a:b": the name becomes that of a systemd credential/],
-    ['a credential whose name is a user’s', 'users.b.passwordFile = "/k"; credentials.password-b = "/x";', /credentials\."password-b": choose a name/],
-    ['a listener for the world', 'users.b.passwordFile = "/k"; settings.listen = "0.0.0.0:80";', /services\.burrow\.settings\.listen' is not of type/],
-    ['an option that is none', 'users.b.passwordFile = "/k"; openFirewall = true;', /option `services\.burrow\.openFirewall' does not exist/],
-    ['an access that is none', 'users.b = { passwordFile = "/k"; access = [ "write" ]; };', /users\.b\.access\..*' is not of type/],
+    [
+      'a user whose name is no credential',
+      'users."a:b".passwordFile = "/k";',
+      /users\."a:b": the name becomes that of a systemd credential/,
+    ],
+    [
+      'a credential whose name is a user’s',
+      'users.b.passwordFile = "/k"; credentials.password-b = "/x";',
+      /credentials\."password-b": choose a name/,
+    ],
+    [
+      'a listener for the world',
+      'users.b.passwordFile = "/k"; settings.listen = "0.0.0.0:80";',
+      /services\.burrow\.settings\.listen' is not of type/,
+    ],
+    [
+      'an option that is none',
+      'users.b.passwordFile = "/k"; openFirewall = true;',
+      /option `services\.burrow\.openFirewall' does not exist/,
+    ],
+    [
+      'an access that is none',
+      'users.b = { passwordFile = "/k"; access = [ "write" ]; };',
+      /users\.b\.access\..*' is not of type/,
+    ],
   ])('it refuses %s and names the option', async (_what, body, message) => {
     expect(await refusalOf(body)).toMatch(message)
   })
 
   test.each<[what: string, configuration: string, message: RegExp]>([
-    ['a quick tunnel', 'users.b.passwordFile = "/k"; tunnel.mode = "quick"; settings.signing.keyFiles = [ "k" ];', /tunnel\.mode is "quick"/],
-    ['a password in the Nix store', 'settings.users = [ "ben:secret" ]; settings.signing.keyFiles = [ "k" ];', /settings\.users holds a password in clear/],
+    [
+      'a quick tunnel',
+      'users.b.passwordFile = "/k"; tunnel.mode = "quick"; settings.signing.keyFiles = [ "k" ];',
+      /tunnel\.mode is "quick"/,
+    ],
+    [
+      'a password in the Nix store',
+      'settings.users = [ "ben:secret" ]; settings.signing.keyFiles = [ "k" ];',
+      /settings\.users holds a password in clear/,
+    ],
     ['a key that only the state directory has', 'users.b.passwordFile = "/k";', /signing\.keyFiles is not set/],
   ])('it warns of %s', async (_what, body, message) => {
     const { warnings, failures } = await evaluate(`{ services.burrow = { enable = true; ${body} }; }`)
@@ -265,12 +377,19 @@ describe('services.burrow-client', () => {
     const { nixSettings } = await evaluate(
       '{ services.burrow-client = { enable = true; url = "https://a.b"; publicKeys = [ "x" ]; }; nix.settings = { fallback = false; connect-timeout = 30; netrc-file = "/run/netrc"; }; }',
     )
-    expect(nixSettings).toMatchObject({ fallback: false, 'connect-timeout': 30, 'netrc-file': '/run/netrc', 'download-attempts': 7 })
+    expect(nixSettings).toMatchObject({
+      fallback: false,
+      'connect-timeout': 30,
+      'netrc-file': '/run/netrc',
+      'download-attempts': 7,
+    })
   })
 
   test('a client pushes what it builds, by watching its store or by a hook that never fails a build', async () => {
     const client = (push: string) =>
-      evaluate(`{ services.burrow-client = { enable = true; url = "https://cache.example.org"; publicKeys = [ "c-1:x" ]; ${push} }; }`)
+      evaluate(
+        `{ services.burrow-client = { enable = true; url = "https://cache.example.org"; publicKeys = [ "c-1:x" ]; ${push} }; }`,
+      )
     expect((await client('')).watchStore).toBeNull()
     const watching = await client('push.watchStore = true;')
     expect(watching.watchStore?.serviceConfig.ExecStart).toMatch(
@@ -282,7 +401,9 @@ describe('services.burrow-client', () => {
     expect(hooked.tmpfiles).toEqual(['d /var/spool/burrow 0700 root root -'])
     const script = String(hooked.nixSettings['post-build-hook'])
     expect(script).toMatch(/exit 0\n$/)
-    expect((await client('push = { watchStore = true; postBuildHook = true; };')).failures).toEqual([expect.stringContaining('keep one of them')])
+    expect((await client('push = { watchStore = true; postBuildHook = true; };')).failures).toEqual([
+      expect.stringContaining('keep one of them'),
+    ])
   })
 
   test('the hook leaves a note for each build, whole or not at all, and ends with 0 where it cannot', async () => {
@@ -295,7 +416,10 @@ describe('services.burrow-client', () => {
       .replaceAll('/var/spool/burrow', dir.file('spool'))
       .replaceAll(/\/nix\/store\/[^/]*-coreutils\/bin\//g, '')
     await writeFile(dir.file('hook'), script)
-    const hook = () => run('sh', [dir.file('hook')], { env: { PATH: process.env.PATH, OUT_PATHS: '/nix/store/a /nix/store/b', DRV_PATH: '/nix/store/c.drv' } })
+    const hook = () =>
+      run('sh', [dir.file('hook')], {
+        env: { PATH: process.env.PATH, OUT_PATHS: '/nix/store/a /nix/store/b', DRV_PATH: '/nix/store/c.drv' },
+      })
     // The folder is not there.
     await hook()
     await mkdir(dir.file('spool'))
@@ -308,9 +432,13 @@ describe('services.burrow-client', () => {
   })
 
   test('a client without keys is refused, and so is a password in the URL', async () => {
-    const { failures } = await evaluate('{ services.burrow-client = { enable = true; url = "https://a.b"; publicKeys = [ ]; }; }')
+    const { failures } = await evaluate(
+      '{ services.burrow-client = { enable = true; url = "https://a.b"; publicKeys = [ ]; }; }',
+    )
     expect(failures).toEqual([expect.stringContaining('services.burrow-client.publicKeys is empty')])
-    const evaluation = evaluate('{ services.burrow-client = { enable = true; url = "https://a:b@c.d"; publicKeys = [ "x" ]; }; }')
+    const evaluation = evaluate(
+      '{ services.burrow-client = { enable = true; url = "https://a:b@c.d"; publicKeys = [ "x" ]; }; }',
+    )
     await expect(evaluation).rejects.toMatchObject({ stderr: expect.stringContaining('services.burrow-client.url') })
   })
 })
@@ -318,7 +446,15 @@ describe('services.burrow-client', () => {
 describe('the rest of nixos/', () => {
   test('the demo machine evaluates: a cache behind a tunnel, and no open port', async () => {
     const { failures, settings, firewall } = JSON.parse(
-      await nix(['--eval', '--strict', '--json', 'test/nixos/evaluate.nix', '--arg', 'modules', '[ ./nixos/demo/configuration.nix ]']),
+      await nix([
+        '--eval',
+        '--strict',
+        '--json',
+        'test/nixos/evaluate.nix',
+        '--arg',
+        'modules',
+        '[ ./nixos/demo/configuration.nix ]',
+      ]),
     ) as Evaluation
     expect({ failures, ports: firewall?.allowedTCPPorts }).toEqual({ failures: [], ports: [] })
     expect(await checkConfig(settings)).toMatchObject({ code: 0 })
@@ -326,9 +462,21 @@ describe('the rest of nixos/', () => {
 
   test('the machine to try out needs no tunnel and no secret, and one can log in to it', async () => {
     const evaluation = JSON.parse(
-      await nix(['--eval', '--strict', '--json', 'test/nixos/evaluate.nix', '--arg', 'modules', '[ ./nixos/demo-vm.nix ]']),
+      await nix([
+        '--eval',
+        '--strict',
+        '--json',
+        'test/nixos/evaluate.nix',
+        '--arg',
+        'modules',
+        '[ ./nixos/demo-vm.nix ]',
+      ]),
     ) as Evaluation & { rootPassword: string | null }
-    expect(evaluation).toMatchObject({ failures: [], rootPassword: 'burrow', service: { serviceConfig: { LoadCredential: [] } } })
+    expect(evaluation).toMatchObject({
+      failures: [],
+      rootPassword: 'burrow',
+      service: { serviceConfig: { LoadCredential: [] } },
+    })
     expect(await checkConfig(evaluation.settings)).toMatchObject({ code: 0 })
   })
 
@@ -341,7 +489,9 @@ describe('the rest of nixos/', () => {
       machine = ((import ${dir.file('machine/flake.nix')}).outputs { inherit nixpkgs burrow; }).nixosConfigurations.burrow;
       isOverlay = module: builtins.isAttrs module && module ? nixpkgs;
     in import ./test/nixos/evaluate.nix { modules = builtins.filter (module: !(isOverlay module)) machine.modules; }`
-    const { failures, settings } = JSON.parse(await nix(['--eval', '--strict', '--json', '-E', expression])) as Evaluation
+    const { failures, settings } = JSON.parse(
+      await nix(['--eval', '--strict', '--json', '-E', expression]),
+    ) as Evaluation
     expect(failures).toEqual([])
     expect(await checkConfig(settings)).toMatchObject({ code: 0 })
   })
@@ -351,19 +501,27 @@ describe('the rest of nixos/', () => {
       pkgs = import ./test/nixos/stub-pkgs.nix;
       cache = (import ./nixos/vm-test.nix { inherit pkgs; }).nodes.cache { inherit pkgs; };
     in { names = builtins.attrNames cache; inherit (import ./test/nixos/evaluate.nix { configuration = { inherit (cache) services; }; }) settings failures; }`
-    const { names, settings, failures } = JSON.parse(await nix(['--eval', '--strict', '--json', '-E', expression])) as Evaluation & { names: string[] }
+    const { names, settings, failures } = JSON.parse(
+      await nix(['--eval', '--strict', '--json', '-E', expression]),
+    ) as Evaluation & { names: string[] }
     expect(names).not.toContain('nixpkgs')
     expect(failures).toEqual([])
     expect(await checkConfig(settings)).toMatchObject({ code: 0 })
   })
 
   test('the package takes what the lock file says (npm run nix-hashes), and Node 24', async () => {
-    const { lockSha256 } = JSON.parse(await readFile(`${root}nixos/dependencies.json`, 'utf8')) as { lockSha256: string }
+    const { lockSha256 } = JSON.parse(await readFile(`${root}nixos/dependencies.json`, 'utf8')) as {
+      lockSha256: string
+    }
     const lock = await readFile(`${root}package-lock.json`)
     expect(lockSha256).toBe(createHash('sha256').update(lock).digest('hex'))
     const expression =
       'let pkgs = import ./test/nixos/stub-pkgs.nix; p = import ./default.nix { inherit pkgs; }; in [ p.version p.node_modules.outputHash p.installPhase ]'
-    const [version, hash, install] = JSON.parse(await nix(['--eval', '--strict', '--json', '-E', expression])) as [string, string, string]
+    const [version, hash, install] = JSON.parse(await nix(['--eval', '--strict', '--json', '-E', expression])) as [
+      string,
+      string,
+      string,
+    ]
     expect(version).toBe((JSON.parse(await readFile(`${root}package.json`, 'utf8')) as { version: string }).version)
     expect(hash).toMatch(/^[0-9a-z]{52}$/)
     expect(install).toContain('nodejs-slim/bin/node')
@@ -398,7 +556,9 @@ describe('the rest of nixos/', () => {
 
   test('every Nix file parses', async () => {
     const dirs = ['.', 'nixos', 'nixos/demo', 'test/nixos', 'test/fixtures']
-    const files = (await Promise.all(dirs.map(async (dir) => (await readdir(`${root}${dir}`)).map((name) => `${dir}/${name}`)))).flat()
+    const files = (
+      await Promise.all(dirs.map(async (dir) => (await readdir(`${root}${dir}`)).map((name) => `${dir}/${name}`)))
+    ).flat()
     const nixFiles = files.filter((file) => file.endsWith('.nix'))
     expect(nixFiles.length).toBeGreaterThan(7)
     await nix(['--parse', ...nixFiles])

@@ -1,4 +1,7 @@
-/** The package's tree, laid out by its own install phases from real files: what npm installs for production, and a Node that resolves links to real paths. */
+/**
+ * The package's tree, laid out by its own install phases from real files: what npm installs for production, and a Node
+ * that resolves links to real paths.
+ */
 import { execFile, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { cp, mkdir, readFile, realpath, writeFile } from 'node:fs/promises'
@@ -24,7 +27,11 @@ async function phases(dir: ScratchDir) {
   const expression = `let p = import ./default.nix { pkgs = import ./test/nixos/stub-pkgs.nix; };
     in { inherit (p) buildPhase installPhase installCheckPhase; developmentOut = p.development.outPath; modules = p.node_modules.installPhase; modulesOut = p.node_modules.outPath; }`
   const env = { PATH: process.env.PATH, HOME: dir.path, NIX_CONF_DIR: dir.path }
-  const { stdout } = await run('nix-instantiate', ['--store', 'dummy://', '--eval', '--strict', '--json', '-E', expression], { cwd: root, env })
+  const { stdout } = await run(
+    'nix-instantiate',
+    ['--store', 'dummy://', '--eval', '--strict', '--json', '-E', expression],
+    { cwd: root, env },
+  )
   return JSON.parse(stdout) as {
     buildPhase: string
     developmentOut: string
@@ -45,7 +52,10 @@ async function copyProduction(to: string): Promise<void> {
     await mkdir(dirname(join(to, path)), { recursive: true })
     // Nested packages have entries of their own.
     const own = join(root, path)
-    await cp(own, join(to, path), { recursive: true, filter: (source) => !source.slice(own.length).startsWith('/node_modules') })
+    await cp(own, join(to, path), {
+      recursive: true,
+      filter: (source) => !source.slice(own.length).startsWith('/node_modules'),
+    })
   }
 }
 
@@ -54,15 +64,27 @@ async function layOut(dir: ScratchDir): Promise<{ burrow: string; check: () => P
   const [out, modulesAt, work] = [dir.file('burrow-out'), dir.file('node-modules-out'), dir.file('work')]
   await copyProduction(work)
   await run('bash', ['-c', hooks + modules], { cwd: work, env: { PATH: process.env.PATH, out: modulesAt } })
-  for (const part of ['appliance', 'src', 'docs', 'man', 'scripts', 'package.json', 'config.schema.json', 'config.example.json'])
+  for (const part of [
+    'appliance',
+    'src',
+    'docs',
+    'man',
+    'scripts',
+    'package.json',
+    'config.schema.json',
+    'config.example.json',
+  ])
     await cp(join(root, part), join(work, part), { recursive: true })
   // What nixpkgs' esbuild makes there, the same program makes here.
   const buildEnv = { PATH: `${join(root, 'node_modules/.bin')}:${process.env.PATH}` }
   await run('bash', ['-c', `set -eu\n${buildPhase.replaceAll(developmentOut, root)}`], { cwd: work, env: buildEnv })
   const node = await realpath(process.execPath)
-  const script = installPhase.replaceAll(modulesOut, modulesAt).replaceAll(/\/nix\/store\/[^/\s]*-nodejs[^/\s]*\/bin\/node/g, node)
+  const script = installPhase
+    .replaceAll(modulesOut, modulesAt)
+    .replaceAll(/\/nix\/store\/[^/\s]*-nodejs[^/\s]*\/bin\/node/g, node)
   await run('bash', ['-c', hooks + script], { cwd: work, env: { PATH: process.env.PATH, out } })
-  const check = () => run('bash', ['-c', `set -eu\n${installCheckPhase}`], { cwd: dir.path, env: { PATH: process.env.PATH, out } })
+  const check = () =>
+    run('bash', ['-c', `set -eu\n${installCheckPhase}`], { cwd: dir.path, env: { PATH: process.env.PATH, out } })
   return { burrow: join(out, 'bin', 'burrow'), check }
 }
 
@@ -73,16 +95,34 @@ test('the package starts from its own tree: version, check-config and serve', as
   await check()
 
   const config = dir.file('burrow.json')
-  await writeFile(config, JSON.stringify({ public: true, listen: '127.0.0.1:0', operator: null, larder: false, state: { dir: dir.file('state') } }), {
-    mode: 0o600,
-  })
+  await writeFile(
+    config,
+    JSON.stringify({
+      public: true,
+      listen: '127.0.0.1:0',
+      operator: null,
+      larder: false,
+      state: { dir: dir.file('state') },
+    }),
+    {
+      mode: 0o600,
+    },
+  )
   await run(burrow, ['--config', config, 'check-config'], options)
   // The SDK is there, though its package is not: what fails is the way to a server that does not run.
   const [account, token] = [dir.file('account.json'), dir.file('token')]
-  await writeFile(account, JSON.stringify({ public: true, listen: '127.0.0.1:8080', state: { dir: dir.file('state') } }), { mode: 0o600 })
+  await writeFile(
+    account,
+    JSON.stringify({ public: true, listen: '127.0.0.1:8080', state: { dir: dir.file('state') } }),
+    { mode: 0o600 },
+  )
   await writeFile(token, 'a'.repeat(40), { mode: 0o600 })
   const api = ['--api-url', 'http://127.0.0.1:1', '--api-token-file', token]
-  const asking = run(burrow, ['--config', account, 'tunnel', 'setup', '--hostname', 'cache.example.org', ...api], options)
+  const asking = run(
+    burrow,
+    ['--config', account, 'tunnel', 'setup', '--hostname', 'cache.example.org', ...api],
+    options,
+  )
   await expect(asking).rejects.toMatchObject({ stderr: expect.stringMatching(/127\.0\.0\.1:1\b/) })
 
   const child = spawn(burrow, ['--config', config, 'serve'], { ...options, stdio: ['ignore', 'pipe', 'pipe'] })
@@ -113,10 +153,20 @@ test('burrow-push is the client alone: it runs without any package', async () =>
   const expression = `let p = (import ./test/nixos/stub-pkgs.nix).callPackage ./nixos/push-package.nix { };
     in { inherit (p) buildPhase installPhase installCheckPhase; developmentOut = p.development.outPath; }`
   const env = { PATH: `${join(root, 'node_modules/.bin')}:${process.env.PATH}`, HOME: dir.path, NIX_CONF_DIR: dir.path }
-  const { stdout } = await run('nix-instantiate', ['--store', 'dummy://', '--eval', '--strict', '--json', '-E', expression], { cwd: root, env })
-  const made = JSON.parse(stdout) as { buildPhase: string; installPhase: string; installCheckPhase: string; developmentOut: string }
+  const { stdout } = await run(
+    'nix-instantiate',
+    ['--store', 'dummy://', '--eval', '--strict', '--json', '-E', expression],
+    { cwd: root, env },
+  )
+  const made = JSON.parse(stdout) as {
+    buildPhase: string
+    installPhase: string
+    installCheckPhase: string
+    developmentOut: string
+  }
   const [out, work] = [dir.file('push-out'), dir.file('work')]
-  for (const part of ['appliance', 'src', 'scripts', 'package.json', 'tsconfig.json']) await cp(join(root, part), join(work, part), { recursive: true })
+  for (const part of ['appliance', 'src', 'scripts', 'package.json', 'tsconfig.json'])
+    await cp(join(root, part), join(work, part), { recursive: true })
   const script = (made.buildPhase + made.installPhase)
     .replaceAll(made.developmentOut, root)
     .replaceAll(/\/nix\/store\/[^/\s]*-nodejs[^/\s]*\/bin\/node/g, await realpath(process.execPath))
@@ -128,12 +178,23 @@ test('burrow-push is the client alone: it runs without any package', async () =>
 
 test('a lock file that is newer than the hashes fails the evaluation and says what to run', async () => {
   await using dir = await createScratchDir()
-  for (const name of ['package.json', 'package-lock.json', 'nixos', 'test/nixos']) await cp(join(root, name), dir.file(name), { recursive: true })
+  for (const name of ['package.json', 'package-lock.json', 'nixos', 'test/nixos'])
+    await cp(join(root, name), dir.file(name), { recursive: true })
   const evaluate = () =>
-    run('nix-instantiate', ['--store', 'dummy://', '--eval', '-E', '((import ./test/nixos/stub-pkgs.nix).callPackage ./nixos/node-modules.nix { }).name'], {
-      cwd: dir.path,
-      env: { PATH: process.env.PATH, HOME: dir.path, NIX_CONF_DIR: dir.path },
-    })
+    run(
+      'nix-instantiate',
+      [
+        '--store',
+        'dummy://',
+        '--eval',
+        '-E',
+        '((import ./test/nixos/stub-pkgs.nix).callPackage ./nixos/node-modules.nix { }).name',
+      ],
+      {
+        cwd: dir.path,
+        env: { PATH: process.env.PATH, HOME: dir.path, NIX_CONF_DIR: dir.path },
+      },
+    )
   await expect(evaluate()).resolves.toMatchObject({ stdout: '"burrow-node-modules-production"\n' })
   await writeFile(dir.file('package-lock.json'), `${await readFile(dir.file('package-lock.json'), 'utf8')}\n`)
   await expect(evaluate()).rejects.toMatchObject({ stderr: expect.stringContaining('run `npm run nix-hashes`') })

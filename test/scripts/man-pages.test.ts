@@ -25,7 +25,9 @@ describe('burrow.8', () => {
 
   test('it has every section, and every exit code', () => {
     const titles = page.match(/(?<=^\.SH ).*$/gm)
-    expect(titles).toEqual('NAME,SYNOPSIS,DESCRIPTION,OPTIONS,COMMANDS,EXIT STATUS,SIGNALS,ENVIRONMENT,FILES,EXAMPLES,SEE ALSO'.split(','))
+    expect(titles).toEqual(
+      'NAME,SYNOPSIS,DESCRIPTION,OPTIONS,COMMANDS,EXIT STATUS,SIGNALS,ENVIRONMENT,FILES,EXAMPLES,SEE ALSO'.split(','),
+    )
     const codes = page
       .split('.SH EXIT STATUS')[1]!
       .split('.SH ')[0]!
@@ -41,7 +43,8 @@ describe('burrow.8', () => {
 
 test('burrow.json.5 has every setting, those of users and of the tunnel too', () => {
   const page = formatConfigPage()
-  for (const name of ['listen', 'users[].passwordHash', 'tunnel.mode', 'larder.maxBytes', 'limits.stallSeconds']) expect(page).toContain(`\\fB${name}\\fR`)
+  for (const name of ['listen', 'users[].passwordHash', 'tunnel.mode', 'larder.maxBytes', 'limits.stallSeconds'])
+    expect(page).toContain(`\\fB${name}\\fR`)
 })
 
 testWithGroff.each(['burrow.8', 'burrow.json.5'])('groff reads man/%s without a warning', (name) => {

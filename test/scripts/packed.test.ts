@@ -1,4 +1,7 @@
-/** What `npm install nix-burrow` brings: the packed tarball, installed for production into an empty folder by the real npm. */
+/**
+ * What `npm install nix-burrow` brings: the packed tarball, installed for production into an empty folder by the real
+ * npm.
+ */
 import { execFile } from 'node:child_process'
 import { cp, lstat, mkdir, readdir, readFile, symlink } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
@@ -57,7 +60,21 @@ test('a production install takes less than 60 MB beside Node itself, and starts 
   const tarball = await pack(dir)
   const to = dir.file('installed')
   await mkdir(to)
-  await run('npm', ['install', '--prefix', to, '--omit=dev', '--ignore-scripts', '--no-audit', '--no-fund', '--loglevel=error', tarball], { cwd: to })
+  await run(
+    'npm',
+    [
+      'install',
+      '--prefix',
+      to,
+      '--omit=dev',
+      '--ignore-scripts',
+      '--no-audit',
+      '--no-fund',
+      '--loglevel=error',
+      tarball,
+    ],
+    { cwd: to },
+  )
 
   const megabytes = (await diskBytes(join(to, 'node_modules'), /^node-(?:linux|darwin)-/)) / 1e6
   process.stderr.write(`A production install takes ${megabytes.toFixed(1)} MB beside Node\n`)
@@ -68,6 +85,8 @@ test('a production install takes less than 60 MB beside Node itself, and starts 
   const node = (await findNode(20, dir.file('node-20'))) ?? process.execPath
   const { version } = JSON.parse(await readFile(join(root, 'package.json'), 'utf8')) as { version: string }
   const options = { cwd: dir.path, env: { PATH: `${dirname(node)}:/usr/bin:/bin`, HOME: dir.path } }
-  expect((await run(node, [join(to, 'node_modules/nix-burrow/bin/burrow.mjs'), 'version'], options)).stdout).toBe(`burrow ${version}\n`)
+  expect((await run(node, [join(to, 'node_modules/nix-burrow/bin/burrow.mjs'), 'version'], options)).stdout).toBe(
+    `burrow ${version}\n`,
+  )
   expect((await run(join(to, 'node_modules/.bin/burrow'), ['version'], options)).stdout).toBe(`burrow ${version}\n`)
 }, 900_000)

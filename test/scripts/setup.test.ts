@@ -1,4 +1,7 @@
-/** What a fresh machine runs first: the real npm with the real lock file, and with a registry that takes connections and never answers. */
+/**
+ * What a fresh machine runs first: the real npm with the real lock file, and with a registry that takes connections and
+ * never answers.
+ */
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { cp, mkdir, readFile } from 'node:fs/promises'
@@ -18,13 +21,20 @@ async function copyManifests(dir: string) {
 
 async function openSilentRegistry() {
   const sockets = new Set<Socket>()
-  const server = createServer((socket) => void sockets.add(socket.on('error', () => {}).resume())).listen(0, '127.0.0.1')
+  const server = createServer((socket) => void sockets.add(socket.on('error', () => {}).resume())).listen(
+    0,
+    '127.0.0.1',
+  )
   await once(server, 'listening')
   const close = () => {
     server.close()
     for (const socket of sockets) socket.destroy()
   }
-  return { url: `http://127.0.0.1:${(server.address() as AddressInfo).port}/`, connections: () => sockets.size, [Symbol.dispose]: close }
+  return {
+    url: `http://127.0.0.1:${(server.address() as AddressInfo).port}/`,
+    connections: () => sockets.size,
+    [Symbol.dispose]: close,
+  }
 }
 
 async function run(command: string, args: readonly string[], cwd: string, registry: string) {
@@ -46,10 +56,14 @@ test('the lock file is complete: npm ci takes it, whatever the platform', async 
 
 test('the lock file names every optional package of other platforms, and no registry', async () => {
   const content = await readFile(join(root, 'package-lock.json'), 'utf8')
-  const { packages } = JSON.parse(content) as { packages: Record<string, { optionalDependencies?: Record<string, string> }> }
+  const { packages } = JSON.parse(content) as {
+    packages: Record<string, { optionalDependencies?: Record<string, string> }>
+  }
   const wanted = Object.values(packages).flatMap(({ optionalDependencies = {} }) => Object.keys(optionalDependencies))
   expect(wanted.length).toBeGreaterThan(0)
-  expect(wanted.filter((name) => !Object.keys(packages).some((path) => path.endsWith(`node_modules/${name}`)))).toEqual([])
+  expect(wanted.filter((name) => !Object.keys(packages).some((path) => path.endsWith(`node_modules/${name}`)))).toEqual(
+    [],
+  )
   expect(content).not.toContain('"resolved"')
 })
 

@@ -10,5 +10,12 @@ export interface RecordedLog extends Log {
 export function recordLog(): RecordedLog {
   const lines: string[] = []
   const at = (level: string) => (_fields: object, message: string) => void lines.push(`${level} ${message}`)
-  return { lines, loud: () => lines.filter((line) => !line.startsWith('debug')), debug: at('debug'), info: at('info'), warn: at('warn'), error: at('error') }
+  return {
+    lines,
+    loud: () => lines.filter((line) => !line.startsWith('debug')),
+    debug: at('debug'),
+    info: at('info'),
+    warn: at('warn'),
+    error: at('error'),
+  }
 }

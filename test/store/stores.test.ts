@@ -16,7 +16,10 @@ interface Options {
   readonly storeDir?: string
 }
 
-function fake(name: string, { has = [], isAsync = false, generation = () => 1, find, storeDir = '/nix/store' }: Options): Store {
+function fake(
+  name: string,
+  { has = [], isAsync = false, generation = () => 1, find, storeDir = '/nix/store' }: Options,
+): Store {
   const store: Store = {
     name,
     storeDir,
@@ -43,7 +46,11 @@ const nameOf = async (found: ReturnType<Store['find']>) => (await found)?.store.
 
 describe('find', () => {
   test('asks in order, and answers at once as long as the stores do', () => {
-    const stores = combineStores([fake('one', { has: [a] }), fake('two', { has: [a, b] }), fake('three', { isAsync: true })])
+    const stores = combineStores([
+      fake('one', { has: [a] }),
+      fake('two', { has: [a, b] }),
+      fake('three', { isAsync: true }),
+    ])
     expect((stores.find(a) as StoreObject).store.name).toBe('one')
     expect((stores.find(b) as StoreObject).store.name).toBe('two')
     expect(stores.find('c'.repeat(32))).toBeInstanceOf(Promise)
@@ -61,18 +68,21 @@ describe('find', () => {
     expect(stores.find(a, () => false)).toBeUndefined()
   })
 
-  test.each([false, true])('passes over a store that cannot be read, whose fault counts only when no other has an answer (a promise: %s)', async (isAsync) => {
-    const ill = fake('ill', {
-      isAsync,
-      find: () => {
-        throw unavailable
-      },
-    })
-    const illLater: Store = { ...ill, find: () => Promise.reject(unavailable) }
-    const stores = combineStores([isAsync ? illLater : ill, fake('well', { has: [a], isAsync })])
-    expect(await nameOf(stores.find(a))).toBe('well')
-    await expect((async () => await stores.find(b))()).rejects.toBe(unavailable)
-  })
+  test.each([false, true])(
+    'passes over a store that cannot be read, whose fault counts only when no other has an answer (a promise: %s)',
+    async (isAsync) => {
+      const ill = fake('ill', {
+        isAsync,
+        find: () => {
+          throw unavailable
+        },
+      })
+      const illLater: Store = { ...ill, find: () => Promise.reject(unavailable) }
+      const stores = combineStores([isAsync ? illLater : ill, fake('well', { has: [a], isAsync })])
+      expect(await nameOf(stores.find(a))).toBe('well')
+      await expect((async () => await stores.find(b))()).rejects.toBe(unavailable)
+    },
+  )
 
   test('a bug in a store is not passed over', () => {
     const broken = fake('broken', {
@@ -101,10 +111,14 @@ describe('generation', () => {
   test('equals nothing while a store cannot be read, and is a fault when none can', () => {
     const stores = combineStores([fake('one', { generation: away }), fake('two', {})])
     expect(stores.generation()).toBeNaN()
-    expect(() => combineStores([fake('one', { generation: away }), fake('two', { generation: away })]).generation()).toThrow(unavailable)
+    expect(() =>
+      combineStores([fake('one', { generation: away }), fake('two', { generation: away })]).generation(),
+    ).toThrow(unavailable)
   })
 })
 
 test('combineStores refuses stores of different store directories by name', () => {
-  expect(() => combineStores([fake('one', {}), fake('two', { storeDir: '/gnu/store' })])).toThrow('Cannot serve "two" beside "one"')
+  expect(() => combineStores([fake('one', {}), fake('two', { storeDir: '/gnu/store' })])).toThrow(
+    'Cannot serve "two" beside "one"',
+  )
 })

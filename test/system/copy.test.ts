@@ -76,10 +76,24 @@ test('a client that remembers a narinfo from before the compression still gets i
   await using from = await openTestCache(store, { signing: [key] })
   const clientCache = `${nix.dir}/remembering`
   const first = await nix.openStore()
-  await nix.copy({ from: from.url, to: first, paths: [closure.app], netrc, trustedPublicKeys: [key.publicKey], clientCache })
+  await nix.copy({
+    from: from.url,
+    to: first,
+    paths: [closure.app],
+    netrc,
+    trustedPublicKeys: [key.publicKey],
+    clientCache,
+  })
   const asked = from.exchanges.filter(({ route }) => route === 'narinfo').length
   const second = await nix.openStore()
-  await nix.copy({ from: from.url, to: second, paths: [closure.app], netrc, trustedPublicKeys: [key.publicKey], clientCache })
+  await nix.copy({
+    from: from.url,
+    to: second,
+    paths: [closure.app],
+    netrc,
+    trustedPublicKeys: [key.publicKey],
+    clientCache,
+  })
   expect(from.exchanges.filter(({ route }) => route === 'narinfo').length).toBeLessThan(asked * 2)
   await expectCopied(second, [key.publicKey])
 })
@@ -92,14 +106,30 @@ describe('credentials', () => {
   ])('with %s nothing is copied', async (_what, entry) => {
     const to = await nix.openStore()
     const wrong = await nix.writeNetrc([entry])
-    const result = await nix.copy({ from: cache.url, to, paths: [closure.app], netrc: wrong, trustedPublicKeys: [key.publicKey], allowFailure: true })
+    const result = await nix.copy({
+      from: cache.url,
+      to,
+      paths: [closure.app],
+      netrc: wrong,
+      trustedPublicKeys: [key.publicKey],
+      allowFailure: true,
+    })
     expect(result.code).not.toBe(0)
-    expect(cache.exchanges.some(({ user, route, status }) => user === undefined && route.startsWith('nar') && status === 200)).toBe(false)
+    expect(
+      cache.exchanges.some(
+        ({ user, route, status }) => user === undefined && route.startsWith('nar') && status === 200,
+      ),
+    ).toBe(false)
   })
 
   test('in the URL are taken as well', async () => {
     const to = await nix.openStore()
-    await nix.copy({ from: cache.url.replace('//', '//ben:secret@'), to, paths: [closure.app], trustedPublicKeys: [key.publicKey] })
+    await nix.copy({
+      from: cache.url.replace('//', '//ben:secret@'),
+      to,
+      paths: [closure.app],
+      trustedPublicKeys: [key.publicKey],
+    })
     await expectCopied(to, [key.publicKey])
   })
 
@@ -117,7 +147,14 @@ describe('credentials', () => {
 describe('signing keys', () => {
   test('that the client does not trust stop the copy', async () => {
     const to = await nix.openStore()
-    const result = await nix.copy({ from: cache.url, to, paths: [closure.app], netrc, trustedPublicKeys: [wrongKey.publicKey], allowFailure: true })
+    const result = await nix.copy({
+      from: cache.url,
+      to,
+      paths: [closure.app],
+      netrc,
+      trustedPublicKeys: [wrongKey.publicKey],
+      allowFailure: true,
+    })
     expect(result.code).not.toBe(0)
     expect(result.stderr).toMatch(/signature/)
   })
@@ -133,7 +170,14 @@ describe('signing keys', () => {
     const to = await nix.openStore()
     await nix.copy({ from: from.url, to, paths: [closure.app], netrc, trustedPublicKeys: [newKey.publicKey] })
     const late = await nix.openStore()
-    const result = await nix.copy({ from: from.url, to: late, paths: [closure.app], netrc, trustedPublicKeys: [key.publicKey], allowFailure: true })
+    const result = await nix.copy({
+      from: from.url,
+      to: late,
+      paths: [closure.app],
+      netrc,
+      trustedPublicKeys: [key.publicKey],
+      allowFailure: true,
+    })
     expect(result.code).not.toBe(0)
   })
 })
@@ -149,6 +193,11 @@ test('nix log, path-info and store ls work against the cache', async () => {
 async function hashOf(password: string): Promise<string> {
   const { default: sodium } = await import('sodium-native')
   const text = Buffer.alloc(sodium.crypto_pwhash_STRBYTES)
-  sodium.crypto_pwhash_str(text, Buffer.from(password), sodium.crypto_pwhash_OPSLIMIT_INTERACTIVE, sodium.crypto_pwhash_MEMLIMIT_INTERACTIVE)
+  sodium.crypto_pwhash_str(
+    text,
+    Buffer.from(password),
+    sodium.crypto_pwhash_OPSLIMIT_INTERACTIVE,
+    sodium.crypto_pwhash_MEMLIMIT_INTERACTIVE,
+  )
   return text.toString('latin1').replace(/\0+$/, '')
 }

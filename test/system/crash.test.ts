@@ -1,4 +1,7 @@
-/** The server is killed in the middle of a compression: nothing half made is ever served, and the download goes on where it broke. */
+/**
+ * The server is killed in the middle of a compression: nothing half made is ever served, and the download goes on where
+ * it broke.
+ */
 import { randomBytes } from 'node:crypto'
 import { readdir } from 'node:fs/promises'
 import { type IncomingMessage, request } from 'node:http'
@@ -26,7 +29,11 @@ afterAll(() => nix[Symbol.asyncDispose]())
 test('a download broken by kill -9 of the server is resumed from its successor, byte for byte', async () => {
   await using dir = await createScratchDir()
   const larder = dir.file('larder')
-  await writeConfig(dir, { users: ['ben:secret'], store: { realDir: store.realStoreDir, daemonSocket: null }, larder: { dir: larder } })
+  await writeConfig(dir, {
+    users: ['ben:secret'],
+    store: { realDir: store.realStoreDir, daemonSocket: null },
+    larder: { dir: larder },
+  })
 
   const received: Buffer[] = []
   let url: string
@@ -61,7 +68,10 @@ const portOf = ({ url }: Served) => Number(new URL(url).port)
 
 function open(served: Served, path: string): Promise<IncomingMessage> {
   return new Promise((resolve, reject) => {
-    request({ host: '127.0.0.1', port: portOf(served), path, agent: false, headers: { authorization: benAuthorization } }, resolve)
+    request(
+      { host: '127.0.0.1', port: portOf(served), path, agent: false, headers: { authorization: benAuthorization } },
+      resolve,
+    )
       .once('error', reject)
       .end()
   })

@@ -40,8 +40,17 @@ async function openAdministered(address: 'unix' | 'tcp' = 'unix') {
   await using opening = new AsyncDisposableStack()
   const cache = opening.use(await openPushCache(nix, { policy: oldAtOnce }))
   const dir = opening.use(await createScratchDir())
-  const view = { findImpediment: () => undefined, readStatus: () => undefined, metrics: createMetrics('0'), depot: cache.depot, log: silentLog }
-  const at = address === 'unix' ? ({ kind: 'unix', path: dir.file('operator.sock') } as const) : ({ kind: 'tcp', host: '127.0.0.1', port: 0 } as const)
+  const view = {
+    findImpediment: () => undefined,
+    readStatus: () => undefined,
+    metrics: createMetrics('0'),
+    depot: cache.depot,
+    log: silentLog,
+  }
+  const at =
+    address === 'unix'
+      ? ({ kind: 'unix', path: dir.file('operator.sock') } as const)
+      : ({ kind: 'tcp', host: '127.0.0.1', port: 0 } as const)
   const listener = opening.use(await openListener(createOperatorServer(view), at, { drainMs: 0 }))
   const operator = address === 'unix' ? `unix:${dir.file('operator.sock')}` : new URL(listener.url).host
   await writeFile(dir.file('burrow.json'), JSON.stringify({ operator }), { mode: 0o600 })
@@ -49,11 +58,24 @@ async function openAdministered(address: 'unix' | 'tcp' = 'unix') {
   expect(await run('push', '--to', cache.url, '--pin', 'ci/app', closure.app)).toMatchObject({ code: 0 })
   expect(await run('push', '--to', cache.url, loose)).toMatchObject({ code: 0 })
   const opened = opening.move()
-  return { cache, depot: cache.depot, operator, run, url: listener.url, socket: dir.file('operator.sock'), [Symbol.asyncDispose]: () => opened.disposeAsync() }
+  return {
+    cache,
+    depot: cache.depot,
+    operator,
+    run,
+    url: listener.url,
+    socket: dir.file('operator.sock'),
+    [Symbol.asyncDispose]: () => opened.disposeAsync(),
+  }
 }
 
 function pusherEnv(user = 'ci'): Record<string, string> {
-  return { NIX_STATE_DIR: store.stateDir, BURROW_REAL_STORE_DIR: store.realStoreDir, BURROW_USER: user, BURROW_PASSWORD_FILE: join(nix.dir, 'password') }
+  return {
+    NIX_STATE_DIR: store.stateDir,
+    BURROW_REAL_STORE_DIR: store.realStoreDir,
+    BURROW_USER: user,
+    BURROW_PASSWORD_FILE: join(nix.dir, 'password'),
+  }
 }
 
 describe('burrow gc', () => {
@@ -62,12 +84,20 @@ describe('burrow gc', () => {
     const { run, depot } = administered
     const dry = await run('gc', '--dry-run', '--older-than', '0m', '--json')
     const told = JSON.parse(dry.stdout)
-    expect(told).toMatchObject({ dryRun: true, removedObjects: 1, removed: [{ storePath: loose, why: 'unused' }], keptObjects: closure.appClosure.length })
+    expect(told).toMatchObject({
+      dryRun: true,
+      removedObjects: 1,
+      removed: [{ storePath: loose, why: 'unused' }],
+      keptObjects: closure.appClosure.length,
+    })
     expect(depot.figures().objects).toBe(closure.appClosure.length + 1)
     const done = JSON.parse((await run('gc', '--older-than', '0m', '--json')).stdout)
     expect({ ...done, dryRun: true }).toEqual(told)
     expect(depot.figures().objects).toBe(closure.appClosure.length)
-    expect(await run('gc', '--older-than', '0m')).toMatchObject({ code: 0, stdout: expect.stringContaining('Nothing to remove') })
+    expect(await run('gc', '--older-than', '0m')).toMatchObject({
+      code: 0,
+      stdout: expect.stringContaining('Nothing to remove'),
+    })
   })
 
   test('evicts to a size, which is told in words', async () => {
@@ -76,7 +106,9 @@ describe('burrow gc', () => {
     const { code, stdout } = await run('gc', '--to-size', '1KiB', '--older-than', '30d')
     expect([code, stdout]).toEqual([
       0,
-      expect.stringMatching(/-loose {2}195\.\d KiB {2}for room, unused for .*\n1 path removed, 195\.\d KiB freed; \d paths kept\.\n$/),
+      expect.stringMatching(
+        /-loose {2}195\.\d KiB {2}for room, unused for .*\n1 path removed, 195\.\d KiB freed; \d paths kept\.\n$/,
+      ),
     ])
     expect(depot.figures().objects).toBe(closure.appClosure.length)
   })
@@ -86,7 +118,10 @@ describe('burrow gc', () => {
     const { run } = administered
     const { code, stdout } = await run('gc', '--explain', closure.base)
     expect(code).toBe(0)
-    expect(stdout.split('\n').slice(0, 2)).toEqual([`${closure.app}  (pin ci/app)`, `  ${closure.lib}  (referred to by the path above)`])
+    expect(stdout.split('\n').slice(0, 2)).toEqual([
+      `${closure.app}  (pin ci/app)`,
+      `  ${closure.lib}  (referred to by the path above)`,
+    ])
     expect(stdout).toContain(`    ${closure.base}  (referred to`)
     expect(await run('gc', '--explain', `/nix/store/${'0'.repeat(32)}-absent`)).toMatchObject({
       code: 1,
@@ -113,7 +148,10 @@ describe('burrow forget', () => {
     await using administered = await openAdministered()
     const { run, depot, cache } = administered
     const { code, stdout } = await run('forget', closure.lib)
-    expect([code, stdout.split('\n').slice(0, -2).sort()]).toEqual([0, [closure.lib, closure.app].map((path) => `forgotten  ${path}`).sort()])
+    expect([code, stdout.split('\n').slice(0, -2).sort()]).toEqual([
+      0,
+      [closure.lib, closure.app].map((path) => `forgotten  ${path}`).sort(),
+    ])
     expect(depot.find(closure.lib.slice(11, 43))).toBeUndefined()
     expect(depot.find(closure.base.slice(11, 43))).toBeDefined()
     expect((await run('push', '--to', cache.url, closure.app)).code).toBe(4)
@@ -131,8 +169,14 @@ describe('burrow forget', () => {
   test('takes what one user pushed since a time', async () => {
     await using administered = await openAdministered()
     const { run, depot } = administered
-    expect(await run('forget', '--pushed-by', 'bot', '--since', '1h')).toMatchObject({ code: 0, stdout: '0 paths forgotten.\n' })
-    expect(await run('forget', '--pushed-by', 'ci', '--since', '2099-01-01')).toMatchObject({ code: 0, stdout: '0 paths forgotten.\n' })
+    expect(await run('forget', '--pushed-by', 'bot', '--since', '1h')).toMatchObject({
+      code: 0,
+      stdout: '0 paths forgotten.\n',
+    })
+    expect(await run('forget', '--pushed-by', 'ci', '--since', '2099-01-01')).toMatchObject({
+      code: 0,
+      stdout: '0 paths forgotten.\n',
+    })
     expect((await run('forget', '--pushed-by', 'ci', '--since', '1h')).code).toBe(0)
     expect(depot.figures().objects).toBe(0)
   })
@@ -141,12 +185,18 @@ describe('burrow forget', () => {
 test('burrow who tells who pushed a path, also of one that was forgotten', async () => {
   await using administered = await openAdministered()
   const { run } = administered
-  expect(await run('who', loose)).toMatchObject({ code: 0, stdout: expect.stringMatching(/^\d{4}-\d\d-\d\dT\S+ {2}\S+ by ci {2}from 127\.0\.0\.1/) })
+  expect(await run('who', loose)).toMatchObject({
+    code: 0,
+    stdout: expect.stringMatching(/^\d{4}-\d\d-\d\dT\S+ {2}\S+ by ci {2}from 127\.0\.0\.1/),
+  })
   await run('forget', loose)
   const { stdout } = await run('who', loose)
   expect(stdout).toMatch(/^\S+ {2}forget by operator/)
   expect(stdout).toMatch(/It is not in the depot now\.\n$/)
-  expect(await run('who', `/nix/store/${'0'.repeat(32)}-absent`)).toMatchObject({ code: 1, stderr: expect.stringContaining('knows nothing of') })
+  expect(await run('who', `/nix/store/${'0'.repeat(32)}-absent`)).toMatchObject({
+    code: 1,
+    stderr: expect.stringContaining('knows nothing of'),
+  })
 })
 
 test('burrow pins lists them', async () => {
@@ -154,7 +204,9 @@ test('burrow pins lists them', async () => {
   expect(await administered.run('pins')).toMatchObject({
     code: 0,
     stdout: expect.stringMatching(
-      new RegExp(`^ci/app {2}\\(keeps the last revision\\)\n {2}\\d+ (?:s|min) ago by ci\n {4}${closure.app.replaceAll('.', '\\.')}\n$`),
+      new RegExp(
+        `^ci/app {2}\\(keeps the last revision\\)\n {2}\\d+ (?:s|min) ago by ci\n {4}${closure.app.replaceAll('.', '\\.')}\n$`,
+      ),
     ),
   })
 })
@@ -162,18 +214,38 @@ test('burrow pins lists them', async () => {
 test('burrow depot verify finds a damaged file, and names its paths', async () => {
   await using administered = await openAdministered()
   const { run, cache } = administered
-  expect(await run('depot', 'verify')).toMatchObject({ code: 0, stdout: expect.stringMatching(/^\d files read, .*; all whole\.\n$/) })
-  const files = (await readdir(join(cache.dir, 'nar'), { recursive: true })).filter((name) => name.includes('.zstd') || name.includes('.none'))
+  expect(await run('depot', 'verify')).toMatchObject({
+    code: 0,
+    stdout: expect.stringMatching(/^\d files read, .*; all whole\.\n$/),
+  })
+  const files = (await readdir(join(cache.dir, 'nar'), { recursive: true })).filter(
+    (name) => name.includes('.zstd') || name.includes('.none'),
+  )
   const { default: fs } = await import('node:fs')
-  const largest = files.map((name) => join(cache.dir, 'nar', name)).sort((a, b) => fs.statSync(b).size - fs.statSync(a).size)[0]!
+  const largest = files
+    .map((name) => join(cache.dir, 'nar', name))
+    .sort((a, b) => fs.statSync(b).size - fs.statSync(a).size)[0]!
   fs.chmodSync(largest, 0o644)
   await truncate(largest, 1000)
-  expect(await run('depot', 'verify')).toMatchObject({ code: 1, stdout: expect.stringContaining(loose), stderr: expect.stringContaining('damaged files') })
+  expect(await run('depot', 'verify')).toMatchObject({
+    code: 1,
+    stdout: expect.stringContaining(loose),
+    stderr: expect.stringContaining('damaged files'),
+  })
 })
 
 describe("the operator's listener", () => {
-  async function ask(socket: string, path: string, init: { method: string; headers?: Record<string, string>; body?: string }) {
-    const asking = request({ socketPath: socket, path, method: init.method, headers: { host: 'localhost', ...init.headers } })
+  async function ask(
+    socket: string,
+    path: string,
+    init: { method: string; headers?: Record<string, string>; body?: string },
+  ) {
+    const asking = request({
+      socketPath: socket,
+      path,
+      method: init.method,
+      headers: { host: 'localhost', ...init.headers },
+    })
     asking.end(init.body)
     const [response] = await once(asking, 'response')
     return { status: response.statusCode as number, body: await json(response) }
@@ -206,7 +278,10 @@ describe("the operator's listener", () => {
     expect((await run('gc', '--dry-run', '--older-than', '0m')).stdout).toContain('1 path would be removed')
     expect((await run('pins')).code).toBe(0)
     for (const args of [['gc'], ['forget', loose], ['depot', 'verify']]) {
-      expect(await run(...args)).toMatchObject({ code: 1, stderr: expect.stringContaining('Only a unix socket may change the depot') })
+      expect(await run(...args)).toMatchObject({
+        code: 1,
+        stderr: expect.stringContaining('Only a unix socket may change the depot'),
+      })
     }
     expect(depot.figures().objects).toBe(objects)
   })
@@ -216,7 +291,13 @@ test('the real server answers on its socket and not on its public listener; a se
   await using dir = await createScratchDir()
   const config = (depot: boolean) => {
     const users = [{ name: 'ci', password: 'secret', access: ['pull', 'push', 'admin'] }]
-    const text = { listen: '127.0.0.1:0', users, depot, state: { dir: dir.file('state') }, store: { realDir: depot ? dir.file('none') : store.realStoreDir } }
+    const text = {
+      listen: '127.0.0.1:0',
+      users,
+      depot,
+      state: { dir: dir.file('state') },
+      store: { realDir: depot ? dir.file('none') : store.realStoreDir },
+    }
     return writeFile(dir.file('burrow.json'), JSON.stringify(text), { mode: 0o600 })
   }
   const run = (...args: string[]) => runBurrow(args, { cwd: dir.path, env: pusherEnv() })

@@ -20,7 +20,8 @@ beforeAll(async () => {
 
 afterAll(() => nix[Symbol.asyncDispose]())
 
-const narUrlOf = async (cache: TestCache, path: string) => parseNarInfo((await cache.get(`/${path.slice(11, 43)}.narinfo`)).body.toString())!.url
+const narUrlOf = async (cache: TestCache, path: string) =>
+  parseNarInfo((await cache.get(`/${path.slice(11, 43)}.narinfo`)).body.toString())!.url
 const isThere = (path: string) =>
   access(store.root + path).then(
     () => true,
@@ -55,21 +56,36 @@ describe('without a daemon', () => {
     await nix.run('sh', ['-c', `mkdir ${tree} && cd ${tree} && head -c 40000000 /dev/urandom | split -b 100000 -a 4 -`])
     const path = await store.addTree(tree)
     const url = await narUrlOf(cache, path)
-    const { promise: done, resolve } = Promise.withResolvers<{ received: number; isComplete: boolean; announced: number }>()
-    const asking = request({ host: '127.0.0.1', port: cache.port, path: `/${url}`, agent: false, headers: { authorization: benAuthorization } }, (response) => {
-      let received = 0
-      response.once('data', async (chunk: Buffer) => {
-        received += chunk.length
-        response.pause()
-        await store.deletePath(path)
-        response.on('data', (more: Buffer) => {
-          received += more.length
+    const { promise: done, resolve } = Promise.withResolvers<{
+      received: number
+      isComplete: boolean
+      announced: number
+    }>()
+    const asking = request(
+      {
+        host: '127.0.0.1',
+        port: cache.port,
+        path: `/${url}`,
+        agent: false,
+        headers: { authorization: benAuthorization },
+      },
+      (response) => {
+        let received = 0
+        response.once('data', async (chunk: Buffer) => {
+          received += chunk.length
+          response.pause()
+          await store.deletePath(path)
+          response.on('data', (more: Buffer) => {
+            received += more.length
+          })
+          response.resume()
         })
-        response.resume()
-      })
-      response.on('error', () => {})
-      response.once('close', () => resolve({ received, isComplete: response.complete, announced: Number(response.headers['content-length']) }))
-    })
+        response.on('error', () => {})
+        response.once('close', () =>
+          resolve({ received, isComplete: response.complete, announced: Number(response.headers['content-length']) }),
+        )
+      },
+    )
     asking.on('error', () => {})
     asking.end()
     const { received, isComplete, announced } = await done

@@ -1,4 +1,7 @@
-/** Kept files that are changed behind Burrow's back, at each moment of their use, with real Nix as the client: it never meets a wrong byte, nor a failure. */
+/**
+ * Kept files that are changed behind Burrow's back, at each moment of their use, with real Nix as the client: it never
+ * meets a wrong byte, nor a failure.
+ */
 import { randomBytes } from 'node:crypto'
 import { closeSync, openSync, readSync, writeSync } from 'node:fs'
 import { readdir } from 'node:fs/promises'
@@ -59,34 +62,40 @@ describe.each([
   ['large', 3 * megabyte],
   ['small', 5000],
 ])('a %s file', (_what, size) => {
-  test.each([0, 0.5, 0.999])('changed while Burrow is down is made again, and Nix does not notice (at %d)', async (share) => {
-    const path = await store.addFile(`down-${share}`, randomBytes(size))
-    {
+  test.each([0, 0.5, 0.999])(
+    'changed while Burrow is down is made again, and Nix does not notice (at %d)',
+    async (share) => {
+      const path = await store.addFile(`down-${share}`, randomBytes(size))
+      {
+        await using cache = await open()
+        await copy(cache.url, path)
+      }
+      await flipByte(share)
       await using cache = await open()
       await copy(cache.url, path)
-    }
-    await flipByte(share)
-    await using cache = await open()
-    await copy(cache.url, path)
-    expect(warnings(cache)).toHaveLength(1)
-    await copy(cache.url, path)
-    expect(cache.exchanges.filter(({ status }) => status >= 500)).toEqual([])
-  })
+      expect(warnings(cache)).toHaveLength(1)
+      await copy(cache.url, path)
+      expect(cache.exchanges.filter(({ status }) => status >= 500)).toEqual([])
+    },
+  )
 
-  test.each([0, 0.5, 0.999])('changed after it was sent is right for the next client, of a prepared reply too (at %d)', async (share) => {
-    const path = await store.addFile(`sent-${share}`, randomBytes(size))
-    await using cache = await open()
-    const url = await urlOf(cache, path)
-    // The second and third are hits; what is small comes prepared.
-    for (let round = 0; round < 3; round++) await cache.get(url, { headers: { connection: 'keep-alive' } })
-    const right = (await cache.get(url)).body
-    await flipByte(share)
-    const [whole, range] = [await cache.get(url), await cache.get(url, { headers: { range: 'bytes=1000-' } })]
-    expect([whole.status, range.status]).toEqual([200, 206])
-    expect(whole.body.equals(right)).toBe(true)
-    expect(range.body.equals(right.subarray(1000))).toBe(true)
-    await copy(cache.url, path)
-  })
+  test.each([0, 0.5, 0.999])(
+    'changed after it was sent is right for the next client, of a prepared reply too (at %d)',
+    async (share) => {
+      const path = await store.addFile(`sent-${share}`, randomBytes(size))
+      await using cache = await open()
+      const url = await urlOf(cache, path)
+      // The second and third are hits; what is small comes prepared.
+      for (let round = 0; round < 3; round++) await cache.get(url, { headers: { connection: 'keep-alive' } })
+      const right = (await cache.get(url)).body
+      await flipByte(share)
+      const [whole, range] = [await cache.get(url), await cache.get(url, { headers: { range: 'bytes=1000-' } })]
+      expect([whole.status, range.status]).toEqual([200, 206])
+      expect(whole.body.equals(right)).toBe(true)
+      expect(range.body.equals(right.subarray(1000))).toBe(true)
+      await copy(cache.url, path)
+    },
+  )
 })
 
 test('a file changed between a broken download and its resumption is made again, and Nix goes on to the right end', async () => {
@@ -116,7 +125,8 @@ test('a client that takes a download in pieces of ranges never joins a wrong byt
     for (let piece = 0; at < right.length; piece++) {
       if (piece === round % 6) await flipByte(((round * 37) % 100) / 100)
       const answer = await get(cache.port, url, { headers: { range: `bytes=${at}-${at + 699_999}` } })
-      // Cut before a byte came: the file was found changed within the clock tick of its last change. A client asks again.
+      // Cut before a byte came: the file was found changed within the clock tick of its last change. A client asks
+      // again.
       if (answer.status === 0 && cuts++ < 12) continue
       expect(answer.status).toBe(206)
       pieces.push(answer.body)

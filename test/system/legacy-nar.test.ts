@@ -41,7 +41,9 @@ describe('/nar/<hash part>.nar', () => {
     const head = await cache.get(`/nar/${hashPartOf(path)}.nar`, { method: 'HEAD' })
     expect(head.status).toBe(200)
     expect(head.body.length).toBe(0)
-    expect((await cache.get(`/nar/${hashPartOf(path)}.nar`, { headers: { authorization: undefined } })).status).toBe(401)
+    expect((await cache.get(`/nar/${hashPartOf(path)}.nar`, { headers: { authorization: undefined } })).status).toBe(
+      401,
+    )
     expect((await cache.get(`/nar/${'0'.repeat(32)}.nar`)).status).toBe(404)
   })
 
@@ -58,6 +60,7 @@ describe('/nar/<hash part>.nar', () => {
   })
 
   test('is absent in the compressed forms of older caches', async () => {
-    for (const suffix of ['xz', 'bz2']) expect((await cache.get(`/nar/${hashPartOf(path)}.nar.${suffix}`)).status).toBe(404)
+    for (const suffix of ['xz', 'bz2'])
+      expect((await cache.get(`/nar/${hashPartOf(path)}.nar.${suffix}`)).status).toBe(404)
   })
 })

@@ -1,4 +1,7 @@
-/** A store written by Nix 2.34 (its schema, records and signatures are in test/vectors), served to the Nix of this machine. */
+/**
+ * A store written by Nix 2.34 (its schema, records and signatures are in test/vectors), served to the Nix of this
+ * machine.
+ */
 import { mkdir, readFile, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
@@ -14,7 +17,17 @@ interface Vectors {
   /** By base name: the content, of regular files all. */
   readonly files: Readonly<Record<string, string>>
   readonly pathInfo: Readonly<
-    Record<string, { narHash: string; narSize: number; references: string[]; deriver: string | null; ca: string | null; signatures: string[] }>
+    Record<
+      string,
+      {
+        narHash: string
+        narSize: number
+        references: string[]
+        deriver: string | null
+        ca: string | null
+        signatures: string[]
+      }
+    >
   >
 }
 
@@ -32,7 +45,8 @@ beforeAll(async () => {
   database.exec('pragma journal_mode = wal')
   database.exec(await read('sql'))
   await mkdir(store.realStoreDir, { recursive: true })
-  for (const [name, content] of Object.entries(vectors.files)) await writeFile(join(store.realStoreDir, name), content, { mode: 0o444 })
+  for (const [name, content] of Object.entries(vectors.files))
+    await writeFile(join(store.realStoreDir, name), content, { mode: 0o444 })
 })
 afterAll(() => nix[Symbol.asyncDispose]())
 
@@ -44,7 +58,12 @@ test('has narinfos with the hashes, references, derivers and signatures that Nix
     const found = parseNarInfo((await cache.get(`/${path.slice(11, 43)}.narinfo`)).body.toString())!
     const { stdout } = await nix.run('nix', ['hash', 'to-base16', found.narHash])
     expect(stdout.trim()).toBe(toHex(expected.narHash))
-    expect(found).toMatchObject({ storePath: path, narSize: expected.narSize, contentAddress: expected.ca ?? undefined, signatures: expected.signatures })
+    expect(found).toMatchObject({
+      storePath: path,
+      narSize: expected.narSize,
+      contentAddress: expected.ca ?? undefined,
+      signatures: expected.signatures,
+    })
     expect([...found.references].sort()).toEqual([...expected.references].sort())
     expect(found.deriver).toBe(expected.deriver ?? undefined)
   }
@@ -57,5 +76,7 @@ test('is copied by the Nix of this machine, which trusts nothing but the signatu
   const paths = Object.keys(vectors.pathInfo).filter((path) => !path.endsWith('.drv'))
   await nix.copy({ from: cache.url, to, paths, trustedPublicKeys: [vectors.publicKey] })
   for (const path of paths)
-    expect(await readFile(join(to.realStoreDir, path.slice('/nix/store/'.length)), 'utf8')).toBe(vectors.files[path.slice('/nix/store/'.length)])
+    expect(await readFile(join(to.realStoreDir, path.slice('/nix/store/'.length)), 'utf8')).toBe(
+      vectors.files[path.slice('/nix/store/'.length)],
+    )
 })

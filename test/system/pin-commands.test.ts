@@ -24,7 +24,12 @@ beforeAll(async () => {
 afterAll(() => nix[Symbol.asyncDispose]())
 
 function runner(dir: ScratchDir, user = 'ci') {
-  const env = { NIX_STATE_DIR: store.stateDir, BURROW_REAL_STORE_DIR: store.realStoreDir, BURROW_USER: user, BURROW_PASSWORD_FILE: join(nix.dir, 'password') }
+  const env = {
+    NIX_STATE_DIR: store.stateDir,
+    BURROW_REAL_STORE_DIR: store.realStoreDir,
+    BURROW_USER: user,
+    BURROW_PASSWORD_FILE: join(nix.dir, 'password'),
+  }
   return (...args: string[]) => runBurrow(args, { cwd: dir.path, env })
 }
 
@@ -41,9 +46,14 @@ describe('a pin', () => {
     })
     expect((await run('pin', 'ci/app', second, ...at, '--keep-last', '2')).code).toBe(0)
     const { pins } = JSON.parse((await run('pins', ...at, '--json')).stdout)
-    expect(pins).toMatchObject([{ name: 'ci/app', keepLast: 2, revisions: [{ user: 'ci', storePaths: [second] }, { storePaths: [first] }] }])
+    expect(pins).toMatchObject([
+      { name: 'ci/app', keepLast: 2, revisions: [{ user: 'ci', storePaths: [second] }, { storePaths: [first] }] },
+    ])
     expect((await run('pins', ...at)).stdout).toMatch(/^ci\/app {2}\(keeps the last 2 revisions\)\n/)
-    expect(await run('unpin', 'ci/app', ...at)).toMatchObject({ code: 0, stdout: `ci/app is no pin at ${cache.url} any more.\n` })
+    expect(await run('unpin', 'ci/app', ...at)).toMatchObject({
+      code: 0,
+      stdout: `ci/app is no pin at ${cache.url} any more.\n`,
+    })
     expect(cache.depot.pins()).toEqual([])
     expect(await run('unpin', 'ci/app', ...at)).toMatchObject({ code: 4, stderr: 'There is no such pin\n' })
   })
@@ -58,7 +68,13 @@ describe('a pin', () => {
   })
 
   test.each([
-    ['of a path that is not there', 'ci', ['ci/app', `/nix/store/${'0'.repeat(32)}-absent`], 4, /is not here: push it before it is pinned/],
+    [
+      'of a path that is not there',
+      'ci',
+      ['ci/app', `/nix/store/${'0'.repeat(32)}-absent`],
+      4,
+      /is not here: push it before it is pinned/,
+    ],
     ['of another user', 'ci', ['ben/app', 'FIRST'], 77, /whose names begin with "ci\/"/],
     ['by a user who may not push', 'ben', ['ben/app', 'FIRST'], 77, /ben|push/],
     ['by nobody known', 'eve', ['eve/app', 'FIRST'], 77, /does not know this user or password/],
@@ -69,7 +85,10 @@ describe('a pin', () => {
     await using dir = await createScratchDir()
     await runner(dir)('push', '--to', cache.url, first)
     const named = args.map((arg) => (arg === 'FIRST' ? first : arg))
-    expect(await runner(dir, user)('pin', ...named, '--to', cache.url)).toMatchObject({ code, stderr: expect.stringMatching(text) })
+    expect(await runner(dir, user)('pin', ...named, '--to', cache.url)).toMatchObject({
+      code,
+      stderr: expect.stringMatching(text),
+    })
     expect(cache.depot.pins()).toEqual([])
   })
 })
@@ -86,7 +105,12 @@ test('pins asks the Burrow here when a config is here, and else the cache that w
   const users = [{ name: 'ci', password: 'secret', access: ['push'] }]
   await writeFile(
     dir.file('burrow.json'),
-    JSON.stringify({ listen: '127.0.0.1:0', users, state: { dir: dir.file('state') }, store: { realDir: dir.file('none') } }),
+    JSON.stringify({
+      listen: '127.0.0.1:0',
+      users,
+      state: { dir: dir.file('state') },
+      store: { realDir: dir.file('none') },
+    }),
     { mode: 0o600 },
   )
   expect(await run('pins')).toMatchObject({ code: 1, stderr: expect.stringContaining('Burrow is not running here') })

@@ -1,4 +1,7 @@
-/** What real Nix does while the store behind the cache cannot be read: a short while is bridged, a long one does not keep a build from going on without the cache. */
+/**
+ * What real Nix does while the store behind the cache cannot be read: a short while is bridged, a long one does not
+ * keep a build from going on without the cache.
+ */
 import { rename } from 'node:fs/promises'
 import { setTimeout as sleep } from 'node:timers/promises'
 
@@ -44,10 +47,14 @@ async function build(
   const to = await nix.openStore()
   const settings = { substituters: cache.url, 'trusted-public-keys': key.publicKey, 'netrc-file': netrc, ...options }
   const args = Object.entries(settings).flatMap(([name, value]) => ['--option', name, value])
-  const { code, stderr } = await to.runInside('nix-build', ['--no-out-link', await store.writeFile('default.nix', expression), '-A', 'thing', ...args], {
-    allowFailure: true,
-    env: { XDG_CACHE_HOME: await nix.makeDir('cache') },
-  })
+  const { code, stderr } = await to.runInside(
+    'nix-build',
+    ['--no-out-link', await store.writeFile('default.nix', expression), '-A', 'thing', ...args],
+    {
+      allowFailure: true,
+      env: { XDG_CACHE_HOME: await nix.makeDir('cache') },
+    },
+  )
   return { code, isFetched: /copying path/.test(stderr), text: stderr }
 }
 
@@ -61,7 +68,9 @@ test('a build goes on without a cache that has been ill for a while, although no
     while (!cache.cache.stats.answersAbsent) await sleep(100)
     expect(cache.exchanges).toEqual([])
     expect(await build()).toMatchObject({ code: 0, isFetched: false })
-    expect(new Set(cache.exchanges.filter(({ route }) => route === 'narinfo').map(({ status }) => status))).toEqual(new Set([404]))
+    expect(new Set(cache.exchanges.filter(({ route }) => route === 'narinfo').map(({ status }) => status))).toEqual(
+      new Set([404]),
+    )
   } finally {
     await mendStore()
   }

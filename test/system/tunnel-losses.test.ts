@@ -1,4 +1,7 @@
-/** All connections lost, again and again: cloudflared by itself sleeps ever longer, up to minutes, before it dials; the cache is not to be dark for that. */
+/**
+ * All connections lost, again and again: cloudflared by itself sleeps ever longer, up to minutes, before it dials; the
+ * cache is not to be dark for that.
+ */
 import { expect, test } from '@jest/globals'
 
 import { isRealConnector } from '../fixtures/connectors/binary.ts'

@@ -1,4 +1,7 @@
-/** End to end: a stock Nix, through an edge and a connector, from a real Burrow; and what becomes of it when a part of the way breaks. */
+/**
+ * End to end: a stock Nix, through an edge and a connector, from a real Burrow; and what becomes of it when a part of
+ * the way breaks.
+ */
 import { randomBytes } from 'node:crypto'
 import { once } from 'node:events'
 import { readFileSync } from 'node:fs'
@@ -29,7 +32,8 @@ afterAll(() => nix[Symbol.asyncDispose]())
 
 const connected = /^The tunnel is connected/
 const portOf = (url: string) => Number(new URL(url).port)
-const askAs = (world: Tunnelled, path: string, authorization: string | undefined) => get(portOf(world.edge.url), path, { headers: { authorization } })
+const askAs = (world: Tunnelled, path: string, authorization: string | undefined) =>
+  get(portOf(world.edge.url), path, { headers: { authorization } })
 const ask = (world: Tunnelled, path: string) => askAs(world, path, benAuthorization)
 
 async function statusOf(world: Tunnelled): Promise<StatusReport> {
@@ -61,7 +65,10 @@ describe('a stock Nix through the tunnel', () => {
     const nar = world.edge.exchanges.find(({ path, method }) => method === 'GET' && path.startsWith('/nar/'))!
     for (const path of [nar.path, `/${closure.app.slice(11, 43)}.narinfo`, '/nix-cache-info']) {
       const answer = await askAs(world, path, undefined)
-      expect([answer.status, answer.headers['www-authenticate']]).toEqual([401, expect.stringContaining('realm="burrow"')])
+      expect([answer.status, answer.headers['www-authenticate']]).toEqual([
+        401,
+        expect.stringContaining('realm="burrow"'),
+      ])
     }
     expect(new Set(world.edge.exchanges.map(({ fromCache }) => fromCache))).toEqual(new Set([false]))
     expect(world.edge.exchanges.filter(({ cacheStatus }) => cacheStatus === 'HIT')).toEqual([])
@@ -77,9 +84,15 @@ describe('a stock Nix through the tunnel', () => {
   })
 
   test('a token tunnel takes its ingress from the edge, and its host name from there', async () => {
-    await using world = await openTunnelled(store, { mode: 'token', edge: { isRemotelyManaged: true }, tunnel: { hostname: undefined } })
+    await using world = await openTunnelled(store, {
+      mode: 'token',
+      edge: { isRemotelyManaged: true },
+      tunnel: { hostname: undefined },
+    })
     await world.edge.connected(1)
-    await world.edge.pushConfig({ ingress: [{ hostname: 'cache.example.org', service: world.burrow.url }, { service: 'http_status:404' }] })
+    await world.edge.pushConfig({
+      ingress: [{ hostname: 'cache.example.org', service: world.burrow.url }, { service: 'http_status:404' }],
+    })
     expect(await world.burrow.printed(/^extra-substituters = https:\/\/cache\.example\.org$/m)).toBeTruthy()
     await copy(world, [closure.app])
   })
@@ -162,7 +175,8 @@ describe('what breaks on the way', () => {
   test('the origin answers until the connector has ended: requests that are still on their way to it find it', async () => {
     await using world = await openTunnelled(store, { mode: 'credentials', tunnel: { gracePeriod: '60s' } })
     await world.burrow.logged(connected)
-    // One that is due after the signal registers and unregisters all the same, and would be kept after the others are dropped.
+    // One that is due after the signal registers and unregisters all the same, and would be kept after the others are
+    // dropped.
     await world.edge.connected(4)
     world.edge.keepConnectionsOnUnregister = true
     world.burrow.kill('SIGTERM')
@@ -171,7 +185,9 @@ describe('what breaks on the way', () => {
     world.edge.dropConnections()
     expect(await world.burrow.exited).toEqual({ code: 0, signal: null })
     const order = world.burrow.records.map(({ msg }) => msg)
-    expect(order.indexOf('The tunnel is off: the tunnel was stopped')).toBeGreaterThan(order.findIndex((msg) => /^Unregistered/.test(msg)))
+    expect(order.indexOf('The tunnel is off: the tunnel was stopped')).toBeGreaterThan(
+      order.findIndex((msg) => /^Unregistered/.test(msg)),
+    )
   })
 
   test('a killed connector is started again', async () => {
@@ -242,7 +258,10 @@ describe('the operator', () => {
     await using world = await openTunnelled(store, { mode: 'credentials' })
     await world.burrow.logged(connected)
     const report = await statusOf(world)
-    expect(report).toMatchObject({ publicUrl: 'https://cache.example.org', tunnel: { state: 'connected', mode: 'credentials', hostname: 'cache.example.org' } })
+    expect(report).toMatchObject({
+      publicUrl: 'https://cache.example.org',
+      tunnel: { state: 'connected', mode: 'credentials', hostname: 'cache.example.org' },
+    })
     const { stdout } = await world.run('status')
     expect(stdout).toMatch(/connected/)
     expect(stdout).toMatch(/https:\/\/cache\.example\.org/)
@@ -264,7 +283,13 @@ async function narUrlOf(world: Tunnelled, path: string): Promise<string> {
 }
 
 async function open(world: Tunnelled, path: string): Promise<IncomingMessage & { req: { path: string } }> {
-  const sent = request({ host: '127.0.0.1', port: portOf(world.edge.url), path, agent: false, headers: { authorization: benAuthorization } }).end()
+  const sent = request({
+    host: '127.0.0.1',
+    port: portOf(world.edge.url),
+    path,
+    agent: false,
+    headers: { authorization: benAuthorization },
+  }).end()
   const [response] = (await once(sent, 'response')) as [IncomingMessage & { req: { path: string } }]
   return response
 }

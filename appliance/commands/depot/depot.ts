@@ -14,7 +14,11 @@ interface VerifyFlags {
 interface VerifyReply {
   readonly files: number
   readonly bytes: number
-  readonly damaged: readonly { readonly narHash: string; readonly reason: string; readonly storePaths: readonly string[] }[]
+  readonly damaged: readonly {
+    readonly narHash: string
+    readonly reason: string
+    readonly storePaths: readonly string[]
+  }[]
 }
 
 export function depotCommand(machine: Machine): Command {
@@ -23,7 +27,9 @@ export function depotCommand(machine: Machine): Command {
 
 function verifyCommand(machine: Machine): Command {
   return new Command('verify')
-    .description('read every file of the depot and compare it with its hash; the running Burrow does it, at low priority')
+    .description(
+      'read every file of the depot and compare it with its hash; the running Burrow does it, at low priority',
+    )
     .option('--json', 'as JSON')
     .addHelpText(
       'after',
@@ -44,7 +50,9 @@ async function verify(machine: Machine, { config, json }: VerifyFlags): Promise<
   if (json === true) machine.stdout.write(`${JSON.stringify(reply)}\n`)
   else {
     for (const { narHash, reason, storePaths } of damaged) {
-      machine.stdout.write(`damaged  ${printable(narHash)}: ${printable(reason)}\n${storePaths.map((path) => `         ${printable(path)}\n`).join('')}`)
+      machine.stdout.write(
+        `damaged  ${printable(narHash)}: ${printable(reason)}\n${storePaths.map((path) => `         ${printable(path)}\n`).join('')}`,
+      )
     }
     machine.stdout.write(
       `${formatCount(files, 'file')} read, ${formatBytes(bytes)}; ${damaged.length === 0 ? 'all whole' : `${formatCount(damaged.length)} damaged`}.\n`,

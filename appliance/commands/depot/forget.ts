@@ -27,10 +27,16 @@ const slicePaths = 1000
 
 export function forgetCommand(machine: Machine): Command {
   return new Command('forget')
-    .description('take paths out of the depot, with all that refer to them, and do not take them again with this content')
+    .description(
+      'take paths out of the depot, with all that refer to them, and do not take them again with this content',
+    )
     .argument('[path...]', 'store paths, or links to them')
     .option('--pushed-by <user>', 'what this user pushed, instead of paths')
-    .addOption(new Option('--since <time>', 'with --pushed-by: from this time on, "2026-11-26T14:00Z" or "12h" ago').argParser(past))
+    .addOption(
+      new Option('--since <time>', 'with --pushed-by: from this time on, "2026-11-26T14:00Z" or "12h" ago').argParser(
+        past,
+      ),
+    )
     .option('--allow', 'let them be pushed again; works also for paths that were forgotten before')
     .option('--json', 'as JSON')
     .addHelpText(
@@ -45,16 +51,25 @@ Exit code 0 when something was forgotten or allowed again, or --pushed-by found 
   burrow forget --pushed-by ci --since 2026-11-26T14:00Z
   burrow forget --allow /nix/store/…-app-1.0`,
     )
-    .action((paths: string[], _options, command: Command) => forget(machine, paths, command.optsWithGlobals<ForgetFlags>()))
+    .action((paths: string[], _options, command: Command) =>
+      forget(machine, paths, command.optsWithGlobals<ForgetFlags>()),
+    )
 }
 
-async function forget(machine: Machine, args: readonly string[], { config, pushedBy, since, allow = false, json }: ForgetFlags): Promise<void> {
-  if (args.length > 0 === (pushedBy !== undefined)) throw new Complaint('usage', 'Name either store paths or --pushed-by USER')
-  if ((pushedBy === undefined) !== (since === undefined)) throw new Complaint('usage', '--pushed-by and --since go together: --pushed-by ci --since 12h')
+async function forget(
+  machine: Machine,
+  args: readonly string[],
+  { config, pushedBy, since, allow = false, json }: ForgetFlags,
+): Promise<void> {
+  if (args.length > 0 === (pushedBy !== undefined))
+    throw new Complaint('usage', 'Name either store paths or --pushed-by USER')
+  if ((pushedBy === undefined) !== (since === undefined))
+    throw new Complaint('usage', '--pushed-by and --since go together: --pushed-by ci --since 12h')
   const requests: object[] = []
   if (pushedBy !== undefined) requests.push({ pushedBy, since, allow })
   const paths = await findNamedPaths(machine, args)
-  for (let at = 0; at < paths.length; at += slicePaths) requests.push({ storePaths: paths.slice(at, at + slicePaths), allow })
+  for (let at = 0; at < paths.length; at += slicePaths)
+    requests.push({ storePaths: paths.slice(at, at + slicePaths), allow })
 
   const forgotten: string[] = []
   const allowed: string[] = []
@@ -67,9 +82,11 @@ async function forget(machine: Machine, args: readonly string[], { config, pushe
   }
   const done = new Set([...forgotten, ...allowed])
   const absent = paths.filter((path) => !done.has(path))
-  if (json === true) machine.stdout.write(`${JSON.stringify({ forgotten, forgottenObjects: count, allowed, absent })}\n`)
+  if (json === true)
+    machine.stdout.write(`${JSON.stringify({ forgotten, forgottenObjects: count, allowed, absent })}\n`)
   else machine.stdout.write(format(forgotten, count, allowed))
-  for (const path of absent) machine.stderr.write(`${path} is not in the depot${allow ? ', and was not forgotten before' : ''}\n`)
+  for (const path of absent)
+    machine.stderr.write(`${path} is not in the depot${allow ? ', and was not forgotten before' : ''}\n`)
   if (paths.length > 0 && done.size === 0) throw new Complaint('refused', 'Nothing was changed')
 }
 
@@ -77,6 +94,8 @@ function format(forgotten: readonly string[], count: number, allowed: readonly s
   const lines = forgotten.map((path) => `forgotten  ${printable(path)}`)
   if (count > forgotten.length) lines.push(`… and ${formatCount(count - forgotten.length)} more`)
   lines.push(...allowed.map((path) => `allowed    ${printable(path)}`))
-  lines.push(`${formatCount(count, 'path')} forgotten${allowed.length === 0 ? '' : `, ${formatCount(allowed.length)} may be pushed again`}.`)
+  lines.push(
+    `${formatCount(count, 'path')} forgotten${allowed.length === 0 ? '' : `, ${formatCount(allowed.length)} may be pushed again`}.`,
+  )
   return `${lines.join('\n')}\n`
 }

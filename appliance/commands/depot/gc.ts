@@ -18,7 +18,12 @@ interface GcFlags {
 }
 
 interface GcReply {
-  readonly removed: readonly { readonly storePath: string; readonly bytes: number; readonly lastUsed: number; readonly why: string }[]
+  readonly removed: readonly {
+    readonly storePath: string
+    readonly bytes: number
+    readonly lastUsed: number
+    readonly why: string
+  }[]
   readonly removedObjects: number
   readonly bytes: number
   readonly keptObjects: number
@@ -33,9 +38,25 @@ export function gcCommand(machine: Machine): Command {
   return new Command('gc')
     .description('remove from the depot what nothing keeps; the running Burrow does it')
     .option('--dry-run', 'tell what would go, why, and how many bytes; remove nothing')
-    .addOption(new Option('--older-than <time>', 'remove what was not used for so long (default: "depot.keepUnusedFor")').argParser(span))
-    .addOption(new Option('--to-size <size>', 'go on with what was unused the longest, until the depot has at most this size').argParser(byteSize))
-    .addOption(new Option('--explain <path>', 'tell what keeps a path, and remove nothing').conflicts(['dryRun', 'olderThan', 'toSize']))
+    .addOption(
+      new Option(
+        '--older-than <time>',
+        'remove what was not used for so long (default: "depot.keepUnusedFor")',
+      ).argParser(span),
+    )
+    .addOption(
+      new Option(
+        '--to-size <size>',
+        'go on with what was unused the longest, until the depot has at most this size',
+      ).argParser(byteSize),
+    )
+    .addOption(
+      new Option('--explain <path>', 'tell what keeps a path, and remove nothing').conflicts([
+        'dryRun',
+        'olderThan',
+        'toSize',
+      ]),
+    )
     .option('--json', 'as JSON')
     .addHelpText(
       'after',
@@ -62,9 +83,15 @@ async function gc(machine: Machine, flags: GcFlags): Promise<void> {
   const reply = await askDepot<GcReply>(machine, config, {
     method: 'POST',
     path: 'gc',
-    body: { isDryRun: dryRun, ...(olderThan !== undefined && { olderThanMs: olderThan }), ...(toSize !== undefined && { toBytes: toSize }) },
+    body: {
+      isDryRun: dryRun,
+      ...(olderThan !== undefined && { olderThanMs: olderThan }),
+      ...(toSize !== undefined && { toBytes: toSize }),
+    },
   })
-  machine.stdout.write(json === true ? `${JSON.stringify({ dryRun, ...reply })}\n` : formatGc(reply, dryRun, Date.now()))
+  machine.stdout.write(
+    json === true ? `${JSON.stringify({ dryRun, ...reply })}\n` : formatGc(reply, dryRun, Date.now()),
+  )
 }
 
 const reasons: Readonly<Record<string, string>> = { unused: 'unused', evicted: 'for room, unused' }
@@ -85,7 +112,10 @@ function formatGc({ removed, removedObjects, bytes, keptObjects }: GcReply, isDr
 
 async function explain(machine: Machine, arg: string, { config, json }: GcFlags): Promise<void> {
   const path = await findNamedPath(machine, arg)
-  const reply = await askDepot<ExplainReply>(machine, config, { method: 'GET', path: `explain?path=${encodeURIComponent(path)}` })
+  const reply = await askDepot<ExplainReply>(machine, config, {
+    method: 'GET',
+    path: `explain?path=${encodeURIComponent(path)}`,
+  })
   if (json === true) machine.stdout.write(`${JSON.stringify({ path, ...reply })}\n`)
   else if (reply.chain !== null) machine.stdout.write(formatChain(reply.chain))
   else if (reply.isHere) machine.stdout.write(`Nothing keeps ${path}: the next collection removes it.\n`)
@@ -101,5 +131,10 @@ const roots: Readonly<Record<string, string>> = {
 }
 
 function formatChain(chain: NonNullable<ExplainReply['chain']>): string {
-  return chain.map(({ storePath, why }, depth) => `${'  '.repeat(depth)}${printable(storePath)}  (${printable(roots[why] ?? why)})\n`).join('')
+  return chain
+    .map(
+      ({ storePath, why }, depth) =>
+        `${'  '.repeat(depth)}${printable(storePath)}  (${printable(roots[why] ?? why)})\n`,
+    )
+    .join('')
 }

@@ -46,12 +46,20 @@ Exit code 0 when something is known of the path; 1 when not, or when Burrow is n
 
 async function who(machine: Machine, arg: string, { config, json }: WhoFlags): Promise<void> {
   const path = await findNamedPath(machine, arg)
-  const reply = await askDepot<WhoReply>(machine, config, { method: 'GET', path: `who?path=${encodeURIComponent(path)}`, timeoutMs })
+  const reply = await askDepot<WhoReply>(machine, config, {
+    method: 'GET',
+    path: `who?path=${encodeURIComponent(path)}`,
+    timeoutMs,
+  })
   if (json === true) machine.stdout.write(`${JSON.stringify({ path, ...reply })}\n`)
   else {
     for (const { at, user, address, ray, action, narHash, detail } of reply.events) {
-      const rest = [address && `from ${address}`, ray && `ray ${ray}`, narHash, detail].filter((part) => part !== undefined && part !== '')
-      machine.stdout.write(`${new Date(at).toISOString()}  ${printable(action)} by ${printable(user)}${rest.map((part) => `  ${printable(part!)}`).join('')}\n`)
+      const rest = [address && `from ${address}`, ray && `ray ${ray}`, narHash, detail].filter(
+        (part) => part !== undefined && part !== '',
+      )
+      machine.stdout.write(
+        `${new Date(at).toISOString()}  ${printable(action)} by ${printable(user)}${rest.map((part) => `  ${printable(part!)}`).join('')}\n`,
+      )
     }
   }
   if (reply.events.length === 0) throw new Complaint('refused', `The depot knows nothing of ${path}`)

@@ -27,9 +27,15 @@ interface InstallOptions {
 export function tunnelInstallCommand(machine: Machine, fetchFile: FetchFile = fetchRealFile): Command {
   return new Command('install')
     .description("fetch Cloudflare's cloudflared into the state directory, where Burrow finds it")
-    .option('--version <version>', `another version than ${pinnedVersion}; needs --sha256, unless it is ${knownVersions.slice(1).join(' or ')}`)
+    .option(
+      '--version <version>',
+      `another version than ${pinnedVersion}; needs --sha256, unless it is ${knownVersions.slice(1).join(' or ')}`,
+    )
     .option('--sha256 <sum>', 'what its SHA-256 must be')
-    .option('--to <dir>', 'another directory, such as /usr/local/bin: for a service whose state directory belongs to a user of its own')
+    .option(
+      '--to <dir>',
+      'another directory, such as /usr/local/bin: for a service whose state directory belongs to a user of its own',
+    )
     .option('--force', 'fetch it even if it is there, or another is')
     .addHelpText(
       'after',
@@ -52,8 +58,12 @@ async function install(machine: Machine, fetchFile: FetchFile, command: Command)
   const { config: file, version, sha256, force, to } = command.optsWithGlobals<InstallOptions>()
   const { state, tunnel } = loadLocations({ machine, file })
   const release = chooseRelease({ version, sha256, platform: platform(), arch: arch() })
-  if ('refusal' in release) throw new Complaint('usage', `Cannot install cloudflared: ${release.refusal}; ${release.remedy}`)
-  const path = to === undefined ? await preparePlace(state.dir, machine.userId) : await checkPlace(resolve(machine.workingDir, to), machine.userId)
+  if ('refusal' in release)
+    throw new Complaint('usage', `Cannot install cloudflared: ${release.refusal}; ${release.remedy}`)
+  const path =
+    to === undefined
+      ? await preparePlace(state.dir, machine.userId)
+      : await checkPlace(resolve(machine.workingDir, to), machine.userId)
   const progress = startProgress(machine, release)
   const interruption = new AbortController()
   const restore = signals.map((signal) => machine.onSignal(signal, () => interruption.abort(interrupted())))
@@ -75,7 +85,14 @@ async function install(machine: Machine, fetchFile: FetchFile, command: Command)
     progress.end()
     for (const undo of restore) undo()
   }
-  machine.stdout.write(await formatEnd(installed, { settings: { binary: tunnel?.binary }, env: machine.env, stateDir: state.dir, userId: machine.userId }))
+  machine.stdout.write(
+    await formatEnd(installed, {
+      settings: { binary: tunnel?.binary },
+      env: machine.env,
+      stateDir: state.dir,
+      userId: machine.userId,
+    }),
+  )
 }
 
 /** @throws {Complaint} state */
@@ -87,7 +104,10 @@ async function preparePlace(stateDir: string, userId: number | undefined): Promi
   // Its owner could put a link in the way of whatever is written there, and root would follow it.
   if (userId === 0 && owner !== undefined && owner !== 0) {
     const there = `"${stateDir}": it belongs to user ${owner}, who could make root write elsewhere`
-    throw new Complaint('state', `Cannot install cloudflared into ${there}; put it where every service finds it: "burrow tunnel install --to /usr/local/bin"`)
+    throw new Complaint(
+      'state',
+      `Cannot install cloudflared into ${there}; put it where every service finds it: "burrow tunnel install --to /usr/local/bin"`,
+    )
   }
   await prepareStateDir(stateDir, userId)
   return installedBinaryPath(stateDir)
@@ -95,13 +115,16 @@ async function preparePlace(stateDir: string, userId: number | undefined): Promi
 
 /** @throws {Complaint} usage */
 async function checkPlace(dir: string, userId: number | undefined): Promise<string> {
-  const refuse = (reason: string, cause?: unknown) => new Complaint('usage', `Cannot install cloudflared into "${dir}": ${reason}`, { cause })
+  const refuse = (reason: string, cause?: unknown) =>
+    new Complaint('usage', `Cannot install cloudflared into "${dir}": ${reason}`, { cause })
   const found = await stat(dir).catch((error: unknown) => {
     throw refuse(`${reasonOf(error)}; name a directory that exists`, error)
   })
   if (!found.isDirectory()) throw refuse('it is no directory; name the one to put it into')
-  if (userId === 0 && found.uid !== 0) throw refuse(`it belongs to user ${found.uid}, who could make root write elsewhere; name one of root's`)
-  if (userId === 0 && (found.mode & 0o1002) === 0o002) throw refuse("everybody may write there; name one that is root's alone")
+  if (userId === 0 && found.uid !== 0)
+    throw refuse(`it belongs to user ${found.uid}, who could make root write elsewhere; name one of root's`)
+  if (userId === 0 && (found.mode & 0o1002) === 0o002)
+    throw refuse("everybody may write there; name one that is root's alone")
   return join(dir, 'cloudflared')
 }
 
@@ -114,7 +137,10 @@ function startProgress({ stderr }: Machine, { version, url, bytes }: Release) {
   let isOnLine = false
   const whole = bytes === undefined ? '' : ` of ${formatBytes(bytes)}`
   return {
-    begin: () => void stderr.write(`Fetching cloudflared ${version} from ${url}${bytes === undefined ? '' : ` (${formatBytes(bytes)})`}\n`),
+    begin: () =>
+      void stderr.write(
+        `Fetching cloudflared ${version} from ${url}${bytes === undefined ? '' : ` (${formatBytes(bytes)})`}\n`,
+      ),
     tell(now: number) {
       if (stderr.isTTY !== true) return
       stderr.write(`\r${formatBytes(now)}${whole}\x1b[K`)
@@ -131,7 +157,10 @@ async function formatEnd({ path, version, isNew }: Installed, search: BinarySear
     ? `Installed cloudflared ${version} as "${path}"; its SHA-256 is right\n`
     : `cloudflared ${version} is there already, as "${path}", with the right SHA-256; nothing was changed\n`
   const fault = findVersionFault(version, Date.now())
-  const warning = fault === undefined ? '' : `Warning: cloudflared ${version} ${fault}; "burrow tunnel install --force" takes ${pinnedVersion}\n`
+  const warning =
+    fault === undefined
+      ? ''
+      : `Warning: cloudflared ${version} ${fault}; "burrow tunnel install --force" takes ${pinnedVersion}\n`
   return done + warning + (await tellOther(path, search))
 }
 

@@ -6,7 +6,13 @@ import { confirm } from '../../cloudflare/confirm.ts'
 import { findZone, listZoneNotes } from '../../cloudflare/find-zone.ts'
 import { toTunnelName } from '../../cloudflare/marks.ts'
 import { listRuleNotes } from '../../cloudflare/rule-step.ts'
-import { apiUrlOption, loadConfigFile, openSession, type SessionOptions, tokenFileOption } from '../../cloudflare/session.ts'
+import {
+  apiUrlOption,
+  loadConfigFile,
+  openSession,
+  type SessionOptions,
+  tokenFileOption,
+} from '../../cloudflare/session.ts'
 import { findSetupRecord, type SetupRecord, writeSetupRecord } from '../../cloudflare/setup-record.ts'
 import { toSetupSteps } from '../../cloudflare/setup-steps.ts'
 import { applySteps, formatPlan, isChange, type Progress, type Step } from '../../cloudflare/step.ts'
@@ -28,8 +34,13 @@ interface SetupOptions extends SessionOptions {
 
 export function tunnelSetupCommand(machine: Machine): Command {
   return new Command('setup')
-    .description('make a tunnel, its DNS record and a cache rule in a Cloudflare account, and write them into the config')
-    .option('--hostname <name>', 'the public host name, in a domain of the account (default: the one that was set up, else the one in the config)')
+    .description(
+      'make a tunnel, its DNS record and a cache rule in a Cloudflare account, and write them into the config',
+    )
+    .option(
+      '--hostname <name>',
+      'the public host name, in a domain of the account (default: the one that was set up, else the one in the config)',
+    )
     .option('--zone <name>', 'the domain it lies in (default: the longest that fits)')
     .option('--account <name-or-id>', 'the account, where several have that domain')
     .option('--name <name>', 'name of the tunnel (default: "burrow-" and the host name)')
@@ -59,38 +70,66 @@ async function setup(machine: Machine, options: SetupOptions): Promise<void> {
   const made = await findSetupRecord(stateDir)
   const hostname = chooseHostname(options.hostname, made, config.tunnel?.hostname)
   const api = await openSession(machine, options)
-  const zone = await findZone(api, { hostname, zone: options.zone ?? made?.zone.name, account: options.account ?? made?.account.id })
-  if (made !== undefined && made.zone.id !== zone.id) throw elsewhere(`the zone "${made.zone.name}" of the account ${made.account.id}`)
+  const zone = await findZone(api, {
+    hostname,
+    zone: options.zone ?? made?.zone.name,
+    account: options.account ?? made?.account.id,
+  })
+  if (made !== undefined && made.zone.id !== zone.id)
+    throw elsewhere(`the zone "${made.zone.name}" of the account ${made.account.id}`)
   const tunnelName = options.name ?? made?.tunnel?.name ?? toTunnelName(hostname)
   const found = await survey(api, { hostname, tunnelName, zone, made, config })
-  const steps = toSetupSteps(found, { api, stateDir, userId: machine.userId, mayReplaceRecord: options.replaceRecord === true })
+  const steps = toSetupSteps(found, {
+    api,
+    stateDir,
+    userId: machine.userId,
+    mayReplaceRecord: options.replaceRecord === true,
+  })
 
   machine.stdout.write(formatHeading(found))
   machine.stdout.write(formatPlan(steps))
-  for (const note of [...listZoneNotes(zone, hostname), ...listRuleNotes(found)]) machine.stdout.write(`\nNote: ${note}\n`)
+  for (const note of [...listZoneNotes(zone, hostname), ...listRuleNotes(found)])
+    machine.stdout.write(`\nNote: ${note}\n`)
   requireNoRefusal(steps)
   if (!steps.some(isChange)) return void machine.stdout.write('\nEverything is set up; nothing was changed.\n')
   if (options.dryRun === true) return void machine.stdout.write('\nNothing was changed (--dry-run).\n')
-  if (options.yes !== true && !(await confirm(machine, '\nDo this?'))) throw new Complaint('refused', 'Nothing was changed')
+  if (options.yes !== true && !(await confirm(machine, '\nDo this?')))
+    throw new Complaint('refused', 'Nothing was changed')
 
   await prepareStateDir(stateDir, exceptRoot(machine.userId))
   const progress = startProgress(found, stateDir)
-  await applySteps(steps, progress, ({ verb, part }) => machine.stderr.write(`${part}: ${verb === 'keep' ? 'kept' : 'done'}\n`))
+  await applySteps(steps, progress, ({ verb, part }) =>
+    machine.stderr.write(`${part}: ${verb === 'keep' ? 'kept' : 'done'}\n`),
+  )
   machine.stdout.write(formatEnd(found, steps))
 }
 
-function chooseHostname(given: string | undefined, made: SetupRecord | undefined, configured: string | undefined): string {
+function chooseHostname(
+  given: string | undefined,
+  made: SetupRecord | undefined,
+  configured: string | undefined,
+): string {
   const hostname = (given ?? made?.hostname ?? configured)?.toLowerCase()
-  if (hostname === undefined) throw new Complaint('usage', 'Cannot set up a tunnel without a name for it; give one with --hostname, such as cache.example.org')
+  if (hostname === undefined)
+    throw new Complaint(
+      'usage',
+      'Cannot set up a tunnel without a name for it; give one with --hostname, such as cache.example.org',
+    )
   if (!isHostname(hostname) || !hostname.includes('.')) {
-    throw new Complaint('usage', `Cannot use --hostname "${hostname}": write it like "cache.example.org", without "https://", port or path`)
+    throw new Complaint(
+      'usage',
+      `Cannot use --hostname "${hostname}": write it like "cache.example.org", without "https://", port or path`,
+    )
   }
   if (made !== undefined && made.hostname !== hostname) throw elsewhere(`"${made.hostname}"`)
   return hostname
 }
 
 function elsewhere(what: string): Complaint {
-  return new Complaint('refused', `Cannot set up another host name: this Burrow is set up as ${what}; take that away first with "burrow tunnel teardown"`)
+  return new Complaint(
+    'refused',
+    `Cannot set up another host name: this Burrow is set up as ${what}; take that away first with "burrow tunnel teardown"`,
+  )
 }
 
 function formatHeading({ zone, hostname }: Survey): string {
@@ -99,13 +138,19 @@ function formatHeading({ zone, hostname }: Survey): string {
 
 function requireNoRefusal(steps: readonly Step[]): void {
   const refusals = steps.filter(({ verb }) => verb === 'refuse').map(({ what }) => what)
-  if (refusals.length > 0) throw new Complaint('refused', `Cannot set this up, and nothing was changed: ${refusals.join('; ')}`)
+  if (refusals.length > 0)
+    throw new Complaint('refused', `Cannot set this up, and nothing was changed: ${refusals.join('; ')}`)
 }
 
 function startProgress({ hostname, zone, made, tunnel }: Survey, stateDir: string): Progress {
   const progress: Progress = {
     tunnelId: tunnel?.id,
-    record: structuredClone(made) ?? { version: 1, hostname, account: { ...zone.account }, zone: { id: zone.id, name: zone.name } },
+    record: structuredClone(made) ?? {
+      version: 1,
+      hostname,
+      account: { ...zone.account },
+      zone: { id: zone.id, name: zone.name },
+    },
     save: () => writeSetupRecord(stateDir, progress.record),
   }
   return progress

@@ -6,7 +6,13 @@ import { countConnections } from '../../cloudflare/api-types.ts'
 import { findZone, listZoneNotes } from '../../cloudflare/find-zone.ts'
 import { toTunnelName } from '../../cloudflare/marks.ts'
 import { listRuleNotes } from '../../cloudflare/rule-step.ts'
-import { apiUrlOption, loadConfigFile, openSession, type SessionOptions, tokenFileOption } from '../../cloudflare/session.ts'
+import {
+  apiUrlOption,
+  loadConfigFile,
+  openSession,
+  type SessionOptions,
+  tokenFileOption,
+} from '../../cloudflare/session.ts'
 import { findSetupRecord } from '../../cloudflare/setup-record.ts'
 import { toSetupSteps } from '../../cloudflare/setup-steps.ts'
 import type { Step } from '../../cloudflare/step.ts'
@@ -46,19 +52,38 @@ async function status(machine: Machine, options: StatusOptions): Promise<void> {
   const stateDir = config.state.dir
   const made = await findSetupRecord(stateDir)
   if (made === undefined)
-    throw new Complaint('refused', `Cannot compare: nothing was set up from "${stateDir}"; do so with "burrow tunnel setup --hostname cache.example.org"`)
+    throw new Complaint(
+      'refused',
+      `Cannot compare: nothing was set up from "${stateDir}"; do so with "burrow tunnel setup --hostname cache.example.org"`,
+    )
   const api = await openSession(machine, options)
   const { hostname } = made
   const zone = await findZone(api, { hostname, zone: made.zone.name, account: made.account.id })
-  const found = await survey(api, { hostname, tunnelName: made.tunnel?.name ?? toTunnelName(hostname), zone, made, config })
+  const found = await survey(api, {
+    hostname,
+    tunnelName: made.tunnel?.name ?? toTunnelName(hostname),
+    zone,
+    made,
+    config,
+  })
   const steps = toSetupSteps(found, { api, stateDir, userId: machine.userId, mayReplaceRecord: false })
   const notes = [...listZoneNotes(zone, hostname), ...listRuleNotes(found), ...listConnectorNotes(found)]
-  machine.stdout.write(options.json === true ? `${JSON.stringify(toJson(found, steps, notes))}\n` : toText(found, steps, notes))
+  machine.stdout.write(
+    options.json === true ? `${JSON.stringify(toJson(found, steps, notes))}\n` : toText(found, steps, notes),
+  )
   const drifts = steps.filter(({ drift }) => drift !== undefined).length
-  if (drifts > 0) throw new Complaint('refused', `${formatCount(drifts, 'thing')} ${drifts === 1 ? 'differs' : 'differ'} from what was set up`)
+  if (drifts > 0)
+    throw new Complaint(
+      'refused',
+      `${formatCount(drifts, 'thing')} ${drifts === 1 ? 'differs' : 'differ'} from what was set up`,
+    )
 }
 
-function toJson({ hostname, zone, tunnel, connectors, configuration, service }: Survey, steps: readonly Step[], notes: readonly string[]) {
+function toJson(
+  { hostname, zone, tunnel, connectors, configuration, service }: Survey,
+  steps: readonly Step[],
+  notes: readonly string[],
+) {
   return {
     isRight: steps.every(({ drift }) => drift === undefined),
     hostname,
@@ -74,7 +99,10 @@ function toJson({ hostname, zone, tunnel, connectors, configuration, service }: 
             status: tunnel.status,
             connections: countConnections(connectors),
             configVersion: configuration?.version ?? null,
-            connectors: connectors.map(({ configVersion, ...connector }) => ({ ...connector, configVersion: configVersion ?? null })),
+            connectors: connectors.map(({ configVersion, ...connector }) => ({
+              ...connector,
+              configVersion: configVersion ?? null,
+            })),
           },
     parts: steps.map(({ part, drift, remedy }) => ({
       part,
@@ -97,8 +125,15 @@ function listConnectorNotes({ connectors, configuration }: Survey): string[] {
     )
 }
 
-function toText({ hostname, zone, tunnel, connectors }: Survey, steps: readonly Step[], notes: readonly string[]): string {
-  const state = tunnel === undefined ? 'no tunnel' : `tunnel ${printable(tunnel.status, 40)}, ${formatCount(countConnections(connectors), 'connection')}`
+function toText(
+  { hostname, zone, tunnel, connectors }: Survey,
+  steps: readonly Step[],
+  notes: readonly string[],
+): string {
+  const state =
+    tunnel === undefined
+      ? 'no tunnel'
+      : `tunnel ${printable(tunnel.status, 40)}, ${formatCount(countConnections(connectors), 'connection')}`
   const machines = connectors.map(
     ({ id, version, connections, configVersion }) =>
       `  connector ${id}  cloudflared ${version || 'of unknown version'}, ${formatCount(connections, 'connection')}${configVersion === undefined ? '' : `, configuration ${configVersion}`}\n`,

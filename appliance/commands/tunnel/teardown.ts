@@ -4,7 +4,13 @@ import { Command } from 'commander'
 import { tokenHelp } from '../../cloudflare/api-token.ts'
 import { planTunnelOff } from '../../cloudflare/config-change.ts'
 import { confirm } from '../../cloudflare/confirm.ts'
-import { apiUrlOption, loadConfigFile, openSession, type SessionOptions, tokenFileOption } from '../../cloudflare/session.ts'
+import {
+  apiUrlOption,
+  loadConfigFile,
+  openSession,
+  type SessionOptions,
+  tokenFileOption,
+} from '../../cloudflare/session.ts'
 import { findSetupRecord, removeSetupRecord, writeSetupRecord } from '../../cloudflare/setup-record.ts'
 import { applySteps, formatPlan, type Progress } from '../../cloudflare/step.ts'
 import { toTeardownSteps } from '../../cloudflare/teardown-steps.ts'
@@ -42,15 +48,25 @@ async function teardown(machine: Machine, options: TeardownOptions): Promise<voi
   const config = loadConfigFile(machine, options.config)
   const stateDir = config.state.dir
   const made = await findSetupRecord(stateDir)
-  if (made === undefined) return void machine.stdout.write(`Nothing was set up from "${stateDir}"; nothing was changed.\n`)
+  if (made === undefined)
+    return void machine.stdout.write(`Nothing was set up from "${stateDir}"; nothing was changed.\n`)
   const api = await openSession(machine, options)
-  const steps = await toTeardownSteps({ api, made, config: await planTunnelOff(config, made.hostname), isForced: options.force === true })
+  const steps = await toTeardownSteps({
+    api,
+    made,
+    config: await planTunnelOff(config, made.hostname),
+    isForced: options.force === true,
+  })
 
-  machine.stdout.write(`https://${made.hostname} in the zone ${made.zone.name}, account ${made.account.name} (${made.account.id}):\n\n${formatPlan(steps)}`)
+  machine.stdout.write(
+    `https://${made.hostname} in the zone ${made.zone.name}, account ${made.account.name} (${made.account.id}):\n\n${formatPlan(steps)}`,
+  )
   const refusals = steps.filter(({ verb }) => verb === 'refuse').map(({ what }) => what)
-  if (refusals.length > 0) throw new Complaint('refused', `Cannot take this away, and nothing was changed: ${refusals.join('; ')}`)
+  if (refusals.length > 0)
+    throw new Complaint('refused', `Cannot take this away, and nothing was changed: ${refusals.join('; ')}`)
   if (options.dryRun === true) return void machine.stdout.write('\nNothing was changed (--dry-run).\n')
-  if (options.yes !== true && !(await confirm(machine, '\nDo this?'))) throw new Complaint('refused', 'Nothing was changed')
+  if (options.yes !== true && !(await confirm(machine, '\nDo this?')))
+    throw new Complaint('refused', 'Nothing was changed')
 
   const progress: Progress = {
     tunnelId: made.tunnel?.id,

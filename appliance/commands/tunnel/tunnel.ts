@@ -10,7 +10,9 @@ import { tunnelTeardownCommand } from './teardown.ts'
 const commands = [tunnelInstallCommand, tunnelSetupCommand, tunnelStatusCommand, tunnelTeardownCommand]
 
 export function tunnelCommand(machine: Machine): Command {
-  const tunnel = new Command('tunnel').description('fetch cloudflared; make, compare and remove a tunnel in a Cloudflare account')
+  const tunnel = new Command('tunnel').description(
+    'fetch cloudflared; make, compare and remove a tunnel in a Cloudflare account',
+  )
   for (const createCommand of commands) tunnel.addCommand(createCommand(machine))
   return tunnel
 }

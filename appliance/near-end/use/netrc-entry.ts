@@ -1,6 +1,7 @@
 /**
- * Burrow's entry in a netrc file: a mark, and the entry below it, at the beginning of the file, since the first entry for a host wins. Nothing else is touched.
- * The mark holds none of the format's own words: old versions of curl know no comments.
+ * Burrow's entry in a netrc file: a mark, and the entry below it, at the beginning of the file, since the first entry
+ * for a host wins. Nothing else is touched. The mark holds none of the format's own words: old versions of curl know no
+ * comments.
  */
 import { quoteToken } from '../../terminal/client-setup.ts'
 import { findLogin, type NetrcLogin } from '../netrc.ts'

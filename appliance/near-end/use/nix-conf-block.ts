@@ -1,6 +1,7 @@
 /**
- * Burrow's lines in a nix.conf: one block for each cache, between two marks, and nothing outside of it touched. What the file sets elsewhere stays as it is: such a
- * setting is left out of the block, which would win otherwise, since the last line counts.
+ * Burrow's lines in a nix.conf: one block for each cache, between two marks, and nothing outside of it touched. What
+ * the file sets elsewhere stays as it is: such a setting is left out of the block, which would win otherwise, since the
+ * last line counts.
  */
 
 export interface BlockResult {

@@ -1,4 +1,7 @@
-/** What `burrow use` writes: lines of nix.conf, an entry of netrc, the URL for the other commands; with --push the hook, its spool folder and the unit that empties it. */
+/**
+ * What `burrow use` writes: lines of nix.conf, an entry of netrc, the URL for the other commands; with --push the hook,
+ * its spool folder and the unit that empties it.
+ */
 import { realpath, stat } from 'node:fs/promises'
 import { join } from 'node:path'
 
@@ -78,21 +81,33 @@ export async function planUse(machine: Machine, wish: UseWish): Promise<UsePlan>
   const unitFile = `/etc/systemd/system/${unitName}`
   const unit = formatUnit(url, spool, (await findProgram()).command)
   if (withPush) {
-    steps.push(...(await planHook(below(root, hookFile), below(root, spool), spool)), await planUnit(below(root, unitFile), unit))
+    steps.push(
+      ...(await planHook(below(root, hookFile), below(root, spool), spool)),
+      await planUnit(below(root, unitFile), unit),
+    )
     texts.push({ file: hookFile, text: formatHook(spool) }, { file: unitFile, text: unit })
   }
   // After what it names: a hook that is not there fails builds.
-  steps.push(await writeText(conf.file, confText, conf.mode), ...leftOut.map((name): Step => ({ verb: 'note', what: noteOf(name, conf.file) })))
+  steps.push(
+    await writeText(conf.file, confText, conf.mode),
+    ...leftOut.map((name): Step => ({ verb: 'note', what: noteOf(name, conf.file) })),
+  )
   if (withPush) {
     const systemctl = (...args: string[]) => run('systemctl', args, machine.env)
     if (isBooted) steps.push(systemctl('daemon-reload'), systemctl('enable', unitName), systemctl('restart', unitName))
-    else steps.push({ verb: 'note', what: `reloading systemd, which is not running here. Where it is: systemctl enable --now ${unitName}` })
+    else
+      steps.push({
+        verb: 'note',
+        what: `reloading systemd, which is not running here. Where it is: systemctl enable --now ${unitName}`,
+      })
   }
   return { steps, texts }
 }
 
 /** Rejects with a Complaint when it is not for a person to change. */
-async function readConf(named: string): Promise<{ readonly file: string; readonly text: string; readonly mode: number }> {
+async function readConf(
+  named: string,
+): Promise<{ readonly file: string; readonly text: string; readonly mode: number }> {
   const file = await realpathOf(named)
   if (/^\/nix\/store\//.test(file)) {
     throw new Complaint(
@@ -120,7 +135,10 @@ function noteOf(name: string, file: string): string {
 async function planUnit(file: string, text: string): Promise<Step> {
   const present = await readText(file)
   if (present !== undefined && present.split('\n', 1)[0] !== text.split('\n', 1)[0]) {
-    throw new Complaint('refused', `Cannot write "${file}": there is a unit of that name that is not Burrow's own; remove it first`)
+    throw new Complaint(
+      'refused',
+      `Cannot write "${file}": there is a unit of that name that is not Burrow's own; remove it first`,
+    )
   }
   return await writeText(file, text, 0o644)
 }

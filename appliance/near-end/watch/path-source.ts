@@ -1,4 +1,7 @@
-/** Where paths to be pushed come from: what becomes valid in the store's database, or files that the post-build hook leaves in a spool folder. */
+/**
+ * Where paths to be pushed come from: what becomes valid in the store's database, or files that the post-build hook
+ * leaves in a spool folder.
+ */
 import { readdir, readFile, rm, stat } from 'node:fs/promises'
 import { join } from 'node:path'
 
@@ -7,7 +10,10 @@ import { Complaint, reasonOf, systemCodeOf } from '../../complaint.ts'
 import type { QueueState } from './queue-file.ts'
 
 export interface PathSource {
-  /** Puts what is new into the state; resolves to what must be done once the state is written. Undefined: nothing is new. */
+  /**
+   * Puts what is new into the state; resolves to what must be done once the state is written. Undefined: nothing is
+   * new.
+   */
   read(state: QueueState): Promise<(() => Promise<void>) | undefined>
 }
 
@@ -54,7 +60,10 @@ function isAnother(store: LocalStore, id: number, path: string | undefined): boo
 /** A hook takes milliseconds: what is unfinished for longer never will be. */
 const unfinishedMs = 3_600_000
 
-/** One file a build, put there by rename: whatever begins with a dot is not finished. Rejects with a Complaint when the folder cannot be read. */
+/**
+ * One file a build, put there by rename: whatever begins with a dot is not finished. Rejects with a Complaint when the
+ * folder cannot be read.
+ */
 export function watchSpool(dir: string, storeDir: string, tell: (line: string) => void): PathSource {
   return {
     async read(state) {
@@ -79,9 +88,13 @@ async function readNames(dir: string): Promise<string[]> {
   try {
     return (await readdir(dir, { withFileTypes: true })).filter((entry) => entry.isFile()).map(({ name }) => name)
   } catch (error) {
-    throw new Complaint('state', `Cannot read the spool folder "${dir}": ${reasonOf(error)}. Make it, writable for the user that runs the hook`, {
-      cause: error,
-    })
+    throw new Complaint(
+      'state',
+      `Cannot read the spool folder "${dir}": ${reasonOf(error)}. Make it, writable for the user that runs the hook`,
+      {
+        cause: error,
+      },
+    )
   }
 }
 

@@ -1,4 +1,7 @@
-/** Pushes some of the queue in one go; a path that spoils it is found by pushing each alone, so that it keeps no other from going. */
+/**
+ * Pushes some of the queue in one go; a path that spoils it is found by pushing each alone, so that it keeps no other
+ * from going.
+ */
 import { setTimeout as sleep } from 'node:timers/promises'
 
 import { type FarEnd, Fault, type LocalStore, PushFault, pushPaths } from '../../../src/index.ts'
@@ -36,8 +39,10 @@ export async function pushQueued(paths: readonly string[], options: QueuedPush):
     // Whether this user may push at all: what is forbidden afterwards is forbidden for a path.
     await farEnd.ask('GET', 'v1/push')
     const valid = paths.filter((path) => {
-      const isValid = store.find(path.slice(store.storeDir.length + 1, store.storeDir.length + 33))?.info.storePath === path
-      if (!isValid) run.verdicts.push({ path, outcome: 'dropped', cause: 'gone', reason: 'it is not in the store any more' })
+      const isValid =
+        store.find(path.slice(store.storeDir.length + 1, store.storeDir.length + 33))?.info.storePath === path
+      if (!isValid)
+        run.verdicts.push({ path, outcome: 'dropped', cause: 'gone', reason: 'it is not in the store any more' })
       return isValid
     })
     if (valid.length > 0 && !(await run.pushTogether(valid))) for (const path of valid) await run.pushAlone(path)
@@ -99,8 +104,19 @@ class Run {
     for (const { status } of result.paths.values()) if (status === 'pushed') this.#pushed++
     for (const path of paths) {
       const { status, reason } = result.paths.get(path) ?? { status: 'present' }
-      if (status === 'refused') this.verdicts.push({ path, outcome: 'dropped', cause: 'refused', reason: printable(reason ?? 'the cache refuses it') })
-      else this.verdicts.push({ path, outcome: 'done', ...(status === 'conflict' && { reason: `the cache keeps other contents: ${printable(reason ?? '')}` }) })
+      if (status === 'refused')
+        this.verdicts.push({
+          path,
+          outcome: 'dropped',
+          cause: 'refused',
+          reason: printable(reason ?? 'the cache refuses it'),
+        })
+      else
+        this.verdicts.push({
+          path,
+          outcome: 'done',
+          ...(status === 'conflict' && { reason: `the cache keeps other contents: ${printable(reason ?? '')}` }),
+        })
     }
   }
 
@@ -111,7 +127,8 @@ class Run {
     if (!(error instanceof PushFault)) return undefined
     if (error.code === 'unreadable') return 'unreadable'
     // 507: no room, which passes.
-    if (error.code === 'forbidden' || (error.code === 'refused' && error.status !== undefined && error.status !== 507)) return 'refused'
+    if (error.code === 'forbidden' || (error.code === 'refused' && error.status !== undefined && error.status !== 507))
+      return 'refused'
     return undefined
   }
 }

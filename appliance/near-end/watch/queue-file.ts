@@ -1,6 +1,7 @@
 /**
- * What `burrow watch-store` knows from one run to the next: the last id it has seen, and what waits to be pushed. Written whole, by rename, before anything is
- * forgotten elsewhere: a kill at any moment repeats a push, which is cheap, and loses none.
+ * What `burrow watch-store` knows from one run to the next: the last id it has seen, and what waits to be pushed.
+ * Written whole, by rename, before anything is forgotten elsewhere: a kill at any moment repeats a push, which is
+ * cheap, and loses none.
  *
  *     <state directory>/watch-store/<12 hex of the cache's URL and the source>/queue.json
  */
@@ -38,7 +39,10 @@ export interface QueueFile extends Disposable {
 }
 
 /** `source`: the database or spool folder it is fed from. Rejects with a Complaint: state. */
-export async function openQueueFile(machine: Machine, { url, source }: { readonly url: string; readonly source: string }): Promise<QueueFile> {
+export async function openQueueFile(
+  machine: Machine,
+  { url, source }: { readonly url: string; readonly source: string },
+): Promise<QueueFile> {
   const { env, homeDir, pid } = machine
   const home = env.XDG_STATE_HOME?.startsWith('/') === true ? env.XDG_STATE_HOME : join(homeDir, '.local/state')
   const base = env.STATE_DIRECTORY?.split(':')[0] || join(home, 'burrow')
@@ -54,7 +58,8 @@ export async function openQueueFile(machine: Machine, { url, source }: { readonl
       return {
         file,
         state,
-        write: ({ lastId, lastPath, queue }) => replacePrivateFile(file, `${JSON.stringify({ url, source, lastId, lastPath, queue })}\n`),
+        write: ({ lastId, lastPath, queue }) =>
+          replacePrivateFile(file, `${JSON.stringify({ url, source, lastId, lastPath, queue })}\n`),
         [Symbol.dispose]: () => lock[Symbol.dispose](),
       }
     } catch (error) {
@@ -72,6 +77,9 @@ function parse(text: string, file: string): QueueState {
     const { lastId, lastPath, queue } = schema.parse(JSON.parse(text))
     return { lastId, lastPath, queue }
   } catch {
-    throw new Complaint('state', `Cannot read "${file}": it is not what "burrow watch-store" writes. Remove it to begin with what is added from now on`)
+    throw new Complaint(
+      'state',
+      `Cannot read "${file}": it is not what "burrow watch-store" writes. Remove it to begin with what is added from now on`,
+    )
   }
 }

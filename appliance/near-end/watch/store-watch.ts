@@ -1,6 +1,7 @@
 /**
- * The loop of `burrow watch-store`: looks each second for what is new, and pushes it once nothing came for 2 s, or after 10 s. What cannot be pushed now waits in the
- * queue, for as long as it takes; what cannot be pushed at all is dropped with a line. It ends when it is told to, and never by itself.
+ * The loop of `burrow watch-store`: looks each second for what is new, and pushes it once nothing came for 2 s, or
+ * after 10 s. What cannot be pushed now waits in the queue, for as long as it takes; what cannot be pushed at all is
+ * dropped with a line. It ends when it is told to, and never by itself.
  */
 import { setTimeout as sleep } from 'node:timers/promises'
 
@@ -14,8 +15,15 @@ import type { QueueFile, QueueState } from './queue-file.ts'
 export interface StoreWatchOptions {
   readonly queueFile: QueueFile
   readonly source: PathSource
-  /** Rejects with a Complaint when the cache or the login cannot be found, and with the signal's reason. `isFailing`: there was no answer, and it goes on asking. */
-  readonly push: (paths: readonly string[], signal: AbortSignal, isFailing: (reason: string) => void) => Promise<QueuedResult>
+  /**
+   * Rejects with a Complaint when the cache or the login cannot be found, and with the signal's reason. `isFailing`:
+   * there was no answer, and it goes on asking.
+   */
+  readonly push: (
+    paths: readonly string[],
+    signal: AbortSignal,
+    isFailing: (reason: string) => void,
+  ) => Promise<QueuedResult>
   /** What is watched and where it goes, for the lines. */
   readonly title: string
   readonly url: string
@@ -68,7 +76,9 @@ export class StoreWatch {
       if (performance.now() - this.#heartbeatAtMs >= heartbeatMs) this.#beat()
     }
     await this.#drain(kill)
-    tell(`Stopped: ${formatCount(this.#pushed, 'path')} pushed, ${formatCount(this.#state.queue.length, 'path')} kept for the next start`)
+    tell(
+      `Stopped: ${formatCount(this.#pushed, 'path')} pushed, ${formatCount(this.#state.queue.length, 'path')} kept for the next start`,
+    )
   }
 
   async #look(): Promise<void> {
@@ -87,7 +97,12 @@ export class StoreWatch {
       if (this.#problem !== undefined) tell('It can be read again')
       this.#problem = undefined
     } catch (error) {
-      if (!(error instanceof Fault) && !(error instanceof Complaint) && (error as NodeJS.ErrnoException).code === undefined) throw error
+      if (
+        !(error instanceof Fault) &&
+        !(error instanceof Complaint) &&
+        (error as NodeJS.ErrnoException).code === undefined
+      )
+        throw error
       const { message } = error as Error
       if (message !== this.#problem) warn(`Cannot look for new paths, and goes on trying: ${printable(message)}`)
       this.#problem = message
@@ -104,7 +119,8 @@ export class StoreWatch {
     })
     // Awaited by the drain; a bug must not pass unseen.
     this.#running.catch((error: unknown) => {
-      if (!this.#aborting.signal.aborted) this.#failed(`An error that should not be: ${(error as Error).stack ?? String(error)}`)
+      if (!this.#aborting.signal.aborted)
+        this.#failed(`An error that should not be: ${(error as Error).stack ?? String(error)}`)
     })
   }
 
@@ -130,7 +146,9 @@ export class StoreWatch {
     this.#pushed += result.pushed
     await queueFile.write(this.#state)
     if (result.pushed > 0) {
-      tell(`Pushed ${formatCount(result.pushed, 'path')} (${formatBytes(result.wireBytes)}) to ${url}: ${formatCount(this.#state.queue.length)} waiting`)
+      tell(
+        `Pushed ${formatCount(result.pushed, 'path')} (${formatBytes(result.wireBytes)}) to ${url}: ${formatCount(this.#state.queue.length)} waiting`,
+      )
     }
     if (result.obstacle !== undefined) return this.#failed(obstacleText(result.obstacle))
     this.#isFailing = false
@@ -142,13 +160,17 @@ export class StoreWatch {
     this.#isFailing = true
     this.#pauseMs = Math.min(longestPauseMs, Math.max(firstPauseMs, this.#pauseMs * 2))
     this.#notBeforeMs = performance.now() + this.#pauseMs
-    this.#options.warn(`${why}. ${formatCount(this.#state.queue.length, 'path')} waiting; trying again in ${Math.round(this.#pauseMs / 1000)} s`)
+    this.#options.warn(
+      `${why}. ${formatCount(this.#state.queue.length, 'path')} waiting; trying again in ${Math.round(this.#pauseMs / 1000)} s`,
+    )
   }
 
   #beat(): void {
     this.#heartbeatAtMs = performance.now()
     const { tell, title } = this.#options
-    tell(`Watching ${title}: ${formatCount(this.#state.queue.length, 'path')} waiting, ${formatCount(this.#pushed)} pushed since the start`)
+    tell(
+      `Watching ${title}: ${formatCount(this.#state.queue.length, 'path')} waiting, ${formatCount(this.#pushed)} pushed since the start`,
+    )
   }
 
   /** A cache that does not answer is not waited for. */

@@ -17,7 +17,10 @@ export type Wanted = Pick<TunnelSettings, 'mode' | 'protocol' | 'extraArgs'>
 export function explainProblem({ kind, cause }: ConnectorProblem, { mode, protocol }: Wanted): EndDiagnosis {
   switch (kind) {
     case 'unauthorized':
-      return failed(`the edge refuses the ${mode === 'credentials' ? 'credentials' : 'token'}: ${cause}`, remedyOfRefusal(cause, mode))
+      return failed(
+        `the edge refuses the ${mode === 'credentials' ? 'credentials' : 'token'}: ${cause}`,
+        remedyOfRefusal(cause, mode),
+      )
     case 'refused':
       return soon(
         `the edge refuses the connection: ${cause}`,
@@ -34,7 +37,10 @@ export function explainProblem({ kind, cause }: ConnectorProblem, { mode, protoc
         "exempt the edge from TLS inspection (region1.v2.argotunnel.com and region2.v2.argotunnel.com, port 7844): it accepts no other certificate than Cloudflare's",
       )
     case 'wrong-clock':
-      return network(`the edge's certificate is of another time: ${cause}`, 'see that the clock of this machine is right (timedatectl)')
+      return network(
+        `the edge's certificate is of another time: ${cause}`,
+        'see that the clock of this machine is right (timedatectl)',
+      )
     case 'closed':
       return network(
         `the edge closed the connection: ${cause}`,
@@ -61,7 +67,10 @@ function portsOf(protocol: Wanted['protocol']): string {
 }
 
 function remedyOfRefusal(cause: string, mode: Wanted['mode']): string {
-  const renew = mode === 'credentials' ? 'create a new tunnel and name its credentials file' : 'copy the token again from the Cloudflare dashboard'
+  const renew =
+    mode === 'credentials'
+      ? 'create a new tunnel and name its credentials file'
+      : 'copy the token again from the Cloudflare dashboard'
   if (/not found|failed to get tunnel/i.test(cause)) return `the tunnel does not exist any more at Cloudflare: ${renew}`
   return `its secret was changed, or is another tunnel's: ${renew}; a changed file is read at the next attempt: now by SIGHUP, or as soon as no connection is left`
 }
@@ -70,7 +79,10 @@ export function failed(reason: string, remedy: string | undefined): EndDiagnosis
   return { state: 'failed', pace: 'rarely', reason, remedy }
 }
 
-/** Somebody must act, on this machine: looking again costs nobody anything, and a disk may have room again, a package be unpacked, without anybody's telling us. */
+/**
+ * Somebody must act, on this machine: looking again costs nobody anything, and a disk may have room again, a package be
+ * unpacked, without anybody's telling us.
+ */
 export function brokenHere(reason: string, remedy: string | undefined): EndDiagnosis {
   return { state: 'failed', pace: 'soon', reason, remedy }
 }

@@ -38,18 +38,30 @@ export function explainUnexecutable(kind: Unexecutable, file: string): EndDiagno
     }
   }
   if (kind === 'forbidden') {
-    return brokenHere(`this user may not execute ${what}`, `run "chmod a+rx ${file}", and see that its directory may be entered and is not mounted noexec`)
+    return brokenHere(
+      `this user may not execute ${what}`,
+      `run "chmod a+rx ${file}", and see that its directory may be entered and is not mounted noexec`,
+    )
   }
-  return brokenHere(`${what} is no program for this machine`, 'run "burrow tunnel install", or install the cloudflared made for this processor')
+  return brokenHere(
+    `${what} is no program for this machine`,
+    'run "burrow tunnel install", or install the cloudflared made for this processor',
+  )
 }
 
 export function explainEnd({ code, signal, spawnFault }: ChildEnd, words: LastWords, wanted: Wanted): EndDiagnosis {
   if (spawnFault !== undefined) {
-    return soon(`cloudflared cannot be started: ${toPlainText(spawnFault.message)}`, 'see whether this machine has memory, processes and file descriptors left')
+    return soon(
+      `cloudflared cannot be started: ${toPlainText(spawnFault.message)}`,
+      'see whether this machine has memory, processes and file descriptors left',
+    )
   }
   if (signal !== null) return explainSignal(signal)
   if (code === 11 || words.hasUpdated) {
-    return soon('cloudflared has replaced its own program by a newer one', 'keep its file not writable for this user, so that only you choose its version')
+    return soon(
+      'cloudflared has replaced its own program by a newer one',
+      'keep its file not writable for this user, so that only you choose its version',
+    )
   }
   const said = words.bareLine === undefined ? '' : toPlainText(words.bareLine)
   if (code === 126 || code === 127) return explainDeathSignal(said, code)
@@ -82,7 +94,10 @@ function explainDeathSignal(said: string, code: number): EndDiagnosis {
       'its file is gone, or the loader that it names is not on this machine: run "burrow tunnel install"',
     )
   }
-  return failed(`cloudflared cannot be executed${said === '' ? '' : `: ${said}`}`, 'see that its file may be executed and is made for this processor')
+  return failed(
+    `cloudflared cannot be executed${said === '' ? '' : `: ${said}`}`,
+    'see that its file may be executed and is made for this processor',
+  )
 }
 
 /** Its usage text comes with exit code 0, on standard output. */
@@ -98,7 +113,9 @@ function explainSilentEnd(stdout: string, { extraArgs }: Wanted): EndDiagnosis {
   const isExtra = extraArgs.length > 0
   return failed(
     reason,
-    isExtra ? `look over the tunnel's "extraArgs" (${toPlainText(JSON.stringify(extraArgs))}), or update cloudflared` : 'update cloudflared',
+    isExtra
+      ? `look over the tunnel's "extraArgs" (${toPlainText(JSON.stringify(extraArgs))}), or update cloudflared`
+      : 'update cloudflared',
   )
 }
 
@@ -114,12 +131,23 @@ function explainRefusedArguments(said: string, { mode }: Wanted): EndDiagnosis {
       'copy the token again from the Cloudflare dashboard (Networks, Tunnels, the tunnel, "Install a connector"): the long word that begins with "ey", without spaces'
     return failed(`cloudflared says that the token is invalid${said === '' ? '' : `: ${said}`}`, remedy)
   }
-  return failed(`cloudflared refuses how it was started${said === '' ? '' : `: ${said}`} (exit code 255)`, 'look at its lines in the log')
+  return failed(
+    `cloudflared refuses how it was started${said === '' ? '' : `: ${said}`} (exit code 255)`,
+    'look at its lines in the log',
+  )
 }
 
-function explainFault(said: string, code: number | null, problem: ConnectorProblem | undefined, wanted: Wanted): EndDiagnosis {
+function explainFault(
+  said: string,
+  code: number | null,
+  problem: ConnectorProblem | undefined,
+  wanted: Wanted,
+): EndDiagnosis {
   if (/failed to bind to address|Error opening metrics server listener/.test(said)) {
-    return soon(`cloudflared cannot open its metrics listener: ${said}`, 'if this goes on: take "--metrics" out of "extraArgs", so that a free port is chosen')
+    return soon(
+      `cloudflared cannot open its metrics listener: ${said}`,
+      'if this goes on: take "--metrics" out of "extraArgs", so that a free port is chosen',
+    )
   }
   // Its last words come first: a problem may be of something that it got over. Of the same kind it says more.
   const last = problemIn(said)
@@ -131,8 +159,15 @@ function explainFault(said: string, code: number | null, problem: ConnectorProbl
       'see that "credentialsFile" is the JSON file that "cloudflared tunnel create" wrote, whole and for this tunnel',
     )
   }
-  if (/error parsing YAML|config file|expected \w+ found|grace-period|unknown protocol|edge-ip-version|cannot parse/i.test(said)) {
-    return failed(`cloudflared refuses its configuration: ${said}`, 'look over the settings of the tunnel, "extraArgs" above all, or update cloudflared')
+  if (
+    /error parsing YAML|config file|expected \w+ found|grace-period|unknown protocol|edge-ip-version|cannot parse/i.test(
+      said,
+    )
+  ) {
+    return failed(
+      `cloudflared refuses its configuration: ${said}`,
+      'look over the settings of the tunnel, "extraArgs" above all, or update cloudflared',
+    )
   }
   return soon(said === '' ? `cloudflared ended with exit code ${code}` : `cloudflared ended: ${said}`, undefined)
 }
@@ -158,11 +193,20 @@ export function explainSleep(): EndDiagnosis {
   }
 }
 
-export function explainHang(hasAnswered: boolean, silentMs: number, problem: ConnectorProblem | undefined, wanted: Wanted): EndDiagnosis {
-  if (problem !== undefined && (problem.kind === 'unauthorized' || problem.kind === 'dns')) return explainProblem(problem, wanted)
+export function explainHang(
+  hasAnswered: boolean,
+  silentMs: number,
+  problem: ConnectorProblem | undefined,
+  wanted: Wanted,
+): EndDiagnosis {
+  if (problem !== undefined && (problem.kind === 'unauthorized' || problem.kind === 'dns'))
+    return explainProblem(problem, wanted)
   const seconds = Math.round(silentMs / 1000)
   if (hasAnswered)
-    return soon(`cloudflared hangs: it has not answered for ${seconds} s`, 'if this happens again: see whether this machine has memory and processor time left')
+    return soon(
+      `cloudflared hangs: it has not answered for ${seconds} s`,
+      'if this happens again: see whether this machine has memory and processor time left',
+    )
   return soon(
     `cloudflared hangs: ${seconds} s after its start it has not reported whether it is ready`,
     'see that this machine resolves names (DNS), and that "extraArgs" leaves "--metrics" and "--loglevel" alone',

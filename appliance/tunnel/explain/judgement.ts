@@ -40,10 +40,15 @@ const complaintsOfNote = 3
 export function judge(facts: Facts, wanted: Wanted): Judgement {
   const { connections, best, misses } = facts
   if (connections === 0) return judgeUnconnected(facts, wanted)
-  if (misses >= missesOfNote) return { state: 'degraded', reason: `cloudflared does not answer: ${misses} times in a row`, remedy: undefined }
+  if (misses >= missesOfNote)
+    return { state: 'degraded', reason: `cloudflared does not answer: ${misses} times in a row`, remedy: undefined }
   if (facts.refusedLogin !== undefined) {
     const { reason, remedy } = explainProblem(facts.refusedLogin, wanted)
-    return { state: 'degraded', reason: `${reason}; ${countOf(connections)} made before still serve, and none that is lost comes back`, remedy }
+    return {
+      state: 'degraded',
+      reason: `${reason}; ${countOf(connections)} made before still serve, and none that is lost comes back`,
+      remedy,
+    }
   }
   const unnamed = findUnnamed(facts.ingress, wanted)
   if (unnamed !== undefined) {
@@ -52,15 +57,21 @@ export function judge(facts: Facts, wanted: Wanted): Judgement {
   }
   if (facts.isShort) {
     const why = facts.problem === undefined ? '' : `: ${facts.problem.cause}`
-    return { state: 'degraded', reason: `${connections} of ${countOf(best)} to the edge are up${why}`, remedy: undefined }
+    return {
+      state: 'degraded',
+      reason: `${connections} of ${countOf(best)} to the edge are up${why}`,
+      remedy: undefined,
+    }
   }
   return { state: 'connected', reason: `${countOf(connections)} to the edge`, remedy: undefined }
 }
 
 function judgeUnconnected({ best, misses, problem, complaints }: Facts, wanted: Wanted): Judgement {
   const state = best > 0 ? 'reconnecting' : 'starting'
-  const doing = best > 0 ? 'all connections to the edge are lost, and cloudflared dials again' : 'cloudflared dials the edge'
-  if (misses >= missesOfNote) return { state, reason: `${doing}; it does not answer: ${misses} times in a row`, remedy: undefined }
+  const doing =
+    best > 0 ? 'all connections to the edge are lost, and cloudflared dials again' : 'cloudflared dials the edge'
+  if (misses >= missesOfNote)
+    return { state, reason: `${doing}; it does not answer: ${misses} times in a row`, remedy: undefined }
   if (problem === undefined) return { state, reason: doing, remedy: undefined }
   const { reason, remedy } = explainProblem(problem, wanted)
   return {

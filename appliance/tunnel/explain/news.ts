@@ -1,6 +1,6 @@
 /**
- * The few of cloudflared's lines that mean something to its supervisor. Whether it is connected is never read here: that is asked of its `/ready`; a line only says that
- * asking now is worth it, and why something fails.
+ * The few of cloudflared's lines that mean something to its supervisor. Whether it is connected is never read here:
+ * that is asked of its `/ready`; a line only says that asking now is worth it, and why something fails.
  * Source: cloudflared's supervisor/, connection/, metrics/, cmd/cloudflared/tunnel/quick_tunnel.go.
  */
 import type { ConnectorLine } from '../watch/log-lines.ts'
@@ -44,7 +44,10 @@ export function isUuid(value: unknown): value is string {
   return typeof value === 'string' && uuid.test(value)
 }
 
-/** Text that a line with news holds in its raw form: whoever has to throw lines away keeps these. Lines of mere problem come again by themselves. */
+/**
+ * Text that a line with news holds in its raw form: whoever has to throw lines away keeps these. Lines of mere problem
+ * come again by themselves.
+ */
 export const decisive =
   /Starting metrics server on|Registered tunnel connection|Unauthorized: |Updated to new configuration|Starting tunnel|has been updated|due to signal/
 
@@ -53,13 +56,17 @@ const dialFault = /^(?:DialContext error|TLS handshake with edge error|failed to
 /** Go's crypto/x509. */
 const interception =
   /x509: (?:certificate signed by unknown authority|certificate is (?:not )?valid for|cannot validate certificate|certificate is not trusted)/
-/** What the RPC of a registration says when the connection goes under it, or nothing comes in its time: no answer of the edge's. */
+/**
+ * What the RPC of a registration says when the connection goes under it, or nothing comes in its time: no answer of the
+ * edge's.
+ */
 const unanswered = /^(?:rpc: connection closed|context deadline exceeded|EOF)/
 const wrongTime = /x509: certificate has expired or is not yet valid/
 const dnsFault = /Could not lookup srv records|edge discovery: error looking up|DNS query failed/
 const quickFault =
   /failed to request quick Tunnel|failed to read quick-tunnel response|failed to unmarshal quick Tunnel|Error unmarshaling QuickTunnel response/
-const moved = /^(?:Lost connection with the edge|Connection terminated|Retrying connection|Unregistered tunnel connection|Serve tunnel error)/
+const moved =
+  /^(?:Lost connection with the edge|Connection terminated|Retrying connection|Unregistered tunnel connection|Serve tunnel error)/
 
 /** `undefined`: nothing to act on. */
 export function findNews(line: ConnectorLine): News | undefined {
@@ -71,26 +78,37 @@ export function findNews(line: ConnectorLine): News | undefined {
   const signal = /^Initiating graceful shutdown due to signal (\w+)/.exec(message)?.[1]
   if (signal !== undefined) return { kind: 'signalled', signal }
   if (message.startsWith('cloudflared has been updated')) return { kind: 'updated' }
-  if (message.startsWith('Starting tunnel')) return isUuid(line.fields.tunnelID) ? { kind: 'tunnel-id', tunnelId: line.fields.tunnelID } : undefined
-  return findProblem(line) ?? (moved.test(message) || error.startsWith('already connected to this server') ? { kind: 'moved' } : undefined)
+  if (message.startsWith('Starting tunnel'))
+    return isUuid(line.fields.tunnelID) ? { kind: 'tunnel-id', tunnelId: line.fields.tunnelID } : undefined
+  return (
+    findProblem(line) ??
+    (moved.test(message) || error.startsWith('already connected to this server') ? { kind: 'moved' } : undefined)
+  )
 }
 
 function findProblem({ message, error, isBare, fields }: ConnectorLine): ConnectorProblem | undefined {
   const told = isBare ? message : error
   // At its beginning: a path that a stranger asks for stands further back in a line.
   if (/^Unauthorized: /.test(told)) return { kind: 'unauthorized', cause: toPlainText(told) }
-  if (message.startsWith('Register tunnel error from server side')) return { kind: unanswered.test(error) ? 'closed' : 'refused', cause: toPlainText(error) }
-  if (told === 'connection with edge closed') return message === 'Connection terminated' ? undefined : { kind: 'closed', cause: told }
-  if (unreachable.test(message) || dialFault.test(error)) return explainDial(toPlainText(error === '' ? message : error))
+  if (message.startsWith('Register tunnel error from server side'))
+    return { kind: unanswered.test(error) ? 'closed' : 'refused', cause: toPlainText(error) }
+  if (told === 'connection with edge closed')
+    return message === 'Connection terminated' ? undefined : { kind: 'closed', cause: told }
+  if (unreachable.test(message) || dialFault.test(error))
+    return explainDial(toPlainText(error === '' ? message : error))
   if (quickFault.test(message)) {
     const status = typeof fields.status_code === 'string' ? ` (${fields.status_code})` : ''
     return { kind: 'quick-refused', cause: toPlainText(`${message}${status}`) }
   }
-  if (dnsFault.test(message) || dnsFault.test(error)) return { kind: 'dns', cause: toPlainText(dnsFault.test(error) ? error : message) }
+  if (dnsFault.test(message) || dnsFault.test(error))
+    return { kind: 'dns', cause: toPlainText(dnsFault.test(error) ? error : message) }
   return undefined
 }
 
 /** Why a dial failed; `cause` in the connector's words. */
 export function explainDial(cause: string): ConnectorProblem {
-  return { kind: interception.test(cause) ? 'intercepted' : wrongTime.test(cause) ? 'wrong-clock' : 'unreachable', cause }
+  return {
+    kind: interception.test(cause) ? 'intercepted' : wrongTime.test(cause) ? 'wrong-clock' : 'unreachable',
+    cause,
+  }
 }

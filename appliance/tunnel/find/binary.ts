@@ -1,6 +1,7 @@
 /**
- * Where cloudflared is: what the config names; else on PATH; else what `burrow tunnel install` put into the state directory; else what the npm package `cloudflared` has
- * (its install script, which downloads one, is off here, so that is there only for those who ran it, or set $CLOUDFLARED_BIN).
+ * Where cloudflared is: what the config names; else on PATH; else what `burrow tunnel install` put into the state
+ * directory; else what the npm package `cloudflared` has (its install script, which downloads one, is off here, so that
+ * is there only for those who ran it, or set $CLOUDFLARED_BIN).
  */
 import { execFile } from 'node:child_process'
 import { realpath, stat } from 'node:fs/promises'
@@ -18,7 +19,10 @@ export interface BinarySearch {
   readonly settings: Pick<TunnelSettings, 'binary'>
   readonly env: Environment
   readonly stateDir: string
-  /** Who this is. root asks what lies in another user's state directory for its version in that user's name: he may have put anything there. */
+  /**
+   * Who this is. root asks what lies in another user's state directory for its version in that user's name: he may have
+   * put anything there.
+   */
   readonly userId?: number | undefined
   /** Milliseconds since 1970, to know what is too old. */
   readonly now?: (() => number) | undefined
@@ -29,13 +33,19 @@ export function installedBinaryPath(stateDir: string): string {
   return join(stateDir, 'bin', 'cloudflared')
 }
 
-/** Undefined when there is none; one that is too old or was withdrawn only when there is no other. @throws {LaunchFault} the one that the config names cannot be run */
+/**
+ * Undefined when there is none; one that is too old or was withdrawn only when there is no other. @throws {LaunchFault}
+ * the one that the config names cannot be run
+ */
 export async function findBinary(search: BinarySearch): Promise<Binary | undefined> {
   const { settings, env, stateDir } = search
   if (settings.binary !== undefined) {
     const fault = await findUnexecutable(settings.binary)
     if (fault !== undefined)
-      throw new LaunchFault(`the cloudflared that the config names, "${settings.binary}", ${unexecutable[fault]}`, 'correct "tunnel": { "binary": … }')
+      throw new LaunchFault(
+        `the cloudflared that the config names, "${settings.binary}", ${unexecutable[fault]}`,
+        'correct "tunnel": { "binary": … }',
+      )
     return { path: settings.binary, version: await versionOf(settings.binary, search) }
   }
   let faulty: Binary | undefined
@@ -49,9 +59,12 @@ export async function findBinary(search: BinarySearch): Promise<Binary | undefin
   return faulty
 }
 
-/** A warning, when the version is too old, was withdrawn, or is unknown. A build of one's own (`DEV`) is taken as it is. */
+/**
+ * A warning, when the version is too old, was withdrawn, or is unknown. A build of one's own (`DEV`) is taken as it is.
+ */
 export function warnOfVersion({ path, version }: Binary, now: number): string | undefined {
-  if (version === undefined) return `"${path}" does not answer "version --short"; see that it is cloudflared ${leastVersion} or newer, and runs on this machine`
+  if (version === undefined)
+    return `"${path}" does not answer "version --short"; see that it is cloudflared ${leastVersion} or newer, and runs on this machine`
   const fault = findVersionFault(version, now)
   return fault && `"${path}" is cloudflared ${version}, which ${fault}; update it, or run "burrow tunnel install"`
 }
@@ -88,7 +101,10 @@ async function candidatesOf(env: Environment, stateDir: string): Promise<string[
   return [...programs, installedBinaryPath(stateDir), ...packaged(env)]
 }
 
-/** npm puts a script of this name on the PATH (of its own scripts, or of everybody with --global), which downloads a program when it is called. */
+/**
+ * npm puts a script of this name on the PATH (of its own scripts, or of everybody with --global), which downloads a
+ * program when it is called.
+ */
 async function isNpmForwarder(path: string): Promise<boolean> {
   if (path.endsWith(join('node_modules', '.bin', 'cloudflared'))) return true
   const target = await realpath(path).catch(() => path)
@@ -98,7 +114,9 @@ async function isNpmForwarder(path: string): Promise<boolean> {
 function packaged({ CLOUDFLARED_BIN: named }: Environment): string[] {
   if (named !== undefined && isAbsolute(named)) return [named]
   try {
-    const { DEFAULT_CLOUDFLARED_BIN } = createRequire(import.meta.url)('cloudflared') as { DEFAULT_CLOUDFLARED_BIN: string }
+    const { DEFAULT_CLOUDFLARED_BIN } = createRequire(import.meta.url)('cloudflared') as {
+      DEFAULT_CLOUDFLARED_BIN: string
+    }
     return [DEFAULT_CLOUDFLARED_BIN]
   } catch {
     return []
@@ -145,13 +163,18 @@ function isWithin(path: string, dir: string): boolean {
 }
 
 /** What `version --short` says; `undefined` when that is no version, or nothing within 5 s. */
-export function askVersion(path: string, { PATH = '/usr/bin:/bin' }: Environment, owner?: Owner): Promise<string | undefined> {
+export function askVersion(
+  path: string,
+  { PATH = '/usr/bin:/bin' }: Environment,
+  owner?: Owner,
+): Promise<string | undefined> {
   return new Promise((resolve) => {
     const bounds = { timeout: versionMs, killSignal: 'SIGKILL', maxBuffer: 65_536 } as const
     const options = { env: { PATH, NO_AUTOUPDATE: 'true', HOME: '/nonexistent' }, ...bounds }
     const onEnd = (error: Error | null, stdout: string) => resolve(error === null ? parseVersion(stdout) : undefined)
     const args = ['version', '--short']
-    // From within its directory, which is entered as root: a dynamic user's lies where only root and his service come (/var/lib/private).
+    // From within its directory, which is entered as root: a dynamic user's lies where only root and his service come
+    // (/var/lib/private).
     if (owner !== undefined) execFile(`./${basename(path)}`, args, { ...options, ...owner, cwd: dirname(path) }, onEnd)
     else execFile(path, args, options, onEnd)
   })

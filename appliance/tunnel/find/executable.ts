@@ -1,6 +1,7 @@
 /**
- * Is a file a program for this machine? Asked before each start: execvp(3) hands what the kernel refuses to a shell, which would then run garbage line by line.
- * ELF: e_ident and e_machine (elf(5)); Mach-O and fat binaries by their magic; scripts by `#!`.
+ * Is a file a program for this machine? Asked before each start: execvp(3) hands what the kernel refuses to a shell,
+ * which would then run garbage line by line. ELF: e_ident and e_machine (elf(5)); Mach-O and fat binaries by their
+ * magic; scripts by `#!`.
  */
 import { constants } from 'node:fs'
 import { access, open } from 'node:fs/promises'
@@ -43,8 +44,12 @@ async function readHead(file: string): Promise<Buffer | undefined> {
 
 function isProgram(head: Buffer): boolean {
   if (head.subarray(0, 2).toString('latin1') === '#!') return true
-  if (head.subarray(0, 4).toString('latin1') !== '\x7fELF') return machMagics.includes(head.subarray(0, 4).toString('hex'))
+  if (head.subarray(0, 4).toString('latin1') !== '\x7fELF')
+    return machMagics.includes(head.subarray(0, 4).toString('hex'))
   const known = machines[arch()]
   const isBigEndian = head[5] === 2
-  return head.length >= 20 && (known === undefined || known.includes(isBigEndian ? head.readUInt16BE(18) : head.readUInt16LE(18)))
+  return (
+    head.length >= 20 &&
+    (known === undefined || known.includes(isBigEndian ? head.readUInt16BE(18) : head.readUInt16LE(18)))
+  )
 }

@@ -1,4 +1,7 @@
-/** One file over HTTPS, hashed while it is written, and bounded: in time, in silence, in size, in redirects, which lead nowhere but by HTTPS. */
+/**
+ * One file over HTTPS, hashed while it is written, and bounded: in time, in silence, in size, in redirects, which lead
+ * nowhere but by HTTPS.
+ */
 import { createHash } from 'node:crypto'
 import { once } from 'node:events'
 import { open } from 'node:fs/promises'
@@ -30,7 +33,10 @@ export interface FetchWish {
   readonly onProgress: (bytes: number) => void
 }
 
-/** Resolves to the SHA-256 of what came, in hexadecimal. What was written when it fails is left to the caller. @throws {FetchStopped | Complaint}, errors of the system */
+/**
+ * Resolves to the SHA-256 of what came, in hexadecimal. What was written when it fails is left to the caller. @throws
+ * {FetchStopped | Complaint}, errors of the system
+ */
 export type FetchFile = (wish: FetchWish) => Promise<string>
 
 export type OpenRequest = (url: URL, options: { readonly agent: Agent; readonly signal: AbortSignal }) => ClientRequest
@@ -50,9 +56,15 @@ export const fetchFile: FetchFile = createFetchFile((url, options) => get(url, o
 export function createFetchFile(openRequest: OpenRequest): FetchFile {
   return async (wish) => {
     using bounds = startBounds(wish)
-    const agent = new EndingAgent({ proxyEnv: Object.fromEntries(proxyVariables.map((name) => [name, wish.env[name]])) })
+    const agent = new EndingAgent({
+      proxyEnv: Object.fromEntries(proxyVariables.map((name) => [name, wish.env[name]])),
+    })
     try {
-      return await storeBody(await follow(new URL(wish.url), (url) => openRequest(url, { agent, signal: bounds.signal }), bounds.signal), wish, bounds)
+      return await storeBody(
+        await follow(new URL(wish.url), (url) => openRequest(url, { agent, signal: bounds.signal }), bounds.signal),
+        wish,
+        bounds,
+      )
     } catch (error) {
       if (bounds.signal.aborted) throw bounds.signal.reason
       // Of several addresses that were tried each has its own error, and the whole has no message.
@@ -63,7 +75,9 @@ export function createFetchFile(openRequest: OpenRequest): FetchFile {
   }
 }
 
-/** Its `destroy` also ends a connection that still waits for the answer of a proxy, which would keep the process alive. */
+/**
+ * Its `destroy` also ends a connection that still waits for the answer of a proxy, which would keep the process alive.
+ */
 class EndingAgent extends Agent {
   readonly #opened = new Set<Duplex>()
 
@@ -108,7 +122,12 @@ function startBounds({ limits, clock, signal }: FetchWish): Bounds {
   }
 }
 
-async function follow(url: URL, openRequest: (url: URL) => ClientRequest, signal: AbortSignal, redirects = 0): Promise<IncomingMessage> {
+async function follow(
+  url: URL,
+  openRequest: (url: URL) => ClientRequest,
+  signal: AbortSignal,
+  redirects = 0,
+): Promise<IncomingMessage> {
   const request = openRequest(url)
   request.on('error', () => {})
   // Not by the request alone: one that waits for its proxy does not notice that it is ended.
@@ -116,14 +135,19 @@ async function follow(url: URL, openRequest: (url: URL) => ClientRequest, signal
   const { statusCode: status = 0, headers } = response
   if (status >= 200 && status < 300) return response
   request.destroy()
-  if (![301, 302, 303, 307, 308].includes(status) || headers.location === undefined) throw new FetchStopped(`the answer is HTTP ${status}`)
+  if (![301, 302, 303, 307, 308].includes(status) || headers.location === undefined)
+    throw new FetchStopped(`the answer is HTTP ${status}`)
   const next = URL.parse(headers.location, url.href)
   if (next?.protocol !== 'https:') throw new FetchStopped('it is redirected to an address that is not https')
   if (redirects === maxRedirects) throw new FetchStopped(`it is redirected more than ${maxRedirects} times`)
   return await follow(next, openRequest, signal, redirects + 1)
 }
 
-async function storeBody(response: IncomingMessage, { to, limits, onProgress }: FetchWish, bounds: Bounds): Promise<string> {
+async function storeBody(
+  response: IncomingMessage,
+  { to, limits, onProgress }: FetchWish,
+  bounds: Bounds,
+): Promise<string> {
   await using handle = await open(to, 'wx', 0o600)
   const hash = createHash('sha256')
   let bytes = 0
@@ -131,7 +155,8 @@ async function storeBody(response: IncomingMessage, { to, limits, onProgress }: 
   for await (const chunk of response as AsyncIterable<Buffer>) {
     bounds.touch()
     bytes += chunk.length
-    if (bytes > limits.maxBytes) throw new FetchStopped(`what came is larger than ${limits.maxBytes / (1024 * 1024)} MiB, and no cloudflared is`)
+    if (bytes > limits.maxBytes)
+      throw new FetchStopped(`what came is larger than ${limits.maxBytes / (1024 * 1024)} MiB, and no cloudflared is`)
     hash.update(chunk)
     await handle.writeFile(chunk)
     if (bytes - told < progressBytes) continue

@@ -1,5 +1,6 @@
 /**
- * cloudflared into its place: fetched into a directory of its own beside that, compared with its SHA-256 while nobody may execute it, tried, and put there by rename.
+ * cloudflared into its place: fetched into a directory of its own beside that, compared with its SHA-256 while nobody
+ * may execute it, tried, and put there by rename.
  *   <state>/bin/.burrow-fetch-Xy12z3/cloudflared  →  <state>/bin/cloudflared
  */
 import { execFile } from 'node:child_process'
@@ -51,7 +52,11 @@ export async function installBinary(installation: Installation): Promise<Install
   try {
     if (!isForced && (await isInstalled(path, release))) return { path, version: release.version, isNew: false }
     if (!isForced && !isOurPlace && (await isTaken(path)))
-      throw refusal(release, `there is another "${path}"`, 'if nothing needs it (a package, a service of its own), replace it with --force')
+      throw refusal(
+        release,
+        `there is another "${path}"`,
+        'if nothing needs it (a package, a service of its own), replace it with --force',
+      )
     await mkdir(dirname(path), { recursive: true, mode: 0o700 })
     await removeRemains(installation)
     const dir = await mkdtemp(join(dirname(path), fetchPrefix))
@@ -64,7 +69,12 @@ export async function installBinary(installation: Installation): Promise<Install
     return { path, version: release.version, isNew: true }
   } catch (error) {
     if (error instanceof Complaint) throw error
-    throw refusal(release, reasonOf(error), `see that "${dirname(path)}" can be written and has room for 100 MiB`, error)
+    throw refusal(
+      release,
+      reasonOf(error),
+      `see that "${dirname(path)}" can be written and has room for 100 MiB`,
+      error,
+    )
   }
 }
 
@@ -88,7 +98,15 @@ async function fetchAndTry(installation: Installation, file: string): Promise<vo
   onBegin()
   let sha256: string
   try {
-    sha256 = await fetchFile({ url: release.url, to: isArchive ? `${file}.tgz` : file, env, limits, clock, signal, onProgress })
+    sha256 = await fetchFile({
+      url: release.url,
+      to: isArchive ? `${file}.tgz` : file,
+      env,
+      limits,
+      clock,
+      signal,
+      onProgress,
+    })
   } catch (error) {
     if (error instanceof Complaint || isOfThisDisk(error)) throw error
     throw refusal(release, `it cannot be fetched from ${release.url}: ${wordsOf(error)}`, byOtherMeans, error)
@@ -102,14 +120,19 @@ async function fetchAndTry(installation: Installation, file: string): Promise<vo
     )
   }
   if (await isForeign(file))
-    throw refusal(release, `"${release.asset}" is no program for this machine`, 'see that version and SHA-256 are those of this machine')
+    throw refusal(
+      release,
+      `"${release.asset}" is no program for this machine`,
+      'see that version and SHA-256 are those of this machine',
+    )
   await chmod(file, 0o755)
   const version = await askVersion(file, env)
   if (version === undefined) {
     const remedy = `see that programs may be executed in "${dirname(dirname(file))}" (no mount option noexec)`
     throw refusal(release, 'it has the right SHA-256 and does not run: "version --short" was not answered', remedy)
   }
-  if (version !== release.version) throw refusal(release, `it says that it is version ${version}`, 'give the SHA-256 that belongs to --version')
+  if (version !== release.version)
+    throw refusal(release, `it says that it is version ${version}`, 'give the SHA-256 that belongs to --version')
   signal.throwIfAborted()
 }
 

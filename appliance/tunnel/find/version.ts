@@ -6,11 +6,15 @@ export const leastVersion = '2025.7.0'
 /** Both rewrote the paths of requests, and Cloudflare withdrew them. */
 const withdrawnVersions: ReadonlySet<string> = new Set(['2026.8.0', '2026.8.1'])
 
-/** What is wrong with a version, to follow its number; `undefined`: nothing, or it is a build of one's own. `now` as of `Date.now()`. */
+/**
+ * What is wrong with a version, to follow its number; `undefined`: nothing, or it is a build of one's own. `now` as of
+ * `Date.now()`.
+ */
 export function findVersionFault(version: string, now: number): string | undefined {
   if (isOlder(version, leastVersion)) return `is too old: Burrow wants ${leastVersion} or newer`
   if (withdrawnVersions.has(version)) return 'was withdrawn by Cloudflare, since it changes the paths of requests'
-  if (isOlderThanYear(version, now)) return 'is more than a year old: Cloudflare supports none as old as that, and faults in it stay'
+  if (isOlderThanYear(version, now))
+    return 'is more than a year old: Cloudflare supports none as old as that, and faults in it stay'
   return undefined
 }
 

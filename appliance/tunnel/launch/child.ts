@@ -1,6 +1,7 @@
 /**
- * One connector process from spawn to end: in a session of its own (a Ctrl-C at the terminal must not reach it: cloudflared takes a second signal for "at once"), both pipes
- * drained, stopped by SIGTERM and, when that is not enough, SIGKILL to all of its group.
+ * One connector process from spawn to end: in a session of its own (a Ctrl-C at the terminal must not reach it:
+ * cloudflared takes a second signal for "at once"), both pipes drained, stopped by SIGTERM and, when that is not
+ * enough, SIGKILL to all of its group.
  */
 import { type ChildProcessByStdio, spawn } from 'node:child_process'
 import type { Readable } from 'node:stream'
@@ -12,7 +13,10 @@ import type { Launch } from './launch.ts'
 
 /** More than any line that means something; the longest that was seen is a pushed configuration. */
 const maxLineBytes = 16_384
-/** What lies in the pipes when the process has ended is read at once; somebody else who holds them open is not waited for. */
+/**
+ * What lies in the pipes when the process has ended is read at once; somebody else who holds them open is not waited
+ * for.
+ */
 const lastWordsMs = 1_000
 
 export type Pipe = 'stdout' | 'stderr'
@@ -51,14 +55,25 @@ export function startChild(parts: ChildParts): Child {
   const { launch, launcher } = parts
   const [command = launch.command, ...args] = [...launcher, launch.command, ...launch.args]
   try {
-    return follow(spawn(command, args, { env: { ...launch.env }, stdio: ['ignore', 'pipe', 'pipe'], detached: true }), parts)
+    return follow(
+      spawn(command, args, { env: { ...launch.env }, stdio: ['ignore', 'pipe', 'pipe'], detached: true }),
+      parts,
+    )
   } catch (error) {
     // What spawn does not even try: an argument with a NUL in it.
-    return { pid: undefined, ended: Promise.resolve({ code: null, signal: null, spawnFault: toSpawnFault(error) }), terminate() {}, kill() {} }
+    return {
+      pid: undefined,
+      ended: Promise.resolve({ code: null, signal: null, spawnFault: toSpawnFault(error) }),
+      terminate() {},
+      kill() {},
+    }
   }
 }
 
-function follow(child: ChildProcessByStdio<null, Readable, Readable>, { clock, endProcess, onLine, onKill }: ChildParts): Child {
+function follow(
+  child: ChildProcessByStdio<null, Readable, Readable>,
+  { clock, endProcess, onLine, onKill }: ChildParts,
+): Child {
   const closed = new Promise<void>((resolve) => child.once('close', () => resolve()))
   const exited = new Promise<ChildEnd>((resolve) => {
     child.once('exit', (code, signal) => resolve({ code, signal, spawnFault: undefined }))

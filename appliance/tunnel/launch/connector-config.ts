@@ -1,8 +1,10 @@
 /**
- * The connector's own config file. It is always given, since cloudflared would otherwise look for one in the home directory and in /etc, and an `ingress` found there wins over
- * everything on the command line. JSON is YAML. Keys are cloudflared's: developers.cloudflare.com, "Configuration file" and "Origin configuration".
+ * The connector's own config file. It is always given, since cloudflared would otherwise look for one in the home
+ * directory and in /etc, and an `ingress` found there wins over everything on the command line. JSON is YAML. Keys are
+ * cloudflared's: developers.cloudflare.com, "Configuration file" and "Origin configuration".
  *
- *   { "tunnel": UUID, "credentials-file": "/path", "ingress": [{ "hostname": "cache.example.org", "service": "unix:/run/burrow.sock" }, { "service": "http_status:404" }] }
+ *   { "tunnel": UUID, "credentials-file": "/path", "ingress": [{ "hostname": "cache.example.org", "service":
+ * "unix:/run/burrow.sock" }, { "service": "http_status:404" }] }
  */
 import type { TunnelSettings } from '../settings.ts'
 
@@ -14,8 +16,8 @@ export interface ConnectorConfigOptions {
 }
 
 /**
- * The origin keeps idle connections for 120 s, cloudflared for 90: whoever closes first must be cloudflared, or a request meets a closing connection and becomes a 502.
- * A loopback connection is there at once or not at all.
+ * The origin keeps idle connections for 120 s, cloudflared for 90: whoever closes first must be cloudflared, or a
+ * request meets a closing connection and becomes a 502. A loopback connection is there at once or not at all.
  */
 const originRequest = { connectTimeout: '5s', keepAliveTimeout: '90s', keepAliveConnections: 256 } as const
 

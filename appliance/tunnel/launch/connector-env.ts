@@ -1,13 +1,25 @@
 /**
- * All of the connector's environment. What it inherits is named here, and nothing else is passed on: ours holds passwords; NOTIFY_SOCKET would let it declare us ready, LISTEN_FDS would
- * make it adopt our sockets, proxies and foreign TUNNEL_* would change its way. Options are given as variables, since versions that do not know one ignore it, while an unknown flag ends them.
+ * All of the connector's environment. What it inherits is named here, and nothing else is passed on: ours holds
+ * passwords; NOTIFY_SOCKET would let it declare us ready, LISTEN_FDS would make it adopt our sockets, proxies and
+ * foreign TUNNEL_* would change its way. Options are given as variables, since versions that do not know one ignore it,
+ * while an unknown flag ends them.
  */
 import type { TunnelSettings } from '../settings.ts'
 
 export type Environment = Readonly<Record<string, string | undefined>>
 
 /** How to find programs, the system's certificates, its time zone, and Go's own switches. */
-const inherited = ['PATH', 'LANG', 'LC_ALL', 'TZ', 'SSL_CERT_FILE', 'SSL_CERT_DIR', 'GODEBUG', 'GOMAXPROCS', 'GOMEMLIMIT'] as const
+const inherited = [
+  'PATH',
+  'LANG',
+  'LC_ALL',
+  'TZ',
+  'SSL_CERT_FILE',
+  'SSL_CERT_DIR',
+  'GODEBUG',
+  'GOMAXPROCS',
+  'GOMEMLIMIT',
+] as const
 
 export interface ConnectorEnvOptions {
   readonly env: Environment
@@ -18,7 +30,13 @@ export interface ConnectorEnvOptions {
   readonly token: { readonly TUNNEL_TOKEN: string } | { readonly TUNNEL_TOKEN_FILE: string } | undefined
 }
 
-export function createConnectorEnv({ env, settings, origin, metrics, token }: ConnectorEnvOptions): Record<string, string> {
+export function createConnectorEnv({
+  env,
+  settings,
+  origin,
+  metrics,
+  token,
+}: ConnectorEnvOptions): Record<string, string> {
   const { protocol, region, edgeIpVersion, graceMs, logLevel, mode } = settings
   const own: Record<string, string> = {
     // A home directory may hold a config or a certificate of somebody else's tunnel.
@@ -28,7 +46,8 @@ export function createConnectorEnv({ env, settings, origin, metrics, token }: Co
     TUNNEL_TRANSPORT_PROTOCOL: protocol,
     TUNNEL_EDGE_IP_VERSION: edgeIpVersion,
     TUNNEL_METRICS: metrics,
-    // It caps the exponent of the waits, not their number: with the default of 5 it may sleep for minutes after a few losses, with the edge there.
+    // It caps the exponent of the waits, not their number: with the default of 5 it may sleep for minutes after a few
+    // losses, with the edge there.
     TUNNEL_RETRIES: '1',
     TUNNEL_GRACE_PERIOD: `${Math.round(graceMs)}ms`,
     TUNNEL_LOG_OUTPUT: 'json',

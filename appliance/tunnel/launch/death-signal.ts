@@ -1,6 +1,7 @@
 /**
- * `setpriv --pdeathsig KILL -- cloudflared …` (util-linux): the kernel then ends the connector when Burrow dies, however it dies. A connector on its own would stay registered
- * at the edge and answer 502 for an origin that is gone. setpriv becomes the program, so there is no process in between.
+ * `setpriv --pdeathsig KILL -- cloudflared …` (util-linux): the kernel then ends the connector when Burrow dies,
+ * however it dies. A connector on its own would stay registered at the edge and answer 502 for an origin that is gone.
+ * setpriv becomes the program, so there is no process in between.
  */
 import { spawn } from 'node:child_process'
 import { access, constants } from 'node:fs/promises'
@@ -13,7 +14,10 @@ const probeMs = 5_000
 const deathSignal = ['--pdeathsig', 'KILL', '--'] as const
 
 /** As `findDeathSignal`, with each answer kept: a machine does not change that way, and asking starts a process. */
-export function createDeathSignalFinder(clock: TunnelClock, log: Log): (searchPath: string) => Promise<readonly string[]> {
+export function createDeathSignalFinder(
+  clock: TunnelClock,
+  log: Log,
+): (searchPath: string) => Promise<readonly string[]> {
   const known = new Map<string, readonly string[]>()
   return async (searchPath) => {
     const found = known.get(searchPath) ?? (await findDeathSignal(searchPath, clock))
@@ -24,7 +28,10 @@ export function createDeathSignalFinder(clock: TunnelClock, log: Log): (searchPa
   }
 }
 
-/** Words to put before a command; none where there is no setpriv that can do it (an old one, a system other than Linux). Never rejects. */
+/**
+ * Words to put before a command; none where there is no setpriv that can do it (an old one, a system other than Linux).
+ * Never rejects.
+ */
 export async function findDeathSignal(searchPath: string, clock: TunnelClock): Promise<readonly string[]> {
   for (const dir of searchPath.split(delimiter)) {
     if (!isAbsolute(dir)) continue

@@ -1,6 +1,6 @@
 /**
- * Directories for a connector's files, `connector-<pid>.<start time>-<random>`, named for the Burrow that made them: one that was killed could not remove its own, and
- * the token may lie in it, so the next start does.
+ * Directories for a connector's files, `connector-<pid>.<start time>-<random>`, named for the Burrow that made them:
+ * one that was killed could not remove its own, and the token may lie in it, so the next start does.
  */
 import { mkdir, mkdtemp, readdir, rm } from 'node:fs/promises'
 import { join } from 'node:path'
@@ -33,7 +33,10 @@ export async function sweepLeftovers(runtimeDir: string, processes: ProcessTable
     }
   } catch (error) {
     if (systemCodeOf(error) === 'ENOENT') return
-    log.warn({ reason: reasonOf(error) }, `Cannot look for what an earlier start left in "${runtimeDir}": a copy of the tunnel's token may lie there`)
+    log.warn(
+      { reason: reasonOf(error) },
+      `Cannot look for what an earlier start left in "${runtimeDir}": a copy of the tunnel's token may lie there`,
+    )
   }
 }
 

@@ -1,6 +1,7 @@
 /**
- * Connectors of a Burrow that was killed. Such a one stays registered at the edge and answers its share of the requests with 502, so it is ended before a new one starts;
- * but only when it is certainly the recorded one: same number, same start, our config file on its command line, and whoever started it gone.
+ * Connectors of a Burrow that was killed. Such a one stays registered at the edge and answers its share of the requests
+ * with 502, so it is ended before a new one starts; but only when it is certainly the recorded one: same number, same
+ * start, our config file on its command line, and whoever started it gone.
  */
 import type { Log } from '../../../src/index.ts'
 import type { ConnectorRecord, TunnelMemory } from '../tunnel.ts'
@@ -26,7 +27,10 @@ export async function sweepOrphans(parts: SweepParts): Promise<void> {
   await Promise.all(
     parts.memory.connectors.map((record) =>
       sweep(parts, record).catch((error) =>
-        parts.log.warn({ err: error, connector: { pid: record.pid } }, 'Cannot look after a connector of an earlier start'),
+        parts.log.warn(
+          { err: error, connector: { pid: record.pid } },
+          'Cannot look after a connector of an earlier start',
+        ),
       ),
     ),
   )
@@ -38,17 +42,26 @@ async function sweep(parts: SweepParts, record: ConnectorRecord): Promise<void> 
   // Another Burrow, alive, with the same state: the connector is its own business.
   if ((await processes.findStartTime(ownerPid)) === ownerStartTime) return
 
-  const isOurs = async () => (await processes.findStartTime(pid)) === record.startTime && ((await processes.findCommandLine(pid)) ?? '').includes(configFile)
+  const isOurs = async () =>
+    (await processes.findStartTime(pid)) === record.startTime &&
+    ((await processes.findCommandLine(pid)) ?? '').includes(configFile)
   // 0 and 1 are never a connector, and as arguments of kill(2) negative numbers are whole groups.
   if (configFile !== '' && Number.isInteger(pid) && pid > 1 && (await isOurs())) {
-    log.warn({ connector: { pid, configFile } }, 'A connector of an earlier start still runs without its Burrow: it is ended')
+    log.warn(
+      { connector: { pid, configFile } },
+      'A connector of an earlier start still runs without its Burrow: it is ended',
+    )
     if (!(await endOrphan(parts, pid, isOurs))) return
   }
   await memory.removeConnector(pid)
 }
 
 /** @returns whether it is gone */
-async function endOrphan({ endProcess, clock, log, signal: stop }: SweepParts, pid: number, isOurs: () => Promise<boolean>): Promise<boolean> {
+async function endOrphan(
+  { endProcess, clock, log, signal: stop }: SweepParts,
+  pid: number,
+  isOurs: () => Promise<boolean>,
+): Promise<boolean> {
   for (const signal of ['SIGTERM', 'SIGKILL'] as const) {
     try {
       if (!endProcess(pid, signal)) return true

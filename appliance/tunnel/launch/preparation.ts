@@ -10,7 +10,10 @@ import { type Binary, type Launch, LaunchFault } from './launch.ts'
 /** For a stop that is asked for meanwhile. */
 export const patienceMs = 5_000
 
-export type Preparation = { readonly binary: Binary; readonly launch: Launch } | { readonly verdict: EndDiagnosis } | undefined
+export type Preparation =
+  | { readonly binary: Binary; readonly launch: Launch }
+  | { readonly verdict: EndDiagnosis }
+  | undefined
 
 /** `undefined`: a stop came in between, and nothing of the preparation is left. Never rejects. */
 export async function prepare(
@@ -22,7 +25,12 @@ export async function prepare(
   } catch (error) {
     if (error instanceof LaunchFault) return { verdict: brokenHere(error.message, error.remedy) }
     parts.log.error({ err: error }, 'Cannot prepare the start of cloudflared')
-    return { verdict: soon(`cloudflared cannot be started: ${error instanceof Error ? error.message : String(error)}`, undefined) }
+    return {
+      verdict: soon(
+        `cloudflared cannot be started: ${error instanceof Error ? error.message : String(error)}`,
+        undefined,
+      ),
+    }
   }
 }
 

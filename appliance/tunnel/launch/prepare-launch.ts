@@ -1,4 +1,7 @@
-/** Prepares each start of a connector: reads its secret, writes its files (0600, in a directory of its own), puts command line and environment together. */
+/**
+ * Prepares each start of a connector: reads its secret, writes its files (0600, in a directory of its own), puts
+ * command line and environment together.
+ */
 import { randomUUID } from 'node:crypto'
 import { rm, unlink } from 'node:fs/promises'
 import { join } from 'node:path'
@@ -50,27 +53,39 @@ export function createLaunchPreparer(options: LaunchPreparerOptions): LaunchPrep
         dir ??= makeConnectorDir(options.runtimeDir, options.owner)
         return await prepare(options, binary, secret, await dir)
       } catch (error) {
-        // Another is made the next time: somebody who tidies up may have removed this one. What cannot be removed either is no further news.
+        // Another is made the next time: somebody who tidies up may have removed this one. What cannot be removed
+        // either is no further news.
         await removeDir().catch(() => {})
         if (error instanceof LaunchFault) throw error
-        throw new LaunchFault(`the connector's files cannot be written below "${options.runtimeDir}": ${reasonOf(error)}`, 'make room, or correct its rights', {
-          cause: error,
-        })
+        throw new LaunchFault(
+          `the connector's files cannot be written below "${options.runtimeDir}": ${reasonOf(error)}`,
+          'make room, or correct its rights',
+          {
+            cause: error,
+          },
+        )
       }
     },
     [Symbol.asyncDispose]: removeDir,
   }
 }
 
-async function prepare({ settings, origin, env }: LaunchPreparerOptions, binary: Binary, secret: LoadedSecret, dir: string): Promise<Launch> {
+async function prepare(
+  { settings, origin, env }: LaunchPreparerOptions,
+  binary: Binary,
+  secret: LoadedSecret,
+  dir: string,
+): Promise<Launch> {
   const configFile = join(dir, 'config.yml')
-  const credentials = secret.kind === 'credentials' ? { tunnelId: secret.identity.tunnelId, file: secret.file } : undefined
+  const credentials =
+    secret.kind === 'credentials' ? { tunnelId: secret.identity.tunnelId, file: secret.file } : undefined
   await replacePrivateFile(configFile, formatConnectorConfig({ settings, origin, credentials }))
   // A name for each start: whoever forgets the secret of the last one does not take this one's.
   const tokenFile = join(dir, `token-${randomUUID()}`)
   const byFile = secret.kind === 'token' && !(binary.version !== undefined && isOlder(binary.version, tokenFileSince))
   if (byFile) await replacePrivateFile(tokenFile, secret.token)
-  const token = secret.kind !== 'token' ? undefined : byFile ? { TUNNEL_TOKEN_FILE: tokenFile } : { TUNNEL_TOKEN: secret.token }
+  const token =
+    secret.kind !== 'token' ? undefined : byFile ? { TUNNEL_TOKEN_FILE: tokenFile } : { TUNNEL_TOKEN: secret.token }
   const given = metricsFlagOf(settings.extraArgs)
   const own = { host: '127.0.0.1', port: await findFreePort('127.0.0.1') } as const
   const metrics: LoopbackAddress | undefined = given === undefined ? own : parseLoopbackAddress(given)

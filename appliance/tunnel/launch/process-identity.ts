@@ -1,6 +1,7 @@
 /**
- * Is a process number still that process? Numbers are given anew; the time at which a process began tells one from the next.
- * Linux: field 22 of /proc/PID/stat (proc_pid_stat(5)), clock ticks since boot; elsewhere `ps -o lstart=`, to the second.
+ * Is a process number still that process? Numbers are given anew; the time at which a process began tells one from the
+ * next. Linux: field 22 of /proc/PID/stat (proc_pid_stat(5)), clock ticks since boot; elsewhere `ps -o lstart=`, to the
+ * second.
  */
 import { execFile } from 'node:child_process'
 import { readFile } from 'node:fs/promises'
@@ -23,7 +24,10 @@ export async function openProcessTable(procDir = '/proc'): Promise<ProcessTable>
     : { findStartTime: (pid) => askPs('lstart=', pid), findCommandLine: (pid) => askPs('command=', pid) }
 }
 
-/** `4711 (a (strange) name) S 1 …`: the name may hold anything, so fields are counted from its last parenthesis. A zombie has ended: it only was not fetched yet. */
+/**
+ * `4711 (a (strange) name) S 1 …`: the name may hold anything, so fields are counted from its last parenthesis. A
+ * zombie has ended: it only was not fetched yet.
+ */
 export function parseStartTime(stat: string | undefined): string | undefined {
   if (stat === undefined) return undefined
   // The state is field 3, so field 22 is the 20th from there.
@@ -32,7 +36,9 @@ export function parseStartTime(stat: string | undefined): string | undefined {
     .trim()
     .split(' ')
   const startTime = fields[19]
-  return fields[0] === 'Z' || fields[0] === 'X' || startTime === undefined || !/^\d+$/.test(startTime) ? undefined : startTime
+  return fields[0] === 'Z' || fields[0] === 'X' || startTime === undefined || !/^\d+$/.test(startTime)
+    ? undefined
+    : startTime
 }
 
 async function readText(file: string): Promise<string | undefined> {
@@ -47,9 +53,14 @@ function askPs(column: string, pid: number): Promise<string | undefined> {
   // Language and time zone change how it writes a time.
   const env = { PATH: '/usr/bin:/bin', LC_ALL: 'C', TZ: 'UTC0' }
   return new Promise((resolve) => {
-    execFile('ps', ['-ww', '-o', column, '-p', String(pid)], { env, timeout: 10_000, killSignal: 'SIGKILL' }, (error, stdout) => {
-      const text = stdout.trim()
-      resolve(error !== null || text === '' ? undefined : text)
-    })
+    execFile(
+      'ps',
+      ['-ww', '-o', column, '-p', String(pid)],
+      { env, timeout: 10_000, killSignal: 'SIGKILL' },
+      (error, stdout) => {
+        const text = stdout.trim()
+        resolve(error !== null || text === '' ? undefined : text)
+      },
+    )
   })
 }

@@ -20,14 +20,26 @@ export async function loadTunnelSecret(secret: TunnelSecret): Promise<LoadedSecr
     case 'none':
       return { kind: 'none' }
     case 'token':
-      return { kind: 'token', token: secret.token.trim(), identity: accept('the token', parseTunnelToken(secret.token)) }
+      return {
+        kind: 'token',
+        token: secret.token.trim(),
+        identity: accept('the token', parseTunnelToken(secret.token)),
+      }
     case 'token-file': {
       const token = await readSecretFile(secret.file)
-      return { kind: 'token', token: token.trim(), identity: accept(`the token in "${secret.file}"`, parseTunnelToken(token)) }
+      return {
+        kind: 'token',
+        token: token.trim(),
+        identity: accept(`the token in "${secret.file}"`, parseTunnelToken(token)),
+      }
     }
     case 'credentials-file': {
       const text = await readSecretFile(secret.file)
-      return { kind: 'credentials', file: secret.file, identity: accept(`the credentials file "${secret.file}"`, parseTunnelCredentials(text)) }
+      return {
+        kind: 'credentials',
+        file: secret.file,
+        identity: accept(`the credentials file "${secret.file}"`, parseTunnelCredentials(text)),
+      }
     }
   }
 }
@@ -43,13 +55,18 @@ async function readSecretFile(file: string): Promise<string> {
     const found = await stat(file)
     // A pipe without a writer would be waited for.
     if (!found.isFile()) throw new LaunchFault(`"${file}" is no file`, "name the file that holds the tunnel's secret")
-    if (found.size > maxBytes) throw new LaunchFault(`"${file}" is too large for a tunnel's secret`, 'name the right file')
+    if (found.size > maxBytes)
+      throw new LaunchFault(`"${file}" is too large for a tunnel's secret`, 'name the right file')
     return await readFile(file, 'utf8')
   } catch (error) {
     if (error instanceof LaunchFault) throw error
-    throw new LaunchFault(`"${file}", which holds the tunnel's secret, cannot be read: ${reasonOf(error)}`, 'correct the path, or the rights of the file', {
-      cause: error,
-    })
+    throw new LaunchFault(
+      `"${file}", which holds the tunnel's secret, cannot be read: ${reasonOf(error)}`,
+      'correct the path, or the rights of the file',
+      {
+        cause: error,
+      },
+    )
   }
 }
 

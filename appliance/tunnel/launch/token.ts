@@ -2,7 +2,8 @@
  * What lets a connector log in at the edge, in its two forms, which say the same:
  *   token         base64 (standard alphabet, padded) of {"a":"account tag","t":"tunnel UUID","s":"base64 secret","e":"endpoint"?}
  *   credentials   {"AccountTag":…,"TunnelSecret":…,"TunnelID":…,"Endpoint":…?}, the file that `cloudflared tunnel create` writes
- * cloudflared itself takes almost anything that is base64 of JSON and then runs for ever without a tunnel; so they are checked here (cloudflared, connection/connection.go).
+ * cloudflared itself takes almost anything that is base64 of JSON and then runs for ever without a tunnel; so they are
+ * checked here (cloudflared, connection/connection.go).
  */
 import * as z from 'zod'
 
@@ -28,9 +29,15 @@ const secret = base64.check(z.minLength(1))
 const endpoint = z.string().max(64).optional()
 
 const tokenContent = z.object({ a: accountTag, t: uuid, s: secret, e: endpoint })
-const credentialsContent = z.object({ AccountTag: accountTag, TunnelID: uuid, TunnelSecret: secret, Endpoint: endpoint })
+const credentialsContent = z.object({
+  AccountTag: accountTag,
+  TunnelID: uuid,
+  TunnelSecret: secret,
+  Endpoint: endpoint,
+})
 
-const fromDashboard = "copy it again: the dashboard shows it as the long word that begins with eyJ in the tunnel's install command"
+const fromDashboard =
+  "copy it again: the dashboard shows it as the long word that begins with eyJ in the tunnel's install command"
 const fromCreate = 'name the JSON file that "cloudflared tunnel create" wrote'
 
 /** White space around the token does not count. */
@@ -38,14 +45,20 @@ export function parseTunnelToken(text: string): TunnelIdentity | Refusal {
   const token = text.trim()
   if (token === '') return { refusal: 'is empty', remedy: fromDashboard }
   if (/\s/.test(token))
-    return { refusal: 'holds white space: it seems to be a whole command, or several lines', remedy: 'keep the word that begins with eyJ alone' }
+    return {
+      refusal: 'holds white space: it seems to be a whole command, or several lines',
+      remedy: 'keep the word that begins with eyJ alone',
+    }
   if (/^["'].*["']$/.test(token)) return { refusal: 'stands in quotes', remedy: 'remove them' }
-  if (/^\{/.test(token)) return { refusal: 'is JSON: a credentials file, it seems', remedy: 'use mode "credentials" and "credentialsFile"' }
+  if (/^\{/.test(token))
+    return { refusal: 'is JSON: a credentials file, it seems', remedy: 'use mode "credentials" and "credentialsFile"' }
   if (/^[\w-]+={0,2}$/.test(token) && /[-_]/.test(token))
     return { refusal: 'is in the base64url alphabet, which cloudflared does not take', remedy: fromDashboard }
-  if (!base64.safeParse(token).success) return { refusal: 'is not base64 (perhaps its end is missing)', remedy: fromDashboard }
+  if (!base64.safeParse(token).success)
+    return { refusal: 'is not base64 (perhaps its end is missing)', remedy: fromDashboard }
   const parsed = tokenContent.safeParse(parseJson(Buffer.from(token, 'base64').toString('utf8')))
-  if (!parsed.success) return { refusal: 'is not a tunnel token: it lacks account, tunnel or secret', remedy: fromDashboard }
+  if (!parsed.success)
+    return { refusal: 'is not a tunnel token: it lacks account, tunnel or secret', remedy: fromDashboard }
   const { a, t, s, e } = parsed.data
   return { accountTag: a, tunnelId: t.toLowerCase(), secret: s, endpoint: e === '' ? undefined : e }
 }
@@ -54,9 +67,15 @@ export function parseTunnelCredentials(text: string): TunnelIdentity | Refusal {
   const content = parseJson(text)
   if (content === undefined) return { refusal: 'is not JSON', remedy: fromCreate }
   const parsed = credentialsContent.safeParse(content)
-  if (!parsed.success) return { refusal: 'lacks AccountTag, TunnelID or TunnelSecret, or has them in another form', remedy: fromCreate }
+  if (!parsed.success)
+    return { refusal: 'lacks AccountTag, TunnelID or TunnelSecret, or has them in another form', remedy: fromCreate }
   const { AccountTag, TunnelID, TunnelSecret, Endpoint } = parsed.data
-  return { accountTag: AccountTag, tunnelId: TunnelID.toLowerCase(), secret: TunnelSecret, endpoint: Endpoint === '' ? undefined : Endpoint }
+  return {
+    accountTag: AccountTag,
+    tunnelId: TunnelID.toLowerCase(),
+    secret: TunnelSecret,
+    endpoint: Endpoint === '' ? undefined : Endpoint,
+  }
 }
 
 export function formatTunnelToken({ accountTag: a, tunnelId: t, secret: s, endpoint: e }: TunnelIdentity): string {

@@ -1,5 +1,11 @@
-/** So many at once, and so many a second after that (a token bucket). A clock that is set back gives nothing and takes nothing. */
-export function createAllowance({ burst, perSecond }: { burst: number; perSecond: number }, now: () => number): () => boolean {
+/**
+ * So many at once, and so many a second after that (a token bucket). A clock that is set back gives nothing and takes
+ * nothing.
+ */
+export function createAllowance(
+  { burst, perSecond }: { burst: number; perSecond: number },
+  now: () => number,
+): () => boolean {
   let left = burst
   let filledAt = now()
   return () => {

@@ -1,6 +1,7 @@
 /**
- * A running connector under observation: `/ready` is asked every few seconds, and at once when a line of its log makes that worth it. Answers and complaints become a judgement;
- * when it is hopeless (it hangs, or the edge refuses the login and nothing is connected) it is given up.
+ * A running connector under observation: `/ready` is asked every few seconds, and at once when a line of its log makes
+ * that worth it. Answers and complaints become a judgement; when it is hopeless (it hangs, or the edge refuses the
+ * login and nothing is connected) it is given up.
  */
 
 import { type EndDiagnosis, explainProblem } from '../explain/connector-problems.ts'
@@ -12,7 +13,15 @@ import type { TunnelClock } from '../tunnel-clock.ts'
 import { watchDrain } from './drain.ts'
 import { createMetricsClient, type MetricsClient } from './metrics-client.ts'
 import { createPolling, type Polling } from './polling.ts'
-import { type LoopbackAddress, metricsBytes, parseIngress, parseLinks, parseLoopbackAddress, parseQuickTunnel, parseReadiness } from './readiness.ts'
+import {
+  type LoopbackAddress,
+  metricsBytes,
+  parseIngress,
+  parseLinks,
+  parseLoopbackAddress,
+  parseQuickTunnel,
+  parseReadiness,
+} from './readiness.ts'
 
 /** While something is about to change, and while nothing is. */
 const eagerMs = 1_000
@@ -25,8 +34,8 @@ const shortMs = 30_000
 const firstAnswerMs = 90_000
 const silenceMs = 30_000
 /**
- * With all connections lost, cloudflared sleeps a random time, up to 20 s, before it dials; a fresh one is there in 1 to 3. While it dials it is left alone:
- * it knows the edge's addresses, and a fresh one would have to look them up.
+ * With all connections lost, cloudflared sleeps a random time, up to 20 s, before it dials; a fresh one is there in 1
+ * to 3. While it dials it is left alone: it knows the edge's addresses, and a fresh one would have to look them up.
  */
 const sleepMs = 2_000
 /** Connected for so long, it counts as recovered. */
@@ -59,8 +68,21 @@ export class ConnectorWatch {
   readonly #parts: WatchParts
   readonly #polling: Polling
   #metrics: { readonly client: MetricsClient; readonly url: string } | undefined
-  #facts: Facts = { connections: 0, best: 0, isShort: false, misses: 0, problem: undefined, complaints: 0, refusedLogin: undefined, ingress: undefined }
-  #ids: Pick<Observation, 'connectorId' | 'tunnelId' | 'hostname'> = { connectorId: undefined, tunnelId: undefined, hostname: undefined }
+  #facts: Facts = {
+    connections: 0,
+    best: 0,
+    isShort: false,
+    misses: 0,
+    problem: undefined,
+    complaints: 0,
+    refusedLogin: undefined,
+    ingress: undefined,
+  }
+  #ids: Pick<Observation, 'connectorId' | 'tunnelId' | 'hostname'> = {
+    connectorId: undefined,
+    tunnelId: undefined,
+    hostname: undefined,
+  }
   /** A refused login of which it is not known yet whether connections are left that live without it. */
   #undecided: ConnectorProblem | undefined
   #isListening = false
@@ -72,7 +94,13 @@ export class ConnectorWatch {
   #eager = 0
   #wantsHostname = true
   #isOver = false
-  readonly #timers: { silence?: () => void; short?: () => void; stable?: () => void; sleep?: () => void; drain?: () => void } = {}
+  readonly #timers: {
+    silence?: () => void
+    short?: () => void
+    stable?: () => void
+    sleep?: () => void
+    drain?: () => void
+  } = {}
 
   constructor(parts: WatchParts) {
     this.#parts = parts
@@ -114,7 +142,8 @@ export class ConnectorWatch {
     this.#polling.stop()
     for (const cancel of Object.values(this.#timers)) cancel()
     const isIdle = this.#facts.connections === 0 && !this.#hasRegistered
-    if (!wasGivenUp) this.#timers.drain = watchDrain({ clock: this.#parts.clock, client: this.#metrics?.client, isIdle, onEmpty })
+    if (!wasGivenUp)
+      this.#timers.drain = watchDrain({ clock: this.#parts.clock, client: this.#metrics?.client, isIdle, onEmpty })
   }
 
   /** No more questions, no more timers, no more observations. */
@@ -155,7 +184,8 @@ export class ConnectorWatch {
     const client = this.#metrics?.client
     const readiness = parseReadiness((await client?.read('/ready', readyBytes)) ?? '')
     // Before anybody hears of the connection, so that whoever is told "connected" is told the name with it.
-    if (client !== undefined && readiness !== undefined && readiness.connections > 0 && this.#wantsHostname) await this.#askForHostname(client)
+    if (client !== undefined && readiness !== undefined && readiness.connections > 0 && this.#wantsHostname)
+      await this.#askForHostname(client)
     const isAway = client !== undefined && readiness?.connections === 0 && this.#wasConnected
     const links = isAway ? parseLinks((await client.read('/metrics', metricsBytes)) ?? '') : undefined
     if (this.#isOver) return calmMs
@@ -198,7 +228,8 @@ export class ConnectorWatch {
     this.#waitForAnswer(silenceMs)
     const undecided = this.#undecided
     this.#undecided = undefined
-    if (undecided !== undefined && connections === 0) return this.#giveUp(() => onHopeless(explainProblem(undecided, settings)))
+    if (undecided !== undefined && connections === 0)
+      return this.#giveUp(() => onHopeless(explainProblem(undecided, settings)))
 
     const best = Math.max(connections, this.#facts.best)
     const isFewer = connections > 0 && connections < best
@@ -207,7 +238,9 @@ export class ConnectorWatch {
     this.#turn('stable', connections > 0, () => clock.after(stableMs, onStable))
     this.#turn('short', isFewer, () => clock.after(shortMs, () => this.#learn({ isShort: true })))
     // Another start of a quick tunnel would be given another name.
-    this.#turn('sleep', links === 0 && settings.mode !== 'quick', () => clock.after(sleepMs, () => this.#giveUp(() => onHopeless(explainSleep()))))
+    this.#turn('sleep', links === 0 && settings.mode !== 'quick', () =>
+      clock.after(sleepMs, () => this.#giveUp(() => onHopeless(explainSleep()))),
+    )
     const refusal = undecided === undefined ? {} : { refusedLogin: undecided }
     this.#learn({ connections, best, misses: 0, isShort: this.#facts.isShort && isFewer, ...refusal })
   }
@@ -224,7 +257,9 @@ export class ConnectorWatch {
   #waitForAnswer(ms: number): void {
     const { clock, settings, onHopeless } = this.#parts
     this.#timers.silence?.()
-    this.#timers.silence = clock.after(ms, () => this.#giveUp(() => onHopeless(explainHang(this.#hasAnswered, ms, this.#undecided ?? this.problem, settings))))
+    this.#timers.silence = clock.after(ms, () =>
+      this.#giveUp(() => onHopeless(explainHang(this.#hasAnswered, ms, this.#undecided ?? this.problem, settings))),
+    )
   }
 
   #giveUp(tell: () => void): void {

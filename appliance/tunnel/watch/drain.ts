@@ -1,6 +1,7 @@
 /**
- * A connector that was told to end and still runs: cloudflared stays for its whole grace period when it has lost its last connection, or had none, though nothing can be under way.
- * Its metrics say so: no link to the edge, and none being dialled.
+ * A connector that was told to end and still runs: cloudflared stays for its whole grace period when it has lost its
+ * last connection, or had none, though nothing can be under way. Its metrics say so: no link to the edge, and none
+ * being dialled.
  */
 
 import type { TunnelClock } from '../tunnel-clock.ts'

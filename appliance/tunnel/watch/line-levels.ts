@@ -3,7 +3,10 @@ import type { ConnectorLine, LogLevel } from './log-lines.ts'
 
 const order: Readonly<Record<LogLevel, number>> = { debug: 0, info: 1, warn: 2, error: 3 }
 
-/** What it tells at each start, of itself; some of it looks like a fault (ICMP is for private networks, which an origin for HTTP has nothing to do with). */
+/**
+ * What it tells at each start, of itself; some of it looks like a fault (ICMP is for private networks, which an origin
+ * for HTTP has nothing to do with).
+ */
 const startUpTalk = new RegExp(
   [
     'Cannot determine default configuration path',
@@ -25,7 +28,10 @@ const startUpTalk = new RegExp(
 )
 /** Told again by another line, with its connection or its origin. */
 const echo = /^(?:failed to serve incoming request|Error shutting down control stream)/
-/** Go's own log, of HTTP/2: `2026/11/22 16:37:03 http2: received GOAWAY [FrameHeader GOAWAY len=8], starting graceful shutdown`. */
+/**
+ * Go's own log, of HTTP/2: `2026/11/22 16:37:03 http2: received GOAWAY [FrameHeader GOAWAY len=8], starting graceful
+ * shutdown`.
+ */
 const goodbye = /^\d{4}\/\d\d\/\d\d [\d:.]+ http2: received GOAWAY/
 /** What follows a line about DNS, one line each; our own remedy is told with the state. */
 const hint = /^(?:Please try the following things to diagnose| {2,}\S)/
@@ -38,7 +44,10 @@ export interface Circumstances {
   readonly connections: number
 }
 
-export function levelOf({ level, message, error, isBare, fields }: ConnectorLine, { isStopping, connections }: Circumstances): LogLevel {
+export function levelOf(
+  { level, message, error, isBare, fields }: ConnectorLine,
+  { isStopping, connections }: Circumstances,
+): LogLevel {
   if (startUpTalk.test(message) || hint.test(message) || abandoned.test(error)) return 'debug'
   if (isBare && goodbye.test(message)) return 'debug'
   if (isBare) return isStopping ? 'debug' : 'warn'
@@ -51,7 +60,12 @@ export function levelOf({ level, message, error, isBare, fields }: ConnectorLine
 
 /** One lost connection out of several is a warning; the rest goes on serving. */
 function isOfConnection(message: string, fields: ConnectorLine['fields']): boolean {
-  return fields.connIndex !== undefined && fields.originService === undefined && message !== '' && message !== 'Request failed'
+  return (
+    fields.connIndex !== undefined &&
+    fields.originService === undefined &&
+    message !== '' &&
+    message !== 'Request failed'
+  )
 }
 
 export function isAtLeast(level: LogLevel, least: LogLevel): boolean {

@@ -1,10 +1,13 @@
 /**
- * cloudflared's threads write into one another's lines now and then, so that one log record stands in the middle of another and its end on the next line:
+ * cloudflared's threads write into one another's lines now and then, so that one log record stands in the middle of
+ * another and its end on the next line:
  *
- *   {"level":"info","message":"Starting metrics server on …","time":"…Z"{"level":"info","message":"ICMP proxy will use …","time":"…Z"}
+ *   {"level":"info","message":"Starting metrics server on …","time":"…Z"{"level":"info","message":"ICMP proxy will use
+ * …","time":"…Z"}
  *   }
  *
- * Here they become records again. A quotation mark inside a JSON text is escaped, so that nothing a stranger sent can begin a record.
+ * Here they become records again. A quotation mark inside a JSON text is escaped, so that nothing a stranger sent can
+ * begin a record.
  */
 
 export interface LineMender {

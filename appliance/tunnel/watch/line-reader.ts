@@ -1,5 +1,6 @@
 /**
- * Bytes of a pipe as lines. A line longer than the limit is handed on cut, and its rest is thrown away as it comes: nothing but one cut line is ever kept.
+ * Bytes of a pipe as lines. A line longer than the limit is handed on cut, and its rest is thrown away as it comes:
+ * nothing but one cut line is ever kept.
  */
 
 export interface LineReader {

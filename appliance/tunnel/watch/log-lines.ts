@@ -1,6 +1,8 @@
 /**
- * What cloudflared writes: JSON objects, one a line, on standard error; from an old one, or before its flags are read, lines for people; bare text when it gives up.
- *   {"connIndex":0,"error":"connection with edge closed","event":0,"ip":"198.51.100.1","level":"error","message":"Serve tunnel error","time":"2026-11-22T16:53:24Z"}
+ * What cloudflared writes: JSON objects, one a line, on standard error; from an old one, or before its flags are read,
+ * lines for people; bare text when it gives up.
+ *   {"connIndex":0,"error":"connection with edge closed","event":0,"ip":"198.51.100.1","level":"error","message":"Serve
+ * tunnel error","time":"2026-11-22T16:53:24Z"}
  *   2026-11-22T16:53:24Z ERR Serve tunnel error error="connection with edge closed" connIndex=0 event=0 ip=198.51.100.1
  * Source: cloudflared's logger/create.go (zerolog).
  */
@@ -41,7 +43,15 @@ const consoleField = /\s([A-Za-z]\w*)=("(?:[^"\\]|\\.)*"|\S*)/g
 
 /** Total: what is in neither form is a bare line. */
 export function parseLine(text: string): ConnectorLine {
-  return (text.startsWith('{') ? parseJsonLine(text) : parseConsoleLine(text)) ?? { level: 'warn', message: text, error: '', fields: {}, isBare: true }
+  return (
+    (text.startsWith('{') ? parseJsonLine(text) : parseConsoleLine(text)) ?? {
+      level: 'warn',
+      message: text,
+      error: '',
+      fields: {},
+      isBare: true,
+    }
+  )
 }
 
 function parseJsonLine(text: string): ConnectorLine | undefined {
@@ -53,7 +63,13 @@ function parseJsonLine(text: string): ConnectorLine | undefined {
   }
   if (typeof record !== 'object' || record === null || !('level' in record)) return undefined
   const { level, message, time: _, error, ...fields } = record as Readonly<Record<string, unknown>>
-  return { level: levelByName[String(level)] ?? 'info', message: toText(message), error: toText(error), fields, isBare: false }
+  return {
+    level: levelByName[String(level)] ?? 'info',
+    message: toText(message),
+    error: toText(error),
+    fields,
+    isBare: false,
+  }
 }
 
 function parseConsoleLine(text: string): ConnectorLine | undefined {

@@ -1,6 +1,7 @@
 /**
- * A connector's lines on their way into our log: read, redacted, given our levels, bounded in number; and what is news among them told, however many are left out.
- * A connector that cannot reach one address writes 14,000 lines a second, and one whose pipe is full stops carrying requests: so every line is taken, and few cost anything.
+ * A connector's lines on their way into our log: read, redacted, given our levels, bounded in number; and what is news
+ * among them told, however many are left out. A connector that cannot reach one address writes 14,000 lines a second,
+ * and one whose pipe is full stops carrying requests: so every line is taken, and few cost anything.
  */
 import type { Log } from '../../../src/index.ts'
 import { decisive, findNews, type News } from '../explain/news.ts'
@@ -11,7 +12,10 @@ import { createLineMender } from './line-mender.ts'
 import { type ConnectorLine, type LogLevel, parseLine } from './log-lines.ts'
 import { createRedactor, isCredentialName, type Redactor } from './redact.ts'
 
-/** A start takes about 30 lines, a bad day a few a second; 20 a second for ever is half a gigabyte a day of journal, and enough. */
+/**
+ * A start takes about 30 lines, a bad day a few a second; 20 a second for ever is half a gigabyte a day of journal, and
+ * enough.
+ */
 const ordinary = { burst: 300, perSecond: 20 }
 /** cloudflared at level debug writes several lines for each request. */
 const talkative = { burst: 2_000, perSecond: 500 }
@@ -57,7 +61,10 @@ export function createLogRelay(parts: LogRelayParts): LogRelay {
     cancelTelling?.()
     cancelTelling = undefined
     if (leftOut > 0)
-      log.warn({ connector: { pid: parts.pid(), lines: leftOut } }, 'cloudflared writes more than fits in the log: some of its lines are left out')
+      log.warn(
+        { connector: { pid: parts.pid(), lines: leftOut } },
+        'cloudflared writes more than fits in the log: some of its lines are left out',
+      )
     leftOut = 0
   }
 
@@ -77,7 +84,8 @@ export function createLogRelay(parts: LogRelayParts): LogRelay {
         leaveOut()
         // Latin-1: no decoding, and what is looked for is ASCII.
         if (!decisive.test(bytes.toString('latin1')) || !mayRead()) return
-        for (const text of createLineMender().mend(bytes.toString().trimEnd())) tellNews(redactLine(parseLine(text), redact))
+        for (const text of createLineMender().mend(bytes.toString().trimEnd()))
+          tellNews(redactLine(parseLine(text), redact))
         return
       }
       const text = bytes.toString().trimEnd()
@@ -96,8 +104,13 @@ export function createLogRelay(parts: LogRelayParts): LogRelay {
     // First the news, so that a listener sees the state that the log is about to speak of.
     if (pipe === 'stderr') tellNews(line)
     if (line.isBare) parts.onBareLine(line.message, pipe)
-    else if (line.error !== '' && isAtLeast(level, 'warn')) parts.onError(line.message === '' ? line.error : `${line.message}: ${line.error}`)
-    if (isAtLeast(level, logLevel)) log[level]({ connector: { pid: parts.pid(), ...fieldsOf(line) } }, cut(line.message === '' ? line.error : line.message))
+    else if (line.error !== '' && isAtLeast(level, 'warn'))
+      parts.onError(line.message === '' ? line.error : `${line.message}: ${line.error}`)
+    if (isAtLeast(level, logLevel))
+      log[level](
+        { connector: { pid: parts.pid(), ...fieldsOf(line) } },
+        cut(line.message === '' ? line.error : line.message),
+      )
   }
 }
 
@@ -115,7 +128,9 @@ function redactValue(value: unknown, redact: Redactor): unknown {
 }
 
 function fieldsOf({ fields, error, message }: ConnectorLine): Record<string, unknown> {
-  const told = Object.entries(fields).map(([name, value]) => [name, typeof value === 'string' ? cut(value) : value] as const)
+  const told = Object.entries(fields).map(
+    ([name, value]) => [name, typeof value === 'string' ? cut(value) : value] as const,
+  )
   return { ...Object.fromEntries(told), ...(error !== '' && message !== '' ? { error: cut(error) } : {}) }
 }
 

@@ -1,4 +1,6 @@
-/** Asks a connector's metrics listener: one request a time, each on a connection of its own, bounded in time and size. */
+/**
+ * Asks a connector's metrics listener: one request a time, each on a connection of its own, bounded in time and size.
+ */
 import { get } from 'node:http'
 import type { TunnelClock } from '../tunnel-clock.ts'
 import type { LoopbackAddress } from './readiness.ts'
@@ -7,7 +9,10 @@ import type { LoopbackAddress } from './readiness.ts'
 const timeoutMs = 5_000
 
 export interface MetricsClient {
-  /** The body of the reply, whatever its status; `undefined` when there is none in time, or it is longer than that. Never rejects. */
+  /**
+   * The body of the reply, whatever its status; `undefined` when there is none in time, or it is longer than that.
+   * Never rejects.
+   */
   read(path: string, maxBytes: number): Promise<string | undefined>
   /** Ends what is under way. */
   close(): void
@@ -23,15 +28,18 @@ export function createMetricsClient(address: LoopbackAddress, clock: TunnelClock
         if (isClosed) return resolve(undefined)
         const chunks: Buffer[] = []
         let bytes = 0
-        const request = get({ ...address, path, agent: false, maxHeaderSize: 16_384, headers: { connection: 'close' } }, (response) => {
-          response.on('data', (chunk: Buffer) => {
-            bytes += chunk.length
-            chunks.push(chunk)
-            if (bytes > maxBytes) settle(undefined)
-          })
-          response.on('end', () => settle(response.complete ? Buffer.concat(chunks).toString() : undefined))
-          response.on('error', () => settle(undefined))
-        })
+        const request = get(
+          { ...address, path, agent: false, maxHeaderSize: 16_384, headers: { connection: 'close' } },
+          (response) => {
+            response.on('data', (chunk: Buffer) => {
+              bytes += chunk.length
+              chunks.push(chunk)
+              if (bytes > maxBytes) settle(undefined)
+            })
+            response.on('end', () => settle(response.complete ? Buffer.concat(chunks).toString() : undefined))
+            response.on('error', () => settle(undefined))
+          },
+        )
         const abandon = () => settle(undefined)
         const cancelTimeout = clock.after(timeoutMs, abandon)
         const settle = (text: string | undefined) => {

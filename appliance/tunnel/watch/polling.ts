@@ -1,4 +1,7 @@
-/** A question asked again and again: after a pause that each answer chooses, or at once when something makes it worth it, but never twice at a time nor in quick succession. */
+/**
+ * A question asked again and again: after a pause that each answer chooses, or at once when something makes it worth
+ * it, but never twice at a time nor in quick succession.
+ */
 import type { TunnelClock } from '../tunnel-clock.ts'
 
 /** Between an answer and the next question, however many lines make it worth asking. */
@@ -10,7 +13,9 @@ export interface Polling {
   stop(): void
 }
 
-/** Begins with the first call of `soon`. @param ask resolves with the milliseconds until the next time; never rejects */
+/**
+ * Begins with the first call of `soon`. @param ask resolves with the milliseconds until the next time; never rejects
+ */
 export function createPolling(clock: TunnelClock, ask: () => Promise<number>): Polling {
   let isAsking = false
   let isUrgent = false

@@ -1,5 +1,6 @@
 /**
- * What a connector tells on its metrics listener (cloudflared's metrics/), checked: any local process might be behind the port.
+ * What a connector tells on its metrics listener (cloudflared's metrics/), checked: any local process might be behind
+ * the port.
  *   /ready        {"status":200,"readyConnections":4,"connectorId":"<uuid>"}; status 503 with none
  *   /quicktunnel  {"hostname":"words.trycloudflare.com"}, empty when it is no quick tunnel
  *   /metrics      Prometheus' text; of interest is the number of links to the edge that serve, are dialled or wait a moment for the next dial: cloudflared_tunnel_ha_connections 4
@@ -41,7 +42,13 @@ export function parseLoopbackAddress(text: string): LoopbackAddress | undefined 
 
 export function parseReadiness(text: string): Readiness | undefined {
   const { readyConnections, connectorId } = parseObject(text)
-  if (typeof readyConnections !== 'number' || !Number.isInteger(readyConnections) || readyConnections < 0 || readyConnections > maxConnections) return undefined
+  if (
+    typeof readyConnections !== 'number' ||
+    !Number.isInteger(readyConnections) ||
+    readyConnections < 0 ||
+    readyConnections > maxConnections
+  )
+    return undefined
   return { connections: readyConnections, connectorId: isUuid(connectorId) ? connectorId : undefined }
 }
 
@@ -59,8 +66,15 @@ export function parseIngress(text: string): Ingress | undefined {
   const { version, config } = parseObject(text)
   if (typeof version !== 'number' || !Number.isInteger(version)) return undefined
   const rules: unknown = isObject(config) ? config.ingress : undefined
-  const hostnames = (Array.isArray(rules) ? rules.slice(0, maxRules) : []).map((rule: unknown) => (isObject(rule) ? rule.hostname : undefined))
-  return { version, hostnames: hostnames.filter((hostname) => typeof hostname === 'string' && hostname !== '' && hostname.length <= 255) as string[] }
+  const hostnames = (Array.isArray(rules) ? rules.slice(0, maxRules) : []).map((rule: unknown) =>
+    isObject(rule) ? rule.hostname : undefined,
+  )
+  return {
+    version,
+    hostnames: hostnames.filter(
+      (hostname) => typeof hostname === 'string' && hostname !== '' && hostname.length <= 255,
+    ) as string[],
+  }
 }
 
 function parseObject(text: string): Readonly<Record<string, unknown>> {

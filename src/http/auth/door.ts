@@ -1,6 +1,6 @@
 /**
- * Who may do what: every request to the public listener passes here once, before anything looks at its path more closely. Strangers get the same 401 for what is here,
- * what is not, and what cannot be.
+ * Who may do what: every request to the public listener passes here once, before anything looks at its path more
+ * closely. Strangers get the same 401 for what is here, what is not, and what cannot be.
  */
 import type { IncomingMessage } from 'node:http'
 
@@ -22,7 +22,10 @@ interface Rule {
 const read = /^(?:GET|HEAD)$/
 const any = /./
 
-/** The first rule that fits decides. Paths are compared as they were sent: what is written in another way falls to the last rules, which ask for no less. */
+/**
+ * The first rule that fits decides. Paths are compared as they were sent: what is written in another way falls to the
+ * last rules, which ask for no less.
+ */
 const pushRules: readonly Rule[] = [
   // What a push needs to know before it begins; NARs themselves are for those who may pull.
   { methods: read, path: /^\/(?:nix-cache-info|[0-9a-z]{32}\.narinfo)$/, access: ['pull', 'push'] },
@@ -46,16 +49,24 @@ export interface Door {
   admit(reply: Reply): boolean | Promise<boolean>
 }
 
-/** Requests of one connection that wait for a login. No client of a cache sends a second before it has the first answer; a guesser sends thousands. */
+/**
+ * Requests of one connection that wait for a login. No client of a cache sends a second before it has the first answer;
+ * a guesser sends thousands.
+ */
 const maxWaitingPerConnection = 16
 
-/** `takesPushes`: without a depot there is nothing to push to, and what is no reading is refused as in any other cache. */
+/**
+ * `takesPushes`: without a depot there is nothing to push to, and what is no reading is refused as in any other cache.
+ */
 export function createDoor(verifier: Verifier, authenticator: Authenticator, takesPushes: boolean): Door {
   const rules = takesPushes ? [...pushRules, ...pullRules] : pullRules
   const turns = createStrangerTurns(setImmediate)
   const lines = new WeakMap<object, { last: Promise<unknown>; length: number }>()
 
-  /** One login of a connection after another: what is sent in one go is checked no faster than what waits for its answers. */
+  /**
+   * One login of a connection after another: what is sent in one go is checked no faster than what waits for its
+   * answers.
+   */
   async function authenticateInLine(reply: Reply, rule: Rule): Promise<boolean> {
     const { request } = reply
     const line = lines.get(request.socket) ?? { last: Promise.resolve(), length: 0 }
@@ -95,7 +106,10 @@ export function createDoor(verifier: Verifier, authenticator: Authenticator, tak
   }
 }
 
-/** Node makes an error for each request that it has read of such a connection, some 400 of them: without their stacks that takes a third of the time. */
+/**
+ * Node makes an error for each request that it has read of such a connection, some 400 of them: without their stacks
+ * that takes a third of the time.
+ */
 function endWithoutTraces(reply: Reply): void {
   const limit = Error.stackTraceLimit
   reply.request.socket

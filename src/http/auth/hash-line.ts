@@ -1,6 +1,7 @@
 /**
- * The line in front of argon2id, which takes 64 MiB and a core for each password by design. So that guessing does not become the means to keep others out, logins of networks
- * with a good name go first, and suspect ones never take all places. Its length is bounded by the places of login-throttle.ts.
+ * The line in front of argon2id, which takes 64 MiB and a core for each password by design. So that guessing does not
+ * become the means to keep others out, logins of networks with a good name go first, and suspect ones never take all
+ * places. Its length is bounded by the places of login-throttle.ts.
  */
 import type { Standing } from './login-throttle.ts'
 
@@ -16,7 +17,11 @@ export interface HashLine {
 }
 
 export function createHashLine(): HashLine {
-  const waiting: Readonly<Record<Standing, Set<() => void>>> = { familiar: new Set(), new: new Set(), suspect: new Set() }
+  const waiting: Readonly<Record<Standing, Set<() => void>>> = {
+    familiar: new Set(),
+    new: new Set(),
+    suspect: new Set(),
+  }
   let underWay = 0
   let suspects = 0
 
@@ -25,7 +30,8 @@ export function createHashLine(): HashLine {
   function startNext(): void {
     for (const standing of order) {
       const line = [...waiting[standing]]
-      // New networks last in, first out: when guessers come from a hundred of them at once, whoever comes next does not wait for a hundred hashes.
+      // New networks last in, first out: when guessers come from a hundred of them at once, whoever comes next does not
+      // wait for a hundred hashes.
       for (const start of standing === 'new' ? line.reverse() : line) {
         if (!mayStart(standing)) break
         waiting[standing].delete(start)

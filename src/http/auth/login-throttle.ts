@@ -1,7 +1,8 @@
 /**
- * Slows guesses of passwords without locking anybody out. A login that is not remembered needs a place of its network before it is checked; a wrong one keeps
- * that place for the whole of its delay, whatever becomes of the answer. So a network makes at most 8 guesses in 8 seconds in the long run, however many connections it
- * opens. A right password waits for no delay.
+ * Slows guesses of passwords without locking anybody out. A login that is not remembered needs a place of its network
+ * before it is checked; a wrong one keeps that place for the whole of its delay, whatever becomes of the answer. So a
+ * network makes at most 8 guesses in 8 seconds in the long run, however many connections it opens. A right password
+ * waits for no delay.
  */
 import { hash, randomBytes } from 'node:crypto'
 
@@ -16,15 +17,19 @@ const longestDelayMs = 8_000
 /** Logins of one network under way at once, delays included: with the longest delay this is one guess a second. */
 const perNetwork = 8
 /**
- * Logins under way of all networks together, delays included: bounds the sockets that wait for an answer. What finds no place is not checked. The last places are for
- * networks that have not failed, and the very last for those from which somebody has logged in: they get through while many others guess.
+ * Logins under way of all networks together, delays included: bounds the sockets that wait for an answer. What finds no
+ * place is not checked. The last places are for networks that have not failed, and the very last for those from which
+ * somebody has logged in: they get through while many others guess.
  */
 const maxUnderWay: Readonly<Record<Standing, number>> = { suspect: 256, new: 448, familiar: 512 }
 /** From here on a network is suspect although somebody has logged in from it. */
 const manyFailures = 8
 /** Networks remembered for a right login. */
 const maxFamiliar = 4096
-/** Names and networks are chosen by strangers. Their failures are counted in a fixed number of buckets, so memory is bounded; what shares a bucket waits together. */
+/**
+ * Names and networks are chosen by strangers. Their failures are counted in a fixed number of buckets, so memory is
+ * bounded; what shares a bucket waits together.
+ */
 const buckets = 16_384
 
 /** What is known of a network: nothing, a right login, or a wrong one within the window. */
@@ -102,8 +107,12 @@ export function createLoginThrottle(sleep: (ms: number) => Promise<void>): Login
         async fail(name) {
           failures++
           try {
-            const [ofNetwork, ofName] = await Promise.all([byNetwork.consume(bucketOf(network)), byName.consume(bucketOf(name))])
-            // The name's own count weighs less: many strangers who guess at one name are slowed, one typing error after theirs is not.
+            const [ofNetwork, ofName] = await Promise.all([
+              byNetwork.consume(bucketOf(network)),
+              byName.consume(bucketOf(name)),
+            ])
+            // The name's own count weighs less: many strangers who guess at one name are slowed, one typing error after
+            // theirs is not.
             const steps = Math.max(ofNetwork.consumedPoints - 1, Math.floor(Math.log2(ofName.consumedPoints)))
             await sleep(Math.min(longestDelayMs, firstDelayMs * 2 ** Math.min(steps, 10)))
           } finally {

@@ -1,9 +1,13 @@
 /**
- * Strangers in small numbers: so many requests without a remembered login are looked at in one turn of the event loop, the others in the next turns, in the order of their
- * coming. Known users, who do not pass here, are answered in between. A thousand guessers who send again as soon as they have an answer slow each other down, and nobody else.
+ * Strangers in small numbers: so many requests without a remembered login are looked at in one turn of the event loop,
+ * the others in the next turns, in the order of their coming. Known users, who do not pass here, are answered in
+ * between. A thousand guessers who send again as soon as they have an answer slow each other down, and nobody else.
  */
 
-/** Some 100 us each. A turn is short because it accepts a single new connection, too: when a thousand come at once, the last waits for a thousand turns. */
+/**
+ * Some 100 us each. A turn is short because it accepts a single new connection, too: when a thousand come at once, the
+ * last waits for a thousand turns.
+ */
 const perTurn = 8
 
 export interface StrangerTurns {

@@ -1,6 +1,7 @@
 /**
- * How a request that is not remembered says who it comes from, as strategies of Passport: basic auth for Nix and scripts, and a visitor vouched for by something in
- * front (Cloudflare Access) for people with browsers. Each asks the verifier or the voucher; none judges by itself.
+ * How a request that is not remembered says who it comes from, as strategies of Passport: basic auth for Nix and
+ * scripts, and a visitor vouched for by something in front (Cloudflare Access) for people with browsers. Each asks the
+ * verifier or the voucher; none judges by itself.
  */
 import type { IncomingHttpHeaders, IncomingMessage } from 'node:http'
 
@@ -13,7 +14,10 @@ import type { Verifier } from './verifier.ts'
 
 export const realm = 'burrow'
 
-/** Who a browser's request comes from, where something in front of us has asked; `undefined` when nothing vouches for it. Never rejects. */
+/**
+ * Who a browser's request comes from, where something in front of us has asked; `undefined` when nothing vouches for
+ * it. Never rejects.
+ */
 export type Visitors = (headers: IncomingHttpHeaders) => Promise<{ readonly name: string } | undefined>
 
 export type Authentication =
@@ -34,7 +38,9 @@ interface StrategyActions {
   error(error: unknown): void
 }
 
-type Failure = { readonly challenge: string; readonly name: string | undefined } | { readonly kind: 'slow-down'; readonly retryAfterSeconds: number }
+type Failure =
+  | { readonly challenge: string; readonly name: string | undefined }
+  | { readonly kind: 'slow-down'; readonly retryAfterSeconds: number }
 
 /** passport-http would cut a password at its colons; the header goes to the one parser, in the verifier. */
 function createLoginStrategy(verifier: Verifier): passport.Strategy {
@@ -42,7 +48,8 @@ function createLoginStrategy(verifier: Verifier): passport.Strategy {
     authenticate(this: StrategyActions, request: IncomingMessage): void {
       verifier.verify(request.headers.authorization, clientAddressOf(request)).then((result) => {
         if (result.kind === 'known') this.success(result.identity)
-        else if (result.kind === 'unknown') this.fail({ challenge: `Basic realm="${realm}", charset="UTF-8"`, name: result.name })
+        else if (result.kind === 'unknown')
+          this.fail({ challenge: `Basic realm="${realm}", charset="UTF-8"`, name: result.name })
         else this.fail(result)
       }, this.error)
     },
@@ -72,7 +79,11 @@ export function createAuthenticator(verifier: Verifier, visitors: Visitors | und
       const asksVisitors = visitors !== undefined && forVisitors && request.headers.authorization === undefined
       const strategies = asksVisitors ? ['visitor', 'login'] : ['login']
       return new Promise((resolve, reject) => {
-        const conclude = (error: unknown, identity: Identity | false | null, failures?: Failure | (Failure | undefined)[]) => {
+        const conclude = (
+          error: unknown,
+          identity: Identity | false | null,
+          failures?: Failure | (Failure | undefined)[],
+        ) => {
           if (error) return reject(error)
           if (identity) return resolve({ kind: 'known', identity })
           const failure = [failures].flat().at(-1)

@@ -8,7 +8,9 @@ export type Access = 'pull' | 'push' | 'admin'
 export interface User {
   /** Unique; no colon, no control characters. */
   readonly name: string
-  readonly secret: { readonly kind: 'plain'; readonly password: string } | { readonly kind: 'argon2id'; readonly hash: string }
+  readonly secret:
+    | { readonly kind: 'plain'; readonly password: string }
+    | { readonly kind: 'argon2id'; readonly hash: string }
   readonly access: ReadonlySet<Access>
   /** From this instant on the user is unknown. */
   readonly expires?: Date | undefined

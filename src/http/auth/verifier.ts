@@ -1,9 +1,10 @@
 /**
  * The one judge of credentials, asked by the hot routes and by Passport's BasicStrategy alike.
  *
- * A password is verified once (argon2id takes tens of milliseconds by design) and the `Authorization` header that carried it is then remembered
- * under a keyed hash (BLAKE2b with a random key of this process), so neither passwords nor guessable digests of them lie in memory,
- * and the time of a look-up tells nothing. A change of users forgets whoever is not the same as before; expiry is looked at with every request.
+ * A password is verified once (argon2id takes tens of milliseconds by design) and the `Authorization` header that
+ * carried it is then remembered under a keyed hash (BLAKE2b with a random key of this process), so neither passwords
+ * nor guessable digests of them lie in memory, and the time of a look-up tells nothing. A change of users forgets
+ * whoever is not the same as before; expiry is looked at with every request.
  */
 import sodium from 'sodium-native'
 import { networkOf } from './client-address.ts'
@@ -57,7 +58,10 @@ export function createVerifier({ users: initialUsers, throttle, now }: VerifierO
   let decoy = decoyFor(initialUsers)
   const remembered = new Map<string, Remembered>()
 
-  /** Whoever is asked for, a hash is computed if anybody has one: otherwise the time would tell which names exist, and how they are stored. */
+  /**
+   * Whoever is asked for, a hash is computed if anybody has one: otherwise the time would tell which names exist, and
+   * how they are stored.
+   */
   async function matches(user: User | undefined, password: string, standing: Standing): Promise<boolean> {
     const isPlainMatch = user?.secret.kind === 'plain' && sameText(digestOf, user.secret.password, password)
     const hash = user?.secret.kind === 'argon2id' ? user.secret.hash : decoy
@@ -100,7 +104,8 @@ export function createVerifier({ users: initialUsers, throttle, now }: VerifierO
       if (recalled !== undefined) return { kind: 'known', identity: recalled }
       const credentials = authorization === undefined ? undefined : parseBasicAuthorization(authorization)
       if (credentials === undefined) return { kind: 'unknown', name: undefined }
-      // A client sends its first requests on many connections at once, all with the same login: one of them is checked, and the place taken by a wrong one is held for it alone.
+      // A client sends its first requests on many connections at once, all with the same login: one of them is checked,
+      // and the place taken by a wrong one is held for it alone.
       const key = `${networkOf(address)} ${digestOf(authorization!)}`
       const underWay = checks.get(key)
       if (underWay !== undefined) return (await underWay).result
@@ -138,9 +143,14 @@ function toMap(users: readonly User[] | undefined): ReadonlyMap<string, User> | 
   return users === undefined ? undefined : new Map(users.map((user) => [user.name, user]))
 }
 
-/** A hash with the same cost as the users' own, so that unknown names take as long; none is needed where no user has one. */
+/**
+ * A hash with the same cost as the users' own, so that unknown names take as long; none is needed where no user has
+ * one.
+ */
 function decoyFor(users: readonly User[] | undefined): string | undefined {
-  return users?.map(({ secret }) => (secret.kind === 'argon2id' ? secret.hash : undefined)).find((hash) => hash !== undefined)
+  return users
+    ?.map(({ secret }) => (secret.kind === 'argon2id' ? secret.hash : undefined))
+    .find((hash) => hash !== undefined)
 }
 
 function createKeyedHash(): (text: string) => string {
@@ -164,6 +174,8 @@ function verifyArgon2id(hash: string, password: string): Promise<boolean> {
   return new Promise((resolve) => {
     // libsodium's binding throws for an empty password, which nobody has; one byte takes as long.
     const bytes = Buffer.from(password === '' ? '\0' : password)
-    sodium.crypto_pwhash_str_verify_async(padded, bytes, (error, right) => resolve(error === null && right === true && password !== ''))
+    sodium.crypto_pwhash_str_verify_async(padded, bytes, (error, right) =>
+      resolve(error === null && right === true && password !== ''),
+    )
   })
 }

@@ -1,6 +1,7 @@
 /**
- * Moves a body from its producer to the socket. Two chunks are on their way at once, so that the kernel never runs dry while the next one is
- * fetched; a slow client holds back the producer and nothing else. A body that cannot be finished breaks the connection, never ends it.
+ * Moves a body from its producer to the socket. Two chunks are on their way at once, so that the kernel never runs dry
+ * while the next one is fetched; a slow client holds back the producer and nothing else. A body that cannot be finished
+ * breaks the connection, never ends it.
  */
 import type { ChunkReader } from '../../chunks.ts'
 import { Fault } from '../../faults.ts'
@@ -10,9 +11,14 @@ const chunksOnTheirWay = 2
 
 /**
  * Sends the chunks and ends the response; the header was begun. Resolves when the body was taken by the socket whole.
- * Rejects with the producer's Fault after breaking the connection, or with `abandoned` when the client went away. Closes the reader in every case.
+ * Rejects with the producer's Fault after breaking the connection, or with `abandoned` when the client went away.
+ * Closes the reader in every case.
  */
-export async function pumpChunks(reply: Reply, chunks: ChunkReader, first: Awaited<ReturnType<ChunkReader['next']>>): Promise<void> {
+export async function pumpChunks(
+  reply: Reply,
+  chunks: ChunkReader,
+  first: Awaited<ReturnType<ChunkReader['next']>>,
+): Promise<void> {
   const { response } = reply
   let onTheirWay = 0
   let wake: (() => void) | undefined
@@ -35,7 +41,8 @@ export async function pumpChunks(reply: Reply, chunks: ChunkReader, first: Await
         wake?.()
       })
       reply.bytes += bytes.byteLength
-      while (onTheirWay >= chunksOnTheirWay && !response.destroyed) await new Promise<void>((resolve) => (wake = resolve))
+      while (onTheirWay >= chunksOnTheirWay && !response.destroyed)
+        await new Promise<void>((resolve) => (wake = resolve))
     }
     response.end()
   } catch (error) {

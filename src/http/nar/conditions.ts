@@ -1,5 +1,6 @@
 /**
- * Conditional requests (RFC 9110, section 13) against a strong entity tag; the objects here have no date of modification.
+ * Conditional requests (RFC 9110, section 13) against a strong entity tag; the objects here have no date of
+ * modification.
  */
 import type { IncomingHttpHeaders } from 'node:http'
 

@@ -1,5 +1,6 @@
 /**
- * `/nar/…`: the NARs our narinfos name, uncompressed by seeking in the store, compressed from the larder; whole or in ranges.
+ * `/nar/…`: the NARs our narinfos name, uncompressed by seeking in the store, compressed from the larder; whole or in
+ * ranges.
  */
 import type { ByteRange, ChunkReader } from '../../chunks.ts'
 import { Fault } from '../../faults.ts'
@@ -30,13 +31,18 @@ export async function serveNar(origin: Origin, reply: Reply, target: NarTarget):
   if (object === undefined) return reply.refuse(404)
 
   reply.storePath = object.info.storePath
-  const isFromLarder = object.form.kind === 'tree' && target.recipe !== undefined && target.recipe === origin.larder?.recipe
+  const isFromLarder =
+    object.form.kind === 'tree' && target.recipe !== undefined && target.recipe === origin.larder?.recipe
   const small = isFromLarder ? origin.larder!.peek(object.info.narHash) : undefined
   if (small !== undefined && isPlainGet(reply)) {
     reply.servedFrom = 'memory'
     return reply.sendPrepared(small, 'immutable', () => commonHeaders(etagOf(target), true), small)
   }
-  const wanted = { find: () => findNar(origin, target), formOf: (of: StoreObject) => representationOf(origin, target, of), queue: origin.transfers }
+  const wanted = {
+    find: () => findNar(origin, target),
+    formOf: (of: StoreObject) => representationOf(origin, target, of),
+    queue: origin.transfers,
+  }
   await serveForm(origin, reply, wanted, object)
 }
 
@@ -47,7 +53,8 @@ export async function serveForm(origin: Origin, reply: Reply, wanted: Wanted, ob
   const conditional = statusByConditions(headers, form.etag)
   if (conditional !== undefined) return answerCondition(reply, conditional, form.etag)
   if (reply.isHead) return answerHead(reply, commonHeaders(form.etag, form.isResumable), form.size)
-  if (form.size !== undefined && rangeOf(reply, form, form.size) === 'unsatisfiable') return refuseRange(reply, form.size)
+  if (form.size !== undefined && rangeOf(reply, form, form.size) === 'unsatisfiable')
+    return refuseRange(reply, form.size)
 
   await enqueue(origin, reply, wanted.queue, () => send(origin, reply, wanted))
 }
@@ -75,7 +82,13 @@ async function send(origin: Origin, reply: Reply, wanted: Wanted): Promise<void>
   }
 }
 
-async function sendForm(origin: Origin, reply: Reply, form: Representation, range: ByteRange | undefined, size: number | undefined): Promise<void> {
+async function sendForm(
+  origin: Origin,
+  reply: Reply,
+  form: Representation,
+  range: ByteRange | undefined,
+  size: number | undefined,
+): Promise<void> {
   const { opened, first } = await openWithFirstChunk(origin, reply, form, range)
   reply.servedFrom = opened.servedFrom
   const length = range === undefined ? opened.size : range.end - range.start
@@ -90,7 +103,10 @@ async function sendForm(origin: Origin, reply: Reply, form: Representation, rang
 type Opened = Awaited<ReturnType<Representation['open']>>
 type First = Awaited<ReturnType<ChunkReader['next']>>
 
-/** The first chunk comes before the header: what is wrong from the start gets an honest status, or is made again when it was a kept file. */
+/**
+ * The first chunk comes before the header: what is wrong from the start gets an honest status, or is made again when it
+ * was a kept file.
+ */
 async function openWithFirstChunk(
   origin: Origin,
   reply: Reply,
@@ -105,12 +121,20 @@ async function openWithFirstChunk(
     return await open()
   } catch (error) {
     if (!(error instanceof Fault) || error.code !== 'larder-damaged') throw error
-    origin.log.debug({ err: error, target: reply.target }, 'Opens a NAR again: its kept file was found damaged before anything was sent')
+    origin.log.debug(
+      { err: error, target: reply.target },
+      'Opens a NAR again: its kept file was found damaged before anything was sent',
+    )
     return await open()
   }
 }
 
-async function openInTime(origin: Origin, reply: Reply, form: Representation, range: ByteRange | undefined): ReturnType<Representation['open']> {
+async function openInTime(
+  origin: Origin,
+  reply: Reply,
+  form: Representation,
+  range: ByteRange | undefined,
+): ReturnType<Representation['open']> {
   const opening = form.open(range)
   try {
     return await withinDeadline(origin, reply, opening)
@@ -143,7 +167,8 @@ function refuseRange(reply: Reply, size: number): void {
 function findNar({ catalogue }: Origin, target: NarTarget): Awaitable<StoreObject | undefined> {
   const narHash = `sha256:${target.narHash}`
   const fitting = catalogue.findObject(target.hashPart, (object) => fitsTarget(object, target))
-  const orOther = (object: StoreObject | undefined) => object ?? catalogue.findObject(target.hashPart, ({ info }) => info.narHash === narHash)
+  const orOther = (object: StoreObject | undefined) =>
+    object ?? catalogue.findObject(target.hashPart, ({ info }) => info.narHash === narHash)
   return fitting instanceof Promise ? fitting.then(orOther) : orOther(fitting)
 }
 
@@ -152,7 +177,12 @@ function commonHeaders(etag: string, isResumable: boolean): string[] {
 }
 
 function isPlainGet({ request: { method, headers } }: Reply): boolean {
-  return method === 'GET' && headers.range === undefined && headers['if-none-match'] === undefined && headers['if-match'] === undefined
+  return (
+    method === 'GET' &&
+    headers.range === undefined &&
+    headers['if-none-match'] === undefined &&
+    headers['if-match'] === undefined
+  )
 }
 
 function answerCondition(reply: Reply, status: 304 | 412, etag: string): void {

@@ -1,5 +1,6 @@
 /**
- * The `Range` request header, reduced to what clients of a cache send: one range, `bytes=a-b`, `bytes=a-` or `bytes=-n` (RFC 9110, section 14).
+ * The `Range` request header, reduced to what clients of a cache send: one range, `bytes=a-b`, `bytes=a-` or `bytes=-n`
+ * (RFC 9110, section 14).
  */
 import type { ByteRange } from '../../chunks.ts'
 

@@ -1,6 +1,6 @@
 /**
- * The forms of a NAR as HTTP sees them: packed from a tree, compressed from the larder, as it is stored. Each has an entity tag, perhaps a known size, and a way to be
- * opened.
+ * The forms of a NAR as HTTP sees them: packed from a tree, compressed from the larder, as it is stored. Each has an
+ * entity tag, perhaps a known size, and a way to be opened.
  */
 import type { ByteRange, ChunkReader } from '../../chunks.ts'
 import { Fault } from '../../faults.ts'
@@ -31,19 +31,24 @@ export interface Representation {
 export function representationOf(origin: Origin, target: NarTarget, object: StoreObject): Representation {
   const { form, info } = object
   const etag = etagOf(target)
-  if (form.kind === 'file') return servesAsStored(object, target) ? asStored(object, form, etag) : convertedFor(form, info, target)
+  if (form.kind === 'file')
+    return servesAsStored(object, target) ? asStored(object, form, etag) : convertedFor(form, info, target)
   const { packer, larder } = origin
   const nar: NarRequest = { realPath: form.realPath, narHash: info.narHash, narSize: info.narSize }
   if (target.recipe === undefined) return uncompressed(packer, nar, etag)
   if (larder !== undefined && target.recipe === larder.recipe) return fromLarder(larder, nar, object, etag)
   const kept = larder?.findKept(nar.narHash, target.recipe)
-  if (larder !== undefined && kept !== undefined) return keptOfOtherRecipe(larder, nar.narHash, target.recipe, kept.fileSize, etag)
+  if (larder !== undefined && kept !== undefined)
+    return keptOfOtherRecipe(larder, nar.narHash, target.recipe, kept.fileSize, etag)
   return compressedOnce(packer, nar, target.recipe)
 }
 
 /** True when the object's own form has the very bytes that the target names, so that a client may resume. */
 export function fitsTarget(object: StoreObject, target: NarTarget): boolean {
-  return object.info.narHash === `sha256:${target.narHash}` && (object.form.kind === 'tree' ? !isFileRecipe(target.recipe) : servesAsStored(object, target))
+  return (
+    object.info.narHash === `sha256:${target.narHash}` &&
+    (object.form.kind === 'tree' ? !isFileRecipe(target.recipe) : servesAsStored(object, target))
+  )
 }
 
 function servesAsStored({ form }: StoreObject, { recipe }: NarTarget): boolean {
@@ -64,8 +69,8 @@ function asStored({ trust }: StoreObject, form: FileForm, etag: string): Represe
 }
 
 /**
- * A client remembers the narinfo that another store gave for the same NAR. It gets what its narinfo says, made for it alone and not to be resumed:
- * the NAR itself, or a file of the same compression.
+ * A client remembers the narinfo that another store gave for the same NAR. It gets what its narinfo says, made for it
+ * alone and not to be resumed: the NAR itself, or a file of the same compression.
  */
 function convertedFor(form: FileForm, { narHash, narSize }: PathInfo, { recipe }: NarTarget): Representation {
   const isNar = recipe === undefined
@@ -77,7 +82,8 @@ function convertedFor(form: FileForm, { narHash, narSize }: PathInfo, { recipe }
     settle: async () => size ?? (await form.settle()),
     async open() {
       if (isNar) return { size, chunks: await form.openNar(), servedFrom: 'file' }
-      if (form.compression === 'zstd' && !isFileRecipe(recipe)) return { size, chunks: await form.open(), servedFrom: 'file' }
+      if (form.compression === 'zstd' && !isFileRecipe(recipe))
+        return { size, chunks: await form.open(), servedFrom: 'file' }
       throw new Fault('absent', `Only a NAR compressed with ${form.compression} is here, not "${recipe}"`)
     },
   }
@@ -110,7 +116,13 @@ function fromLarder(larder: Larder, nar: NarRequest, object: StoreObject, etag: 
 }
 
 /** A client remembers a narinfo of other times, and the file it names is still kept. */
-function keptOfOtherRecipe(larder: Larder, narHash: string, recipe: string, size: number, etag: string): Representation {
+function keptOfOtherRecipe(
+  larder: Larder,
+  narHash: string,
+  recipe: string,
+  size: number,
+  etag: string,
+): Representation {
   return {
     etag,
     size,
@@ -125,8 +137,9 @@ function keptOfOtherRecipe(larder: Larder, narHash: string, recipe: string, size
 }
 
 /**
- * A client remembers a narinfo of other times: another level, another zstd, or compression since switched off. It gets the NAR compressed as it expects, but made
- * for it alone and not to be resumed, since the bytes are not those it would splice them to.
+ * A client remembers a narinfo of other times: another level, another zstd, or compression since switched off. It gets
+ * the NAR compressed as it expects, but made for it alone and not to be resumed, since the bytes are not those it would
+ * splice them to.
  */
 function compressedOnce(packer: Packer, nar: NarRequest, recipe: string): Representation {
   const level = Math.min(19, Math.max(1, Number(/^zstd-(\d{1,2})/.exec(recipe)?.[1] ?? 3)))
@@ -139,7 +152,10 @@ function compressedOnce(packer: Packer, nar: NarRequest, recipe: string): Repres
   }
 }
 
-/** A compression goes on when its first client leaves, and so must the lease, and so must what follows if the files turn out wrong. */
+/**
+ * A compression goes on when its first client leaves, and so must the lease, and so must what follows if the files turn
+ * out wrong.
+ */
 async function settleLeased(larder: Larder, nar: NarRequest, object: StoreObject): Promise<CompressedNar> {
   const settling = larder.settle(nar)
   settling.catch(() => {})

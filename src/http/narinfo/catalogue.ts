@@ -1,6 +1,7 @@
 /**
- * Narinfos rendered and remembered. Signing takes 20 us and a look-up 30 us, a remembered answer none of it; it is used only while
- * the store's generation stands still, and looked up afresh otherwise, so that a path which came or went is seen by the very next request.
+ * Narinfos rendered and remembered. Signing takes 20 us and a look-up 30 us, a remembered answer none of it; it is used
+ * only while the store's generation stands still, and looked up afresh otherwise, so that a path which came or went is
+ * seen by the very next request.
  */
 
 import type { Larder } from '../../larder/larder.ts'
@@ -37,7 +38,12 @@ interface Remembered extends CatalogueEntry {
 }
 
 /** `onReadable` is called when all stores could be read. */
-export function createCatalogue(stores: Stores, larder: Larder | undefined, initialKeys: readonly SecretKey[], onReadable: () => void): Catalogue {
+export function createCatalogue(
+  stores: Stores,
+  larder: Larder | undefined,
+  initialKeys: readonly SecretKey[],
+  onReadable: () => void,
+): Catalogue {
   const remembered = new Map<string, Remembered>()
   let keys = initialKeys
 
@@ -59,7 +65,12 @@ export function createCatalogue(stores: Stores, larder: Larder | undefined, init
     const hashPart = hashPartOf(info.storePath)
     if (form.kind === 'file') {
       const { compression, id, fileHash, fileSize } = form
-      return { url: formatNarUrl(hashPart, info.narHash, compression === 'none' ? undefined : fileRecipe(id)), compression, fileHash, fileSize }
+      return {
+        url: formatNarUrl(hashPart, info.narHash, compression === 'none' ? undefined : fileRecipe(id)),
+        compression,
+        fileHash,
+        fileSize,
+      }
     }
     const url = formatNarUrl(hashPart, info.narHash, larder?.recipe)
     if (larder === undefined) return { url, compression: 'none', fileHash: info.narHash, fileSize: info.narSize }
@@ -70,15 +81,25 @@ export function createCatalogue(stores: Stores, larder: Larder | undefined, init
   const systemOf = ({ deriver }: PathInfo) => (deriver === undefined ? undefined : stores.findSystem(deriver))
 
   /** The compressed size became known since the narinfo was rendered. */
-  const isOutdated = ({ narInfo }: Remembered) => narInfo.fileHash === undefined && larder?.find(narInfo.narHash) !== undefined
+  const isOutdated = ({ narInfo }: Remembered) =>
+    narInfo.fileHash === undefined && larder?.find(narInfo.narHash) !== undefined
 
-  function renderOrRecall(hashPart: string, object: StoreObject | undefined, generation: number): Remembered | undefined {
+  function renderOrRecall(
+    hashPart: string,
+    object: StoreObject | undefined,
+    generation: number,
+  ): Remembered | undefined {
     const known = remembered.get(hashPart)
     if (object === undefined) {
       remembered.delete(hashPart)
       return undefined
     }
-    if (known !== undefined && !isOutdated(known) && isSame(known.object, object) && known.narInfo.system === systemOf(object.info)) {
+    if (
+      known !== undefined &&
+      !isOutdated(known) &&
+      isSame(known.object, object) &&
+      known.narInfo.system === systemOf(object.info)
+    ) {
       known.generation = generation
       return known
     }
@@ -96,7 +117,8 @@ export function createCatalogue(stores: Stores, larder: Larder | undefined, init
       const known = remembered.get(hashPart)
       if (known !== undefined && known.generation === generation && !isOutdated(known)) return known
       const found = stores.find(hashPart)
-      // What came by a promise may be out of date as soon as it is here: it is looked up again each time. Only the signed text is used again.
+      // What came by a promise may be out of date as soon as it is here: it is looked up again each time. Only the
+      // signed text is used again.
       if (found instanceof Promise) return found.then((object) => renderOrRecall(hashPart, object, Number.NaN))
       return renderOrRecall(hashPart, found, generation)
     },
@@ -117,12 +139,20 @@ function signAll(keys: readonly SecretKey[], fingerprint: string): string[] {
 }
 
 function isSame(left: StoreObject, right: StoreObject): boolean {
-  return left.store === right.store && left.trust === right.trust && isSameForm(left.form, right.form) && isSameInfo(left.info, right.info)
+  return (
+    left.store === right.store &&
+    left.trust === right.trust &&
+    isSameForm(left.form, right.form) &&
+    isSameInfo(left.info, right.info)
+  )
 }
 
 function isSameForm(left: NarForm, right: NarForm): boolean {
   return left.kind === 'file'
-    ? right.kind === 'file' && left.id === right.id && left.fileHash === right.fileHash && left.compression === right.compression
+    ? right.kind === 'file' &&
+        left.id === right.id &&
+        left.fileHash === right.fileHash &&
+        left.compression === right.compression
     : right.kind === 'tree'
 }
 

@@ -6,8 +6,15 @@ import { answerError, type Origin } from '../origin.ts'
 import type { Reply } from '../reply.ts'
 import type { CatalogueEntry } from './catalogue.ts'
 
-/** Never rejects. Synchronous as long as the path is at hand and leased already, so that the hot case costs no promise. */
-export function serveNarInfo(origin: Origin, reply: Reply, hashPart: string, form: 'text' | 'json' = 'text'): Promise<void> | undefined {
+/**
+ * Never rejects. Synchronous as long as the path is at hand and leased already, so that the hot case costs no promise.
+ */
+export function serveNarInfo(
+  origin: Origin,
+  reply: Reply,
+  hashPart: string,
+  form: 'text' | 'json' = 'text',
+): Promise<void> | undefined {
   reply.route = 'narinfo'
   try {
     const found = origin.catalogue.find(hashPart)
@@ -24,7 +31,13 @@ export function serveNarInfo(origin: Origin, reply: Reply, hashPart: string, for
   }
 }
 
-function leaseAndSend(origin: Origin, reply: Reply, hashPart: string, entry: CatalogueEntry | undefined, form: 'text' | 'json'): Promise<void> | undefined {
+function leaseAndSend(
+  origin: Origin,
+  reply: Reply,
+  hashPart: string,
+  entry: CatalogueEntry | undefined,
+  form: 'text' | 'json',
+): Promise<void> | undefined {
   if (entry === undefined) {
     reply.refuse(404)
     return undefined
@@ -35,8 +48,17 @@ function leaseAndSend(origin: Origin, reply: Reply, hashPart: string, entry: Cat
   return undefined
 }
 
-/** The client will ask for the NAR next: it must outlive a garbage collection until then. The lease may have come too late: look again. */
-async function takeLeaseAndSend(origin: Origin, reply: Reply, hashPart: string, { object }: CatalogueEntry, form: 'text' | 'json'): Promise<void> {
+/**
+ * The client will ask for the NAR next: it must outlive a garbage collection until then. The lease may have come too
+ * late: look again.
+ */
+async function takeLeaseAndSend(
+  origin: Origin,
+  reply: Reply,
+  hashPart: string,
+  { object }: CatalogueEntry,
+  form: 'text' | 'json',
+): Promise<void> {
   await object.store.leases.take(object.info.storePath)
   try {
     const entry = await origin.catalogue.find(hashPart)

@@ -13,7 +13,9 @@ const maxJsonBytes = 8 * 1024 * 1024
 
 export const storePath = z.string().max(300)
 
-export function pushRoute<Params>(serve: (reply: Reply, params: Params) => Promise<void> | void): RequestHandler<Params> {
+export function pushRoute<Params>(
+  serve: (reply: Reply, params: Params) => Promise<void> | void,
+): RequestHandler<Params> {
   return async (request) => {
     const reply = replyOf(request)
     reply.route = 'push'
@@ -32,7 +34,11 @@ export async function readJson<T>(reply: Reply, schema: z.ZodType<T>): Promise<T
   const parsed = schema.safeParse(parseJson(bytes))
   if (parsed.success) return parsed.data
   const [issue] = parsed.error.issues
-  refuseJson(reply, 400, `The request cannot be understood: ${issue?.path.join('/') ?? ''} ${issue?.message ?? ''}`.slice(0, 300))
+  refuseJson(
+    reply,
+    400,
+    `The request cannot be understood: ${issue?.path.join('/') ?? ''} ${issue?.message ?? ''}`.slice(0, 300),
+  )
   return undefined
 }
 

@@ -1,6 +1,6 @@
 /**
- * What stock Nix sends with `nix copy --to https://…`: NARs, then narinfos, and what else its options make it send. Everything that the header can decide is decided before
- * the body is read.
+ * What stock Nix sends with `nix copy --to https://…`: NARs, then narinfos, and what else its options make it send.
+ * Everything that the header can decide is decided before the body is read.
  */
 import type { RequestHandler, Router } from 'express'
 
@@ -24,7 +24,10 @@ const maxCacheInfoBytes = 4 * 1024
 
 export interface NixUploadsOptions {
   readonly depot: PushTarget
-  /** A NAR body above this is refused with a hint at `burrow push`: the edge would cut it. Undefined: no limit but the depot's own. */
+  /**
+   * A NAR body above this is refused with a hint at `burrow push`: the edge would cut it. Undefined: no limit but the
+   * depot's own.
+   */
   readonly maxBodyBytes: number | undefined
 }
 
@@ -57,7 +60,9 @@ export function nixUploads(options: NixUploadsOptions): Router {
     handle((reply, file) => putDocument(depot, reply, 'realisation', parseRealisation(file), maxDocumentBytes)),
   )
   router.put('/build-trace-v2/:drv/:file', (request, response, next) => {
-    const handler = handle((reply, file) => putDocument(depot, reply, 'build-trace', parseBuildTrace(request.params.drv, file), maxDocumentBytes))
+    const handler = handle((reply, file) =>
+      putDocument(depot, reply, 'build-trace', parseBuildTrace(request.params.drv, file), maxDocumentBytes),
+    )
     return handler(request as unknown as Parameters<typeof handler>[0], response, next)
   })
   router.put(
@@ -74,7 +79,12 @@ export function nixUploads(options: NixUploadsOptions): Router {
 async function putNar({ depot, maxBodyBytes }: NixUploadsOptions, reply: Reply, file: string): Promise<void> {
   const { request } = reply
   const url = parseNarFileUrl(`nar/${file}`)
-  if (url === undefined) return refuseUpload(reply, 415, 'NARs are taken as nar/<file hash>.nar, .nar.zst, .nar.xz, .nar.br, .nar.bz2 and .nar.gz')
+  if (url === undefined)
+    return refuseUpload(
+      reply,
+      415,
+      'NARs are taken as nar/<file hash>.nar, .nar.zst, .nar.xz, .nar.br, .nar.bz2 and .nar.gz',
+    )
   const fileSize = bodyLength(request)!
   if (maxBodyBytes !== undefined && fileSize > maxBodyBytes) return refuseUpload(reply, 413, hintAtPush(fileSize))
   const upload = { ...url, fileSize, who: pusherOf(reply, 'nix') }
@@ -106,7 +116,12 @@ async function putTopLevel(depot: PushTarget, reply: Reply, file: string): Promi
 
 async function putNarInfo(depot: PushTarget, reply: Reply, hashPart: string): Promise<void> {
   const text = await readWhole(reply.request, maxNarInfoBytes)
-  if (text === undefined) return refuseUpload(reply, 413, `A narinfo has at most ${maxNarInfoBytes} bytes, plain or encoded with gzip, br or zstd`)
+  if (text === undefined)
+    return refuseUpload(
+      reply,
+      413,
+      `A narinfo has at most ${maxNarInfoBytes} bytes, plain or encoded with gzip, br or zstd`,
+    )
   const narInfo = parseNarInfo(text.toString('utf8'), depot.storeDir)
   if (narInfo === undefined) return refuseUpload(reply, 422, `This is no narinfo of a path in ${depot.storeDir}`)
   reply.storePath = narInfo.storePath
@@ -115,7 +130,11 @@ async function putNarInfo(depot: PushTarget, reply: Reply, hashPart: string): Pr
     case 'refused':
       return refuseNix(reply, registered)
     case 'conflict':
-      return refuseUpload(reply, 409, `${narInfo.storePath} is ${describeConflict(registered)}; an administrator may forget it first`)
+      return refuseUpload(
+        reply,
+        409,
+        `${narInfo.storePath} is ${describeConflict(registered)}; an administrator may forget it first`,
+      )
     default:
       if (registered.status === 'registered') reply.noteRegistered(1)
       created(reply, registered.status === 'registered')
@@ -124,7 +143,8 @@ async function putNarInfo(depot: PushTarget, reply: Reply, hashPart: string): Pr
 
 /** The same listing is made here when it is asked for. */
 async function putListing(reply: Reply): Promise<void> {
-  if (bodyLength(reply.request)! > maxListingBytes) return refuseUpload(reply, 413, `A listing has at most ${maxListingBytes} bytes`)
+  if (bodyLength(reply.request)! > maxListingBytes)
+    return refuseUpload(reply, 413, `A listing has at most ${maxListingBytes} bytes`)
   await drain(reply.request)
   created(reply, false)
 }
@@ -175,5 +195,7 @@ function parseRealisation(file: string): string | undefined {
 
 export function parseBuildTrace(drv: string, file: string): string | undefined {
   const output = /^([0-9A-Za-z+\-._?=]{1,211})\.doi$/.exec(file)?.[1]
-  return output !== undefined && /^[0-9a-df-np-sv-z]{32}-[0-9A-Za-z+\-._?=]{1,211}\.drv$/.test(drv) ? `${drv}/${output}` : undefined
+  return output !== undefined && /^[0-9a-df-np-sv-z]{32}-[0-9A-Za-z+\-._?=]{1,211}\.drv$/.test(drv)
+    ? `${drv}/${output}`
+    : undefined
 }

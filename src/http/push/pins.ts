@@ -10,7 +10,10 @@ import { planPaths, pushRoute, readJson, storePath } from './json-requests.ts'
 import { refuseClient, refuseJson, sendJson, userOf } from './refusals.ts'
 
 const pinName = 'a pin is named like "app" or "ci/app": letters, digits, ".", "_", "+" and "-", in up to four parts'
-export const pin = z.object({ name: z.string().max(260).refine(isPinName, pinName), keepLast: z.int().min(1).max(1000).default(1) })
+export const pin = z.object({
+  name: z.string().max(260).refine(isPinName, pinName),
+  keepLast: z.int().min(1).max(1000).default(1),
+})
 const pinRequest = z.object({
   storePaths: z.array(storePath).min(1).max(planPaths),
   keepLast: z.int().min(1).max(1000).default(1),
@@ -93,5 +96,9 @@ export function mayPin({ user, identity }: Reply, name: string): boolean {
 }
 
 export function refusePin(reply: Reply): void {
-  refuseJson(reply, 403, `You may write pins whose names begin with "${reply.user ?? ''}/"; others need an administrator`)
+  refuseJson(
+    reply,
+    403,
+    `You may write pins whose names begin with "${reply.user ?? ''}/"; others need an administrator`,
+  )
 }

@@ -1,8 +1,17 @@
-/** Burrow's own push protocol, `/v1/push`: see src/push/protocol.ts for its requests. Each is answered well before the edge loses patience. */
+/**
+ * Burrow's own push protocol, `/v1/push`: see src/push/protocol.ts for its requests. Each is answered well before the
+ * edge loses patience.
+ */
 import type { Router } from 'express'
 import * as z from 'zod'
 
-import { type CommittedPath, countParts, type PlannedPath, type PushInfo, protocolVersion } from '../../push/protocol.ts'
+import {
+  type CommittedPath,
+  countParts,
+  type PlannedPath,
+  type PushInfo,
+  protocolVersion,
+} from '../../push/protocol.ts'
 import { batchLimits, type Committed, type Planned, type PushTarget, partLimits } from '../../store/depot/contract.ts'
 import type { Reply } from '../reply.ts'
 import { createRouter } from '../router.ts'
@@ -27,7 +36,12 @@ const pushedPath = z.object({
 const paths = z.array(pushedPath).max(planPaths)
 const size = z.int().min(partLimits.min).max(partLimits.max)
 const planRequest = z.object({ partBytes: size, paths, includeUpstream: z.boolean().default(false) })
-const commitRequest = z.object({ paths, pin: pin.optional(), atomic: z.literal(true), includeUpstream: z.boolean().default(false) })
+const commitRequest = z.object({
+  paths,
+  pin: pin.optional(),
+  atomic: z.literal(true),
+  includeUpstream: z.boolean().default(false),
+})
 type Pushed = z.output<typeof pushedPath>
 
 export function pushProtocol(depot: PushTarget): Router {
@@ -79,7 +93,11 @@ async function plan(depot: PushTarget, reply: Reply): Promise<void> {
   sendJson(reply, { paths: planned.map((one, at) => toPlannedPath(one, wanted.paths[at]!, wanted)), room })
 }
 
-function toPlannedPath(planned: Planned, { storePath: path, narSize }: Pushed, wanted: z.output<typeof planRequest>): PlannedPath {
+function toPlannedPath(
+  planned: Planned,
+  { storePath: path, narSize }: Pushed,
+  wanted: z.output<typeof planRequest>,
+): PlannedPath {
   switch (planned.status) {
     case 'upload':
       return { storePath: path, status: 'upload', parts: { count: planned.count, have: planned.have } }
@@ -107,17 +125,23 @@ async function putPart(depot: PushTarget, reply: Reply, params: PartParams): Pro
   const { request } = reply
   const bodyBytes = bodyLength(request)
   const digest = digestOf(request.headers['content-digest'])
-  const part = z.object({ narHash: hash, narSize: z.int().positive(), partBytes: size, index: z.int().min(0) }).safeParse({
-    narHash: `sha256:${params.narHash}`,
-    narSize: toInteger(params.narSize),
-    partBytes: toInteger(params.partBytes),
-    index: toInteger(params.index),
-  })
-  if (!part.success || part.data.index >= countParts(part.data.narSize, part.data.partBytes)) return refuseJson(reply, 404, 'There is no such part')
+  const part = z
+    .object({ narHash: hash, narSize: z.int().positive(), partBytes: size, index: z.int().min(0) })
+    .safeParse({
+      narHash: `sha256:${params.narHash}`,
+      narSize: toInteger(params.narSize),
+      partBytes: toInteger(params.partBytes),
+      index: toInteger(params.index),
+    })
+  if (!part.success || part.data.index >= countParts(part.data.narSize, part.data.partBytes))
+    return refuseJson(reply, 404, 'There is no such part')
   if (!bodyBytes) return refuseJson(reply, 411, 'A part needs a Content-Length')
   if (digest === undefined) return refuseJson(reply, 400, 'A part needs Content-Digest: sha-256=:<base64>: (RFC 9530)')
   const encoding = request.headers['content-type'] === 'application/gzip' ? 'gzip' : 'zstd'
-  const received = await depot.putPart({ ...part.data, bodyBytes, digest, encoding, who: pusherOf(reply, 'burrow') }, readPieces(request))
+  const received = await depot.putPart(
+    { ...part.data, bodyBytes, digest, encoding, who: pusherOf(reply, 'burrow') },
+    readPieces(request),
+  )
   switch (received.status) {
     case 'refused':
       return received.code === 'cut' ? reply.break() : refuseClient(reply, received)
@@ -133,7 +157,11 @@ async function putBatch(depot: PushTarget, reply: Reply): Promise<void> {
   const bodyBytes = bodyLength(request)
   const digest = digestOf(request.headers['content-digest'])
   if (!bodyBytes || bodyBytes > batchLimits.bodyBytes)
-    return refuseJson(reply, bodyBytes ? 413 : 411, `A batch needs a Content-Length of at most ${batchLimits.bodyBytes}`)
+    return refuseJson(
+      reply,
+      bodyBytes ? 413 : 411,
+      `A batch needs a Content-Length of at most ${batchLimits.bodyBytes}`,
+    )
   if (digest === undefined) return refuseJson(reply, 400, 'A batch needs Content-Digest: sha-256=:<base64>: (RFC 9530)')
   const received = await depot.putBatch({ bodyBytes, digest, who: pusherOf(reply, 'burrow') }, readPieces(request))
   if ('status' in received) return received.code === 'cut' ? reply.break() : refuseClient(reply, received)
@@ -171,7 +199,9 @@ function noteRefused(reply: Reply, outcome: Planned | Committed): void {
 
 /** Of a closure, what nothing else in it refers to. */
 function rootsOf(pushed: readonly Pushed[]): string[] {
-  const referred = new Set(pushed.flatMap(({ storePath: path, references }) => references.filter((reference) => reference !== path)))
+  const referred = new Set(
+    pushed.flatMap(({ storePath: path, references }) => references.filter((reference) => reference !== path)),
+  )
   return pushed.map(({ storePath: path }) => path).filter((path) => !referred.has(path))
 }
 

@@ -1,6 +1,7 @@
 /**
- * Refusals of uploads as replies. Stock Nix stops at once at a 4xx other than 408 and 429 and shows its text; at a 5xx or 429 it tries again, and Nix 2.8 hangs when a
- * body was under way. So it gets no others. Burrow's own client knows what passes by itself.
+ * Refusals of uploads as replies. Stock Nix stops at once at a 4xx other than 408 and 429 and shows its text; at a 5xx
+ * or 429 it tries again, and Nix 2.8 hangs when a body was under way. So it gets no others. Burrow's own client knows
+ * what passes by itself.
  */
 import type { PushError } from '../../push/protocol.ts'
 import type { Conflict, Pusher, Refusal, RefusalCode } from '../../store/depot/contract.ts'
@@ -23,7 +24,14 @@ const statusForNix: Readonly<Record<RefusalCode, number>> = {
   cut: 422,
 }
 
-const statusForClient: Readonly<Record<RefusalCode, number>> = { ...statusForNix, 'no-room': 507, quota: 507, busy: 503, unavailable: 503, cut: 503 }
+const statusForClient: Readonly<Record<RefusalCode, number>> = {
+  ...statusForNix,
+  'no-room': 507,
+  quota: 507,
+  busy: 503,
+  unavailable: 503,
+  cut: 503,
+}
 
 /** In plain text, with the end of the connection: what is left of the body is not read. */
 export function refuseNix(reply: Reply, { code, reason }: Refusal): void {
@@ -46,7 +54,12 @@ export function refuseClient(reply: Reply, { code, reason }: Refusal): void {
 
 export function refuseJson(reply: Reply, status: number, error: string, headers: readonly string[] = []): void {
   if (!reply.request.complete) reply.response.shouldKeepAlive = false
-  reply.send(status, 'missed', [...headers, 'Content-Type', 'application/json'], `${JSON.stringify({ error } satisfies PushError)}\n`)
+  reply.send(
+    status,
+    'missed',
+    [...headers, 'Content-Type', 'application/json'],
+    `${JSON.stringify({ error } satisfies PushError)}\n`,
+  )
 }
 
 export function sendJson(reply: Reply, value: unknown): void {
@@ -66,5 +79,11 @@ export function userOf({ user }: Reply): string {
 export function pusherOf(reply: Reply, via: Pusher['via']): Pusher {
   const { headers } = reply.request
   const client = headers['burrow-client'] ?? headers['user-agent']
-  return { user: userOf(reply), via, address: reply.address, ray: reply.ray, client: typeof client === 'string' ? client.slice(0, 100) : undefined }
+  return {
+    user: userOf(reply),
+    via,
+    address: reply.address,
+    ray: reply.ray,
+    client: typeof client === 'string' ? client.slice(0, 100) : undefined,
+  }
 }

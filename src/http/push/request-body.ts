@@ -1,4 +1,6 @@
-/** Bodies of uploads: read piece by piece with a bound on how long they may stall, or whole with a bound on their size. */
+/**
+ * Bodies of uploads: read piece by piece with a bound on how long they may stall, or whole with a bound on their size.
+ */
 import type { IncomingMessage } from 'node:http'
 import { promisify } from 'node:util'
 import { brotliDecompress, gunzip, zstdDecompress } from 'node:zlib'
@@ -45,8 +47,8 @@ const decoders: Readonly<Record<string, (bytes: Buffer, options: { maxOutputLeng
 }
 
 /**
- * The whole body, decoded by its `Content-Encoding`. Undefined when it is larger than `maxBytes` as sent or decoded, or encoded in a way that is not known or not
- * kept to. Rejects when it breaks off.
+ * The whole body, decoded by its `Content-Encoding`. Undefined when it is larger than `maxBytes` as sent or decoded, or
+ * encoded in a way that is not known or not kept to. Rejects when it breaks off.
  */
 export async function readWhole(request: IncomingMessage, maxBytes: number): Promise<Buffer | undefined> {
   const bytes = await readAtMost(readPieces(request), maxBytes)

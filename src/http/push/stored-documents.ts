@@ -1,4 +1,6 @@
-/** What was pushed beside store objects, read back: debug information, build traces, and NARs by the hash of their file. */
+/**
+ * What was pushed beside store objects, read back: debug information, build traces, and NARs by the hash of their file.
+ */
 import type { Router } from 'express'
 
 import { parseNarFileUrl } from '../../nix/nar-file-url.ts'
@@ -11,7 +13,9 @@ import { parseBuildTrace, parseDebugInfo } from './nix-uploads.ts'
 
 export function storedDocuments(depot: PushTarget): Router {
   return createRouter()
-    .get('/debuginfo/:file', (request) => sendDocument(depot, replyOf(request), 'debuginfo', parseDebugInfo(request.params.file)))
+    .get('/debuginfo/:file', (request) =>
+      sendDocument(depot, replyOf(request), 'debuginfo', parseDebugInfo(request.params.file)),
+    )
     .get('/build-trace-v2/:drv/:file', (request) =>
       sendDocument(depot, replyOf(request), 'build-trace', parseBuildTrace(request.params.drv, request.params.file)),
     )
@@ -36,7 +40,12 @@ export function storedDocuments(depot: PushTarget): Router {
     })
 }
 
-function sendDocument(depot: PushTarget, reply: Reply, kind: 'debuginfo' | 'build-trace', key: string | undefined): void {
+function sendDocument(
+  depot: PushTarget,
+  reply: Reply,
+  kind: 'debuginfo' | 'build-trace',
+  key: string | undefined,
+): void {
   const text = key === undefined ? undefined : depot.findDocument(kind, key)
   if (text === undefined) reply.refuse(404)
   else reply.send(200, 'found', ['Content-Type', 'application/json'], text)

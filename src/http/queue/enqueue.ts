@@ -1,6 +1,7 @@
 /**
- * A request's turn and its patience. Work that costs (NARs, listings, build logs) passes a queue, clients in turn: a client is a user, or without users a network.
- * Whoever waits too long, or finds the queue full, is told to come again; nothing that a client waits for takes longer to begin than the edge's patience allows.
+ * A request's turn and its patience. Work that costs (NARs, listings, build logs) passes a queue, clients in turn: a
+ * client is a user, or without users a network. Whoever waits too long, or finds the queue full, is told to come again;
+ * nothing that a client waits for takes longer to begin than the edge's patience allows.
  */
 import { Fault } from '../../faults.ts'
 import { networkOf } from '../auth/client-address.ts'
@@ -15,8 +16,16 @@ export function createQueue(places: number, maxWaiting: number): FairQueue {
   return createFairQueue({ places, maxWaiting, share })
 }
 
-/** Does the work in its turn, or answers 503. The place is given back when the work has ended, however it ends. Rejects as the work does. */
-export async function enqueue(origin: Origin, reply: Reply, queue: FairQueue, work: () => Promise<void>): Promise<void> {
+/**
+ * Does the work in its turn, or answers 503. The place is given back when the work has ended, however it ends. Rejects
+ * as the work does.
+ */
+export async function enqueue(
+  origin: Origin,
+  reply: Reply,
+  queue: FairQueue,
+  work: () => Promise<void>,
+): Promise<void> {
   const key = reply.user ?? networkOf(reply.address)
   const leave = queue.enter(key) ?? (await waitForPlace(origin, reply, queue, key))
   if (leave === undefined) return reply.postpone(nextRetrySeconds())
@@ -28,7 +37,12 @@ export async function enqueue(origin: Origin, reply: Reply, queue: FairQueue, wo
 }
 
 /** Undefined when there was no room to wait, when it took too long, or when the client went away. */
-async function waitForPlace({ limits, after }: Origin, reply: Reply, queue: FairQueue, key: string): Promise<Leave | undefined> {
+async function waitForPlace(
+  { limits, after }: Origin,
+  reply: Reply,
+  queue: FairQueue,
+  key: string,
+): Promise<Leave | undefined> {
   const { response } = reply
   if (response.destroyed) return undefined
   const waiting = queue.wait(key)
@@ -56,8 +70,9 @@ function nextRetrySeconds(): number {
 }
 
 /**
- * A reply must have begun well before the edge's limit of 120 s, counted from the request's arrival; the client comes again and finds more done.
- * Rejects as the work does, with `busy` when the time is over, or with `abandoned` when the client goes away: the work then goes on unless its owner ends it.
+ * A reply must have begun well before the edge's limit of 120 s, counted from the request's arrival; the client comes
+ * again and finds more done. Rejects as the work does, with `busy` when the time is over, or with `abandoned` when the
+ * client goes away: the work then goes on unless its owner ends it.
  */
 export async function withinDeadline<T>({ limits, after }: Origin, reply: Reply, work: Promise<T>): Promise<T> {
   work.catch(() => {})

@@ -1,11 +1,12 @@
 /**
- * Lets so much work through at once. The rest waits in a queue for each key, and the queues are served in turn: whoever fills his own holds up the others by one piece of
- * work a round.
+ * Lets so much work through at once. The rest waits in a queue for each key, and the queues are served in turn: whoever
+ * fills his own holds up the others by one piece of work a round.
  *
- * What is held for long (a slow download holds its place for hours) no queue can share out. So a key may take a place, and a place in the queue, only while it has less than
- * `share` times what is left over for everybody: with a share of 3 one key alone gets three quarters and the next finds room at once; as places come back, n greedy keys
- * come to 3/(3n+1) each. Nobody who is inside is ever put out.
- * Source: the dynamic thresholds of A. Choudhury and E. Hahne, by which switches share one buffer among their ports (IEEE/ACM Transactions on Networking 6(2), 1998).
+ * What is held for long (a slow download holds its place for hours) no queue can share out. So a key may take a place,
+ * and a place in the queue, only while it has less than `share` times what is left over for everybody: with a share of
+ * 3 one key alone gets three quarters and the next finds room at once; as places come back, n greedy keys come to
+ * 3/(3n+1) each. Nobody who is inside is ever put out. Source: the dynamic thresholds of A. Choudhury and E. Hahne, by
+ * which switches share one buffer among their ports (IEEE/ACM Transactions on Networking 6(2), 1998).
  */
 
 /** Gives a place back; called exactly once. */
@@ -40,7 +41,11 @@ interface Holder {
   readonly queue: Set<(leave: Leave | undefined) => void>
 }
 
-export function createFairQueue({ places, maxWaiting = Number.POSITIVE_INFINITY, share = Number.POSITIVE_INFINITY }: FairQueueOptions): FairQueue {
+export function createFairQueue({
+  places,
+  maxWaiting = Number.POSITIVE_INFINITY,
+  share = Number.POSITIVE_INFINITY,
+}: FairQueueOptions): FairQueue {
   const holders = new Map<string, Holder>()
   /** Those with a queue, the next to be served first. */
   const round = new Map<string, Holder>()
@@ -73,7 +78,10 @@ export function createFairQueue({ places, maxWaiting = Number.POSITIVE_INFINITY,
     }
   }
 
-  /** A key set anew is visited again in the same loop, behind all others. Who may not enter now may not later in it: what is free only shrinks. */
+  /**
+   * A key set anew is visited again in the same loop, behind all others. Who may not enter now may not later in it:
+   * what is free only shrinks.
+   */
   function admitWaiting(): void {
     for (const [key, holder] of round) {
       if (free === 0) return

@@ -12,6 +12,11 @@ export function cacheInfoRoute({ stores }: Origin, particulars: () => Particular
     const reply = replyOf(request)
     reply.route = 'cache-info'
     const { priority, wantMassQuery } = particulars()
-    reply.send(200, 'found', ['Content-Type', 'text/x-nix-cache-info'], formatCacheInfo({ storeDir: stores.storeDir, priority, wantMassQuery }))
+    reply.send(
+      200,
+      'found',
+      ['Content-Type', 'text/x-nix-cache-info'],
+      formatCacheInfo({ storeDir: stores.storeDir, priority, wantMassQuery }),
+    )
   })
 }

@@ -15,6 +15,12 @@ export function clientProgramRoute(readClientProgram: ReadClientProgram): Router
     reply.route = 'client'
     const program = await readClientProgram()
     if (program === undefined) reply.refuse(404, [], missing)
-    else reply.send(200, 'found', ['Content-Type', 'text/javascript; charset=utf-8', 'X-Content-Type-Options', 'nosniff'], program)
+    else
+      reply.send(
+        200,
+        'found',
+        ['Content-Type', 'text/javascript; charset=utf-8', 'X-Content-Type-Options', 'nosniff'],
+        program,
+      )
   })
 }

@@ -1,5 +1,6 @@
 /**
- * The hot routes again, for targets written in another way: percent-encoded, or with a query. `?json` asks for a narinfo in JSON; other queries mean nothing.
+ * The hot routes again, for targets written in another way: percent-encoded, or with a query. `?json` asks for a
+ * narinfo in JSON; other queries mean nothing.
  */
 import type { Request, RequestHandler, Router } from 'express'
 

@@ -22,7 +22,8 @@ export function indexRoute({ stores }: Origin, particulars: () => Particulars): 
     reply.route = 'index'
     const { indexPage, publicKeys, isPublic } = particulars()
     if (indexPage === false) return reply.refuse(404)
-    const page = indexPage ?? builtInPage({ storeDir: stores.storeDir, publicKeys, isPublic, here: publicOriginOf(request) })
+    const page =
+      indexPage ?? builtInPage({ storeDir: stores.storeDir, publicKeys, isPublic, here: publicOriginOf(request) })
     reply.send(200, 'found', ['Content-Type', page.contentType, ...pageHeaders], page.body)
   })
 }
@@ -37,7 +38,10 @@ interface PageFacts {
 }
 
 function builtInPage({ storeDir, publicKeys, isPublic, here = unknownOrigin }: PageFacts): IndexPage {
-  const keys = publicKeys.length === 0 ? '# This cache signs nothing itself.' : `extra-trusted-public-keys = ${publicKeys.join(' ')}`
+  const keys =
+    publicKeys.length === 0
+      ? '# This cache signs nothing itself.'
+      : `extra-trusted-public-keys = ${publicKeys.join(' ')}`
   const login = `
 <p>and your name and password into the netrc file which Nix reads (<code>/etc/nix/netrc</code>, mode 0600):</p>
 <pre>machine ${escapeHtml(here.hostname)} login NAME password PASSWORD</pre>`

@@ -1,6 +1,7 @@
 /**
- * The NAR URL of Eris and its like: `/nar/<hash part>.nar`. Clients remember narinfos for a month, so a cache that moves to Burrow goes on answering them.
- * Their `.nar.xz` and `.nar.bz2` are absent: made anew they could not be resumed, and a client that gets a 404 goes to its next cache.
+ * The NAR URL of Eris and its like: `/nar/<hash part>.nar`. Clients remember narinfos for a month, so a cache that
+ * moves to Burrow goes on answering them. Their `.nar.xz` and `.nar.bz2` are absent: made anew they could not be
+ * resumed, and a client that gets a 404 goes to its next cache.
  */
 import type { Router } from 'express'
 
@@ -19,6 +20,11 @@ export function legacyNarRoute(origin: Origin): Router {
     reply.route = 'nar-legacy'
     const object = await origin.stores.find(hashPart)
     if (object === undefined) return reply.refuse(404)
-    await serveNar(origin, reply, { route: 'nar', hashPart, narHash: object.info.narHash.slice('sha256:'.length), recipe: undefined })
+    await serveNar(origin, reply, {
+      route: 'nar',
+      hashPart,
+      narHash: object.info.narHash.slice('sha256:'.length),
+      recipe: undefined,
+    })
   })
 }

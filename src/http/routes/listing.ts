@@ -38,7 +38,8 @@ async function sendListing(origin: Origin, reply: Reply, hashPart: string): Prom
       (json) => reply.send(200, 'found', ['Content-Type', 'application/json'], json),
       (error: unknown) => answerReadError(origin, reply, object, error),
     )
-    // A client that was told to come again leaves the work behind, and its place and its lease are taken until that is done.
+    // A client that was told to come again leaves the work behind, and its place and its lease are taken until that is
+    // done.
     await listing.catch(() => {})
   } finally {
     letGo()

@@ -11,7 +11,8 @@ export function realisationRoute({ stores }: Origin): Router {
     const reply = replyOf(request)
     reply.route = 'realisation'
     const id = /^(.+)\.doi$/.exec(request.params.file)?.[1]
-    const realisation = id === undefined || parseRealisationId(id) === undefined ? undefined : await stores.findRealisation(id)
+    const realisation =
+      id === undefined || parseRealisationId(id) === undefined ? undefined : await stores.findRealisation(id)
     if (realisation === undefined) return reply.refuse(404)
     reply.send(200, 'found', ['Content-Type', 'application/json'], JSON.stringify(realisation))
   })

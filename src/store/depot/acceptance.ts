@@ -1,6 +1,7 @@
 /**
- * Registering paths whose NARs are here: by a narinfo, by a commit of many, by adoption from the local store. One transaction for all of a call.
- * What needs waiting (the local store, adoption, reading a NAR once more) happens before it; what must not change meanwhile is looked at inside it.
+ * Registering paths whose NARs are here: by a narinfo, by a commit of many, by adoption from the local store. One
+ * transaction for all of a call. What needs waiting (the local store, adoption, reading a NAR once more) happens before
+ * it; what must not change meanwhile is looked at inside it.
  */
 import type { PathInfo } from '../../nix/path-info.ts'
 import { hashPartOf } from '../../nix/store-path.ts'
@@ -10,7 +11,16 @@ import type { ScribeHost } from './host.ts'
 import { findSigningKey, normalisePath, PathRules } from './path-rules.ts'
 import { setPin } from './pins.ts'
 import type { Records } from './sqlite/records.ts'
-import { type DepotPolicy, type NarReceived, type NarRecord, type PushedPath, type Pusher, type Refusal, type Registered, refuse } from './types.ts'
+import {
+  type DepotPolicy,
+  type NarReceived,
+  type NarRecord,
+  type PushedPath,
+  type Pusher,
+  type Refusal,
+  type Registered,
+  refuse,
+} from './types.ts'
 
 export interface Commit {
   readonly paths: readonly PushedPath[]
@@ -21,7 +31,12 @@ export interface Commit {
   readonly references?: 'closed' | 'any' | undefined
   /** Written in the same transaction, when all paths are here then. */
   readonly pin?:
-    | { readonly name: string; readonly keepLast: number; readonly expiresAt?: number | undefined; readonly storePaths: readonly string[] }
+    | {
+        readonly name: string
+        readonly keepLast: number
+        readonly expiresAt?: number | undefined
+        readonly storePaths: readonly string[]
+      }
     | undefined
 }
 
@@ -55,7 +70,9 @@ export class Acceptance {
     const { records, policy, now } = this.#parts
     const { references = policy.references } = commit
     const proposals = await this.#propose(commit)
-    const adopted = await this.#adoptions.within(policy.adoptionWaitMs, (adopt) => this.#adopt(proposals, references, commit.who, adopt))
+    const adopted = await this.#adoptions.within(policy.adoptionWaitMs, (adopt) =>
+      this.#adopt(proposals, references, commit.who, adopt),
+    )
     return await records.transaction(() => {
       const decision = decide([...proposals, ...adopted], records, references)
       const verdicts = decision.verdicts.slice(0, proposals.length)
@@ -82,7 +99,9 @@ export class Acceptance {
         const nar = records.findNar(path.narHash)
         const content = nar === undefined || nar.isDamaged ? false : await this.#checkContent(path, nar)
         const isContentChecked = content === true
-        const verdict = this.#rules.checkName(path.storePath) ?? (typeof content === 'boolean' ? this.#rules.checkSigned(path, isContentChecked) : content)
+        const verdict =
+          this.#rules.checkName(path.storePath) ??
+          (typeof content === 'boolean' ? this.#rules.checkSigned(path, isContentChecked) : content)
         return { path, verdict, isContentChecked, upstreamKey, local, via: who.via }
       }),
     )
@@ -93,9 +112,15 @@ export class Acceptance {
   }
 
   /**
-   * What the paths need and only the local store has is copied into the depot, since Nix may collect it tomorrow; what is signed by a cache we trust is only noted.
+   * What the paths need and only the local store has is copied into the depot, since Nix may collect it tomorrow; what
+   * is signed by a cache we trust is only noted.
    */
-  async #adopt(proposals: Proposal[], rule: 'closed' | 'any', who: Pusher, adopt: AcceptanceParts['adopt']): Promise<Proposal[]> {
+  async #adopt(
+    proposals: Proposal[],
+    rule: 'closed' | 'any',
+    who: Pusher,
+    adopt: AcceptanceParts['adopt'],
+  ): Promise<Proposal[]> {
     const { records, host, policy } = this.#parts
     const known = new Set(proposals.map(({ path }) => path.storePath))
     const adopted: Proposal[] = []
@@ -109,7 +134,9 @@ export class Acceptance {
     if (rule === 'any') return adopted
     let missing = proposals.flatMap(({ path, verdict }) => (verdict === undefined ? path.references : []))
     while (adopted.length < maxAdopted) {
-      missing = [...new Set(missing)].filter((path) => !known.has(path) && !records.hasPath(path) && !records.isElsewhere(path))
+      missing = [...new Set(missing)].filter(
+        (path) => !known.has(path) && !records.hasPath(path) && !records.isElsewhere(path),
+      )
       if (missing.length === 0) break
       const found = (await host.describeLocal(missing)).filter((info) => info !== undefined)
       for (const path of missing) known.add(path)
@@ -131,7 +158,8 @@ export class Acceptance {
     for (const { path, isContentChecked, via } of decision.accepted) {
       records.addObject({ ...path, isContentChecked, via }, who, at)
       const { storePath, narHash, signatures } = path
-      const about = signatures.length === 0 && via !== 'adopted' ? detail : JSON.stringify({ via, client: who.client, signatures })
+      const about =
+        signatures.length === 0 && via !== 'adopted' ? detail : JSON.stringify({ via, client: who.client, signatures })
       records.addEvent(via === 'adopted' ? 'adopt' : 'push', who, at, { storePath, narHash, detail: about })
     }
     for (const { path, signatures } of decision.present) {
@@ -139,7 +167,11 @@ export class Acceptance {
       records.noteUse(hashPartOf(path.storePath), at)
       if (signatures.length === known.info.signatures.length) continue
       records.setSignatures(path.storePath, signatures)
-      records.addEvent('sign', who, at, { storePath: path.storePath, narHash: path.narHash, detail: JSON.stringify({ signatures: path.signatures }) })
+      records.addEvent('sign', who, at, {
+        storePath: path.storePath,
+        narHash: path.narHash,
+        detail: JSON.stringify({ signatures: path.signatures }),
+      })
     }
   }
 
@@ -152,7 +184,9 @@ export class Acceptance {
 }
 
 function holdBack(verdict: Registered): Registered {
-  return verdict.status === 'registered' ? refuse('policy', 'Held back: another path of this commit was refused') : verdict
+  return verdict.status === 'registered'
+    ? refuse('policy', 'Held back: another path of this commit was refused')
+    : verdict
 }
 
 /** Adoption that failed is the verdict; one that succeeded leaves it open. */

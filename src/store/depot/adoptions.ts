@@ -1,4 +1,7 @@
-/** Copies from the local store, each once at a time, and no call waits for them longer than a reply may take: a copy goes on, and the next push finds it. */
+/**
+ * Copies from the local store, each once at a time, and no call waits for them longer than a reply may take: a copy
+ * goes on, and the next push finds it.
+ */
 import type { PathInfo } from '../../nix/path-info.ts'
 import { type NarReceived, type Pusher, Refused } from './types.ts'
 
@@ -29,12 +32,16 @@ export class Adoptions {
   }
 
   #start(info: PathInfo, who: Pusher): Promise<NarReceived> {
-    const running = this.#running.get(info.narHash) ?? this.#adopt(info, who).finally(() => this.#running.delete(info.narHash))
+    const running =
+      this.#running.get(info.narHash) ?? this.#adopt(info, who).finally(() => this.#running.delete(info.narHash))
     this.#running.set(info.narHash, running)
     return running
   }
 }
 
 function tooLong(): Refused {
-  return new Refused('busy', "This cache is still copying what the path refers to from its own machine's store: push again in a minute")
+  return new Refused(
+    'busy',
+    "This cache is still copying what the path refers to from its own machine's store: push again in a minute",
+  )
 }

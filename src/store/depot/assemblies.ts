@@ -1,6 +1,7 @@
 /**
- * NARs that come in parts. An assembly belongs to a user, a NAR and a size of parts; what there is of it is its state, so resuming is asking. A part is on disk and
- * in the database when it is acknowledged. The first complete upload of a NAR ends the other assemblies of it.
+ * NARs that come in parts. An assembly belongs to a user, a NAR and a size of parts; what there is of it is its state,
+ * so resuming is asking. A part is on disk and in the database when it is acknowledged. The first complete upload of a
+ * NAR ends the other assemblies of it.
  */
 import { join } from 'node:path'
 
@@ -41,7 +42,12 @@ export interface AssembliesParts {
   readonly checkQuota: (user: string, bytes: number) => void
   readonly reserve: (bytes: number) => Promise<() => void>
   /** Puts the finished file on the shelf; `alsoWrite` runs in the same transaction. */
-  readonly shelve: (file: NarFile & { readonly compression: Compression }, localFile: string, who: Pusher, alsoWrite: () => void) => Promise<boolean>
+  readonly shelve: (
+    file: NarFile & { readonly compression: Compression },
+    localFile: string,
+    who: Pusher,
+    alsoWrite: () => void,
+  ) => Promise<boolean>
   readonly log: (error: unknown, message: string) => void
 }
 
@@ -84,7 +90,8 @@ export class Assemblies {
     if (known !== undefined && this.#has(known, part.index)) return { status: 'known' }
     this.#checkBacklog(known, part)
     const requests = this.#requests.get(user) ?? 0
-    if (requests >= maxRequestsPerUser) throw new Refused('busy', `User ${user} has ${requests} uploads under way: try again in a moment`)
+    if (requests >= maxRequestsPerUser)
+      throw new Refused('busy', `User ${user} has ${requests} uploads under way: try again in a moment`)
     this.#requests.set(user, requests + 1)
     try {
       return await this.#receive(part, body)
@@ -111,7 +118,8 @@ export class Assemblies {
         this.#follow(assembly, { user, via: 'burrow' })
         return { kind: 'checking' }
       }
-      if (best === undefined || missing.length * assembly.partBytes < best.missing.length * best.partBytes) best = { partBytes: assembly.partBytes, missing }
+      if (best === undefined || missing.length * assembly.partBytes < best.missing.length * best.partBytes)
+        best = { partBytes: assembly.partBytes, missing }
     }
     return best === undefined ? { kind: 'none' } : { kind: 'incomplete', ...best }
   }
@@ -121,7 +129,8 @@ export class Assemblies {
     const wanted = new Set(narHashes)
     const running: (Promise<void> | undefined)[] = []
     for (const narHash of wanted) {
-      for (const assembly of this.#parts.records.assembliesOf(user, narHash)) running.push(this.#following.get(assembly.id)?.running)
+      for (const assembly of this.#parts.records.assembliesOf(user, narHash))
+        running.push(this.#following.get(assembly.id)?.running)
     }
     await Promise.race([Promise.all(running), timeout])
   }
@@ -160,10 +169,19 @@ export class Assemblies {
     const giveBack = await reserve(part.bodyBytes)
     const temp = join(dir, 'in', random())
     try {
-      const expected = { digest: part.digest, bodyBytes: part.bodyBytes, contentBytes: sizeOfPart(narSize, partBytes, index), encoding: part.encoding }
+      const expected = {
+        digest: part.digest,
+        bodyBytes: part.bodyBytes,
+        contentBytes: sizeOfPart(narSize, partBytes, index),
+        encoding: part.encoding,
+      }
       const fileBytes = await receivePart(body, expected, temp, disk)
-      const assembly = await records.transaction(() => records.openAssembly(who.user, narHash, narSize, partBytes, now()))
-      const stored = await this.#mutex.run(String(assembly.id), () => this.#keep(assembly, index, fileBytes, part.digest, temp))
+      const assembly = await records.transaction(() =>
+        records.openAssembly(who.user, narHash, narSize, partBytes, now()),
+      )
+      const stored = await this.#mutex.run(String(assembly.id), () =>
+        this.#keep(assembly, index, fileBytes, part.digest, temp),
+      )
       if (stored !== 'stored') await disk.unlink(temp)
       this.#follow(assembly, who)
       return { status: stored }
@@ -175,7 +193,13 @@ export class Assemblies {
     }
   }
 
-  async #keep(opened: AssemblyRecord, index: number, fileBytes: number, digest: string, temp: string): Promise<'stored' | 'known' | 'complete'> {
+  async #keep(
+    opened: AssemblyRecord,
+    index: number,
+    fileBytes: number,
+    digest: string,
+    temp: string,
+  ): Promise<'stored' | 'known' | 'complete'> {
     const { dir, disk, records, now } = this.#parts
     const { id, user, narHash, narSize, partBytes } = opened
     const assembly = records.findAssemblyById(id)
@@ -249,9 +273,11 @@ export class Assemblies {
       await this.#forget(id)
       // Ended meanwhile, since the NAR came by another way.
       if (records.findAssemblyById(id) === undefined) return
-      if (!(error instanceof Refused)) return log(error, 'an upload in parts cannot be checked; it is tried again with its next part')
+      if (!(error instanceof Refused))
+        return log(error, 'an upload in parts cannot be checked; it is tried again with its next part')
       this.#failures.set(`${user} ${narHash}`, error.refusal)
-      if (this.#failures.size > 1000) for (const [oldest] of [...this.#failures].slice(0, 1)) this.#failures.delete(oldest)
+      if (this.#failures.size > 1000)
+        for (const [oldest] of [...this.#failures].slice(0, 1)) this.#failures.delete(oldest)
       await records.transaction(() => records.addEvent('refuse', who, now(), { narHash, detail: 'nar-mismatch' }))
       await this.#drop(id)
     }

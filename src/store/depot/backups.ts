@@ -31,7 +31,8 @@ export class Backups {
     await this.#disk.rename(temp, join(this.#folder, name))
     await this.#disk.syncDirectory(this.#folder)
     const old = names.filter((other) => /^depot-\d{4}-\d\d-\d\d\.db$/.test(other)).sort()
-    for (const other of old.slice(0, Math.max(0, old.length + 1 - kept))) await this.#disk.unlink(join(this.#folder, other))
+    for (const other of old.slice(0, Math.max(0, old.length + 1 - kept)))
+      await this.#disk.unlink(join(this.#folder, other))
     return name
   }
 }

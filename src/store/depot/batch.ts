@@ -23,8 +23,13 @@ export interface BatchEntry {
 }
 
 /** At most `batchLimits.bodyBytes` are held. @throws {Refused} */
-export async function receiveBatch(body: AsyncIterable<Uint8Array>, bodyBytes: number, digest: string): Promise<BatchEntry[]> {
-  if (bodyBytes > batchLimits.bodyBytes) throw new Refused('too-big', `A batch has at most ${batchLimits.bodyBytes} bytes`)
+export async function receiveBatch(
+  body: AsyncIterable<Uint8Array>,
+  bodyBytes: number,
+  digest: string,
+): Promise<BatchEntry[]> {
+  if (bodyBytes > batchLimits.bodyBytes)
+    throw new Refused('too-big', `A batch has at most ${batchLimits.bodyBytes} bytes`)
   const chunks: Buffer[] = []
   let length = 0
   for await (const chunk of readBody(body)) {
@@ -32,7 +37,8 @@ export async function receiveBatch(body: AsyncIterable<Uint8Array>, bodyBytes: n
     if (length > bodyBytes) break
     chunks.push(Buffer.from(chunk))
   }
-  if (length !== bodyBytes) throw new Refused('file-mismatch', `The batch has not the ${bodyBytes} bytes that were declared. Send it again`)
+  if (length !== bodyBytes)
+    throw new Refused('file-mismatch', `The batch has not the ${bodyBytes} bytes that were declared. Send it again`)
   const bytes = Buffer.concat(chunks)
   if (createHash('sha256').update(bytes).digest('base64') !== digest) {
     throw new Refused('file-mismatch', 'The batch does not have the digest that was declared. Send it again')
@@ -59,7 +65,9 @@ function parseHead(line: string): { narHash: string; narSize: number; bytes: num
     const { entries } = JSON.parse(line) as { readonly entries: unknown }
     const isEntry = (entry: { narHash?: unknown; narSize?: unknown; bytes?: unknown } | null) =>
       /^sha256:[0-9a-df-np-sv-z]{52}$/.test(String(entry?.narHash)) && isSize(entry?.narSize) && isSize(entry?.bytes)
-    return Array.isArray(entries) && entries.length <= batchLimits.entries && entries.every(isEntry) ? entries : undefined
+    return Array.isArray(entries) && entries.length <= batchLimits.entries && entries.every(isEntry)
+      ? entries
+      : undefined
   } catch {
     return undefined
   }
@@ -71,7 +79,8 @@ function isSize(value: unknown): boolean {
 
 /** Decompresses and checks one entry. @throws {Refused} */
 export function checkEntry({ narHash, narSize, frame }: BatchEntry): NarFile & { readonly compression: 'zstd' } {
-  if (narSize > batchLimits.narBytes) throw new Refused('too-big', `A NAR in a batch has at most ${batchLimits.narBytes} bytes: send it in parts`)
+  if (narSize > batchLimits.narBytes)
+    throw new Refused('too-big', `A NAR in a batch has at most ${batchLimits.narBytes} bytes: send it in parts`)
   const check = new NarCheck(narSize)
   try {
     if (parseFrameHeader(frame)?.contentBytes !== narSize) throw new Error('the frame does not say its size')
@@ -79,7 +88,9 @@ export function checkEntry({ narHash, narSize, frame }: BatchEntry): NarFile & {
   } catch (error) {
     throw error instanceof Refused
       ? error
-      : new Refused('bad-nar', 'An entry of the batch is not one zstd frame of the size that is declared', { cause: error })
+      : new Refused('bad-nar', 'An entry of the batch is not one zstd frame of the size that is declared', {
+          cause: error,
+        })
   }
   const nar = check.end()
   if (nar.narHash !== narHash || nar.narSize !== narSize) {

@@ -25,7 +25,8 @@ export class BodySender {
   /** Resolves when all was sent, or the rest is not wanted. Rejects when the body does. */
   async pump(body: AsyncIterable<Uint8Array>): Promise<void> {
     for await (const chunk of body) {
-      while (this.#outstanding >= windowBytes && !this.#isDropped) await new Promise<void>((resolve) => (this.#wake = resolve))
+      while (this.#outstanding >= windowBytes && !this.#isDropped)
+        await new Promise<void>((resolve) => (this.#wake = resolve))
       if (this.#isDropped) return
       if (chunk.length === 0) continue
       this.#outstanding += chunk.length

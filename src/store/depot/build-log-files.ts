@@ -1,4 +1,6 @@
-/** Build logs that were pushed: kept as zstd, the same log again is known, another one under the same name conflicts. */
+/**
+ * Build logs that were pushed: kept as zstd, the same log again is known, another one under the same name conflicts.
+ */
 import { createHash } from 'node:crypto'
 import { createReadStream } from 'node:fs'
 import { dirname, join } from 'node:path'
@@ -51,7 +53,10 @@ export class BuildLogFiles {
     }
   }
 
-  async #write(body: AsyncIterable<Uint8Array>, temp: string): Promise<{ readonly sha256: string; readonly fileSize: number }> {
+  async #write(
+    body: AsyncIterable<Uint8Array>,
+    temp: string,
+  ): Promise<{ readonly sha256: string; readonly fileSize: number }> {
     const file = await this.#parts.disk.create(temp, 0o444)
     try {
       const hash = createHash('sha256')
@@ -87,7 +92,10 @@ export class BuildLogFiles {
   }
 }
 
-async function* measured(body: AsyncIterable<Uint8Array>, hash: { update(bytes: Uint8Array): unknown }): AsyncGenerator<Uint8Array> {
+async function* measured(
+  body: AsyncIterable<Uint8Array>,
+  hash: { update(bytes: Uint8Array): unknown },
+): AsyncGenerator<Uint8Array> {
   let length = 0
   for await (const chunk of readBody(body)) {
     length += chunk.length

@@ -1,4 +1,7 @@
-/** A commit of protocol B: what is whole is registered, what is being checked is waited for, and what is missing is named. */
+/**
+ * A commit of protocol B: what is whole is registered, what is being checked is waited for, and what is missing is
+ * named.
+ */
 
 import { formatRanges } from '../../nar/part-ranges.ts'
 import type { Acceptance, Commit } from './acceptance.ts'
@@ -56,12 +59,18 @@ function withPin({ pin, paths }: CommitOptions, ready: readonly PushedPath[]): {
 }
 
 /** Undefined when `register` can decide: an upstream has signed it, or the local store can give it. */
-async function judgeAbsent(path: PushedPath, user: string, { policy, host, assemblies }: CommittingParts): Promise<Committed | undefined> {
+async function judgeAbsent(
+  path: PushedPath,
+  user: string,
+  { policy, host, assemblies }: CommittingParts,
+): Promise<Committed | undefined> {
   const state = assemblies.stateOf(user, path.narHash, path.narSize)
   if (state.kind === 'failed') return state.refusal
   if (state.kind === 'checking') return { status: 'pending' }
   if (findSigningKey(path, policy.upstreamKeys) !== undefined) return undefined
   const [local] = await host.describeLocal([path.storePath])
   if (local !== undefined) return undefined
-  return state.kind === 'none' ? { status: 'incomplete' } : { status: 'incomplete', partBytes: state.partBytes, missing: formatRanges(state.missing) }
+  return state.kind === 'none'
+    ? { status: 'incomplete' }
+    : { status: 'incomplete', partBytes: state.partBytes, missing: formatRanges(state.missing) }
 }

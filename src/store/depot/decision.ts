@@ -1,6 +1,6 @@
 /**
- * Which of the paths of one commit may be registered. Pure but for its look-ups: it runs inside the transaction that writes what it decides, so that of two
- * commits in the same moment the second sees the first.
+ * Which of the paths of one commit may be registered. Pure but for its look-ups: it runs inside the transaction that
+ * writes what it decides, so that of two commits in the same moment the second sees the first.
  */
 import type { PathInfo } from '../../nix/path-info.ts'
 import { hashPartOf } from '../../nix/store-path.ts'
@@ -35,11 +35,13 @@ export function decide(proposals: readonly Proposal[], records: Queries, rule: '
   const at = new Map<string, number>()
   const elsewhere = new Set<string>()
   proposals.forEach(({ path }, index) => {
-    if (verdicts[index] === undefined && at.has(path.storePath)) verdicts[index] = refuse('mismatch', `${path.storePath} is named twice in one commit`)
+    if (verdicts[index] === undefined && at.has(path.storePath))
+      verdicts[index] = refuse('mismatch', `${path.storePath} is named twice in one commit`)
     if (verdicts[index] === undefined) at.set(path.storePath, index)
     if (verdicts[index]?.status === 'elsewhere') elsewhere.add(path.storePath)
   })
-  const isThere = (reference: string) => at.has(reference) || elsewhere.has(reference) || records.hasPath(reference) || records.isElsewhere(reference)
+  const isThere = (reference: string) =>
+    at.has(reference) || elsewhere.has(reference) || records.hasPath(reference) || records.isElsewhere(reference)
   for (let hasChanged = rule === 'closed'; hasChanged; ) {
     hasChanged = false
     for (const [storePath, index] of at) {
@@ -54,7 +56,8 @@ export function decide(proposals: readonly Proposal[], records: Queries, rule: '
   const accepted = sortByReferences(proposals, at)
   const isAccepted = new Set(accepted)
   for (const index of at.values()) {
-    if (!isAccepted.has(index)) verdicts[index] = refuse('mismatch', `${proposals[index]!.path.storePath} is in a circle of references`)
+    if (!isAccepted.has(index))
+      verdicts[index] = refuse('mismatch', `${proposals[index]!.path.storePath} is in a circle of references`)
   }
   return {
     verdicts: verdicts.map((verdict) => verdict ?? { status: 'registered' }),
@@ -71,17 +74,27 @@ export function decide(proposals: readonly Proposal[], records: Queries, rule: '
 /** Undefined when only its references remain to be looked at. */
 function judge({ path, upstreamKey, local }: Proposal, records: Queries): Registered | undefined {
   const { storePath, narHash, narSize, references, file } = path
-  if (records.isForgotten(storePath, narHash)) return refuse('policy', `${storePath} with this content was removed by an administrator and is not taken again`)
+  if (records.isForgotten(storePath, narHash))
+    return refuse('policy', `${storePath} with this content was removed by an administrator and is not taken again`)
   const known = records.findObject(hashPartOf(storePath))
   const nar = records.findNar(narHash)
   if (known !== undefined) {
-    if (known.info.storePath !== storePath || known.info.narHash !== narHash || known.info.references.join() !== references.join()) {
+    if (
+      known.info.storePath !== storePath ||
+      known.info.narHash !== narHash ||
+      known.info.references.join() !== references.join()
+    ) {
       return { status: 'conflict', since: known.pushedAt, by: known.pushedBy, narHash: known.info.narHash }
     }
     if (!known.nar.isDamaged) return { status: 'present' }
   }
   if (local !== undefined && local.narHash !== narHash) {
-    return { status: 'conflict', since: local.registrationTime * 1000, by: "this cache's own machine", narHash: local.narHash }
+    return {
+      status: 'conflict',
+      since: local.registrationTime * 1000,
+      by: "this cache's own machine",
+      narHash: local.narHash,
+    }
   }
   if (nar === undefined || nar.isDamaged) {
     if (upstreamKey !== undefined) return { status: 'elsewhere' }
@@ -96,9 +109,12 @@ function judgeFile({ storePath, narHash, file }: PushedPath, records: Queries): 
   const { fileHash, fileSize, compression } = file!
   const claim = records.findClaim(fileHash)
   if (claim === undefined) return refuse('missing-nar', `The file of ${storePath} is not here: send it first`)
-  if (claim.narHash !== narHash) return refuse('mismatch', `NarHash of ${storePath} is ${claim.narHash}, not ${narHash}`)
-  if (claim.compression !== compression) return refuse('mismatch', `Compression of ${storePath} is ${claim.compression}, not ${compression}`)
-  if (fileSize !== undefined && claim.fileSize !== fileSize) return refuse('mismatch', `FileSize of ${storePath} is ${claim.fileSize}, not ${fileSize}`)
+  if (claim.narHash !== narHash)
+    return refuse('mismatch', `NarHash of ${storePath} is ${claim.narHash}, not ${narHash}`)
+  if (claim.compression !== compression)
+    return refuse('mismatch', `Compression of ${storePath} is ${claim.compression}, not ${compression}`)
+  if (fileSize !== undefined && claim.fileSize !== fileSize)
+    return refuse('mismatch', `FileSize of ${storePath} is ${claim.fileSize}, not ${fileSize}`)
   return undefined
 }
 

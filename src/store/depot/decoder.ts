@@ -1,6 +1,7 @@
 /**
- * Decompression of what strangers send: in steps, with bounded memory, and strict about what follows the end. What comes out is handed on in pieces of at most
- * 128 KiB, and may be refused there, which ends the decompression: a bomb costs the time up to the limit and no memory.
+ * Decompression of what strangers send: in steps, with bounded memory, and strict about what follows the end. What
+ * comes out is handed on in pieces of at most 128 KiB, and may be refused there, which ends the decompression: a bomb
+ * costs the time up to the limit and no memory.
  */
 import { spawn } from 'node:child_process'
 import type { Duplex } from 'node:stream'
@@ -28,7 +29,11 @@ export interface DecoderOptions {
 const chunkSize = 128 * 1024
 
 /** `take` is called with what comes out; what it throws is what `write` or `end` throws. */
-export function createDecoder(compression: Compression, take: (bytes: Uint8Array) => void, options: DecoderOptions): Decoder {
+export function createDecoder(
+  compression: Compression,
+  take: (bytes: Uint8Array) => void,
+  options: DecoderOptions,
+): Decoder {
   switch (compression) {
     case 'none':
       return { write: async (bytes) => take(bytes), end: async () => {}, close() {} }
@@ -39,11 +44,19 @@ export function createDecoder(compression: Compression, take: (bytes: Uint8Array
     case 'gzip':
       return new StreamDecoder(createGunzip({ chunkSize }), take)
     case 'xz':
-      return startProgram('xz', ['--decompress', '--stdout', '--threads=1', `--memlimit-decompress=${options.maxXzMemoryBytes}`], take, options.searchPath)
+      return startProgram(
+        'xz',
+        ['--decompress', '--stdout', '--threads=1', `--memlimit-decompress=${options.maxXzMemoryBytes}`],
+        take,
+        options.searchPath,
+      )
     case 'bzip2':
       return startProgram('bzip2', ['--decompress', '--stdout'], take, options.searchPath)
     default:
-      throw new Refused('unsupported', `This cache does not take NARs compressed with ${compression}: use ?compression=zstd`)
+      throw new Refused(
+        'unsupported',
+        `This cache does not take NARs compressed with ${compression}: use ?compression=zstd`,
+      )
   }
 }
 
@@ -70,7 +83,9 @@ export class StreamDecoder implements Decoder {
           fail(error)
         }
       })
-      stream.on('error', (error) => fail(new Refused('bad-nar', 'The body does not decompress: it is damaged or cut short', { cause: error })))
+      stream.on('error', (error) =>
+        fail(new Refused('bad-nar', 'The body does not decompress: it is damaged or cut short', { cause: error })),
+      )
       stream.on('end', () => {
         this.#hasEnded = true
         resolve()
@@ -113,7 +128,10 @@ class ZstdDecoder implements Decoder {
   readonly #inner: StreamDecoder
 
   constructor(take: (bytes: Uint8Array) => void) {
-    this.#inner = new StreamDecoder(createZstdDecompress({ chunkSize, params: { [constants.ZSTD_d_windowLogMax]: 27 } }), take)
+    this.#inner = new StreamDecoder(
+      createZstdDecompress({ chunkSize, params: { [constants.ZSTD_d_windowLogMax]: 27 } }),
+      take,
+    )
   }
 
   async write(bytes: Uint8Array): Promise<void> {
@@ -126,7 +144,8 @@ class ZstdDecoder implements Decoder {
   }
 
   async end(): Promise<void> {
-    if (!this.#frames.isBetween || this.#frames.frames === 0) throw new Refused('bad-nar', 'The body does not decompress: it is cut short')
+    if (!this.#frames.isBetween || this.#frames.frames === 0)
+      throw new Refused('bad-nar', 'The body does not decompress: it is cut short')
     await this.#inner.end()
   }
 
@@ -135,7 +154,12 @@ class ZstdDecoder implements Decoder {
   }
 }
 
-function startProgram(program: string, args: readonly string[], take: (bytes: Uint8Array) => void, searchPath: string): Decoder {
+function startProgram(
+  program: string,
+  args: readonly string[],
+  take: (bytes: Uint8Array) => void,
+  searchPath: string,
+): Decoder {
   // Nothing of our environment: it may hold secrets.
   const child = spawn(program, args, { env: { PATH: searchPath, LC_ALL: 'C' }, stdio: ['pipe', 'pipe', 'pipe'] })
   let failure: unknown
@@ -161,7 +185,10 @@ function startProgram(program: string, args: readonly string[], take: (bytes: Ui
     child.once('error', (error: NodeJS.ErrnoException) => {
       fail(
         error.code === 'ENOENT'
-          ? new Refused('unsupported', `This cache has no "${program}" program to check such a NAR with: use ?compression=zstd`)
+          ? new Refused(
+              'unsupported',
+              `This cache has no "${program}" program to check such a NAR with: use ?compression=zstd`,
+            )
           : new Refused('unavailable', 'This cache cannot check NARs at the moment', { cause: error }),
       )
       resolve()
@@ -192,9 +219,14 @@ function startProgram(program: string, args: readonly string[], take: (bytes: Ui
 
 function describeExit(program: string, complaint: string): Refused {
   if (/memory usage limit/i.test(complaint)) {
-    return new Refused('bad-nar', 'The body needs more memory to decompress than this cache gives: use ?compression=zstd')
+    return new Refused(
+      'bad-nar',
+      'The body needs more memory to decompress than this cache gives: use ?compression=zstd',
+    )
   }
-  return new Refused('bad-nar', 'The body does not decompress: it is damaged or cut short', { cause: new Error(`${program}: ${complaint}`) })
+  return new Refused('bad-nar', 'The body does not decompress: it is damaged or cut short', {
+    cause: new Error(`${program}: ${complaint}`),
+  })
 }
 
 function trailing(): Refused {

@@ -1,5 +1,6 @@
 /**
- * Where finished files lie, behind a port that object storage can stand behind later: NARs and logs only. A key is a relative path:
+ * Where finished files lie, behind a port that object storage can stand behind later: NARs and logs only. A key is a
+ * relative path:
  *
  *     nar/0n/<NAR hash>.<file hash>.<compression>        log/<2>/<rest of the derivation's base name>.zst
  */
@@ -26,7 +27,11 @@ const readBytes = 256 * 1024
 /** A SHA-256 in Nix32 begins with 0 or 1. */
 export const narFolders = ['0', '1'].flatMap((first) => digits.map((second) => `nar/${first}${second}`))
 
-export function narKey(nar: { readonly narHash: string; readonly fileHash: string; readonly compression: string }): string {
+export function narKey(nar: {
+  readonly narHash: string
+  readonly fileHash: string
+  readonly compression: string
+}): string {
   const bare = nar.narHash.slice(7)
   return `nar/${bare.slice(0, 2)}/${bare}.${nar.fileHash.slice(7)}.${nar.compression}`
 }

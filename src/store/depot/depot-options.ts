@@ -21,7 +21,9 @@ export interface DepotOptions {
   readonly policy?: Partial<DepotPolicy>
   /** Where `xz` and `bzip2` are looked for, as in PATH. */
   readonly searchPath: string
-  /** Programs for the compressions that node:zlib cannot read: for listings and for clients that want the NAR itself. */
+  /**
+   * Programs for the compressions that node:zlib cannot read: for listings and for clients that want the NAR itself.
+   */
   readonly decompressors: Decompressors
   readonly log: Log
   readonly local?: LocalSource | undefined

@@ -1,4 +1,7 @@
-/** The depot as it is read: synchronous look-ups on a connection of its own, files through `kept-nars.ts`, and what was used, noted in memory. */
+/**
+ * The depot as it is read: synchronous look-ups on a connection of its own, files through `kept-nars.ts`, and what was
+ * used, noted in memory.
+ */
 import { statfsSync } from 'node:fs'
 import { join } from 'node:path'
 import type { Readable } from 'node:stream'
@@ -144,7 +147,10 @@ export class DepotReader implements Store, AsyncDisposable {
     return this.records.findLog(drvBaseName) === undefined ? undefined : readLog(this.#options.dir, drvBaseName)
   }
 
-  /** What of these paths must be sent by this user. At most 2,000 paths at once. Changes nothing but when they were used last. */
+  /**
+   * What of these paths must be sent by this user. At most 2,000 paths at once. Changes nothing but when they were used
+   * last.
+   */
   plan(paths: readonly PathRecord[], partBytes: number, user: string): Promise<Plan> {
     const { local = noLocal, maxBytes } = this.#options
     return planPaths(paths, partBytes, user, {
@@ -176,7 +182,11 @@ export class DepotReader implements Store, AsyncDisposable {
 
   /** Remembers whether the last push failed for want of room. */
   protected noteShortage<T>(result: T): T {
-    const { status, code, reason } = result as { readonly status?: string; readonly code?: string; readonly reason?: string }
+    const { status, code, reason } = result as {
+      readonly status?: string
+      readonly code?: string
+      readonly reason?: string
+    }
     if (status !== 'refused') this.#shortage = undefined
     else if (code === 'no-room') this.#shortage = reason
     return result
@@ -195,12 +205,19 @@ export class DepotReader implements Store, AsyncDisposable {
 
   #formOf(nar: NarRecord): FileForm {
     const { compression, fileHash, fileSize } = nar
-    return createFileForm({ compression, fileHash, fileSize, open: (range) => this.#kept.open(nar, range) }, this.#options.decompressors)
+    return createFileForm(
+      { compression, fileHash, fileSize, open: (range) => this.#kept.open(nar, range) },
+      this.#options.decompressors,
+    )
   }
 
   #noteUse(storePath: string, isPromised = false): void {
     const hashPart = hashPartOf(storePath)
-    this.#uses.set(hashPart, { hashPart, at: this.now(), isPromised: isPromised || this.#uses.get(hashPart)?.isPromised === true })
+    this.#uses.set(hashPart, {
+      hashPart,
+      at: this.now(),
+      isPromised: isPromised || this.#uses.get(hashPart)?.isPromised === true,
+    })
   }
 
   /** A file that a collection removed, or another took the place of, is no damage. */
@@ -212,10 +229,15 @@ export class DepotReader implements Store, AsyncDisposable {
   #withdrawNar(narHash: string, fault: Fault): void {
     this.#withdrawals++
     this.#withdrawing.set(narHash, (this.#withdrawing.get(narHash) ?? 0) + 1)
-    this.#options.log.error({ narHash, code: fault.code, err: fault }, 'a NAR of the depot is damaged: its paths are out of service until it is pushed again')
+    this.#options.log.error(
+      { narHash, code: fault.code, err: fault },
+      'a NAR of the depot is damaged: its paths are out of service until it is pushed again',
+    )
     void this.scribe
       .call('markDamaged', { narHash, reason: String(fault.cause ?? fault.message) })
-      .catch((error: unknown) => this.#options.log.error({ narHash, err: error }, 'cannot note that a NAR of the depot is damaged'))
+      .catch((error: unknown) =>
+        this.#options.log.error({ narHash, err: error }, 'cannot note that a NAR of the depot is damaged'),
+      )
       .then(() => {
         const left = this.#withdrawing.get(narHash)! - 1
         if (left === 0) this.#withdrawing.delete(narHash)

@@ -1,18 +1,22 @@
 /**
- * The depot: store objects that were pushed here. Their NARs are kept as they came, checked before they count; a database says what is here.
+ * The depot: store objects that were pushed here. Their NARs are kept as they came, checked before they count; a
+ * database says what is here.
  *
  *   const depot = await openDepot({ dir, storeDir, maxBytes, keepFree, searchPath, log, local })
  *
- * As a store (`store.ts`): find, generation, withdraw, leases, health, logs, realisations. Synchronous, a reading connection of its own.
+ * As a store (`store.ts`): find, generation, withdraw, leases, health, logs, realisations. Synchronous, a reading
+ * connection of its own.
  *
- * Pushing, protocol A (stock Nix). Each call resolves when its result survives a power cut; refusals are values `{ status: 'refused', code, reason }`:
+ * Pushing, protocol A (stock Nix). Each call resolves when its result survives a power cut; refusals are values `{
+ * status: 'refused', code, reason }`:
  *   PUT nar/<hash>.nar[.ext]   depot.admitNar(upload)            from the headers: { status: 'known' }, a refusal, or undefined: read the body
  *                              depot.receiveNar(upload, body)    body: AsyncIterable<Uint8Array>; use request.iterator({ destroyOnReturn: false })
  *   HEAD nar/…                 depot.findNarFile(fileHash)
  *   PUT <hash>.narinfo         depot.registerNarInfo(hashPart, narInfo, who)
  *   PUT realisations, debuginfo, log   depot.putDocument, depot.putLog
  * Protocol B: depot.plan, putPart, putBatch, commit; limits in part-form.ts and batch.ts.
- * Administration (names of pins: isPinName, mayWritePin in pins.ts): setPin, removePin, pins, collect (dry or not), explain, forget, allow, who, verify, backUp.
+ * Administration (names of pins: isPinName, mayWritePin in pins.ts): setPin, removePin, pins, collect (dry or not),
+ * explain, forget, allow, who, verify, backUp.
  *
  * Reading  ── main thread ── reading-database, kept-nars (files, ranges, verified here before the last chunk)
  * Writing  ── scribe-thread ⇄ scribe-worker ── scribe ─┬─ incoming (hash, decompress, parse) ── nar-shelf (file first, row afterwards)
@@ -39,7 +43,16 @@ import type { PinRequest } from './pins.ts'
 import type { GcOptions, GcReport } from './retention.ts'
 import type { ScribeLink } from './scribe-messages.ts'
 import { startScribeThread } from './scribe-thread.ts'
-import { type DepotPolicy, defaultPolicy, type NarReceived, type PushedPath, type Pusher, type Refusal, type Registered, refuse } from './types.ts'
+import {
+  type DepotPolicy,
+  defaultPolicy,
+  type NarReceived,
+  type PushedPath,
+  type Pusher,
+  type Refusal,
+  type Registered,
+  refuse,
+} from './types.ts'
 import { type FetchNar, judgeQuota, type PutBatch, type ReceiveNar } from './uploads.ts'
 import type { VerifyReport } from './verify.ts'
 
@@ -66,7 +79,10 @@ export async function openDepot(options: DepotOptions): Promise<Depot> {
   const { dir } = options
   mkdirSync(dir, { recursive: true, mode: 0o700 })
   const foreign = readdirSync(dir).filter((name) => !ourNames.has(name) && !name.startsWith('.'))
-  if (foreign.length > 0) throw new Error(`Cannot use "${dir}" as depot: it holds "${foreign[0]}", which is not Burrow's. Name an empty directory`)
+  if (foreign.length > 0)
+    throw new Error(
+      `Cannot use "${dir}" as depot: it holds "${foreign[0]}", which is not Burrow's. Name an empty directory`,
+    )
   const lock = takeDirectoryLock(dir, options.pid)
   try {
     return await Depot.open(options, lock)
@@ -82,7 +98,14 @@ export class Depot extends DepotReader {
   readonly #stopMaintenance: () => void
 
   static async open(options: DepotOptions, lock: Disposable): Promise<Depot> {
-    const { log, local = noLocal, policy, startScribe = startScribeThread, reserveBytes = 16 * 2 ** 20, maxXzMemoryBytes = 128 * 2 ** 20 } = options
+    const {
+      log,
+      local = noLocal,
+      policy,
+      startScribe = startScribeThread,
+      reserveBytes = 16 * 2 ** 20,
+      maxXzMemoryBytes = 128 * 2 ** 20,
+    } = options
     const { dir, storeDir, maxBytes, keepFree, searchPath } = options
     const uses = new Map<string, Use>()
     const host: ScribeHost = {
@@ -95,12 +118,26 @@ export class Depot extends DepotReader {
       log: (level, fields, message) => log[level](fields, message),
     }
     const whole = { ...defaultPolicy, ...policy }
-    const scribe = await startScribe({ dir, storeDir, maxBytes, keepFree, reserveBytes, policy: whole, searchPath, maxXzMemoryBytes }, host, log)
-    if (scribe.recovered.sweptFiles > 0) log.info({ dir, files: scribe.recovered.sweptFiles }, 'files that an interrupted run left in the depot were removed')
+    const scribe = await startScribe(
+      { dir, storeDir, maxBytes, keepFree, reserveBytes, policy: whole, searchPath, maxXzMemoryBytes },
+      host,
+      log,
+    )
+    if (scribe.recovered.sweptFiles > 0)
+      log.info(
+        { dir, files: scribe.recovered.sweptFiles },
+        'files that an interrupted run left in the depot were removed',
+      )
     return new Depot(options, whole, lock, uses, scribe)
   }
 
-  private constructor(options: DepotOptions, policy: DepotPolicy, lock: Disposable, uses: Map<string, Use>, scribe: ScribeLink) {
+  private constructor(
+    options: DepotOptions,
+    policy: DepotPolicy,
+    lock: Disposable,
+    uses: Map<string, Use>,
+    scribe: ScribeLink,
+  ) {
     super(options, policy, uses, scribe)
     this.#options = options
     this.#lock = lock
@@ -111,9 +148,18 @@ export class Depot extends DepotReader {
   admitNar({ fileHash, fileSize, compression, who }: ReceiveNar): { readonly status: 'known' } | Refusal | undefined {
     if (this.findNarFile(fileHash) !== undefined) return { status: 'known' }
     if (!acceptedCompressions.has(compression))
-      return refuse('unsupported', `This cache does not take NARs compressed with ${compression}: use ?compression=zstd`)
-    if (fileSize > this.#options.maxBytes) return refuse('no-room', `This cache holds ${this.#options.maxBytes} bytes at most, and this file has ${fileSize}`)
-    return judgeQuota(this.policy, who.user, fileSize, this.records.usedToday(who.user, dayOf(this.now())), () => this.records.unfinishedBytes(who.user))
+      return refuse(
+        'unsupported',
+        `This cache does not take NARs compressed with ${compression}: use ?compression=zstd`,
+      )
+    if (fileSize > this.#options.maxBytes)
+      return refuse(
+        'no-room',
+        `This cache holds ${this.#options.maxBytes} bytes at most, and this file has ${fileSize}`,
+      )
+    return judgeQuota(this.policy, who.user, fileSize, this.records.usedToday(who.user, dayOf(this.now())), () =>
+      this.records.unfinishedBytes(who.user),
+    )
   }
 
   async receiveNar(upload: ReceiveNar, body: AsyncIterable<Uint8Array>): Promise<NarReceived> {
@@ -127,16 +173,22 @@ export class Depot extends DepotReader {
 
   /** A narinfo that stock Nix sends; `hashPart` is that of the request. */
   async registerNarInfo(hashPart: string, info: NarInfo, who: Pusher): Promise<Registered> {
-    if (hashPartOf(info.storePath) !== hashPart) return refuse('mismatch', `StorePath ${info.storePath} does not belong to ${hashPart}.narinfo`)
+    if (hashPartOf(info.storePath) !== hashPart)
+      return refuse('mismatch', `StorePath ${info.storePath} does not belong to ${hashPart}.narinfo`)
     const { storePath, narHash, narSize, references, deriver, signatures, contentAddress } = info
     const path = { storePath, narHash, narSize, references, deriver, signatures, contentAddress }
     if (isOwnNarUrl(info.url, hashPart, narHash)) return await this.#registerOne(path, who)
     const url = parseNarFileUrl(info.url)
     if (url === undefined)
-      return refuse('mismatch', 'URL does not name a file of this cache as Nix writes it: nar/<file hash>.nar and the suffix of its compression')
+      return refuse(
+        'mismatch',
+        'URL does not name a file of this cache as Nix writes it: nar/<file hash>.nar and the suffix of its compression',
+      )
     const isGzip = url.compression === 'none' && info.compression === 'gzip'
-    if (url.compression !== info.compression && !isGzip) return refuse('mismatch', `Compression is ${info.compression}, but URL ends as for ${url.compression}`)
-    if (info.fileHash !== undefined && info.fileHash !== url.fileHash) return refuse('mismatch', `FileHash is ${info.fileHash}, but URL names ${url.fileHash}`)
+    if (url.compression !== info.compression && !isGzip)
+      return refuse('mismatch', `Compression is ${info.compression}, but URL ends as for ${url.compression}`)
+    if (info.fileHash !== undefined && info.fileHash !== url.fileHash)
+      return refuse('mismatch', `FileHash is ${info.fileHash}, but URL names ${url.fileHash}`)
     const file = { fileHash: url.fileHash, fileSize: info.fileSize, compression: info.compression }
     return await this.#registerOne({ ...path, file }, who)
   }
@@ -158,7 +210,12 @@ export class Depot extends DepotReader {
     return this.noteShortage(await this.scribe.call('commit', options))
   }
 
-  putDocument(kind: 'realisation' | 'build-trace' | 'debuginfo', key: string, text: string, who: Pusher): Promise<'stored' | 'known' | 'conflict' | Refusal> {
+  putDocument(
+    kind: 'realisation' | 'build-trace' | 'debuginfo',
+    key: string,
+    text: string,
+    who: Pusher,
+  ): Promise<'stored' | 'known' | 'conflict' | Refusal> {
     return this.scribe.call('putDocument', { kind, key, text, who })
   }
 
@@ -220,4 +277,11 @@ export class Depot extends DepotReader {
   }
 }
 
-const acceptedCompressions: ReadonlySet<Compression> = new Set<Compression>(['none', 'zstd', 'xz', 'br', 'bzip2', 'gzip'])
+const acceptedCompressions: ReadonlySet<Compression> = new Set<Compression>([
+  'none',
+  'zstd',
+  'xz',
+  'br',
+  'bzip2',
+  'gzip',
+])

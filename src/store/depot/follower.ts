@@ -1,6 +1,7 @@
 /**
- * Follows one assembly: appends its parts in order to the growing file, decompressing, parsing and hashing them on the way, so that at commit only the tail is left.
- * After a restart the growing file is cut to what was flushed and read from its first byte, since a hash's state cannot be saved.
+ * Follows one assembly: appends its parts in order to the growing file, decompressing, parsing and hashing them on the
+ * way, so that at commit only the tail is left. After a restart the growing file is cut to what was flushed and read
+ * from its first byte, since a hash's state cannot be saved.
  */
 import { createHash } from 'node:crypto'
 import { createReadStream } from 'node:fs'
@@ -43,7 +44,10 @@ export class Follower {
     return join(this.#folder, 'nar')
   }
 
-  /** Appends what is there in order. Resolves to the finished file when all of the NAR is in it and was found right. @throws {Refused} when it is wrong */
+  /**
+   * Appends what is there in order. Resolves to the finished file when all of the NAR is in it and was found right.
+   * @throws {Refused} when it is wrong
+   */
   async advance(): Promise<(NarFile & { readonly compression: Compression }) | undefined> {
     const { id, narSize, partBytes } = this.#assembly
     await this.#start()

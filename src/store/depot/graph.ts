@@ -1,4 +1,7 @@
-/** The depot's objects with their references, as a collection looks at them: what is kept and by which chain, and in which order the rest may go. */
+/**
+ * The depot's objects with their references, as a collection looks at them: what is kept and by which chain, and in
+ * which order the rest may go.
+ */
 import type { Records } from './sqlite/records.ts'
 import type { DepotPolicy } from './types.ts'
 
@@ -61,7 +64,9 @@ export class Graph {
 }
 
 /** All that the roots keep, each with the step that leads to it. */
-export function reach(roots: readonly Root[]): Map<GraphNode, { readonly from: GraphNode | undefined; readonly why: string }> {
+export function reach(
+  roots: readonly Root[],
+): Map<GraphNode, { readonly from: GraphNode | undefined; readonly why: string }> {
   const reached = new Map<GraphNode, { from: GraphNode | undefined; why: string }>()
   const queue: GraphNode[] = []
   for (const { node, why } of roots) {
@@ -81,10 +86,15 @@ export function reach(roots: readonly Root[]): Map<GraphNode, { readonly from: G
 }
 
 /**
- * Takes nodes that nothing refers to, the longest unused first, and what becomes free by that, until `isEnough`. Kept nodes are left out, and so is what is part
- * of a circle of references (which only a depot with `references: "any"` can hold).
+ * Takes nodes that nothing refers to, the longest unused first, and what becomes free by that, until `isEnough`. Kept
+ * nodes are left out, and so is what is part of a circle of references (which only a depot with `references: "any"` can
+ * hold).
  */
-export function takeInOrder(graph: Graph, isKept: (node: GraphNode) => boolean, isEnough: (node: GraphNode) => boolean): GraphNode[] {
+export function takeInOrder(
+  graph: Graph,
+  isKept: (node: GraphNode) => boolean,
+  isEnough: (node: GraphNode) => boolean,
+): GraphNode[] {
   const left = new Map<GraphNode, number>()
   const free = new Heap()
   for (const node of graph.nodes.values()) {
@@ -127,7 +137,8 @@ class Heap {
     items[0] = last!
     for (let at = 0; ; ) {
       let least = at
-      for (const child of [2 * at + 1, 2 * at + 2]) if (child < items.length && isBefore(items[child]!, items[least]!)) least = child
+      for (const child of [2 * at + 1, 2 * at + 2])
+        if (child < items.length && isBefore(items[child]!, items[least]!)) least = child
       if (least === at) return first
       this.#swap(at, least)
       at = least

@@ -1,6 +1,7 @@
 /**
- * A NAR on its way in: written to `in/`, hashed, decompressed, parsed and hashed again while it comes, so that after its last byte only the flush is left.
- * Memory: the chunk in hand and the decompressor's window. The sender is held back by not asking for the next chunk.
+ * A NAR on its way in: written to `in/`, hashed, decompressed, parsed and hashed again while it comes, so that after
+ * its last byte only the flush is left. Memory: the chunk in hand and the decompressor's window. The sender is held
+ * back by not asking for the next chunk.
  */
 import { createHash } from 'node:crypto'
 
@@ -24,7 +25,10 @@ export interface IncomingOptions extends DecoderOptions {
   readonly maxNarBytes: number
 }
 
-/** Writes the body to `tempFile`, flushed, and says what it is. The file stays when this resolves and is gone when it rejects. @throws {Refused} */
+/**
+ * Writes the body to `tempFile`, flushed, and says what it is. The file stays when this resolves and is gone when it
+ * rejects. @throws {Refused}
+ */
 export async function receiveFile(
   body: AsyncIterable<Uint8Array>,
   declared: Compression,
@@ -53,13 +57,22 @@ export async function receiveFile(
     if (expected.fileSize !== undefined && fileSize !== expected.fileSize) throw wrongLength(expected.fileSize)
     const fileHash = formatSha256(hash.digest())
     if (expected.fileHash !== undefined && fileHash !== expected.fileHash) {
-      throw new Refused('file-mismatch', `The body hashes to ${fileHash}, not to ${expected.fileHash} as its name says. Send it again`)
+      throw new Refused(
+        'file-mismatch',
+        `The body hashes to ${fileHash}, not to ${expected.fileHash} as its name says. Send it again`,
+      )
     }
     if (decoder === undefined) throw new Refused('bad-nar', 'The body is empty')
     await decoder.end()
     const nar = check.end()
-    if (expected.narHash !== undefined && (nar.narHash !== expected.narHash || nar.narSize !== (expected.narSize ?? nar.narSize))) {
-      throw new Refused('mismatch', `The NAR has hash ${nar.narHash} and ${nar.narSize} bytes, not ${expected.narHash} and ${expected.narSize} as declared`)
+    if (
+      expected.narHash !== undefined &&
+      (nar.narHash !== expected.narHash || nar.narSize !== (expected.narSize ?? nar.narSize))
+    ) {
+      throw new Refused(
+        'mismatch',
+        `The NAR has hash ${nar.narHash} and ${nar.narSize} bytes, not ${expected.narHash} and ${expected.narSize} as declared`,
+      )
     }
     await file.sync()
     await file.close()

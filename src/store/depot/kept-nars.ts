@@ -1,6 +1,7 @@
 /**
- * The depot's files as clients read them: whole or in ranges, found right in this process before their first byte goes out, and again when a file's stamp is not what
- * it was. A file that is missing or damaged takes its paths out of service.
+ * The depot's files as clients read them: whole or in ranges, found right in this process before their first byte goes
+ * out, and again when a file's stamp is not what it was. A file that is missing or damaged takes its paths out of
+ * service.
  */
 import { join } from 'node:path'
 
@@ -25,7 +26,10 @@ export class KeptNars {
   async open(nar: NarRecord, range?: ByteRange): Promise<ChunkReader> {
     const key = narKey(nar)
     try {
-      const reader = await this.#files.open({ path: join(this.#dir, key), size: nar.fileSize, hash: nar.fileHash }, range)
+      const reader = await this.#files.open(
+        { path: join(this.#dir, key), size: nar.fileSize, hash: nar.fileHash },
+        range,
+      )
       return { next: () => this.#next(reader, nar), close: () => reader.close() }
     } catch (error) {
       throw this.#toFault(nar, error)
@@ -42,9 +46,12 @@ export class KeptNars {
 
   #toFault(nar: NarRecord, error: unknown): unknown {
     const { code = '' } = ((error as Error).cause ?? error) as NodeJS.ErrnoException
-    if (['EMFILE', 'ENFILE', 'ENOMEM', 'EAGAIN'].includes(code)) return new Fault('busy', 'Cannot open a file of the depot at the moment', { cause: error })
+    if (['EMFILE', 'ENFILE', 'ENOMEM', 'EAGAIN'].includes(code))
+      return new Fault('busy', 'Cannot open a file of the depot at the moment', { cause: error })
     if (!condemnsStoreObject(error)) return error
-    const fault = new Fault('nar-mismatch', `The file "${narKey(nar)}" of the depot is missing or damaged`, { cause: error })
+    const fault = new Fault('nar-mismatch', `The file "${narKey(nar)}" of the depot is missing or damaged`, {
+      cause: error,
+    })
     this.#onDamaged(nar, fault)
     return fault
   }

@@ -1,4 +1,7 @@
-/** This machine's Nix store as the depot sees it: conflicts are told by its records, and what a pushed path refers to is copied from it. */
+/**
+ * This machine's Nix store as the depot sees it: conflicts are told by its records, and what a pushed path refers to is
+ * copied from it.
+ */
 import { NarParts } from '../../nar/nar-parts.ts'
 import { hashPartOf } from '../../nix/store-path.ts'
 import type { Store, StoreObject } from '../store.ts'
@@ -13,7 +16,8 @@ export function createLocalSource(store: Store): LocalSource {
   }
   return {
     // A store that cannot be read knows nothing; a push does not wait for it.
-    describeLocal: (storePaths) => Promise.all(storePaths.map(async (storePath) => (await find(storePath).catch(() => undefined))?.info)),
+    describeLocal: (storePaths) =>
+      Promise.all(storePaths.map(async (storePath) => (await find(storePath).catch(() => undefined))?.info)),
     async openLocal(storePath) {
       const object = await find(storePath)
       if (object?.form.kind !== 'tree') return undefined

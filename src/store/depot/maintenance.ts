@@ -1,6 +1,7 @@
 /**
- * What the depot does by itself: last uses each minute, unfinished uploads and expired pins each hour, collection and a copy of the database each day,
- * the first time an hour after the start, so that a server that is restarted each night collects as well.
+ * What the depot does by itself: last uses each minute, unfinished uploads and expired pins each hour, collection and a
+ * copy of the database each day, the first time an hour after the start, so that a server that is restarted each night
+ * collects as well.
  */
 
 import type { Clock } from '../../clock.ts'

@@ -30,7 +30,8 @@ export class NarCheck {
   /** @throws {Refused} */
   push(bytes: Uint8Array): void {
     this.#size += bytes.length
-    if (this.#size > this.#maxBytes) throw new Refused('too-big', `The NAR is larger than ${this.#maxBytes} bytes, the most this cache takes`)
+    if (this.#size > this.#maxBytes)
+      throw new Refused('too-big', `The NAR is larger than ${this.#maxBytes} bytes, the most this cache takes`)
     this.#hash.update(bytes)
     try {
       if (this.#parser.push(bytes) < bytes.length) throw new Refused('bad-nar', 'Bytes follow the end of the NAR')
@@ -54,7 +55,10 @@ function toRefused(error: unknown): unknown {
   return error instanceof NarSyntaxError ? new Refused('bad-nar', error.message, { cause: error }) : error
 }
 
-/** Hashes the content of a NAR whose top is a plain file that is not executable, for content addresses of the kinds text and flat. */
+/**
+ * Hashes the content of a NAR whose top is a plain file that is not executable, for content addresses of the kinds text
+ * and flat.
+ */
 class FlatFile implements NarSink {
   #hash: Hash | undefined
   #depth = 0

@@ -1,6 +1,7 @@
 /**
- * Files and rows of NARs kept in step. Putting: file first (flushed, renamed, folder flushed), row afterwards. Removing: row first, file afterwards.
- * Both hold a lock on the NAR hash, so that a removal never takes the file of a NAR that has come again meanwhile.
+ * Files and rows of NARs kept in step. Putting: file first (flushed, renamed, folder flushed), row afterwards.
+ * Removing: row first, file afterwards. Both hold a lock on the NAR hash, so that a removal never takes the file of a
+ * NAR that has come again meanwhile.
  */
 import type { Compression } from '../../nix/nar-info.ts'
 import { type DepotFiles, narKey } from './depot-files.ts'
@@ -24,10 +25,16 @@ export class NarShelf {
   }
 
   /**
-   * Puts a checked, flushed file on the shelf, or leaves it where it is when the NAR is here already. `alsoWrite` runs in the same transaction and learns
-   * whether the file was taken. Resolves to the same when all of it survives a power cut.
+   * Puts a checked, flushed file on the shelf, or leaves it where it is when the NAR is here already. `alsoWrite` runs
+   * in the same transaction and learns whether the file was taken. Resolves to the same when all of it survives a power
+   * cut.
    */
-  put(file: NarFile & { readonly compression: Compression }, localFile: string, now: number, alsoWrite: (isTaken: boolean) => void): Promise<boolean> {
+  put(
+    file: NarFile & { readonly compression: Compression },
+    localFile: string,
+    now: number,
+    alsoWrite: (isTaken: boolean) => void,
+  ): Promise<boolean> {
     return this.#mutex.run(file.narHash, async () => {
       const before = this.#records.findNar(file.narHash)
       const isWanted = before === undefined || before.isDamaged

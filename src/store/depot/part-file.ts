@@ -1,6 +1,7 @@
 /**
- * A part on its way in: one zstd frame that holds exactly its share of the NAR, streamed to a file. Whether it decompresses is found out later, in order;
- * that it is one frame of the right size and has the promised digest is found out here.
+ * A part on its way in: one zstd frame that holds exactly its share of the NAR, streamed to a file. Whether it
+ * decompresses is found out later, in order; that it is one frame of the right size and has the promised digest is
+ * found out here.
  */
 import { createHash } from 'node:crypto'
 import { constants, createGunzip, createZstdCompress } from 'node:zlib'
@@ -24,13 +25,23 @@ export interface ExpectedPart {
 /** A part holds at most 32 MiB, so no honest compressor needs a larger window. */
 const maxWindowBytes = 32 * 2 ** 20
 
-/** Writes the frame to `tempFile`, flushed, and returns its size. The file is gone when this rejects. @throws {Refused} */
-export async function receivePart(body: AsyncIterable<Uint8Array>, expected: ExpectedPart, tempFile: string, disk: Disk): Promise<number> {
+/**
+ * Writes the frame to `tempFile`, flushed, and returns its size. The file is gone when this rejects. @throws {Refused}
+ */
+export async function receivePart(
+  body: AsyncIterable<Uint8Array>,
+  expected: ExpectedPart,
+  tempFile: string,
+  disk: Disk,
+): Promise<number> {
   const file = await disk.create(tempFile, 0o600)
   try {
     const digest = createHash('sha256')
     let bodyBytes = 0
-    const sink = expected.encoding === 'zstd' ? new FrameSink(file, expected.contentBytes) : new GzipSink(file, expected.contentBytes)
+    const sink =
+      expected.encoding === 'zstd'
+        ? new FrameSink(file, expected.contentBytes)
+        : new GzipSink(file, expected.contentBytes)
     try {
       for await (const chunk of readBody(body)) {
         bodyBytes += chunk.length
@@ -39,8 +50,12 @@ export async function receivePart(body: AsyncIterable<Uint8Array>, expected: Exp
         await sink.write(chunk)
       }
       if (bodyBytes !== expected.bodyBytes)
-        throw new Refused('file-mismatch', `The part has not the ${expected.bodyBytes} bytes that were declared. Send it again`)
-      if (digest.digest('base64') !== expected.digest) throw new Refused('file-mismatch', 'The part does not have the digest that was declared. Send it again')
+        throw new Refused(
+          'file-mismatch',
+          `The part has not the ${expected.bodyBytes} bytes that were declared. Send it again`,
+        )
+      if (digest.digest('base64') !== expected.digest)
+        throw new Refused('file-mismatch', 'The part does not have the digest that was declared. Send it again')
       await sink.end()
     } finally {
       sink.close()
@@ -84,9 +99,13 @@ class FrameSink {
     const { frames, isBetween, header } = this.#frames
     if (frames !== 1 || !isBetween || header === undefined) throw notOneFrame()
     if (header.contentBytes !== this.#contentBytes) {
-      throw new Refused('file-mismatch', `The frame of this part says that it holds ${header.contentBytes} bytes, and must hold ${this.#contentBytes}`)
+      throw new Refused(
+        'file-mismatch',
+        `The frame of this part says that it holds ${header.contentBytes} bytes, and must hold ${this.#contentBytes}`,
+      )
     }
-    if (header.windowBytes > maxWindowBytes) throw new Refused('file-mismatch', `The frame of this part needs a window of more than ${maxWindowBytes} bytes`)
+    if (header.windowBytes > maxWindowBytes)
+      throw new Refused('file-mismatch', `The frame of this part needs a window of more than ${maxWindowBytes} bytes`)
   }
 
   close(): void {}
@@ -105,7 +124,10 @@ class GzipSink {
   constructor(file: WritableFile, contentBytes: number) {
     this.#file = file
     this.#contentBytes = contentBytes
-    this.#compressor = createZstdCompress({ pledgedSrcSize: contentBytes, params: { [constants.ZSTD_c_compressionLevel]: 3 } })
+    this.#compressor = createZstdCompress({
+      pledgedSrcSize: contentBytes,
+      params: { [constants.ZSTD_c_compressionLevel]: 3 },
+    })
     this.#compressor.on('data', (bytes: Buffer) => this.#out.push(bytes))
     this.#compressor.on('error', () => {})
     this.#decoder = new StreamDecoder(createGunzip(), (bytes) => {

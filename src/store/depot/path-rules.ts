@@ -1,4 +1,6 @@
-/** What can be said of a pushed path without looking at what else is here: names, signatures, content address, policy. */
+/**
+ * What can be said of a pushed path without looking at what else is here: names, signatures, content address, policy.
+ */
 import { parseContentAddress } from '../../nix/content-address.ts'
 import { computeContentPath, splitContentAddress } from '../../nix/content-path.ts'
 import { formatFingerprint } from '../../nix/fingerprint.ts'
@@ -13,12 +15,19 @@ const maxReferences = 65_536
 /** The record in the one form the depot keeps: references sorted, signatures well-formed and once each. */
 export function normalisePath<T extends PathRecord>(path: T, storeDir: string): T | Refusal {
   const { storePath, references, deriver, narHash, narSize, contentAddress } = path
-  if (parseStorePath(storePath, storeDir) === undefined) return refuse('mismatch', `"${shorten(storePath)}" is no store path below ${storeDir}`)
-  const bad = [...references, ...(deriver === undefined ? [] : [deriver])].find((other) => parseStorePath(other, storeDir) === undefined)
-  if (bad !== undefined) return refuse('mismatch', `${storePath} refers to "${shorten(bad)}", which is no store path below ${storeDir}`)
-  if (references.length > maxReferences) return refuse('mismatch', `${storePath} has more than ${maxReferences} references`)
-  if (toNix32Sha256(narHash) !== narHash) return refuse('mismatch', `The NAR hash of ${storePath} is no SHA-256 in Nix32`)
-  if (!Number.isSafeInteger(narSize) || narSize <= 0) return refuse('mismatch', `The NAR size of ${storePath} is no size`)
+  if (parseStorePath(storePath, storeDir) === undefined)
+    return refuse('mismatch', `"${shorten(storePath)}" is no store path below ${storeDir}`)
+  const bad = [...references, ...(deriver === undefined ? [] : [deriver])].find(
+    (other) => parseStorePath(other, storeDir) === undefined,
+  )
+  if (bad !== undefined)
+    return refuse('mismatch', `${storePath} refers to "${shorten(bad)}", which is no store path below ${storeDir}`)
+  if (references.length > maxReferences)
+    return refuse('mismatch', `${storePath} has more than ${maxReferences} references`)
+  if (toNix32Sha256(narHash) !== narHash)
+    return refuse('mismatch', `The NAR hash of ${storePath} is no SHA-256 in Nix32`)
+  if (!Number.isSafeInteger(narSize) || narSize <= 0)
+    return refuse('mismatch', `The NAR size of ${storePath} is no size`)
   if (contentAddress !== undefined && parseContentAddress(contentAddress) !== contentAddress) {
     return refuse('mismatch', `The content address of ${storePath} cannot be read`)
   }
@@ -30,7 +39,9 @@ export function normalisePath<T extends PathRecord>(path: T, storeDir: string): 
 export function findSigningKey(path: PathRecord, publicKeys: readonly string[]): string | undefined {
   if (publicKeys.length === 0 || path.signatures.length === 0) return undefined
   const fingerprint = formatFingerprint(path)
-  const key = publicKeys.find((publicKey) => path.signatures.some((signature) => verifySignature(publicKey, fingerprint, signature)))
+  const key = publicKeys.find((publicKey) =>
+    path.signatures.some((signature) => verifySignature(publicKey, fingerprint, signature)),
+  )
   return key?.slice(0, key.indexOf(':'))
 }
 
@@ -55,12 +66,16 @@ export class PathRules {
     const keys = this.#policy.requireSignatures
     if (keys.length === 0 || isContentChecked || findSigningKey(path, keys) !== undefined) return undefined
     const names = keys.map((key) => key.slice(0, key.indexOf(':'))).join(', ')
-    return refuse('policy', `${path.storePath} carries no signature that this cache requires: sign it with one of ${names} ("nix store sign") and push again`)
+    return refuse(
+      'policy',
+      `${path.storePath} carries no signature that this cache requires: sign it with one of ${names} ("nix store sign") and push again`,
+    )
   }
 
   /**
-   * Recomputes path and content from the content address. True when both follow, false when it cannot be told (a path that contains its own name).
-   * `hashContent` reads the NAR once more, for algorithms that were not computed when it came.
+   * Recomputes path and content from the content address. True when both follow, false when it cannot be told (a path
+   * that contains its own name). `hashContent` reads the NAR once more, for algorithms that were not computed when it
+   * came.
    */
   async checkContent(
     path: PathRecord,
@@ -77,9 +92,16 @@ export class PathRules {
     const stated = formatHash(address.hash, 'nix32')
     const { algorithm } = address.hash
     const found =
-      algorithm !== 'sha256' ? await hashContent(address.method === 'nar' ? 'nar' : 'flat', algorithm) : address.method === 'nar' ? nar.narHash : nar.flatHash
+      algorithm !== 'sha256'
+        ? await hashContent(address.method === 'nar' ? 'nar' : 'flat', algorithm)
+        : address.method === 'nar'
+          ? nar.narHash
+          : nar.flatHash
     if (found === stated) return true
-    return refuse('mismatch', `The content of ${storePath} has hash ${found ?? 'none, since it is no plain file'}, not ${stated} as its content address says`)
+    return refuse(
+      'mismatch',
+      `The content of ${storePath} has hash ${found ?? 'none, since it is no plain file'}, not ${stated} as its content address says`,
+    )
   }
 }
 

@@ -34,19 +34,26 @@ export function setPin(records: Records, pin: PinRequest, at: number): void {
   records.writePin(pin.name, pin.keepLast, pin.expiresAt)
   records.addRevision(pin.name, pin.storePaths, pin.user, at)
   records.dropRevisions(pin.name, pin.keepLast)
-  records.addEvent('pin', { user: pin.user }, at, { detail: JSON.stringify({ name: pin.name, paths: pin.storePaths.length }) })
+  records.addEvent('pin', { user: pin.user }, at, {
+    detail: JSON.stringify({ name: pin.name, paths: pin.storePaths.length }),
+  })
 }
 
 /** As `setPin`, for paths that must be here. @throws {Refused} */
 export function putPin(records: Records, pin: PinRequest, at: number): 'stored' {
   const missing = pin.storePaths.find((storePath) => !records.hasPath(storePath))
-  if (missing !== undefined) throw new Refused('missing-reference', `${missing} is not here: push it before it is pinned`)
+  if (missing !== undefined)
+    throw new Refused('missing-reference', `${missing} is not here: push it before it is pinned`)
   setPin(records, pin, at)
   return 'stored'
 }
 
 /** False when there was none. */
-export function removePin(records: Records, { name, user }: { readonly name: string; readonly user: string }, at: number): boolean {
+export function removePin(
+  records: Records,
+  { name, user }: { readonly name: string; readonly user: string },
+  at: number,
+): boolean {
   const wasThere = records.removePin(name)
   if (wasThere) records.addEvent('unpin', { user }, at, { detail: JSON.stringify({ name }) })
   return wasThere

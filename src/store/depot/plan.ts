@@ -1,4 +1,7 @@
-/** What of a list of paths must be sent: a pure question, answered by the reading connection in slices, so that no request waits for thousands of signatures. */
+/**
+ * What of a list of paths must be sent: a pure question, answered by the reading connection in slices, so that no
+ * request waits for thousands of signatures.
+ */
 import { setImmediate as nextTurn } from 'node:timers/promises'
 import { countParts, formatRanges, partsHere } from '../../nar/part-ranges.ts'
 import { hashPartOf } from '../../nix/store-path.ts'
@@ -31,7 +34,12 @@ export interface PlanParts {
 
 const pathsATurn = 50
 
-export async function planPaths(paths: readonly PathRecord[], partBytes: number, user: string, parts: PlanParts): Promise<Plan> {
+export async function planPaths(
+  paths: readonly PathRecord[],
+  partBytes: number,
+  user: string,
+  parts: PlanParts,
+): Promise<Plan> {
   const { records, local } = parts
   const rules = new PathRules(parts.storeDir, parts.policy)
   const unknown = paths.filter(({ storePath }) => !records.hasPath(storePath)).map(({ storePath }) => storePath)
@@ -60,10 +68,14 @@ function planOne(
   const { storePath, narHash, narSize } = path
   const refusal = rules.checkName(storePath)
   if (refusal !== undefined) return refusal
-  if (records.isForgotten(storePath, narHash)) return refuse('policy', `${storePath} with this content was removed by an administrator and is not taken again`)
+  if (records.isForgotten(storePath, narHash))
+    return refuse('policy', `${storePath} with this content was removed by an administrator and is not taken again`)
   const known = records.findObject(hashPartOf(storePath))
   if (known !== undefined) {
-    const isSame = known.info.storePath === storePath && known.info.narHash === narHash && known.info.references.join() === path.references.join()
+    const isSame =
+      known.info.storePath === storePath &&
+      known.info.narHash === narHash &&
+      known.info.references.join() === path.references.join()
     if (!isSame) return { status: 'conflict', since: known.pushedAt, by: known.pushedBy, narHash: known.info.narHash }
     if (!known.nar.isDamaged) {
       // What was promised to be present must not be collected before the commit.
@@ -72,12 +84,21 @@ function planOne(
     }
   }
   if (local !== undefined && local.narHash !== narHash) {
-    return { status: 'conflict', since: local.registrationTime * 1000, by: "this cache's own machine", narHash: local.narHash }
+    return {
+      status: 'conflict',
+      since: local.registrationTime * 1000,
+      by: "this cache's own machine",
+      narHash: local.narHash,
+    }
   }
   const nar = records.findNar(narHash)
   if ((nar !== undefined && !nar.isDamaged) || local !== undefined) return { status: 'have-nar' }
   if (findSigningKey(path, policy.upstreamKeys) !== undefined) return { status: 'elsewhere' }
-  if (narSize > policy.maxNarBytes) return refuse('too-big', `The NAR of ${storePath} is larger than ${policy.maxNarBytes} bytes, the most this cache takes`)
+  if (narSize > policy.maxNarBytes)
+    return refuse(
+      'too-big',
+      `The NAR of ${storePath} is larger than ${policy.maxNarBytes} bytes, the most this cache takes`,
+    )
   const assembly = records.findAssembly(user, narHash, narSize, partBytes)
   const have = assembly === undefined ? [] : partsHere(assembly.flushedParts, records.waitingParts(assembly.id))
   return { status: 'upload', count: countParts(narSize, partBytes), have: formatRanges(have) }

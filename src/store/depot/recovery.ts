@@ -1,6 +1,7 @@
 /**
- * What a start finds after any end of the run before: bodies that never became anything are swept, files without a row are removed (no client was told of them),
- * rows without their file are taken out of service and reported. Names and sizes only; nothing is read.
+ * What a start finds after any end of the run before: bodies that never became anything are swept, files without a row
+ * are removed (no client was told of them), rows without their file are taken out of service and reported. Names and
+ * sizes only; nothing is read.
  */
 import { dirname, join } from 'node:path'
 
@@ -20,14 +21,24 @@ export async function prepareDirectories(dir: string, disk: Disk): Promise<void>
   for (const folder of ['nar', 'log', '.']) await disk.syncDirectory(join(dir, folder))
 }
 
-export async function recover(dir: string, disk: Disk, files: DepotFiles, records: Records, host: ScribeHost, now: number): Promise<RecoveryReport> {
+export async function recover(
+  dir: string,
+  disk: Disk,
+  files: DepotFiles,
+  records: Records,
+  host: ScribeHost,
+  now: number,
+): Promise<RecoveryReport> {
   let sweptFiles = 0
   for (const name of await disk.list(join(dir, 'in'))) {
     await disk.removeTree(join(dir, 'in', name))
     sweptFiles++
   }
   sweptFiles += await sweepParts(dir, disk, files, records)
-  const wanted = new Map<string, { readonly fileSize: number; readonly narHash?: string; readonly drv?: string; readonly isDamaged?: boolean }>()
+  const wanted = new Map<
+    string,
+    { readonly fileSize: number; readonly narHash?: string; readonly drv?: string; readonly isDamaged?: boolean }
+  >()
   for (const nar of records.allNars()) wanted.set(narKey(nar), nar)
   for (const log of records.allLogs()) wanted.set(logKey(log.drv), log)
   for (const folder of [...narFolders, ...(await files.list('log'))]) {
@@ -74,7 +85,8 @@ async function sweepParts(dir: string, disk: Disk, files: DepotFiles, records: R
     const waiting = records.waitingParts(id)
     const lost = waiting.filter((index) => !found.has(String(index)))
     const { flushedParts, flushedBytes, narHash } = records.findAssemblyById(id)!
-    if (!found.has('nar') && flushedParts > 0) await takeBack(join(folder, 'nar'), dir, disk, files, records, narHash, flushedBytes)
+    if (!found.has('nar') && flushedParts > 0)
+      await takeBack(join(folder, 'nar'), dir, disk, files, records, narHash, flushedBytes)
     const grown = flushedParts === 0 ? 0 : ((await disk.sizeOf(join(folder, 'nar'))) ?? -1)
     if (grown < flushedBytes && flushedParts > 0) {
       await records.transaction(() => records.removeAssembly(id))
@@ -96,12 +108,24 @@ async function sweepParts(dir: string, disk: Disk, files: DepotFiles, records: R
   return swept
 }
 
-/** A finished file that had its last name already when its row was not yet written: back to its assembly, whose parts it holds. */
-async function takeBack(grown: string, dir: string, disk: Disk, files: DepotFiles, records: Records, narHash: string, fileBytes: number): Promise<void> {
+/**
+ * A finished file that had its last name already when its row was not yet written: back to its assembly, whose parts it
+ * holds.
+ */
+async function takeBack(
+  grown: string,
+  dir: string,
+  disk: Disk,
+  files: DepotFiles,
+  records: Records,
+  narHash: string,
+  fileBytes: number,
+): Promise<void> {
   const kept = records.findNar(narHash)
   const bare = narHash.slice(7)
   for (const key of await files.list(`nar/${bare.slice(0, 2)}`)) {
-    const isOrphan = key.includes(`/${bare}.`) && (kept === undefined || narKey(kept) !== key) && (await files.has(key)) === fileBytes
+    const isOrphan =
+      key.includes(`/${bare}.`) && (kept === undefined || narKey(kept) !== key) && (await files.has(key)) === fileBytes
     if (!isOrphan) continue
     await disk.makeDirectory(dirname(grown))
     await disk.rename(join(dir, key), grown)

@@ -1,4 +1,7 @@
-/** Reads a kept NAR once more, for a hash that was not computed when it came (SHA-1, SHA-512 and MD5 of older fixed-output derivations). */
+/**
+ * Reads a kept NAR once more, for a hash that was not computed when it came (SHA-1, SHA-512 and MD5 of older
+ * fixed-output derivations).
+ */
 import { createHash } from 'node:crypto'
 
 import { NarParser } from '../../nar/parse.ts'
@@ -19,7 +22,11 @@ export async function rereadContent(
   const ignore = () => {}
   const sink = { directory: ignore, leaveDirectory: ignore, regular: ignore, leaveRegular: ignore, symlink: ignore }
   const parser = new NarParser({ ...sink, content: (bytes) => void hash.update(bytes) })
-  const decoder = createDecoder(nar.compression, method === 'nar' ? (bytes) => void hash.update(bytes) : (bytes) => void parser.push(bytes), options)
+  const decoder = createDecoder(
+    nar.compression,
+    method === 'nar' ? (bytes) => void hash.update(bytes) : (bytes) => void parser.push(bytes),
+    options,
+  )
   try {
     for await (const chunk of file) await decoder.write(chunk)
     await decoder.end()

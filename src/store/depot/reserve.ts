@@ -17,7 +17,8 @@ export class Reserve {
     try {
       await using handle = await open(this.#path, 'w', 0o600)
       const zeros = Buffer.alloc(64 * 1024)
-      for (let at = 0; at < this.#bytes; at += zeros.length) await handle.write(zeros, 0, Math.min(zeros.length, this.#bytes - at))
+      for (let at = 0; at < this.#bytes; at += zeros.length)
+        await handle.write(zeros, 0, Math.min(zeros.length, this.#bytes - at))
       await handle.datasync()
     } catch {
       await rm(this.#path, { force: true })

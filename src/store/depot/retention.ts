@@ -1,6 +1,7 @@
 /**
- * What stays and what goes. Kept: pinned, pushed or used lately, leased, and all that these refer to. The plan is made from one look at the database; the removal
- * goes by it in slices, each a transaction that leaves out what was used, pinned or referred to since. Rows go first, files afterwards.
+ * What stays and what goes. Kept: pinned, pushed or used lately, leased, and all that these refer to. The plan is made
+ * from one look at the database; the removal goes by it in slices, each a transaction that leaves out what was used,
+ * pinned or referred to since. Rows go first, files afterwards.
  */
 import { Graph, type GraphNode, reach, takeInOrder } from './graph.ts'
 import type { NarFileName, NarShelf } from './nar-shelf.ts'
@@ -16,7 +17,12 @@ export interface GcOptions {
 }
 
 export interface GcReport {
-  readonly removed: readonly { readonly storePath: string; readonly bytes: number; readonly lastUsed: number; readonly why: 'unused' | 'evicted' }[]
+  readonly removed: readonly {
+    readonly storePath: string
+    readonly bytes: number
+    readonly lastUsed: number
+    readonly why: 'unused' | 'evicted'
+  }[]
   readonly bytes: number
   readonly keptObjects: number
 }
@@ -58,13 +64,18 @@ export class Retention {
       () => false,
     )
     const bytes = new FreedBytes(graph)
-    const plan: (readonly [GraphNode, 'unused' | 'evicted', number])[] = unused.map((node) => [node, 'unused', bytes.take(node)])
+    const plan: (readonly [GraphNode, 'unused' | 'evicted', number])[] = unused.map((node) => [
+      node,
+      'unused',
+      bytes.take(node),
+    ])
     if (toBytes !== undefined) {
       for (const node of unused) removeNode(graph, node)
       // A run has ended old uploads before it looks.
       const expirable = isDryRun ? records.expirableBytes(at - policy.keepUnfinishedMs) : 0
       const excess = records.state('bytes') - expirable - toBytes
-      for (const node of this.#evictable(graph, at, () => bytes.sum >= excess, bytes)) plan.push([node[0], 'evicted', node[1]])
+      for (const node of this.#evictable(graph, at, () => bytes.sum >= excess, bytes))
+        plan.push([node[0], 'evicted', node[1]])
     }
     const done = isDryRun ? new Set(plan.map(([node]) => node)) : await this.#remove(plan.map(([node]) => node))
     const removed = plan.filter(([node]) => done.has(node))
@@ -85,12 +96,20 @@ export class Retention {
     if (isEnough()) return
     const graph = Graph.load(records)
     const bytes = new FreedBytes(graph)
-    const victims = this.#evictable(graph, now(), () => bytes.sum >= wantedBytes - (before - records.state('bytes')), bytes)
+    const victims = this.#evictable(
+      graph,
+      now(),
+      () => bytes.sum >= wantedBytes - (before - records.state('bytes')),
+      bytes,
+    )
     await this.#remove(victims.map(([node]) => node))
     if (!isEnough()) await this.expire(now() - stalledMs)
   }
 
-  /** Ends claims and pins whose time is over, and removes what nothing needs. `before`: claims older than this, by default those of the policy. */
+  /**
+   * Ends claims and pins whose time is over, and removes what nothing needs. `before`: claims older than this, by
+   * default those of the policy.
+   */
   async expire(before = this.#parts.now() - this.#parts.policy.keepUnfinishedMs): Promise<void> {
     const { records, removing, now, dropUploads } = this.#parts
     await dropUploads(before)
@@ -101,8 +120,12 @@ export class Retention {
     await this.#removeUnneeded()
   }
 
-  /** The chain from what keeps a path to the path: the first is the root, with the reason. Undefined: nothing keeps it. */
-  async explain(storePath: string): Promise<readonly { readonly storePath: string; readonly why: string }[] | undefined> {
+  /**
+   * The chain from what keeps a path to the path: the first is the root, with the reason. Undefined: nothing keeps it.
+   */
+  async explain(
+    storePath: string,
+  ): Promise<readonly { readonly storePath: string; readonly why: string }[] | undefined> {
     const { records, policy, now, noteUses } = this.#parts
     await noteUses()
     const graph = Graph.load(records)
@@ -117,7 +140,10 @@ export class Retention {
     return chain.length === 0 ? undefined : chain
   }
 
-  /** Takes these paths and all that refer to them out, and does not take them with this content again. Returns all that went. */
+  /**
+   * Takes these paths and all that refer to them out, and does not take them with this content again. Returns all that
+   * went.
+   */
   async forget(storePaths: readonly string[], by: string): Promise<readonly string[]> {
     const { records, now, removing } = this.#parts
     const gone = await removing(() => {
@@ -189,7 +215,10 @@ export class Retention {
     const { hashPart, storePath, narHash } = node
     const found = records.findObject(hashPart)
     const isSame =
-      found?.info.storePath === storePath && found.lastUsed === node.lastUsed && found.pushedAt === node.pushedAt && found.promisedAt === node.promisedAt
+      found?.info.storePath === storePath &&
+      found.lastUsed === node.lastUsed &&
+      found.pushedAt === node.pushedAt &&
+      found.promisedAt === node.promisedAt
     if (!isSame || records.isReferredTo(storePath) || records.isPinned(storePath, at)) return false
     records.removeObject(hashPart)
     records.addEvent('collect', { user: 'burrow' }, at, { storePath, narHash })

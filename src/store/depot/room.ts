@@ -1,6 +1,6 @@
 /**
- * Room: what is here and on its way never takes more than `maxBytes`, and leaves the disk `keepFree`. Room is reserved before a body is read; from 95 % on,
- * what nothing keeps is evicted down to 90 %.
+ * Room: what is here and on its way never takes more than `maxBytes`, and leaves the disk `keepFree`. Room is reserved
+ * before a body is read; from 95 % on, what nothing keeps is evicted down to 90 %.
  */
 import { statfs } from 'node:fs/promises'
 
@@ -32,7 +32,10 @@ export class Room {
     this.#evict = evict
   }
 
-  /** Returns the function that gives the room back, when the bytes are counted otherwise or gone. @throws {Refused} no-room */
+  /**
+   * Returns the function that gives the room back, when the bytes are counted otherwise or gone. @throws {Refused}
+   * no-room
+   */
   async reserve(bytes: number): Promise<() => void> {
     const { maxBytes } = this.#options
     if (bytes > maxBytes) throw this.#refusal(bytes, 'the cache holds', maxBytes)
@@ -46,7 +49,11 @@ export class Room {
       if (over(1) <= 0 && bytes <= free) break
       if (attempt < attempts && this.#records.state('bytes') < before) continue
       if (over(1) <= 0) throw this.#refusal(bytes, 'its disk has left', Math.max(0, free))
-      throw this.#refusal(bytes, `${this.#records.state('bytes')} bytes of it are in use and none may be evicted; the cache holds`, maxBytes)
+      throw this.#refusal(
+        bytes,
+        `${this.#records.state('bytes')} bytes of it are in use and none may be evicted; the cache holds`,
+        maxBytes,
+      )
     }
     this.#reserved += bytes
     let isReserved = true
@@ -56,7 +63,10 @@ export class Room {
     }
   }
 
-  /** Of two that need room at once the second looks again when the first is done: what was evicted for one may do for both. */
+  /**
+   * Of two that need room at once the second looks again when the first is done: what was evicted for one may do for
+   * both.
+   */
   async #makeRoom(lacking: () => Promise<number>): Promise<void> {
     while (this.#evicting !== undefined) await this.#evicting
     const bytes = await lacking()

@@ -1,4 +1,7 @@
-/** What the answering thread and the scribe's thread say to each other. Bodies go in chunks, and never more than a window ahead of what was taken. */
+/**
+ * What the answering thread and the scribe's thread say to each other. Bodies go in chunks, and never more than a
+ * window ahead of what was taken.
+ */
 import type { RecoveryReport } from './recovery.ts'
 import type { Scribe, ScribeOptions } from './scribe.ts'
 
@@ -12,15 +15,31 @@ export type ScribeOp = Exclude<keyof Scribe, 'recovered'>
 /** The scribe seen from the answering thread, in whatever thread it lives. */
 export interface ScribeLink {
   readonly recovered: RecoveryReport
-  call<Op extends ScribeOp>(op: Op, argument: Parameters<Scribe[Op]>[0], body?: AsyncIterable<Uint8Array>): ReturnType<Scribe[Op]>
+  call<Op extends ScribeOp>(
+    op: Op,
+    argument: Parameters<Scribe[Op]>[0],
+    body?: AsyncIterable<Uint8Array>,
+  ): ReturnType<Scribe[Op]>
   close(): Promise<void>
 }
 
 export type ToScribe =
-  | { readonly kind: 'call'; readonly id: number; readonly op: ScribeOp; readonly argument: unknown; readonly stream: number | undefined }
+  | {
+      readonly kind: 'call'
+      readonly id: number
+      readonly op: ScribeOp
+      readonly argument: unknown
+      readonly stream: number | undefined
+    }
   | { readonly kind: 'chunk'; readonly stream: number; readonly bytes: Uint8Array }
   | { readonly kind: 'end'; readonly stream: number; readonly problem: string | undefined }
-  | { readonly kind: 'answer'; readonly id: number; readonly value: unknown; readonly stream: number | undefined; readonly problem: string | undefined }
+  | {
+      readonly kind: 'answer'
+      readonly id: number
+      readonly value: unknown
+      readonly stream: number | undefined
+      readonly problem: string | undefined
+    }
 
 export type FromScribe =
   | { readonly kind: 'open'; readonly recovered: RecoveryReport }
@@ -30,7 +49,17 @@ export type FromScribe =
   | { readonly kind: 'taken'; readonly stream: number; readonly bytes: number }
   /** The rest of the body is not wanted. */
   | { readonly kind: 'drop'; readonly stream: number }
-  | { readonly kind: 'ask'; readonly id: number; readonly op: 'describeLocal' | 'openLocal' | 'takeUses'; readonly argument: unknown }
-  | { readonly kind: 'log'; readonly level: 'debug' | 'info' | 'warn' | 'error'; readonly fields: object; readonly message: string }
+  | {
+      readonly kind: 'ask'
+      readonly id: number
+      readonly op: 'describeLocal' | 'openLocal' | 'takeUses'
+      readonly argument: unknown
+    }
+  | {
+      readonly kind: 'log'
+      readonly level: 'debug' | 'info' | 'warn' | 'error'
+      readonly fields: object
+      readonly message: string
+    }
 
 export const windowBytes = 512 * 1024

@@ -1,4 +1,7 @@
-/** The answering thread's end of the scribe's thread: starts it, passes calls, bodies and questions, and starts another when it ended unexpectedly. */
+/**
+ * The answering thread's end of the scribe's thread: starts it, passes calls, bodies and questions, and starts another
+ * when it ended unexpectedly.
+ */
 import { Worker } from 'node:worker_threads'
 
 import type { Log } from '../../log.ts'
@@ -10,10 +13,18 @@ import type { FromScribe, ScribeLink, ScribeOp, ScribeThreadData, ToScribe } fro
 import { refuse } from './types.ts'
 
 /** Both run from source and from `dist`. */
-const workerUrl = new URL(import.meta.url.endsWith('.ts') ? './scribe-worker.ts' : './scribe-worker.js', import.meta.url)
+const workerUrl = new URL(
+  import.meta.url.endsWith('.ts') ? './scribe-worker.ts' : './scribe-worker.js',
+  import.meta.url,
+)
 
 /** @throws {Error} when the depot cannot be opened */
-export async function startScribeThread(options: ScribeOptions, host: ScribeHost, log: Log, url = workerUrl): Promise<ScribeLink> {
+export async function startScribeThread(
+  options: ScribeOptions,
+  host: ScribeHost,
+  log: Log,
+  url = workerUrl,
+): Promise<ScribeLink> {
   let run = new ScribeRun(options, host, url)
   const recovered = await run.opened
   let isClosing = false
@@ -23,7 +34,9 @@ export async function startScribeThread(options: ScribeOptions, host: ScribeHost
       if (run.isOver && !isClosing) {
         log.warn({}, "the depot's writing thread is started again")
         run = new ScribeRun(options, host, url)
-        run.opened.catch((error: unknown) => log.error({ err: error }, 'the depot cannot be opened again: nothing can be pushed'))
+        run.opened.catch((error: unknown) =>
+          log.error({ err: error }, 'the depot cannot be opened again: nothing can be pushed'),
+        )
       }
       return run.call(op, argument, body)
     },
@@ -75,7 +88,11 @@ class ScribeRun {
     })
   }
 
-  call<Op extends ScribeOp>(op: Op, argument: Parameters<Scribe[Op]>[0], body?: AsyncIterable<Uint8Array>): ReturnType<Scribe[Op]> {
+  call<Op extends ScribeOp>(
+    op: Op,
+    argument: Parameters<Scribe[Op]>[0],
+    body?: AsyncIterable<Uint8Array>,
+  ): ReturnType<Scribe[Op]> {
     const id = ++this.#lastId
     const result = new Promise<unknown>((resolve, reject) => {
       if (this.isOver) return resolve(refuse('unavailable', 'This cache cannot store anything at the moment'))
@@ -140,7 +157,8 @@ class ScribeRun {
   async #answer({ id, op, argument }: FromScribe & { readonly kind: 'ask' }): Promise<void> {
     try {
       if (op !== 'openLocal') {
-        const value = op === 'takeUses' ? await this.#host.takeUses() : await this.#host.describeLocal(argument as string[])
+        const value =
+          op === 'takeUses' ? await this.#host.takeUses() : await this.#host.describeLocal(argument as string[])
         return this.#post({ kind: 'answer', id, value, stream: undefined, problem: undefined })
       }
       const local = await this.#host.openLocal(argument as string)
@@ -157,7 +175,8 @@ class ScribeRun {
     this.isOver = true
     for (const sender of this.#senders.values()) sender.drop()
     if (!this.#isClosing) this.#host.log('error', { err: error }, "the depot's writing thread ended unexpectedly")
-    for (const { resolve } of this.#pending.values()) resolve(refuse('unavailable', 'This cache cannot store anything at the moment; its log says why'))
+    for (const { resolve } of this.#pending.values())
+      resolve(refuse('unavailable', 'This cache cannot store anything at the moment; its log says why'))
     this.#pending.clear()
   }
 }

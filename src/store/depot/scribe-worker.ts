@@ -29,7 +29,10 @@ function openBody(stream: number): BodyReceiver {
   return body
 }
 
-function ask(op: 'describeLocal' | 'openLocal' | 'takeUses', argument: unknown): Promise<ToScribe & { readonly kind: 'answer' }> {
+function ask(
+  op: 'describeLocal' | 'openLocal' | 'takeUses',
+  argument: unknown,
+): Promise<ToScribe & { readonly kind: 'answer' }> {
   const id = ++lastQuestion
   return new Promise((resolve, reject) => {
     questions.set(id, (answer) => (answer.problem === undefined ? resolve(answer) : reject(new Error(answer.problem))))
@@ -38,7 +41,8 @@ function ask(op: 'describeLocal' | 'openLocal' | 'takeUses', argument: unknown):
 }
 
 const host: ScribeHost = {
-  describeLocal: async (storePaths) => (storePaths.length === 0 ? [] : ((await ask('describeLocal', storePaths)).value as (PathInfo | undefined)[])),
+  describeLocal: async (storePaths) =>
+    storePaths.length === 0 ? [] : ((await ask('describeLocal', storePaths)).value as (PathInfo | undefined)[]),
   async openLocal(storePath) {
     const { value, stream } = await ask('openLocal', storePath)
     return stream === undefined ? undefined : { compression: value as Compression, body: bodies.get(stream)! }
@@ -51,11 +55,23 @@ const host: ScribeHost = {
 function describeErrors(fields: object): object {
   const { err, ...rest } = fields as { readonly err?: unknown }
   if (!(err instanceof Error)) return fields
-  return { ...rest, err: { type: err.name, code: (err as NodeJS.ErrnoException).code, message: err.message, stack: err.stack, cause: String(err.cause ?? '') } }
+  return {
+    ...rest,
+    err: {
+      type: err.name,
+      code: (err as NodeJS.ErrnoException).code,
+      message: err.message,
+      stack: err.stack,
+      cause: String(err.cause ?? ''),
+    },
+  }
 }
 
 /** The body is opened before anything is waited for: its chunks follow at once. */
-async function call(opening: Promise<Scribe>, { id, op, argument, stream }: ToScribe & { readonly kind: 'call' }): Promise<void> {
+async function call(
+  opening: Promise<Scribe>,
+  { id, op, argument, stream }: ToScribe & { readonly kind: 'call' },
+): Promise<void> {
   const body = stream === undefined ? undefined : openBody(stream)
   try {
     const scribe = await opening

@@ -1,6 +1,7 @@
 /**
- * The depot's writer: everything that touches its files or changes its database happens here, in one thread of its own. Each public call takes one argument that can
- * be cloned (and a body, if it receives one), and resolves when its result survives kill -9 and a power cut. Refusals are values; see `guard`.
+ * The depot's writer: everything that touches its files or changes its database happens here, in one thread of its own.
+ * Each public call takes one argument that can be cloned (and a body, if it receives one), and resolves when its result
+ * survives kill -9 and a power cut. Refusals are values; see `guard`.
  */
 import { join } from 'node:path'
 
@@ -21,7 +22,15 @@ import { type GcOptions, type GcReport, Retention } from './retention.ts'
 import { Room } from './room.ts'
 import { Records } from './sqlite/records.ts'
 import { isDatabaseFull, WritingDatabase } from './sqlite/writing-database.ts'
-import { type DepotPolicy, type NarReceived, type Pusher, type Refusal, Refused, type Registered, refuse } from './types.ts'
+import {
+  type DepotPolicy,
+  type NarReceived,
+  type Pusher,
+  type Refusal,
+  Refused,
+  type Registered,
+  refuse,
+} from './types.ts'
 import { type FetchNar, type PutBatch, type ReceiveNar, Uploads } from './uploads.ts'
 import { type VerifyReport, verifyAll } from './verify.ts'
 
@@ -83,7 +92,14 @@ export class Scribe {
     }
   }
 
-  private constructor(options: ScribeOptions, host: ScribeHost, means: ScribeMeans, database: WritingDatabase, records: Records, recovered: RecoveryReport) {
+  private constructor(
+    options: ScribeOptions,
+    host: ScribeHost,
+    means: ScribeMeans,
+    database: WritingDatabase,
+    records: Records,
+    recovered: RecoveryReport,
+  ) {
     const { dir, policy, storeDir } = options
     const { disk, now } = means
     this.#options = options
@@ -98,10 +114,29 @@ export class Scribe {
     this.#backups = new Backups(dir, disk, database)
     const removing = <T>(run: () => T) => this.#removing(run)
     const dropUploads = (before: number) => this.#assemblies.drop(records.assembliesBefore(before))
-    this.#retention = new Retention({ records, shelf: this.#shelf, policy, now, noteUses: () => this.noteUses(), removing, dropUploads })
+    this.#retention = new Retention({
+      records,
+      shelf: this.#shelf,
+      policy,
+      now,
+      noteUses: () => this.noteUses(),
+      removing,
+      dropUploads,
+    })
     this.#room = new Room(options, records, (bytes) => this.#retention.evict(bytes))
     const { random } = means
-    this.#uploads = new Uploads({ dir, disk, policy, records, shelf: this.#shelf, room: this.#room, host, now, random, decoding: options })
+    this.#uploads = new Uploads({
+      dir,
+      disk,
+      policy,
+      records,
+      shelf: this.#shelf,
+      room: this.#room,
+      host,
+      now,
+      random,
+      decoding: options,
+    })
     this.#assemblies = new Assemblies({
       dir,
       disk,
@@ -123,7 +158,8 @@ export class Scribe {
       host,
       now,
       adopt: (info, who) => this.#guard(() => this.#uploads.adopt(info, who)),
-      hashContent: (nar, method, algorithm) => rereadContent(this.#files.open(narKey(nar)), nar, method, algorithm, options),
+      hashContent: (nar, method, algorithm) =>
+        rereadContent(this.#files.open(narKey(nar)), nar, method, algorithm, options),
     })
   }
 
@@ -155,7 +191,13 @@ export class Scribe {
   commit(options: CommitOptions): Promise<readonly Committed[] | Refusal> {
     const { policy } = this.#options
     return this.#guard(() =>
-      commitPaths(options, { records: this.#records, policy, host: this.#host, assemblies: this.#assemblies, acceptance: this.#acceptance }),
+      commitPaths(options, {
+        records: this.#records,
+        policy,
+        host: this.#host,
+        assemblies: this.#assemblies,
+        acceptance: this.#acceptance,
+      }),
     )
   }
 
@@ -174,7 +216,8 @@ export class Scribe {
     const paths = this.#records.pathsOfNar(narHash)
     await this.#records.transaction(() => {
       if (!this.#records.markDamaged(narHash, now)) return
-      for (const storePath of paths) this.#records.addEvent('damaged', { user: 'burrow' }, now, { storePath, narHash, detail: reason })
+      for (const storePath of paths)
+        this.#records.addEvent('damaged', { user: 'burrow' }, now, { storePath, narHash, detail: reason })
     })
   }
 
@@ -197,12 +240,26 @@ export class Scribe {
     return this.#retention.explain(storePath)
   }
 
-  forget({ storePaths, by }: { readonly storePaths: readonly string[]; readonly by: string }): Promise<readonly string[] | Refusal> {
+  forget({
+    storePaths,
+    by,
+  }: {
+    readonly storePaths: readonly string[]
+    readonly by: string
+  }): Promise<readonly string[] | Refusal> {
     return this.#guard(() => this.#retention.forget(storePaths, by))
   }
 
   /** Forgets what this user pushed since then. */
-  forgetPushedBy({ user, since, by }: { readonly user: string; readonly since: number; readonly by: string }): Promise<readonly string[] | Refusal> {
+  forgetPushedBy({
+    user,
+    since,
+    by,
+  }: {
+    readonly user: string
+    readonly since: number
+    readonly by: string
+  }): Promise<readonly string[] | Refusal> {
     return this.#guard(() => this.#retention.forget(this.#records.pushedBy(user, since), by))
   }
 
@@ -229,7 +286,9 @@ export class Scribe {
     readonly text: string
     readonly who: Pusher
   }): Promise<'stored' | 'known' | 'conflict' | Refusal> {
-    return this.#guard(() => this.#records.transaction(() => this.#records.addDocument(kind, key, text, who.user, this.#means.now())))
+    return this.#guard(() =>
+      this.#records.transaction(() => this.#records.addDocument(kind, key, text, who.user, this.#means.now())),
+    )
   }
 
   putLog(log: PutLog, body: AsyncIterable<Uint8Array>): Promise<'stored' | 'known' | 'conflict' | Refusal> {
@@ -260,7 +319,11 @@ export class Scribe {
       return await this.#records.transaction(run)
     } catch (error) {
       if (!isDatabaseFull(error) || !(await this.#reserve.giveUp())) throw error
-      this.#host.log('warn', {}, 'the disk of the depot is full: its reserve was given up so that something can be removed')
+      this.#host.log(
+        'warn',
+        {},
+        'the disk of the depot is full: its reserve was given up so that something can be removed',
+      )
       return await this.#records.transaction(run)
     }
   }

@@ -77,11 +77,16 @@ export interface NarRecord {
 }
 
 /** What a pusher says of a path: the signed part of a narinfo and what goes with it. */
-export type PathRecord = Pick<PathInfo, 'storePath' | 'narHash' | 'narSize' | 'references' | 'deriver' | 'signatures' | 'contentAddress'>
+export type PathRecord = Pick<
+  PathInfo,
+  'storePath' | 'narHash' | 'narSize' | 'references' | 'deriver' | 'signatures' | 'contentAddress'
+>
 
 export interface PushedPath extends PathRecord {
   /** Which uploaded file holds it, as a narinfo says; without it the NAR hash decides. */
-  readonly file?: { readonly fileHash: string; readonly fileSize?: number | undefined; readonly compression: Compression } | undefined
+  readonly file?:
+    | { readonly fileHash: string; readonly fileSize?: number | undefined; readonly compression: Compression }
+    | undefined
 }
 
 export interface Conflict {
@@ -94,7 +99,9 @@ export interface Conflict {
 
 export type Registered = { readonly status: 'registered' | 'present' | 'elsewhere' } | Conflict | Refusal
 
-export type NarReceived = { readonly status: 'stored' | 'known'; readonly narHash: string; readonly narSize: number } | Refusal
+export type NarReceived =
+  | { readonly status: 'stored' | 'known'; readonly narHash: string; readonly narSize: number }
+  | Refusal
 
 export interface DepotPolicy {
   readonly maxNarBytes: number

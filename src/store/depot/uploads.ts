@@ -1,4 +1,7 @@
-/** NARs on their way into the depot, whole: from stock Nix, from a batch, from the local store, from an upstream. Quota and room first, then the body, then the shelf. */
+/**
+ * NARs on their way into the depot, whole: from stock Nix, from a batch, from the local store, from an upstream. Quota
+ * and room first, then the body, then the shelf.
+ */
 import { join } from 'node:path'
 
 import type { Disk } from '../../disk/disk.ts'
@@ -53,7 +56,9 @@ export interface UploadParts {
 
 type KnownFile = NarFile & { readonly compression: Compression }
 
-/** Bodies checked at once; the others are read when one of these ends. Each may have a decompressor's window of 128 MiB. */
+/**
+ * Bodies checked at once; the others are read when one of these ends. Each may have a decompressor's window of 128 MiB.
+ */
 const bodiesAtOnce = 12
 /** Batches are held in memory. */
 const batchesAtOnce = 3
@@ -69,7 +74,10 @@ export class Uploads {
     this.#parts = parts
   }
 
-  async receive({ fileHash, fileSize, compression, who }: ReceiveNar, body: AsyncIterable<Uint8Array>): Promise<NarReceived> {
+  async receive(
+    { fileHash, fileSize, compression, who }: ReceiveNar,
+    body: AsyncIterable<Uint8Array>,
+  ): Promise<NarReceived> {
     const { records, now } = this.#parts
     const claim = records.findClaim(fileHash)
     const nar = claim && records.findNar(claim.narHash)
@@ -109,7 +117,9 @@ export class Uploads {
       const giveBack = await this.#parts.room.reserve(bodyBytes)
       try {
         const entries = await receiveBatch(body, bodyBytes, digest)
-        return await Promise.all(entries.map((entry) => guard(() => this.#entries.run(() => this.#keepEntry(entry, who)))))
+        return await Promise.all(
+          entries.map((entry) => guard(() => this.#entries.run(() => this.#keepEntry(entry, who)))),
+        )
       } finally {
         giveBack()
       }
@@ -125,7 +135,13 @@ export class Uploads {
   }
 
   /** Puts a checked file on the shelf under a claim of this user. Resolves to whether the file was taken. */
-  async shelve(file: KnownFile, localFile: string, who: Pusher, alsoWrite = () => {}, isCounted = true): Promise<boolean> {
+  async shelve(
+    file: KnownFile,
+    localFile: string,
+    who: Pusher,
+    alsoWrite = () => {},
+    isCounted = true,
+  ): Promise<boolean> {
     const { shelf, records } = this.#parts
     const now = this.#parts.now()
     for (;;) {
@@ -195,12 +211,24 @@ export class Uploads {
 }
 
 /** The same rule for the headers of an upload and for its body. */
-export function judgeQuota(policy: DepotPolicy, user: string, fileSize: number, usedToday: number, unfinishedBytes: () => number): Refusal | undefined {
+export function judgeQuota(
+  policy: DepotPolicy,
+  user: string,
+  fileSize: number,
+  usedToday: number,
+  unfinishedBytes: () => number,
+): Refusal | undefined {
   const { bytesPerDayPerUser, unfinishedBytesPerUser } = policy
   if (usedToday + fileSize > bytesPerDayPerUser) {
-    return refuse('quota', `User ${user} has pushed ${usedToday} bytes today, of ${bytesPerDayPerUser} allowed. Try again tomorrow`)
+    return refuse(
+      'quota',
+      `User ${user} has pushed ${usedToday} bytes today, of ${bytesPerDayPerUser} allowed. Try again tomorrow`,
+    )
   }
   const unfinished = unfinishedBytes()
   if (unfinished + fileSize <= unfinishedBytesPerUser) return undefined
-  return refuse('quota', `User ${user} has ${unfinished} bytes of unfinished uploads, of ${unfinishedBytesPerUser} allowed. Finish these first`)
+  return refuse(
+    'quota',
+    `User ${user} has ${unfinished} bytes of unfinished uploads, of ${unfinishedBytesPerUser} allowed. Finish these first`,
+  )
 }

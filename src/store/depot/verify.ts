@@ -1,4 +1,7 @@
-/** Reads every kept file and compares it with its record, at low priority: a pause after each step, as long as the step took. */
+/**
+ * Reads every kept file and compares it with its record, at low priority: a pause after each step, as long as the step
+ * took.
+ */
 import { createHash } from 'node:crypto'
 import { setTimeout as pause } from 'node:timers/promises'
 
@@ -9,7 +12,11 @@ import type { Records } from './sqlite/records.ts'
 export interface VerifyReport {
   readonly files: number
   readonly bytes: number
-  readonly damaged: readonly { readonly narHash: string; readonly reason: string; readonly storePaths: readonly string[] }[]
+  readonly damaged: readonly {
+    readonly narHash: string
+    readonly reason: string
+    readonly storePaths: readonly string[]
+  }[]
 }
 
 /** What the hash of a NAR's file says stands for the NAR: both were found right when it came. */

@@ -1,6 +1,7 @@
 /**
- * Where the frames of a zstd file begin and end, without decompressing: needed because Node's decompressor stops after the first frame, and because each part of an
- * upload must be one frame of a declared size. A frame is magic, header, blocks (3 bytes of header each), checksum. Source: RFC 8878, section 3.1.
+ * Where the frames of a zstd file begin and end, without decompressing: needed because Node's decompressor stops after
+ * the first frame, and because each part of an upload must be one frame of a declared size. A frame is magic, header,
+ * blocks (3 bytes of header each), checksum. Source: RFC 8878, section 3.1.
  */
 
 export class ZstdFormatError extends Error {
@@ -109,7 +110,8 @@ export class ZstdFrames {
 
   #readHeader(): void {
     const header = parseHeader(this.#field)
-    if (header.windowBytes > maxWindowBytes) throw new ZstdFormatError(`its window of ${header.windowBytes} bytes is larger than ${maxWindowBytes}`)
+    if (header.windowBytes > maxWindowBytes)
+      throw new ZstdFormatError(`its window of ${header.windowBytes} bytes is larger than ${maxWindowBytes}`)
     this.header = header
     this.#hasChecksum = (this.#field[0]! & 4) !== 0
     this.#go('block', 3)

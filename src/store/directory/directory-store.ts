@@ -3,8 +3,9 @@
  *
  *     nix-cache-info · <hash part>.narinfo · nar/<file hash>.nar.xz · log/<drv> · realisations/<id>.doi
  *
- * Records are read from the narinfo files with each look-up, so what is copied into the folder or deleted from it counts at once. A NAR is served as it is stored;
- * before its first byte it is checked against the file hash and the NAR hash of its narinfo.
+ * Records are read from the narinfo files with each look-up, so what is copied into the folder or deleted from it
+ * counts at once. A NAR is served as it is stored; before its first byte it is checked against the file hash and the
+ * NAR hash of its narinfo.
  */
 import { statSync } from 'node:fs'
 import { join } from 'node:path'
@@ -105,7 +106,10 @@ class DirectoryStore implements Store {
     if (record === undefined) throw new Error(`Cannot withdraw "${storePath}": it is not of ${this.name}`)
     this.#withdrawn.set(storePath, describe(record))
     this.#withdrawals++
-    this.#log.error({ storePath, store: this.name, code: fault.code, err: fault }, 'A store path was withdrawn: its stored NAR contradicts its narinfo')
+    this.#log.error(
+      { storePath, store: this.name, code: fault.code, err: fault },
+      'A store path was withdrawn: its stored NAR contradicts its narinfo',
+    )
   }
 
   async openLog(drvBaseName: string): Promise<Readable | undefined> {
@@ -132,7 +136,10 @@ class DirectoryStore implements Store {
     }
   }
 
-  /** Undefined for what is absent, for a record that Nix would not take or that leads out of the folder, and for one that does not name its file's hash. */
+  /**
+   * Undefined for what is absent, for a record that Nix would not take or that leads out of the folder, and for one
+   * that does not name its file's hash.
+   */
   async #readRecord(hashPart: string): Promise<CacheRecord | undefined> {
     const text = await this.#readText(`${hashPart}.narinfo`)
     // An absent file is a miss only if the folder itself is there.
@@ -141,18 +148,48 @@ class DirectoryStore implements Store {
     const path = narInfo && parseRelativePath(narInfo.url)
     if (narInfo === undefined || path === undefined || hashPartOf(narInfo.storePath) !== hashPart) return undefined
     const isPlain = narInfo.compression === 'none'
-    const { fileHash = isPlain ? narInfo.narHash : undefined, fileSize = isPlain ? narInfo.narSize : undefined } = narInfo
+    const { fileHash = isPlain ? narInfo.narHash : undefined, fileSize = isPlain ? narInfo.narSize : undefined } =
+      narInfo
     if (fileHash === undefined || fileSize === undefined) return undefined
     return { narInfo: { ...narInfo, fileHash, fileSize }, narFile: join(this.#dir, path), text }
   }
 
   #toObject(record: CacheRecord): StoreObject {
     const { narInfo, narFile } = record
-    const { storePath, narHash, narSize, references, deriver, signatures, contentAddress, compression, fileHash, fileSize } = narInfo
-    const file = { path: narFile, size: fileSize, hash: fileHash, examine: (contents: ChunkReader) => this.#verify(contents, narInfo) }
+    const {
+      storePath,
+      narHash,
+      narSize,
+      references,
+      deriver,
+      signatures,
+      contentAddress,
+      compression,
+      fileHash,
+      fileSize,
+    } = narInfo
+    const file = {
+      path: narFile,
+      size: fileSize,
+      hash: fileHash,
+      examine: (contents: ChunkReader) => this.#verify(contents, narInfo),
+    }
     const object: StoreObject = {
-      info: { storePath, narHash, narSize, references, deriver, signatures, contentAddress, registrationTime: 0, ultimate: false },
-      form: createFileForm({ compression, fileHash, fileSize, open: (range) => this.#files.open(file, range) }, this.#decompressors),
+      info: {
+        storePath,
+        narHash,
+        narSize,
+        references,
+        deriver,
+        signatures,
+        contentAddress,
+        registrationTime: 0,
+        ultimate: false,
+      },
+      form: createFileForm(
+        { compression, fileHash, fileSize, open: (range) => this.#files.open(file, range) },
+        this.#decompressors,
+      ),
       store: this,
       trust: 'ours',
     }
@@ -162,7 +199,10 @@ class DirectoryStore implements Store {
 
   #verify(contents: ChunkReader, { compression, narHash, narSize }: NarInfo): Promise<void> {
     const decompressor = createDecompressor(compression, this.#decompressors)
-    return verifyNar(decompressor === undefined ? contents : filteredReader(contents, decompressor), { narHash, narSize })
+    return verifyNar(decompressor === undefined ? contents : filteredReader(contents, decompressor), {
+      narHash,
+      narSize,
+    })
   }
 
   #isWithdrawn(record: CacheRecord): boolean {
@@ -178,7 +218,8 @@ class DirectoryStore implements Store {
     const text = await this.#readText('nix-cache-info')
     const storeDir = text === undefined ? undefined : parseCacheInfo(text)?.storeDir
     if (text === undefined) this.#problem = `"${this.#dir}" is no binary cache: it has no nix-cache-info`
-    else if (storeDir !== undefined && storeDir !== this.storeDir) this.#problem = `"${this.#dir}" is a cache for "${storeDir}", not for "${this.storeDir}"`
+    else if (storeDir !== undefined && storeDir !== this.storeDir)
+      this.#problem = `"${this.#dir}" is a cache for "${storeDir}", not for "${this.storeDir}"`
     else this.#problem = undefined
     if (this.#problem !== undefined) throw new Fault('store-unavailable', this.#problem)
   }

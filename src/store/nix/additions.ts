@@ -1,7 +1,7 @@
 /**
- * Which paths became valid since a point in time, by the ids of their rows: SQLite gives each a higher one than all before it, also after the highest was deleted
- * (`autoincrement`). A path that was deleted and added again counts as new.
- * Source: schema.sql of Nix.
+ * Which paths became valid since a point in time, by the ids of their rows: SQLite gives each a higher one than all
+ * before it, also after the highest was deleted (`autoincrement`). A path that was deleted and added again counts as
+ * new. Source: schema.sql of Nix.
  */
 import type { DatabaseConnection } from './database-connection.ts'
 import { toStorePath } from './database-row.ts'

@@ -5,7 +5,8 @@
  *   drvs/lp/3xijf…-app-1.0.drv.bz2  the usual form; `.zst` as some newer tools leave them
  *   drvs/lp3xijf…-app-1.0.drv[.…]   of very old Nix versions
  *
- * A `?` in a derivation's name cuts the request's path there: then the hash part alone decides. Source: Nix, `LocalFSStore::getBuildLogExact`.
+ * A `?` in a derivation's name cuts the request's path there: then the hash part alone decides. Source: Nix,
+ * `LocalFSStore::getBuildLogExact`.
  */
 import { constants, type Stats } from 'node:fs'
 import { type FileHandle, open, readdir, realpath } from 'node:fs/promises'
@@ -42,7 +43,8 @@ export class BuildLogs {
   }
 
   /**
-   * The caller reads the stream to its end or destroys it. A damaged log is an error of the stream, never a shorter log.
+   * The caller reads the stream to its end or destroys it. A damaged log is an error of the stream, never a shorter
+   * log.
    * @param drvBaseName `<hash part>-<name>.drv`; a name cut short will do
    * @throws {Fault} busy
    */

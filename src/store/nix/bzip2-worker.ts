@@ -1,7 +1,7 @@
 /**
- * Thread that decodes one bzip2 file. A block of 900 KB keeps a processor busy for a tenth of a second, and a block of zeros becomes 46 MB:
- * here it stalls nobody, and the thread waits in the middle of a block until the reader wants more, so nothing piles up.
- * A file is one bzip2 stream or several in a row.
+ * Thread that decodes one bzip2 file. A block of 900 KB keeps a processor busy for a tenth of a second, and a block of
+ * zeros becomes 46 MB: here it stalls nobody, and the thread waits in the middle of a block until the reader wants
+ * more, so nothing piles up. A file is one bzip2 stream or several in a row.
  */
 import { readSync } from 'node:fs'
 import { parentPort, workerData } from 'node:worker_threads'
@@ -15,7 +15,10 @@ export interface Bzip2WorkerData {
 }
 
 /** Plain text in pieces, then either `end` or `error`. */
-export type Bzip2WorkerMessage = { readonly chunk: Uint8Array<ArrayBuffer> } | { readonly end: true } | { readonly error: string }
+export type Bzip2WorkerMessage =
+  | { readonly chunk: Uint8Array<ArrayBuffer> }
+  | { readonly end: true }
+  | { readonly error: string }
 
 const inputBytes = 64 << 10
 const outputBytes = 64 << 10

@@ -1,6 +1,6 @@
 /**
- * A bzip2 file as a stream of plain text, decoded in a thread of its own (bzip2-worker.ts) as fast as it is read: at any time it holds
- * one block (3.6 MB) and a few chunks of 64 KB, whatever the file expands to.
+ * A bzip2 file as a stream of plain text, decoded in a thread of its own (bzip2-worker.ts) as fast as it is read: at
+ * any time it holds one block (3.6 MB) and a few chunks of 64 KB, whatever the file expands to.
  */
 import type { FileHandle } from 'node:fs/promises'
 import { Readable } from 'node:stream'
@@ -40,7 +40,9 @@ export class Bzip2Reader extends Readable {
   override _read(): void {
     Atomics.add(this.#credit, 0, 1)
     Atomics.notify(this.#credit, 0)
-    this.#stopWatch = this.#clock.after(stallMs, () => this.destroy(new Error(`Cannot decode a build log: no progress within ${stallMs} ms`)))
+    this.#stopWatch = this.#clock.after(stallMs, () =>
+      this.destroy(new Error(`Cannot decode a build log: no progress within ${stallMs} ms`)),
+    )
   }
 
   #receive(message: Bzip2WorkerMessage): void {

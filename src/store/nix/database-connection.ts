@@ -1,7 +1,8 @@
 /**
  * One open, read-only connection to the store's SQLite database, in one of two ways:
  * - `live`: beside Nix's own processes, through the WAL and SQLite's locks; sees each commit.
- * - `still`: `immutable=1`, no locks at all, for a reader who may not make the missing `-shm` (or for a database without a WAL, whose
+ * - `still`: `immutable=1`, no locks at all, for a reader who may not make the missing `-shm` (or for a database
+ *   without a WAL, whose
  *   dot-file locks of Nix a reader cannot take): each query counts only if nothing wrote before, during and after it.
  */
 import { existsSync, readFileSync, realpathSync } from 'node:fs'
@@ -9,7 +10,15 @@ import { dirname, join } from 'node:path'
 import { DatabaseSync, type StatementSync } from 'node:sqlite'
 import { pathToFileURL } from 'node:url'
 
-import { type FileState, isQuiet, isSameFile, isSameState, type LiveFiles, readFileState, readLiveFiles } from './database-files.ts'
+import {
+  type FileState,
+  isQuiet,
+  isSameFile,
+  isSameState,
+  type LiveFiles,
+  readFileState,
+  readLiveFiles,
+} from './database-files.ts'
 import { pathInfoQuery } from './database-row.ts'
 
 /** The columns in the order of the query. */
@@ -27,7 +36,10 @@ export class UnknownSchema extends Error {
   override readonly name = 'UnknownSchema'
 }
 
-/** Readers wait only while the last closer of the WAL or a recovery holds the exclusive lock; the event loop waits with them. */
+/**
+ * Readers wait only while the last closer of the WAL or a recovery holds the exclusive lock; the event loop waits with
+ * them.
+ */
 const busyTimeoutMs = 100
 /** Negative: KiB. The upper pages of the indexes of a large store stay in memory. */
 const cacheSize = -16_384
@@ -68,7 +80,8 @@ export class DatabaseConnection implements Disposable {
       this.#database.exec(`PRAGMA cache_size = ${cacheSize}`)
       this.#dataVersion = this.#prepare('PRAGMA data_version')
       this.#pathInfo = this.#prepare(pathInfoQuery)
-      if (kind === 'live' && firstColumn(this.#prepare('PRAGMA journal_mode').get()) !== 'wal') throw new Disturbed('it has no write-ahead log')
+      if (kind === 'live' && firstColumn(this.#prepare('PRAGMA journal_mode').get()) !== 'wal')
+        throw new Disturbed('it has no write-ahead log')
       if (kind === 'still') this.pulse()
       else this.#liveFiles = this.#readUnreplaced(state, main)
     } catch (error) {
@@ -91,7 +104,9 @@ export class DatabaseConnection implements Disposable {
     const schemaFile = join(dirname(this.#file), 'schema')
     const schema = existsSync(schemaFile) ? tryToRead(schemaFile)?.trim() : undefined
     if (schema !== undefined && schema !== knownSchema)
-      throw new UnknownSchema(`its schema is version "${schema}", wanted "${knownSchema}": use a version of Nix and of Burrow that fit each other`)
+      throw new UnknownSchema(
+        `its schema is version "${schema}", wanted "${knownSchema}": use a version of Nix and of Burrow that fit each other`,
+      )
     for (const [table, needed] of Object.entries(neededColumns)) {
       const columns = new Set(
         this.#prepare(`select name from pragma_table_info('${table}')`)
@@ -99,13 +114,20 @@ export class DatabaseConnection implements Disposable {
           .map((row) => row[0 as never]),
       )
       const missing = needed.filter((name) => !columns.has(name))
-      if (columns.size === 0) throw new UnknownSchema(`it has no table "${table}": it is not the database of a Nix store, or none that Nix has finished making`)
-      if (missing.length > 0) throw new UnknownSchema(`its table "${table}" lacks "${missing.join('", "')}": let a current Nix upgrade it (nix-store --verify)`)
+      if (columns.size === 0)
+        throw new UnknownSchema(
+          `it has no table "${table}": it is not the database of a Nix store, or none that Nix has finished making`,
+        )
+      if (missing.length > 0)
+        throw new UnknownSchema(
+          `its table "${table}" lacks "${missing.join('", "')}": let a current Nix upgrade it (nix-store --verify)`,
+        )
     }
   }
 
   /**
-   * A number that changes with every commit of another process. For a still connection it is constant, since any change ends the connection.
+   * A number that changes with every commit of another process. For a still connection it is constant, since any change
+   * ends the connection.
    * @throws {Disturbed} the file was replaced or removed, or (still) somebody writes or wrote
    */
   pulse(): number {

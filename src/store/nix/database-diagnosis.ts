@@ -1,9 +1,12 @@
 /**
- * Why the store's database cannot be read, in words an operator can act on. SQLite itself says "unable to open database file" for most of it.
+ * Why the store's database cannot be read, in words an operator can act on. SQLite itself says "unable to open database
+ * file" for most of it.
  *
- *   Cannot open store database "/nix/var/nix/db/db.sqlite": user "burrow" (uid 990) may not read it (owner uid 0, mode 0600); grant it, for example with "setfacl -m u:burrow:r …"
+ *   Cannot open store database "/nix/var/nix/db/db.sqlite": user "burrow" (uid 990) may not read it (owner uid 0, mode
+ * 0600); grant it, for example with "setfacl -m u:burrow:r …"
  *
- * Source: sqlite.org/rescode.html; the WAL rules for readers without write access, sqlite.org/wal.html, "Read-Only Databases".
+ * Source: sqlite.org/rescode.html; the WAL rules for readers without write access, sqlite.org/wal.html, "Read-Only
+ * Databases".
  */
 import { accessSync, constants, statSync } from 'node:fs'
 import { userInfo } from 'node:os'
@@ -16,7 +19,16 @@ const sqlite = { busy: 5, locked: 6, readOnly: 8, ioError: 10, corrupt: 11, cann
 
 export interface Diagnosis {
   /** One word for what is wrong: as long as it stays the same, the operator was told. */
-  readonly kind: 'missing' | 'rights' | 'no-shm' | 'schema' | 'corrupt' | 'locked' | 'busy-writing' | 'no-file' | 'unreadable'
+  readonly kind:
+    | 'missing'
+    | 'rights'
+    | 'no-shm'
+    | 'schema'
+    | 'corrupt'
+    | 'locked'
+    | 'busy-writing'
+    | 'no-file'
+    | 'unreadable'
   readonly message: string
 }
 
@@ -26,7 +38,10 @@ export function sqliteCodeOf(error: unknown): number | undefined {
   return typeof code === 'number' ? code & 0xff : undefined
 }
 
-/** True when the reader lacks a `-shm` it may not make, or may not recover the log: another process that has the store open would help. */
+/**
+ * True when the reader lacks a `-shm` it may not make, or may not recover the log: another process that has the store
+ * open would help.
+ */
 export function lacksSharedMemory(error: unknown): boolean {
   const code = sqliteCodeOf(error)
   return code === sqlite.readOnly || code === sqlite.cannotOpen
@@ -51,7 +66,10 @@ function findReason(file: string, error: unknown): { kind: Diagnosis['kind']; re
   const said = messageOf(error)
   const code = sqliteCodeOf(error)
   if (code === sqlite.busy || code === sqlite.locked)
-    return { kind: 'locked', reason: `another process keeps it locked (${said}); it is tried again, look for a hanging nix process with "fuser -v ${file}"` }
+    return {
+      kind: 'locked',
+      reason: `another process keeps it locked (${said}); it is tried again, look for a hanging nix process with "fuser -v ${file}"`,
+    }
   if (code === sqlite.corrupt || code === sqlite.notADatabase)
     return {
       kind: 'corrupt',
@@ -65,8 +83,13 @@ function findReason(file: string, error: unknown): { kind: Diagnosis['kind']; re
 function findObstacle(file: string): { kind: Diagnosis['kind']; reason: string } | undefined {
   try {
     const stat = statSync(file, { throwIfNoEntry: false })
-    if (!stat) return { kind: 'missing', reason: 'there is no such file; install Nix on this machine, or set "store.database" to where its database is' }
-    if (!stat.isFile()) return { kind: 'no-file', reason: 'it is no regular file; set "store.database" to the file "db.sqlite" itself' }
+    if (!stat)
+      return {
+        kind: 'missing',
+        reason: 'there is no such file; install Nix on this machine, or set "store.database" to where its database is',
+      }
+    if (!stat.isFile())
+      return { kind: 'no-file', reason: 'it is no regular file; set "store.database" to the file "db.sqlite" itself' }
   } catch {
     const closed = firstClosedDirectory(file)
     return {
@@ -77,7 +100,10 @@ function findObstacle(file: string): { kind: Diagnosis['kind']; reason: string }
   const unreadable = [file, `${file}-wal`, `${file}-shm`].find((name) => !isReadable(name))
   if (unreadable === undefined) return undefined
   const which = unreadable === file ? 'it' : `"${unreadable}"`
-  return { kind: 'rights', reason: `${reader()} may not read ${which}${describeOwner(unreadable)}; grant it, for example with "chmod o+r ${unreadable}"` }
+  return {
+    kind: 'rights',
+    reason: `${reader()} may not read ${which}${describeOwner(unreadable)}; grant it, for example with "chmod o+r ${unreadable}"`,
+  }
 }
 
 function noSharedMemory(file: string, said: string): string {

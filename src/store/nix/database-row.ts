@@ -1,10 +1,12 @@
 /**
- * A row of `ValidPaths` with its references, judged: the database belongs to this machine, yet what it holds goes into signed replies,
- * so nothing is passed on that is not exactly what Nix writes.
+ * A row of `ValidPaths` with its references, judged: the database belongs to this machine, yet what it holds goes into
+ * signed replies, so nothing is passed on that is not exactly what Nix writes.
  *
- *   6 · /nix/store/iah2…-app-1.0 · sha256:<64 hex> · 1700000000 · /nix/store/lp3x…-app-1.0.drv · 400 · 1 · name:sig name:sig · NULL · "/nix/store/a… /nix/store/b…"
+ *   6 · /nix/store/iah2…-app-1.0 · sha256:<64 hex> · 1700000000 · /nix/store/lp3x…-app-1.0.drv · 400 · 1 · name:sig
+ * name:sig · NULL · "/nix/store/a… /nix/store/b…"
  *
- * Source: the schema of /nix/var/nix/db/db.sqlite. Rows of very old Nix versions have no narSize: such a path cannot be signed and counts as absent.
+ * Source: the schema of /nix/var/nix/db/db.sqlite. Rows of very old Nix versions have no narSize: such a path cannot be
+ * signed and counts as absent.
  */
 import { parseContentAddress } from '../../nix/content-address.ts'
 import { toNix32Sha256 } from '../../nix/hash.ts'
@@ -32,7 +34,10 @@ export interface StoreRecord {
   readonly info: PathInfo
 }
 
-/** Read-only and one statement, hence one transaction: row and references cannot be of different times. Parameters: lower and upper bound of the path. */
+/**
+ * Read-only and one statement, hence one transaction: row and references cannot be of different times. Parameters:
+ * lower and upper bound of the path.
+ */
 export const pathInfoQuery = `
   select v.id, v.path, v.hash, v.registrationTime, v.deriver, v.narSize, v.ultimate, v.sigs, v.ca,
     (select group_concat(p.path, ' ') from Refs r join ValidPaths p on p.id = r.reference where r.referrer = v.id)
@@ -58,7 +63,8 @@ export function toStoreRecord(row: StoreRow, storeDir: string): StoreRecord | st
     references: referencePaths.sort(),
     deriver: toStorePath(deriver, storeDir),
     signatures: toSignatures(sigs),
-    // In a form that this version does not know it would make clients refuse the narinfo; without it the path is as good as its signatures.
+    // In a form that this version does not know it would make clients refuse the narinfo; without it the path is as
+    // good as its signatures.
     contentAddress: typeof ca === 'string' ? parseContentAddress(ca) : undefined,
     registrationTime,
     ultimate: ultimate === 1,
@@ -71,7 +77,10 @@ export function toStorePath(value: unknown, storeDir: string): string | undefine
   return typeof value === 'string' ? parseStorePath(value, storeDir) : undefined
 }
 
-/** Of the column's words those which clients take, without repetitions: they refuse a whole narinfo over one of another form. */
+/**
+ * Of the column's words those which clients take, without repetitions: they refuse a whole narinfo over one of another
+ * form.
+ */
 export function toSignatures(sigs: unknown): string[] {
   if (typeof sigs !== 'string') return []
   return [...new Set(splitWords(sigs)?.filter(isSignature))]

@@ -1,9 +1,11 @@
 /**
- * The store's database, kept open read-only for as long as the program runs: opened when it appears, opened again when it was replaced,
- * and never written. Nobody else's write is missed: `generation` moves with every commit, as `PRAGMA data_version` tells.
+ * The store's database, kept open read-only for as long as the program runs: opened when it appears, opened again when
+ * it was replaced, and never written. Nobody else's write is missed: `generation` moves with every commit, as `PRAGMA
+ * data_version` tells.
  *
- * A reader who may not make a missing `-shm` asks for an idle daemon connection, whose process has the store open and so makes the file;
- * once open, our own lock keeps it. Without a daemon the `still` way of database-connection.ts serves.
+ * A reader who may not make a missing `-shm` asks for an idle daemon connection, whose process has the store open and
+ * so makes the file; once open, our own lock keeps it. Without a daemon the `still` way of database-connection.ts
+ * serves.
  */
 import { Fault } from '../../faults.ts'
 import type { Log } from '../../log.ts'
@@ -55,7 +57,10 @@ export class StoreDatabase implements Disposable {
     this.#options = options
   }
 
-  /** Opens the database if it can be opened, with a daemon's help if need be. Resolves in any case: what is wrong is logged, and tried again by each call. */
+  /**
+   * Opens the database if it can be opened, with a daemon's help if need be. Resolves in any case: what is wrong is
+   * logged, and tried again by each call.
+   */
   async open(): Promise<void> {
     try {
       this.generation()
@@ -66,14 +71,16 @@ export class StoreDatabase implements Disposable {
   }
 
   /**
-   * Stands still only as long as nothing was committed. Asks the database once in a turn of the event loop: whatever request the turn answers had
-   * begun to arrive when the turn began, so a commit that came before the request is always seen.
+   * Stands still only as long as nothing was committed. Asks the database once in a turn of the event loop: whatever
+   * request the turn answers had begun to arrive when the turn began, so a commit that came before the request is
+   * always seen.
    * @throws {Fault} store-unavailable
    */
   generation(): number {
     if (this.#isFresh) return this.#generation
     const known = this.#connection
-    // The files of one that is opened here are not looked at again: during a checkpoint that would disturb it over and over.
+    // The files of one that is opened here are not looked at again: during a checkpoint that would disturb it over and
+    // over.
     const version = this.use((connection) => (connection === known ? connection.pulse() : connection.dataVersion()))
     if (version !== this.#dataVersion) {
       this.#dataVersion = version
@@ -148,7 +155,8 @@ export class StoreDatabase implements Disposable {
     const { kind, message } = diagnose(file, error)
     const fault = new Fault('store-unavailable', message, { cause: error })
     // Nothing broke on a machine that has no store yet: one sentence, and no alarm.
-    if (this.#problem === undefined && kind === 'missing' && this.#generation === 0) log.warn({ database: file, problem: kind }, noStoreYet)
+    if (this.#problem === undefined && kind === 'missing' && this.#generation === 0)
+      log.warn({ database: file, problem: kind }, noStoreYet)
     else if (this.#problem?.kind !== kind) log.error({ database: file, problem: kind }, message)
     this.#problem = { fault, kind, retryAtMs: now() + retryMs }
     return fault

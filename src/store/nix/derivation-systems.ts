@@ -1,6 +1,6 @@
 /**
- * The systems that derivations build for, read from their `.drv` files. Such a file is named by the hash of its content,
- * so what was read once stays true; whether the derivation is still valid is the caller's question.
+ * The systems that derivations build for, read from their `.drv` files. Such a file is named by the hash of its
+ * content, so what was read once stays true; whether the derivation is still valid is the caller's question.
  */
 import { closeSync, constants, fstatSync, openSync, readSync } from 'node:fs'
 

@@ -1,9 +1,10 @@
 /**
- * Leases on store paths: temporary roots (AddTempRoot) that keep a garbage collection from deleting a path between its narinfo and its NAR, and while it is sent.
+ * Leases on store paths: temporary roots (AddTempRoot) that keep a garbage collection from deleting a path between its
+ * narinfo and its NAR, and while it is sent.
  *
- * A root lasts as long as the daemon connection it was taken on, and connections are replaced (root-holders.ts): a path stays rooted for
- * at most two lease times after it was last asked for. Beyond `maxPaths` further paths are served without a lease until a connection closes;
- * transfers (`hold`) are bounded elsewhere and always get theirs.
+ * A root lasts as long as the daemon connection it was taken on, and connections are replaced (root-holders.ts): a path
+ * stays rooted for at most two lease times after it was last asked for. Beyond `maxPaths` further paths are served
+ * without a lease until a connection closes; transfers (`hold`) are bounded elsewhere and always get theirs.
  */
 
 import { type Clock, systemClock } from '../../clock.ts'

@@ -1,10 +1,13 @@
 /**
- * This machine's Nix store: records from its SQLite database, files from the real store directory, leases from its daemon.
+ * This machine's Nix store: records from its SQLite database, files from the real store directory, leases from its
+ * daemon.
  *
- *   storeDir /nix/store · realStoreDir /mnt/scratch/nix/store · database …/nix/var/nix/db/db.sqlite · daemonSocket …/nix/var/nix/daemon-socket/socket
+ *   storeDir /nix/store · realStoreDir /mnt/scratch/nix/store · database …/nix/var/nix/db/db.sqlite · daemonSocket
+ * …/nix/var/nix/daemon-socket/socket
  *
  * Opens on a machine without a store as well: then each look-up is a fault until one appears.
- * Records that Nix would not write (foreign paths, no hash, no size, as rows of very old versions have) count as absent.
+ * Records that Nix would not write (foreign paths, no hash, no size, as rows of very old versions have) count as
+ * absent.
  */
 import { dirname, join } from 'node:path'
 import type { Readable } from 'node:stream'
@@ -51,9 +54,15 @@ export interface LocalStoreOptions {
 export interface LocalStore extends Store, AsyncDisposable {
   find(hashPart: string, fits?: (object: StoreObject) => boolean): StoreObject | undefined
   findRealisation(id: string): Realisation | undefined
-  /** The highest id that a path of this store was ever given: what is added later has a higher one. @throws {Fault} store-unavailable */
+  /**
+   * The highest id that a path of this store was ever given: what is added later has a higher one. @throws {Fault}
+   * store-unavailable
+   */
   lastId(): number
-  /** Paths that became valid after the one with this id, at most 1000, the oldest first. @throws {Fault} store-unavailable */
+  /**
+   * Paths that became valid after the one with this id, at most 1000, the oldest first. @throws {Fault}
+   * store-unavailable
+   */
   addedAfter(id: number): readonly Addition[]
   /** The valid path with this id. @throws {Fault} store-unavailable */
   pathOfId(id: number): string | undefined
@@ -96,7 +105,8 @@ class NixStore implements LocalStore {
       log,
       now: clock.now,
       ...(socketPath !== undefined && {
-        holdDaemonConnection: () => openDaemonConnection({ socketPath, clock, timeoutMs: daemonTimeoutMs }).catch(() => undefined),
+        holdDaemonConnection: () =>
+          openDaemonConnection({ socketPath, clock, timeoutMs: daemonTimeoutMs }).catch(() => undefined),
       }),
     })
     this.#leases = new DaemonLeases({ socketPath, ...leases, log, clock, random })
@@ -125,13 +135,20 @@ class NixStore implements LocalStore {
     this.#database.generation()
     const record = this.#findRecordByHashPart(hashPart)
     if (record === undefined || this.#withdrawals.covers(record)) return undefined
-    const object: StoreObject = { info: record.info, form: { kind: 'tree', realPath: this.#realPathOf(record.info.storePath) }, store: this, trust: 'ours' }
+    const object: StoreObject = {
+      info: record.info,
+      form: { kind: 'tree', realPath: this.#realPathOf(record.info.storePath) },
+      store: this,
+      trust: 'ours',
+    }
     return fits === undefined || fits(object) ? object : undefined
   }
 
   findSystem(deriver: string): string | undefined {
     const record = this.#findRecord(deriver)
-    return record && !this.#withdrawals.covers(record) ? this.#systems.find(deriver, this.#realPathOf(deriver)) : undefined
+    return record && !this.#withdrawals.covers(record)
+      ? this.#systems.find(deriver, this.#realPathOf(deriver))
+      : undefined
   }
 
   withdraw({ info }: StoreObject, fault: Fault): void {

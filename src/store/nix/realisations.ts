@@ -2,7 +2,8 @@
  * Realisations: which store path the output of a content-addressed derivation came to be. Kept in tables of their own,
  * which exist only where the `ca-derivations` feature was ever used.
  *
- *   sha256:<64 hex>!out -> { dependentRealisations: { "sha256:…!out": "<base name>" }, id, outPath: "<base name>", signatures: [] }
+ *   sha256:<64 hex>!out -> { dependentRealisations: { "sha256:…!out": "<base name>" }, id, outPath: "<base name>",
+ * signatures: [] }
  *
  * Source: ca-specific-schema.sql of Nix; the JSON of `/realisations/<id>.doi`.
  */
@@ -31,7 +32,11 @@ export function findRealisation(connection: DatabaseConnection, id: string, stor
   if (!parsed) return undefined
   const tables = connection.all(tablesQuery).map(([name]) => name)
   if (!tables.includes('Realisations')) return undefined
-  const rows = connection.all(tables.includes('RealisationsRefs') ? withDependencies : withoutDependencies, parsed.drvHash, parsed.outputName)
+  const rows = connection.all(
+    tables.includes('RealisationsRefs') ? withDependencies : withoutDependencies,
+    parsed.drvHash,
+    parsed.outputName,
+  )
   const [row, path, sigs] = rows[0] ?? []
   const outPath = toStorePath(path, storeDir)
   if (!outPath) return undefined

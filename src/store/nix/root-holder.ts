@@ -1,6 +1,7 @@
 /**
- * One daemon connection with the temporary roots taken on it. The daemon's process appends each root to a file (`temproots/<pid>`), where it
- * counts until the connection ends: roots cannot be given back one by one, so holders are short-lived and replaced.
+ * One daemon connection with the temporary roots taken on it. The daemon's process appends each root to a file
+ * (`temproots/<pid>`), where it counts until the connection ends: roots cannot be given back one by one, so holders are
+ * short-lived and replaced.
  */
 import type { Clock } from '../../clock.ts'
 import type { DaemonConnection } from '../../daemon/daemon-connection.ts'
@@ -44,7 +45,10 @@ export class RootHolder implements Disposable {
     return this.#rooted.has(storePath)
   }
 
-  /** How long the oldest request has been waiting: a running garbage collection answers only when a deletion of that very path is done. */
+  /**
+   * How long the oldest request has been waiting: a running garbage collection answers only when a deletion of that
+   * very path is done.
+   */
   waitingMs(): number {
     const [oldest] = this.#asked.values()
     return oldest ? this.#clock.now() - oldest.atMs : 0

@@ -22,7 +22,10 @@ export interface RootHoldersOptions {
   readonly onGone: (holder: RootHolder) => void
 }
 
-/** The current connection and those it took over from; more than two only while one after the other is stuck behind a collection. */
+/**
+ * The current connection and those it took over from; more than two only while one after the other is stuck behind a
+ * collection.
+ */
 const maxHolders = 4
 
 export class RootHolders implements Disposable {
@@ -109,7 +112,10 @@ export class RootHolders implements Disposable {
     for (const holder of [...this.#holders]) this.#drop(holder)
   }
 
-  /** By age, so that roots nobody asks for go; by half the allowed number, so that its successor has room; by silence, so that one path being deleted holds up no others. */
+  /**
+   * By age, so that roots nobody asks for go; by half the allowed number, so that its successor has room; by silence,
+   * so that one path being deleted holds up no others.
+   */
   #isWorn(holder: RootHolder): boolean {
     const { clock, holderMs, patienceMs, maxRoots } = this.#options
     const isFull = holder.size * 2 >= maxRoots && this.roots < maxRoots

@@ -1,7 +1,8 @@
 /**
- * Store objects out of service because their files contradict their record. A withdrawal is of one record (row, registration time, hash, size)
- * and of the files as they lay there (inode and change time of the top): when either is another, as after `nix-store --repair-path`
- * or a re-installation, the object is served again. Kept in memory only: after a restart the next transfer finds out anew.
+ * Store objects out of service because their files contradict their record. A withdrawal is of one record (row,
+ * registration time, hash, size) and of the files as they lay there (inode and change time of the top): when either is
+ * another, as after `nix-store --repair-path` or a re-installation, the object is served again. Kept in memory only:
+ * after a restart the next transfer finds out anew.
  */
 import { lstatSync } from 'node:fs'
 
@@ -60,14 +61,24 @@ export class Withdrawals {
     const { storePath } = info
     const record = this.#findRecordIfPossible(storePath)
     if (record === undefined || (record !== 'unknown' && !isSameRegistration(record.info, info))) {
-      log.info({ storePath, code: fault.code }, 'A store path failed, but its record has changed since: it stays in service')
+      log.info(
+        { storePath, code: fault.code },
+        'A store path failed, but its record has changed since: it stays in service',
+      )
       return
     }
-    this.#byPath.set(storePath, { id: record === 'unknown' ? undefined : record.id, info, files: describeFiles(realPathOf(storePath)) })
+    this.#byPath.set(storePath, {
+      id: record === 'unknown' ? undefined : record.id,
+      info,
+      files: describeFiles(realPathOf(storePath)),
+    })
     this.#changes++
     this.#total++
     const repair = `nix-store --repair-path ${storePath}`
-    log.error({ storePath, code: fault.code, err: fault, repair }, 'A store path was withdrawn: its files contradict its record')
+    log.error(
+      { storePath, code: fault.code, err: fault, repair },
+      'A store path was withdrawn: its files contradict its record',
+    )
   }
 
   #findRecordIfPossible(storePath: string): StoreRecord | undefined | 'unknown' {
@@ -116,7 +127,12 @@ export class Withdrawals {
 }
 
 function isSameRegistration(a: PathInfo, b: PathInfo): boolean {
-  return a.storePath === b.storePath && a.narHash === b.narHash && a.narSize === b.narSize && a.registrationTime === b.registrationTime
+  return (
+    a.storePath === b.storePath &&
+    a.narHash === b.narHash &&
+    a.narSize === b.narSize &&
+    a.registrationTime === b.registrationTime
+  )
 }
 
 function describeFiles(realPath: string): string {

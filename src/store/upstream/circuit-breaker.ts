@@ -1,6 +1,6 @@
 /**
- * Leaves an upstream that is ill alone for a while: after a few failures in a row nothing is asked for some seconds, then one question; each further failure doubles
- * the time.
+ * Leaves an upstream that is ill alone for a while: after a few failures in a row nothing is asked for some seconds,
+ * then one question; each further failure doubles the time.
  */
 
 const failuresBefore = 3

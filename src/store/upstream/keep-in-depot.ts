@@ -11,7 +11,10 @@ export function keepInDepot(depot: Depot, upstream: string): (nar: VerifiedNar) 
   const who = { user: upstream, via: 'burrow' } as const
   return async ({ narInfo, file }) => {
     const { storePath, narHash, narSize, references, deriver, signatures, contentAddress, compression } = narInfo
-    const fetched = await depot.fetchNar({ narHash, narSize, compression, who }, createReadStream(file, { highWaterMark: chunkBytes }))
+    const fetched = await depot.fetchNar(
+      { narHash, narSize, compression, who },
+      createReadStream(file, { highWaterMark: chunkBytes }),
+    )
     if (fetched.status === 'refused') throw new Fault('larder-unwritable', fetched.reason)
     const path = { storePath, narHash, narSize, references, deriver, signatures, contentAddress }
     const registered = await depot.register({ paths: [path], who, isAtomic: true, references: 'any' })

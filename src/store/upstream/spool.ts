@@ -1,6 +1,7 @@
 /**
- * One NAR on its way from an upstream: written to a file as it comes, verified at the same time, read by every client that asks for it meanwhile. No reader gets the
- * last chunk before hash and size were found right. A connection that breaks is continued where it broke.
+ * One NAR on its way from an upstream: written to a file as it comes, verified at the same time, read by every client
+ * that asks for it meanwhile. No reader gets the last chunk before hash and size were found right. A connection that
+ * breaks is continued where it broke.
  */
 import { createHash, type Hash } from 'node:crypto'
 import { type FileHandle, open, rm } from 'node:fs/promises'
@@ -92,7 +93,8 @@ export class Spool {
         return spool.#outcome
       },
       onChange: spool.#changes.onChange,
-      condemn: (cause) => new Fault('busy', `Cannot read back the NAR of "${spool.#options.narInfo.storePath}"`, { cause }),
+      condemn: (cause) =>
+        new Fault('busy', `Cannot read back the NAR of "${spool.#options.narInfo.storePath}"`, { cause }),
       isUnchanged: () => true,
       wantsHash: false,
       confirm: async () => {},
@@ -128,7 +130,10 @@ export class Spool {
       }
       const fileHash = formatSha256(this.#fileHash.digest())
       if (narInfo.fileHash !== undefined && fileHash !== narInfo.fileHash) {
-        throw new Fault('nar-mismatch', `The upstream's file for "${narInfo.storePath}" has the hash ${fileHash} instead of ${narInfo.fileHash}`)
+        throw new Fault(
+          'nar-mismatch',
+          `The upstream's file for "${narInfo.storePath}" has the hash ${fileHash} instead of ${narInfo.fileHash}`,
+        )
       }
       await onVerified({ narInfo, file, fileHash, fileSize: this.#written })
       this.#end({ kind: 'whole', size: this.#written })
@@ -150,7 +155,10 @@ export class Spool {
         if (!isPassing || this.#abort.signal.aborted || failures >= maxFailures) throw error
       }
       if (this.#written === before && ++failures >= maxFailures) {
-        throw new Fault('busy', `The upstream ends "${narInfo.url}" at byte ${this.#written} of ${this.#size ?? 'an unknown number'} each time`)
+        throw new Fault(
+          'busy',
+          `The upstream ends "${narInfo.url}" at byte ${this.#written} of ${this.#size ?? 'an unknown number'} each time`,
+        )
       }
     }
   }
@@ -187,7 +195,10 @@ export class Spool {
 
   async #take(handle: FileHandle, verification: Verification, bytes: Buffer): Promise<void> {
     if (this.#size !== undefined && this.#written + bytes.length > this.#size) {
-      throw new Fault('nar-mismatch', `The upstream's file for "${this.#options.narInfo.storePath}" is longer than ${this.#size} bytes`)
+      throw new Fault(
+        'nar-mismatch',
+        `The upstream's file for "${this.#options.narInfo.storePath}" is longer than ${this.#size} bytes`,
+      )
     }
     await handle.write(bytes, 0, bytes.length, this.#written)
     this.#fileHash.update(bytes)
@@ -201,7 +212,10 @@ export class Spool {
     this.#size ??= size
     this.#sized.resolve(this.#size)
     if (this.#size !== size)
-      throw new Fault('nar-mismatch', `The upstream's file for "${this.#options.narInfo.storePath}" has ${size} bytes instead of ${this.#size}`)
+      throw new Fault(
+        'nar-mismatch',
+        `The upstream's file for "${this.#options.narInfo.storePath}" has ${size} bytes instead of ${this.#size}`,
+      )
   }
 
   #end(outcome: Outcome): void {
@@ -232,7 +246,8 @@ class Verification {
   async add(bytes: Buffer): Promise<void> {
     if (this.#decompressor === undefined) return this.#count(bytes)
     // The bytes lie in a buffer of the socket's own, which nothing writes to again.
-    if (!this.#decompressor.write(bytes)) await Promise.race([new Promise((resolve) => this.#decompressor!.once('drain', resolve)), this.#decoded])
+    if (!this.#decompressor.write(bytes))
+      await Promise.race([new Promise((resolve) => this.#decompressor!.once('drain', resolve)), this.#decoded])
   }
 
   /** Rejects with nar-mismatch. */
@@ -259,14 +274,20 @@ class Verification {
     } catch (error) {
       throw error instanceof Fault
         ? error
-        : new Fault('nar-mismatch', `Cannot decompress the upstream's NAR of "${this.#narInfo.storePath}": ${(error as Error).message}`)
+        : new Fault(
+            'nar-mismatch',
+            `Cannot decompress the upstream's NAR of "${this.#narInfo.storePath}": ${(error as Error).message}`,
+          )
     }
   }
 
   #count(bytes: Uint8Array): void {
     this.#size += bytes.byteLength
     if (this.#size > this.#narInfo.narSize)
-      throw new Fault('nar-mismatch', `The upstream's NAR of "${this.#narInfo.storePath}" is longer than ${this.#narInfo.narSize} bytes`)
+      throw new Fault(
+        'nar-mismatch',
+        `The upstream's NAR of "${this.#narInfo.storePath}" is longer than ${this.#narInfo.narSize} bytes`,
+      )
     this.#hash.update(bytes)
   }
 }

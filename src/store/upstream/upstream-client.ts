@@ -1,6 +1,6 @@
 /**
- * GETs of another binary cache: bounded in time and size, redirects followed a few steps, credentials sent to its own origin only. HTTP/1.0 servers and connections
- * that end between two requests are as good as any.
+ * GETs of another binary cache: bounded in time and size, redirects followed a few steps, credentials sent to its own
+ * origin only. HTTP/1.0 servers and connections that end between two requests are as good as any.
  */
 import { Agent as HttpAgent, request as httpRequest, type IncomingMessage } from 'node:http'
 import { Agent as HttpsAgent, request as httpsRequest } from 'node:https'
@@ -92,19 +92,28 @@ export class UpstreamClient implements Disposable {
     }
   }
 
-  /** To its own origin, or to a public https address such as an object store's: never from the world to a service of this machine. */
+  /**
+   * To its own origin, or to a public https address such as an object store's: never from the world to a service of
+   * this machine.
+   */
   #mayFollow(next: URL): boolean {
     return (
-      next.origin === this.#options.url.origin || (next.protocol === 'https:' && !/^(?:localhost|127\.|\[|10\.|192\.168\.|169\.254\.|0\.)/.test(next.hostname))
+      next.origin === this.#options.url.origin ||
+      (next.protocol === 'https:' && !/^(?:localhost|127\.|\[|10\.|192\.168\.|169\.254\.|0\.)/.test(next.hostname))
     )
   }
 
-  async #requestPatiently(target: URL, path: string, headers: Readonly<Record<string, string>>): Promise<IncomingMessage> {
+  async #requestPatiently(
+    target: URL,
+    path: string,
+    headers: Readonly<Record<string, string>>,
+  ): Promise<IncomingMessage> {
     for (let tries = 1; ; tries++) {
       try {
         return await this.#request(target, headers)
       } catch (error) {
-        const isStale = tries < connectionTries && ['ECONNRESET', 'EPIPE'].includes((error as NodeJS.ErrnoException).code ?? '')
+        const isStale =
+          tries < connectionTries && ['ECONNRESET', 'EPIPE'].includes((error as NodeJS.ErrnoException).code ?? '')
         if (!isStale) throw unavailable(path, error)
       }
     }
@@ -124,7 +133,10 @@ export class UpstreamClient implements Disposable {
           ...headers,
         },
       })
-      const timer = setTimeout(() => request.destroy(new Error(`no answer within ${headerTimeoutMs} ms`)), headerTimeoutMs)
+      const timer = setTimeout(
+        () => request.destroy(new Error(`no answer within ${headerTimeoutMs} ms`)),
+        headerTimeoutMs,
+      )
       request.on('error', (error) => {
         clearTimeout(timer)
         reject(error)

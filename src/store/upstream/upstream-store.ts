@@ -1,7 +1,8 @@
 /**
- * Another binary cache, asked for what is not here. A narinfo counts only with a signature of one of its keys; a NAR is verified while it streams through.
- * It is fetched once however many ask, and handed to a keeper (the depot) when there is one: from then on it is ours. An upstream that is ill is never an error of ours:
- * its paths are absent, and it is left alone for a while.
+ * Another binary cache, asked for what is not here. A narinfo counts only with a signature of one of its keys; a NAR is
+ * verified while it streams through. It is fetched once however many ask, and handed to a keeper (the depot) when there
+ * is one: from then on it is ours. An upstream that is ill is never an error of ours: its paths are absent, and it is
+ * left alone for a while.
  */
 import { createHash, randomBytes } from 'node:crypto'
 import { join } from 'node:path'
@@ -85,7 +86,12 @@ class Upstream implements UpstreamStore {
     this.name = `upstream:${url.href.replace(/\/$/, '')}`
     this.storeDir = storeDir
     const base = new URL(url.href.endsWith('/') ? url.href : `${url.href}/`)
-    this.#client = new UpstreamClient({ url: base, authorization, headerTimeoutMs: findTimeoutMs, userAgent: `burrow/${version}` })
+    this.#client = new UpstreamClient({
+      url: base,
+      authorization,
+      headerTimeoutMs: findTimeoutMs,
+      userAgent: `burrow/${version}`,
+    })
     this.#breaker = new CircuitBreaker(now)
     this.#known = new ExpiringMap(maxRemembered, now)
     this.#withdrawn = new ExpiringMap(maxRemembered, now)
@@ -169,7 +175,11 @@ class Upstream implements UpstreamStore {
       return narInfo
     } catch (error) {
       const problem = (error as Error).message
-      if (this.#breaker.failed(problem)) log.warn({ store: this.name, reason: problem }, 'An upstream does not answer: its paths count as absent until it does')
+      if (this.#breaker.failed(problem))
+        log.warn(
+          { store: this.name, reason: problem },
+          'An upstream does not answer: its paths count as absent until it does',
+        )
       else log.debug({ store: this.name, reason: problem }, 'Cannot ask an upstream')
       return false
     }
@@ -182,9 +192,12 @@ class Upstream implements UpstreamStore {
       log.warn({ store: this.name, hashPart, reason }, 'A narinfo of an upstream is not taken')
       return false
     }
-    if (narInfo === undefined || hashPartOf(narInfo.storePath) !== hashPart) return refuse('it is malformed, or of another path or store directory')
+    if (narInfo === undefined || hashPartOf(narInfo.storePath) !== hashPart)
+      return refuse('it is malformed, or of another path or store directory')
     const fingerprint = formatFingerprint(narInfo)
-    const isSigned = narInfo.signatures.some((signature) => publicKeys.some((key) => verifySignature(key, fingerprint, signature)))
+    const isSigned = narInfo.signatures.some((signature) =>
+      publicKeys.some((key) => verifySignature(key, fingerprint, signature)),
+    )
     if (!isSigned) return refuse('no signature of a key in "publicKeys"')
     return isInside(narInfo.url) ? narInfo : refuse('its URL leads to another host')
   }
@@ -192,7 +205,17 @@ class Upstream implements UpstreamStore {
   #toObject(narInfo: NarInfo): StoreObject {
     const { storePath, narHash, narSize, references, deriver, signatures, contentAddress } = narInfo
     return {
-      info: { storePath, narHash, narSize, references, deriver, signatures, contentAddress, registrationTime: 0, ultimate: false },
+      info: {
+        storePath,
+        narHash,
+        narSize,
+        references,
+        deriver,
+        signatures,
+        contentAddress,
+        registrationTime: 0,
+        ultimate: false,
+      },
       form: this.#toForm(narInfo),
       store: this,
       trust: 'as-signed',
@@ -249,7 +272,10 @@ class Upstream implements UpstreamStore {
     try {
       await keep?.(nar)
     } catch (error) {
-      log.warn({ store: this.name, storePath: nar.narInfo.storePath, err: error }, 'A NAR from an upstream was not kept')
+      log.warn(
+        { store: this.name, storePath: nar.narInfo.storePath, err: error },
+        'A NAR from an upstream was not kept',
+      )
     }
   }
 

@@ -13,7 +13,12 @@ const now = new Date('2026-06-01T12:00:00Z')
 const nowSeconds = now.getTime() / 1000
 
 /** The team's keys, and how often they were asked for. */
-const served: { keys: JWK[]; status: number; body: string | undefined; asked: number } = { keys: [], status: 200, body: undefined, asked: 0 }
+const served: { keys: JWK[]; status: number; body: string | undefined; asked: number } = {
+  keys: [],
+  status: 200,
+  body: undefined,
+  asked: 0,
+}
 const server = createServer((_request, response) => {
   served.asked++
   response.writeHead(served.status, { 'Content-Type': 'application/json' })
@@ -46,11 +51,25 @@ afterAll(async () => {
 })
 beforeEach(() => void Object.assign(served, { keys: [current.jwk], status: 200, body: undefined, asked: 0 }))
 
-const createVerifier = (refetchMs = 30_000) => createAccessVerifier({ teamDomain: 'example', audience, jwksUrl, refetchMs, now: () => now })
+const createVerifier = (refetchMs = 30_000) =>
+  createAccessVerifier({ teamDomain: 'example', audience, jwksUrl, refetchMs, now: () => now })
 
-function sign(claims: JWTPayload = {}, { key = current, kid }: { key?: SigningKey; kid?: string } = {}): Promise<string> {
-  const payload = { iss: issuer, aud: [audience], email: 'ben@example.org', iat: nowSeconds - 60, exp: nowSeconds + 60, type: 'app', ...claims }
-  return new SignJWT(payload).setProtectedHeader({ alg: 'RS256', kid: kid ?? key.jwk.kid!, typ: 'JWT' }).sign(key.privateKey)
+function sign(
+  claims: JWTPayload = {},
+  { key = current, kid }: { key?: SigningKey; kid?: string } = {},
+): Promise<string> {
+  const payload = {
+    iss: issuer,
+    aud: [audience],
+    email: 'ben@example.org',
+    iat: nowSeconds - 60,
+    exp: nowSeconds + 60,
+    type: 'app',
+    ...claims,
+  }
+  return new SignJWT(payload)
+    .setProtectedHeader({ alg: 'RS256', kid: kid ?? key.jwk.kid!, typ: 'JWT' })
+    .sign(key.privateKey)
 }
 
 describe('createAccessVerifier', () => {
@@ -77,7 +96,9 @@ describe('createAccessVerifier', () => {
   })
 
   test('verify bears a clock that is a minute off', async () => {
-    expect(await createVerifier().verify(await sign({ exp: nowSeconds - 59, nbf: nowSeconds + 59 }))).toEqual({ email: 'ben@example.org' })
+    expect(await createVerifier().verify(await sign({ exp: nowSeconds - 59, nbf: nowSeconds + 59 }))).toEqual({
+      email: 'ben@example.org',
+    })
   })
 
   test.each([
@@ -98,14 +119,16 @@ describe('createAccessVerifier', () => {
     const verifier = createVerifier()
     expect(await verifier.verify(await sign({}, { key: next, kid: 'one' }))).toEqual({ refusal: 'forged' })
     const [header, , signature] = (await sign()).split('.')
-    const payload = Buffer.from(JSON.stringify({ iss: issuer, aud: audience, email: 'eve@example.org', iat: nowSeconds, exp: nowSeconds + 60 })).toString(
-      'base64url',
-    )
+    const payload = Buffer.from(
+      JSON.stringify({ iss: issuer, aud: audience, email: 'eve@example.org', iat: nowSeconds, exp: nowSeconds + 60 }),
+    ).toString('base64url')
     expect(await verifier.verify(`${header}.${payload}.${signature}`)).toEqual({ refusal: 'forged' })
     const none = Buffer.from('{"alg":"none"}').toString('base64url')
     expect(await verifier.verify(`${none}.${payload}.`)).toEqual({ refusal: 'forged' })
     const secret = new TextEncoder().encode(JSON.stringify(current.jwk))
-    const symmetric = await new SignJWT({ email: 'eve@example.org' }).setProtectedHeader({ alg: 'HS256', kid: 'one' }).sign(secret)
+    const symmetric = await new SignJWT({ email: 'eve@example.org' })
+      .setProtectedHeader({ alg: 'HS256', kid: 'one' })
+      .sign(secret)
     expect(await verifier.verify(symmetric)).toEqual({ refusal: 'forged' })
   })
 
@@ -113,7 +136,8 @@ describe('createAccessVerifier', () => {
     const patient = createVerifier()
     expect(await patient.verify(await sign())).toHaveProperty('email')
     served.keys = [next.jwk, current.jwk]
-    for (const kid of ['x', 'y', 'z']) expect(await patient.verify(await sign({}, { kid }))).toEqual({ refusal: 'forged' })
+    for (const kid of ['x', 'y', 'z'])
+      expect(await patient.verify(await sign({}, { kid }))).toEqual({ refusal: 'forged' })
     expect(await patient.verify(await sign({}, { key: next }))).toEqual({ refusal: 'forged' })
     expect(served.asked).toBe(1)
 
@@ -136,18 +160,27 @@ describe('createAccessVerifier', () => {
   test('verify asks for keys that cannot be had no more often than it may, however many requests come', async () => {
     Object.assign(served, { status: 500 })
     const verifier = createVerifier()
-    for (let request = 0; request < 50; request++) expect(await verifier.verify(await sign())).toEqual({ refusal: 'unavailable' })
+    for (let request = 0; request < 50; request++)
+      expect(await verifier.verify(await sign())).toEqual({ refusal: 'unavailable' })
     expect(served.asked).toBe(1)
   })
 
-  test.each(['example.org', 'https://example.cloudflareaccess.com.evil.org', 'a/b', ''])('createAccessVerifier refuses %j as a team', (teamDomain) => {
-    expect(() => createAccessVerifier({ teamDomain, audience, now: () => now })).toThrow('team domain')
-  })
+  test.each(['example.org', 'https://example.cloudflareaccess.com.evil.org', 'a/b', ''])(
+    'createAccessVerifier refuses %j as a team',
+    (teamDomain) => {
+      expect(() => createAccessVerifier({ teamDomain, audience, now: () => now })).toThrow('team domain')
+    },
+  )
 })
 
 describe('createVisitors', () => {
   const told: string[] = []
-  const log = { debug: () => {}, info: () => {}, warn: (_fields: object, message: string) => void told.push(message), error: () => {} }
+  const log = {
+    debug: () => {},
+    info: () => {},
+    warn: (_fields: object, message: string) => void told.push(message),
+    error: () => {},
+  }
   const visitors = () => createVisitors({ teamDomain: 'example', audience, jwksUrl, now: () => now }, log)
 
   test('a visitor has a name that no user can have', async () => {

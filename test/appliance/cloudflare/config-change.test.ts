@@ -10,7 +10,8 @@ import type { Machine } from '../../../appliance/machine.ts'
 import type { ScratchDir } from '../scratch-dir.ts'
 import { createBurrowDir, hostname } from './tunnel-program.ts'
 
-const load = (dir: ScratchDir) => loadConfigFile({ env: {}, workingDir: dir.path, homeDir: dir.path } as unknown as Machine, undefined)
+const load = (dir: ScratchDir) =>
+  loadConfigFile({ env: {}, workingDir: dir.path, homeDir: dir.path } as unknown as Machine, undefined)
 
 describe('planTunnelSetting', () => {
   test('planTunnelSetting writes a path with a dollar sign so that it is read as that path', async () => {
@@ -23,10 +24,18 @@ describe('planTunnelSetting', () => {
   })
 
   test('planTunnelSetting takes a token out of the config', async () => {
-    await using dir = await createBurrowDir({ tunnel: { mode: 'token', token: 'eyJhIjoic2VjcmV0In0=', logLevel: 'warn' } })
+    await using dir = await createBurrowDir({
+      tunnel: { mode: 'token', token: 'eyJhIjoic2VjcmV0In0=', logLevel: 'warn' },
+    })
     const change = await planTunnelSetting(load(dir), { hostname, tokenFile: '/x' })
     expect(change.after).toEqual({ mode: 'token', tokenFile: '/x', hostname, logLevel: 'warn' })
-    const found = { records: [], config: change, zone: { id: 'z', account: {} }, hostname, tunnelName: 't' } as unknown as Survey
+    const found = {
+      records: [],
+      config: change,
+      zone: { id: 'z', account: {} },
+      hostname,
+      tunnelName: 't',
+    } as unknown as Survey
     const step = toSetupSteps(found, {} as StepOptions).at(-1)!
     expect(step.verb).toBe('change')
     expect(step.what).not.toContain('eyJ')
@@ -36,16 +45,27 @@ describe('planTunnelSetting', () => {
     await using dir = await createBurrowDir()
     const change = await planTunnelSetting(load(dir), { hostname, tokenFile: '/x' })
     const config = { ...change, impediment: 'the file system is read-only' }
-    const found = { records: [], config, zone: { id: 'z', account: {} }, hostname, tunnelName: 't' } as unknown as Survey
+    const found = {
+      records: [],
+      config,
+      zone: { id: 'z', account: {} },
+      hostname,
+      tunnelName: 't',
+    } as unknown as Survey
     const step = toSetupSteps(found, {} as StepOptions).at(-1)!
-    expect(step).toMatchObject({ verb: 'by-hand', what: expect.stringContaining('put there: "tunnel": {"mode":"token","tokenFile":"/x"') })
+    expect(step).toMatchObject({
+      verb: 'by-hand',
+      what: expect.stringContaining('put there: "tunnel": {"mode":"token","tokenFile":"/x"'),
+    })
     expect(step.apply).toBeUndefined()
   })
 })
 
 describe('planTunnelOff', () => {
   test('planTunnelOff leaves a tunnel that is another by now', async () => {
-    await using dir = await createBurrowDir({ tunnel: { mode: 'token', tokenFile: '/x', hostname: 'other.example.org' } })
+    await using dir = await createBurrowDir({
+      tunnel: { mode: 'token', tokenFile: '/x', hostname: 'other.example.org' },
+    })
     expect(await planTunnelOff(load(dir), hostname)).toMatchObject({ isNeeded: false })
     const change = await planTunnelOff(load(dir), 'other.example.org')
     await change.apply()

@@ -1,7 +1,13 @@
 /** What an API that refuses, limits, fails or is not there makes of the commands. */
 import { describe, expect, test } from '@jest/globals'
 
-import { createAccount, createTunnel, createZone, goodToken, type TokenPermission } from '../../fixtures/cloudflare-account.ts'
+import {
+  createAccount,
+  createTunnel,
+  createZone,
+  goodToken,
+  type TokenPermission,
+} from '../../fixtures/cloudflare-account.ts'
 import { startCloudflareApi } from '../../fixtures/cloudflare-api.ts'
 import { createBurrowDir, setUp } from './tunnel-program.ts'
 
@@ -13,20 +19,38 @@ describe('the Cloudflare API', () => {
     ['dns', /code 10000: Authentication error\); give it the permission "Zone > DNS: Edit"/],
     ['zone', /Cannot find a zone for "cache\.example\.org".*let the API token reach it: "Zone > Zone: Read"/],
     ['rules', /code 10000: Authentication error\); give it the permission "Zone > Cache Rules: Edit"/],
-  ] as const)('setup names the permission %j that the token lacks, before it changes anything', async (missing, message) => {
-    await using api = await startCloudflareApi({ ...createAccount(), tokens: [{ value: goodToken, permissions: all.filter((each) => each !== missing) }] })
-    await using dir = await createBurrowDir()
-    const { code, stderr } = await setUp({ dir, api })
-    expect(stderr).toMatch(message)
-    expect(code).toBe(1)
-    expect(api.changes()).toEqual([])
-  })
+  ] as const)(
+    'setup names the permission %j that the token lacks, before it changes anything',
+    async (missing, message) => {
+      await using api = await startCloudflareApi({
+        ...createAccount(),
+        tokens: [{ value: goodToken, permissions: all.filter((each) => each !== missing) }],
+      })
+      await using dir = await createBurrowDir()
+      const { code, stderr } = await setUp({ dir, api })
+      expect(stderr).toMatch(message)
+      expect(code).toBe(1)
+      expect(api.changes()).toEqual([])
+    },
+  )
 
   test('setup tells of a filter by address in the token', async () => {
     await using api = await startCloudflareApi()
     await using dir = await createBurrowDir()
-    api.fail({ path: /verify/, status: 403, code: 9109, message: 'Cannot use the access token from location: 192.0.2.1', times: 9 })
-    api.fail({ path: /zones/, status: 403, code: 9109, message: 'Cannot use the access token from location: 192.0.2.1', times: 9 })
+    api.fail({
+      path: /verify/,
+      status: 403,
+      code: 9109,
+      message: 'Cannot use the access token from location: 192.0.2.1',
+      times: 9,
+    })
+    api.fail({
+      path: /zones/,
+      status: 403,
+      code: 9109,
+      message: 'Cannot use the access token from location: 192.0.2.1',
+      times: 9,
+    })
     expect((await setUp({ dir, api })).stderr).toMatch(/from location: 192\.0\.2\.1\); allow this machine's address/)
   })
 
@@ -41,7 +65,13 @@ describe('the Cloudflare API', () => {
     expect((await setUp({ dir, api })).stderr).toMatch(
       /Tunnel: Edit".* \(Cloudflare explains this at https:\/\/developers\.cloudflare\.com\/cloudflare-one\/\)\n$/,
     )
-    for (const url of ['https://cloudflare.com.example.org/', 'http://developers.cloudflare.com/', 'https://notcloudflare.com/', 'x'.repeat(400), 5]) {
+    for (const url of [
+      'https://cloudflare.com.example.org/',
+      'http://developers.cloudflare.com/',
+      'https://notcloudflare.com/',
+      'x'.repeat(400),
+      5,
+    ]) {
       refuse(url as string)
       expect((await setUp({ dir, api })).stderr).not.toContain('explains this')
     }
@@ -64,7 +94,12 @@ describe('the Cloudflare API', () => {
   test('setup waits as a rate limit says, also where something is created, and makes it once', async () => {
     await using api = await startCloudflareApi()
     await using dir = await createBurrowDir()
-    const limit = { status: 429, code: 971, message: 'Please wait and consider throttling your request speed', headers: { 'Retry-After': '0' } }
+    const limit = {
+      status: 429,
+      code: 971,
+      message: 'Please wait and consider throttling your request speed',
+      headers: { 'Retry-After': '0' },
+    }
     for (const path of [/verify/, /zones$/, /cfd_tunnel$/, /dns_records$/, /entrypoint$/]) api.fail({ path, ...limit })
     for (const path of [/cfd_tunnel$/, /rulesets$/, /dns_records$/]) api.fail({ method: 'POST', path, ...limit })
     expect(await setUp({ dir, api })).toMatchObject({ code: 0 })
@@ -75,7 +110,14 @@ describe('the Cloudflare API', () => {
   test('setup does not wait for long, and says when to come back', async () => {
     await using api = await startCloudflareApi()
     await using dir = await createBurrowDir()
-    api.fail({ path: /zones$/, status: 429, code: 971, message: 'slow down', headers: { 'Retry-After': '240' }, times: 9 })
+    api.fail({
+      path: /zones$/,
+      status: 429,
+      code: 971,
+      message: 'slow down',
+      headers: { 'Retry-After': '240' },
+      times: 9,
+    })
     const { code, stderr } = await setUp({ dir, api })
     expect(code).toBe(1)
     expect(stderr).toMatch(/rate limit is reached \(HTTP 429, code 971: slow down\); run this again in 240 s/)
@@ -85,12 +127,20 @@ describe('the Cloudflare API', () => {
   test('setup repeats what failed at Cloudflare when it changes nothing, and tells the Ray ID when it goes on failing', async () => {
     await using api = await startCloudflareApi()
     await using dir = await createBurrowDir()
-    api.fail({ path: /zones$/, status: 502, text: '<html>bad gateway</html>', headers: { 'Retry-After': '0' }, times: 2 })
+    api.fail({
+      path: /zones$/,
+      status: 502,
+      text: '<html>bad gateway</html>',
+      headers: { 'Retry-After': '0' },
+      times: 2,
+    })
     expect(await setUp({ dir, api }, '--dry-run')).toMatchObject({ code: 0 })
     api.fail({ path: /zones$/, status: 503, headers: { 'Retry-After': '0' }, times: 9 })
     const { code, stderr } = await setUp({ dir, api })
     expect(code).toBe(1)
-    expect(stderr).toMatch(/fault of its own \(HTTP 503, code 10001: Internal error, Ray ID 8f0000000000abcd-LHR\).*cloudflarestatus/)
+    expect(stderr).toMatch(
+      /fault of its own \(HTTP 503, code 10001: Internal error, Ray ID 8f0000000000abcd-LHR\).*cloudflarestatus/,
+    )
     expect(stderr).not.toMatch(/\n +at /)
   })
 
@@ -151,7 +201,9 @@ describe('the Cloudflare API', () => {
     await using dir = await createBurrowDir()
     expect(await setUp({ dir, api }, '--dry-run')).toMatchObject({ code: 0 })
     expect(
-      api.calls.filter(({ path, query }) => path === '/zones' && query.includes('name=example.org')).map(({ query }) => new URLSearchParams(query).get('page')),
+      api.calls
+        .filter(({ path, query }) => path === '/zones' && query.includes('name=example.org'))
+        .map(({ query }) => new URLSearchParams(query).get('page')),
     ).toEqual([null, '2', '3', '4'])
   })
 })

@@ -13,25 +13,41 @@ describe('withHostname', () => {
   })
 
   test('withHostname leaves what is right', () => {
-    const rules = [{ hostname: 'git.example.org', service: 'http://127.0.0.1:3000' }, { ...ours, originRequest: { connectTimeout: 5 } }, last]
+    const rules = [
+      { hostname: 'git.example.org', service: 'http://127.0.0.1:3000' },
+      { ...ours, originRequest: { connectTimeout: 5 } },
+      last,
+    ]
     expect(withHostname(rules, hostname, service)).toEqual({ rules, before: service, isChanged: false })
   })
 
   test('withHostname changes the service alone, and nothing of others', () => {
-    const git = { hostname: 'git.example.org', service: 'ssh://127.0.0.1:22', originRequest: { noTLSVerify: true }, future: 1 }
-    const before = { hostname: 'Cache.example.org', service: 'http://127.0.0.1:9', originRequest: { keepAliveTimeout: 90 } }
+    const git = {
+      hostname: 'git.example.org',
+      service: 'ssh://127.0.0.1:22',
+      originRequest: { noTLSVerify: true },
+      future: 1,
+    }
+    const before = {
+      hostname: 'Cache.example.org',
+      service: 'http://127.0.0.1:9',
+      originRequest: { keepAliveTimeout: 90 },
+    }
     const { rules, before: service9 } = withHostname([git, before, last], hostname, service)
     expect(service9).toBe('http://127.0.0.1:9')
     expect(rules).toEqual([git, { ...before, hostname, service }, last])
   })
 
-  test.each(['*.example.org', '*', ''])('withHostname goes before a rule for %j that would take its requests', (pattern) => {
-    const wide = { hostname: pattern, service: 'http://127.0.0.1:1' }
-    const { rules } = withHostname([wide, ours, last], hostname, service)
-    expect(rules[0]).toEqual(ours)
-    expect(rules).toContain(wide)
-    expect(rules).toHaveLength(3)
-  })
+  test.each(['*.example.org', '*', ''])(
+    'withHostname goes before a rule for %j that would take its requests',
+    (pattern) => {
+      const wide = { hostname: pattern, service: 'http://127.0.0.1:1' }
+      const { rules } = withHostname([wide, ours, last], hostname, service)
+      expect(rules[0]).toEqual(ours)
+      expect(rules).toContain(wide)
+      expect(rules).toHaveLength(3)
+    },
+  )
 
   test('withHostname leaves rules for paths and other host names where they are', () => {
     const path = { hostname, path: '^/hook', service: 'http://127.0.0.1:2' }

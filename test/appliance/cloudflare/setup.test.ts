@@ -2,7 +2,14 @@ import { readdirSync } from 'node:fs'
 import { chmod, chown, mkdir, readFile, stat, symlink, writeFile } from 'node:fs/promises'
 import { describe, expect, test } from '@jest/globals'
 
-import { createAccount, createConnector, createRecord, createRule, createTunnel, toTunnelToken } from '../../fixtures/cloudflare-account.ts'
+import {
+  createAccount,
+  createConnector,
+  createRecord,
+  createRule,
+  createTunnel,
+  toTunnelToken,
+} from '../../fixtures/cloudflare-account.ts'
 import { startCloudflareApi } from '../../fixtures/cloudflare-api.ts'
 import { createBurrowDir, hostname, runTunnel, setUp } from './tunnel-program.ts'
 
@@ -27,17 +34,33 @@ describe('burrow tunnel setup', () => {
     })
     const target = `${tunnel!.id}.cfargotunnel.com`
     expect(records).toEqual([
-      expect.objectContaining({ type: 'CNAME', name: hostname, content: target, proxied: true, comment: 'Made by "burrow tunnel setup"' }),
+      expect.objectContaining({
+        type: 'CNAME',
+        name: hostname,
+        content: target,
+        proxied: true,
+        comment: 'Made by "burrow tunnel setup"',
+      }),
     ])
     expect(rulesets).toHaveLength(1)
-    const rule = { action: 'set_cache_settings', action_parameters: { cache: false }, expression: '(http.host eq "cache.example.org")', enabled: true }
+    const rule = {
+      action: 'set_cache_settings',
+      action_parameters: { cache: false },
+      expression: '(http.host eq "cache.example.org")',
+      enabled: true,
+    }
     expect(rulesets[0]!.rules).toEqual([expect.objectContaining(rule)])
 
     const tokenFile = dir.file('state/tunnel-token')
     expect(await readFile(tokenFile, 'utf8')).toBe(`${toTunnelToken(tunnel!)}\n`)
     expect((await parse(dir.file('burrow.json'))).tunnel).toEqual({ mode: 'token', tokenFile, hostname })
-    expect(await parse(dir.file('state/cloudflare.json'))).toMatchObject({ hostname, tunnel: { id: tunnel!.id, isMade: true }, zone: { id: zones[0]!.id } })
-    for (const file of [tokenFile, dir.file('state/cloudflare.json'), dir.file('burrow.json')]) expect(await modeOf(file)).toBe('600')
+    expect(await parse(dir.file('state/cloudflare.json'))).toMatchObject({
+      hostname,
+      tunnel: { id: tunnel!.id, isMade: true },
+      zone: { id: zones[0]!.id },
+    })
+    for (const file of [tokenFile, dir.file('state/cloudflare.json'), dir.file('burrow.json')])
+      expect(await modeOf(file)).toBe('600')
     expect(await modeOf(dir.file('state'))).toBe('700')
   })
 
@@ -48,8 +71,12 @@ describe('burrow tunnel setup', () => {
     const { code, stdout } = await setUp({ dir, api })
     expect(code).toBe(0)
     expect(stdout).toContain('run "burrow install-service" again')
-    expect((await parse(dir.file('burrow.json'))).tunnel.tokenFile).toBe(`\${CREDENTIALS_DIRECTORY:-${dir.file('credentials')}}/tunnel-token`)
-    expect(await readFile(dir.file('credentials/tunnel-token'), 'utf8')).toBe(`${toTunnelToken(api.account.tunnels[0]!)}\n`)
+    expect((await parse(dir.file('burrow.json'))).tunnel.tokenFile).toBe(
+      `\${CREDENTIALS_DIRECTORY:-${dir.file('credentials')}}/tunnel-token`,
+    )
+    expect(await readFile(dir.file('credentials/tunnel-token'), 'utf8')).toBe(
+      `${toTunnelToken(api.account.tunnels[0]!)}\n`,
+    )
     expect(await modeOf(dir.file('credentials/tunnel-token'))).toBe('600')
     expect((await runTunnel(['setup'], { dir, api })).stdout).toContain('nothing was changed')
   })
@@ -106,7 +133,6 @@ describe('burrow tunnel setup', () => {
 
   test('setup stores the token where the config says, by the text that stands there', async () => {
     await using api = await startCloudflareApi()
-    // biome-ignore lint/suspicious/noTemplateCurlyInString: the config's own syntax
     const tokenFile = '${SECRETS:-/nowhere}/token'
     await using dir = await createBurrowDir({ listen: 'unix:/run/burrow.sock', tunnel: { mode: 'token', tokenFile } })
     expect(await setUp({ dir, api, env: { SECRETS: dir.path } })).toMatchObject({ code: 0 })
@@ -130,7 +156,9 @@ describe('burrow tunnel setup', () => {
     await mkdir(dir.file('real'))
     await writeFile(dir.file('real/b.json'), '{"users": ["a:b"], "state": {"dir": "state"}}')
     await symlink('real/b.json', dir.file('link.json'))
-    expect(await runTunnel(['setup', '--hostname', hostname, '--yes', '-c', 'link.json'], { dir, api })).toMatchObject({ code: 0 })
+    expect(await runTunnel(['setup', '--hostname', hostname, '--yes', '-c', 'link.json'], { dir, api })).toMatchObject({
+      code: 0,
+    })
     expect(await parse(dir.file('real/b.json'))).toHaveProperty('tunnel.mode', 'token')
   })
 
@@ -142,14 +170,22 @@ describe('burrow tunnel setup', () => {
     await using dir = await createBurrowDir()
     const { code, stdout } = await setUp({ dir, api }, '--name', 'home')
     expect(code).toBe(0)
-    expect(stdout).toMatch(/adopt +tunnel +"home".*teardown will leave it; 1 connection of it up: another machine runs it/)
+    expect(stdout).toMatch(
+      /adopt +tunnel +"home".*teardown will leave it; 1 connection of it up: another machine runs it/,
+    )
     expect(stdout).toMatch(/create +ingress.*kept: git\.example\.org/)
     expect(api.account.tunnels).toHaveLength(2)
-    expect(tunnel.configuration).toEqual({ ...configuration, ingress: [git, { hostname, service }, { service: 'http_status:404' }] })
+    expect(tunnel.configuration).toEqual({
+      ...configuration,
+      ingress: [git, { hostname, service }, { service: 'http_status:404' }],
+    })
   })
 
   test('setup refuses a tunnel that a file manages', async () => {
-    await using api = await startCloudflareApi({ ...createAccount(), tunnels: [createTunnel('burrow-cache-example-org', { config_src: 'local' })] })
+    await using api = await startCloudflareApi({
+      ...createAccount(),
+      tunnels: [createTunnel('burrow-cache-example-org', { config_src: 'local' })],
+    })
     await using dir = await createBurrowDir()
     const { code, stderr } = await setUp({ dir, api })
     expect(code).toBe(1)
@@ -159,14 +195,22 @@ describe('burrow tunnel setup', () => {
 
   test('setup adds its rule after those of others and touches none', async () => {
     const account = createAccount()
-    const theirs = createRule({ description: 'cache all', expression: 'true', action: 'set_cache_settings', action_parameters: { cache: true } })
+    const theirs = createRule({
+      description: 'cache all',
+      expression: 'true',
+      action: 'set_cache_settings',
+      action_parameters: { cache: true },
+    })
     account.rulesets.push({ id: 'f'.repeat(32), zoneId: account.zones[0]!.id, rules: [theirs] })
     await using api = await startCloudflareApi(account)
     await using dir = await createBurrowDir()
     const before = structuredClone(theirs)
     expect(await setUp({ dir, api })).toMatchObject({ code: 0 })
     expect(account.rulesets).toHaveLength(1)
-    expect(account.rulesets[0]!.rules).toEqual([before, expect.objectContaining({ action_parameters: { cache: false } })])
+    expect(account.rulesets[0]!.rules).toEqual([
+      before,
+      expect.objectContaining({ action_parameters: { cache: false } }),
+    ])
   })
 
   test('setup makes no cache rule where "edgeCache" is "allow", and takes its own away when that is set later', async () => {
@@ -176,11 +220,16 @@ describe('burrow tunnel setup', () => {
     await setUp({ dir, api })
     expect(api.account.rulesets[0]!.rules).toHaveLength(1)
     const setEdgeCache = async (edgeCache: string) =>
-      writeFile(dir.file('burrow.json'), JSON.stringify({ ...(await parse(dir.file('burrow.json'))), edgeCache }), { mode: 0o600 })
+      writeFile(dir.file('burrow.json'), JSON.stringify({ ...(await parse(dir.file('burrow.json'))), edgeCache }), {
+        mode: 0o600,
+      })
     await setEdgeCache('allow')
     expect((await runTunnel(['status'], { dir, api })).stdout).toMatch(/DIFFERS +rule .*keeps the edge from storing/)
     const { code, stdout } = await setUp({ dir, api })
-    expect([code, stdout]).toEqual([0, expect.stringMatching(/delete +rule .*"edgeCache" in the config is "allow"[\s\S]*Note: .*terms on large files/)])
+    expect([code, stdout]).toEqual([
+      0,
+      expect.stringMatching(/delete +rule .*"edgeCache" in the config is "allow"[\s\S]*Note: .*terms on large files/),
+    ])
     expect(api.account.rulesets).toEqual([])
     expect(await parse(dir.file('state/cloudflare.json'))).not.toHaveProperty('rule')
     expect((await setUp({ dir, api })).stdout).toMatch(/keep +rule +none.*[\s\S]*nothing was changed/)
@@ -192,7 +241,11 @@ describe('burrow tunnel setup', () => {
 
   test('setup leaves a rule of somebody else that bypasses the cache although "edgeCache" is "allow", and status names it', async () => {
     const account = createAccount()
-    const bypass = { expression: `(http.host eq "${hostname}")`, action: 'set_cache_settings', action_parameters: { cache: false } }
+    const bypass = {
+      expression: `(http.host eq "${hostname}")`,
+      action: 'set_cache_settings',
+      action_parameters: { cache: false },
+    }
     const theirs = createRule({ ...bypass, description: 'mine' })
     account.rulesets.push({ id: 'f'.repeat(32), zoneId: account.zones[0]!.id, rules: [theirs] })
     await using api = await startCloudflareApi(account)
@@ -200,7 +253,10 @@ describe('burrow tunnel setup', () => {
     expect((await setUp({ dir, api })).stdout).toMatch(/leave +rule +"mine", which Burrow did not make/)
     expect(account.rulesets[0]!.rules).toEqual([theirs])
     const { code, stdout } = await runTunnel(['status'], { dir, api })
-    expect([code, stdout]).toEqual([1, expect.stringMatching(/DIFFERS +rule [\s\S]*-> remove that rule .*"edgeCache": "deny"/)])
+    expect([code, stdout]).toEqual([
+      1,
+      expect.stringMatching(/DIFFERS +rule [\s\S]*-> remove that rule .*"edgeCache": "deny"/),
+    ])
   })
 
   test.each([
@@ -210,7 +266,10 @@ describe('burrow tunnel setup', () => {
   ])('setup refuses a host name that has an %s record, quoting it, until it may replace it', async (type, content) => {
     const account = createAccount()
     const record = createRecord(account.zones[0]!, { name: hostname, type, content, proxied: true })
-    account.records.push(record, createRecord(account.zones[0]!, { name: hostname, type: 'TXT', content: 'v=spf1 -all' }))
+    account.records.push(
+      record,
+      createRecord(account.zones[0]!, { name: hostname, type: 'TXT', content: 'v=spf1 -all' }),
+    )
     await using api = await startCloudflareApi(account)
     await using dir = await createBurrowDir()
     const refused = await setUp({ dir, api })
@@ -226,8 +285,13 @@ describe('burrow tunnel setup', () => {
     expect(api.changes()).toContain('POST /zones/…/dns_records/batch')
     // In its place: a record that is deleted first could be missed at an edge before the new one is there.
     expect(account.records.at(-1)!.id).toBe(record.id)
-    expect(api.calls.find(({ path }) => path.endsWith('/batch'))!.body).toEqual({ puts: [expect.objectContaining({ id: record.id, type: 'CNAME' })] })
-    expect(await runTunnel(['setup'], { dir, api })).toMatchObject({ code: 0, stdout: expect.stringContaining('nothing was changed') })
+    expect(api.calls.find(({ path }) => path.endsWith('/batch'))!.body).toEqual({
+      puts: [expect.objectContaining({ id: record.id, type: 'CNAME' })],
+    })
+    expect(await runTunnel(['setup'], { dir, api })).toMatchObject({
+      code: 0,
+      stdout: expect.stringContaining('nothing was changed'),
+    })
   })
 
   test('setup --replace-record makes one record out of several', async () => {
@@ -259,7 +323,11 @@ describe('burrow tunnel setup', () => {
       expect(await setUp({ dir, api })).toMatchObject({ code: 0 })
       const { tunnels, records, rulesets } = api.account
       expect([tunnels.length, records.length, rulesets.length, rulesets[0]!.rules.length]).toEqual([1, 1, 1, 1])
-      expect(await parse(dir.file('state/cloudflare.json'))).toMatchObject({ tunnel: { isMade: true }, record: { isMade: true }, rule: { isMade: true } })
+      expect(await parse(dir.file('state/cloudflare.json'))).toMatchObject({
+        tunnel: { isMade: true },
+        record: { isMade: true },
+        rule: { isMade: true },
+      })
     }
   })
 
@@ -274,7 +342,11 @@ describe('burrow tunnel setup', () => {
       expect(await setUp({ dir, api })).toMatchObject({ code: 0 })
       const { tunnels, records, rulesets } = api.account
       expect([tunnels.length, records.length, rulesets[0]!.rules.length]).toEqual([1, 1, 1])
-      expect(await parse(dir.file('state/cloudflare.json'))).toMatchObject({ tunnel: { isMade: true }, record: { isMade: true }, rule: { isMade: true } })
+      expect(await parse(dir.file('state/cloudflare.json'))).toMatchObject({
+        tunnel: { isMade: true },
+        record: { isMade: true },
+        rule: { isMade: true },
+      })
     }
   })
 
@@ -310,7 +382,10 @@ describe('burrow tunnel setup', () => {
   ])('setup with the config %j asks nobody anything', async (config, message) => {
     await using api = await startCloudflareApi()
     await using dir = await createBurrowDir(config)
-    const { code, stderr } = await runTunnel(['setup', '--hostname', hostname, '--yes', ...(config === undefined ? ['-c', 'none.json'] : [])], { dir, api })
+    const { code, stderr } = await runTunnel(
+      ['setup', '--hostname', hostname, '--yes', ...(config === undefined ? ['-c', 'none.json'] : [])],
+      { dir, api },
+    )
     expect(code).toBe(78)
     expect(stderr).toMatch(message)
     expect(api.calls).toEqual([])

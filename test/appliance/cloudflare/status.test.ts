@@ -1,7 +1,13 @@
 import { rm, writeFile } from 'node:fs/promises'
 import { describe, expect, test } from '@jest/globals'
 
-import { createConnector, createRecord, createRule, createTunnel, type FakeAccount } from '../../fixtures/cloudflare-account.ts'
+import {
+  createConnector,
+  createRecord,
+  createRule,
+  createTunnel,
+  type FakeAccount,
+} from '../../fixtures/cloudflare-account.ts'
 import { startCloudflareApi } from '../../fixtures/cloudflare-api.ts'
 import type { ScratchDir } from '../scratch-dir.ts'
 import { createBurrowDir, hostname, runTunnel, setUp } from './tunnel-program.ts'
@@ -9,16 +15,34 @@ import { createBurrowDir, hostname, runTunnel, setUp } from './tunnel-program.ts
 type Change = (account: FakeAccount, dir: ScratchDir) => unknown
 
 const drifts: readonly (readonly [what: string, part: string, change: Change, told: RegExp])[] = [
-  ['a deleted tunnel', 'tunnel', ({ tunnels }) => Object.assign(tunnels[0]!, { deleted_at: '2026-02-03T04:05:06Z' }), /was deleted/],
-  ['ingress rules without us', 'ingress', ({ tunnels }) => Object.assign(tunnels[0]!, { configuration: null }), /no rule for cache\.example\.org/],
+  [
+    'a deleted tunnel',
+    'tunnel',
+    ({ tunnels }) => Object.assign(tunnels[0]!, { deleted_at: '2026-02-03T04:05:06Z' }),
+    /was deleted/,
+  ],
+  [
+    'ingress rules without us',
+    'ingress',
+    ({ tunnels }) => Object.assign(tunnels[0]!, { configuration: null }),
+    /no rule for cache\.example\.org/,
+  ],
   [
     'ingress rules that lead elsewhere',
     'ingress',
-    ({ tunnels }) => Object.assign(tunnels[0]!, { configuration: { ingress: [{ hostname, service: 'http://127.0.0.1:1' }, { service: 'http_status:404' }] } }),
+    ({ tunnels }) =>
+      Object.assign(tunnels[0]!, {
+        configuration: { ingress: [{ hostname, service: 'http://127.0.0.1:1' }, { service: 'http_status:404' }] },
+      }),
     /leads cache\.example\.org to http:\/\/127\.0\.0\.1:1, and Burrow listens at http:\/\/127\.0\.0\.1:8080/,
   ],
   ['a missing record', 'record', ({ records }) => records.pop(), /no DNS record/],
-  ['a record that is not proxied', 'record', ({ records }) => Object.assign(records[0]!, { proxied: false }), /not proxied/],
+  [
+    'a record that is not proxied',
+    'record',
+    ({ records }) => Object.assign(records[0]!, { proxied: false }),
+    /not proxied/,
+  ],
   [
     'a record that leads elsewhere',
     'record',
@@ -28,15 +52,36 @@ const drifts: readonly (readonly [what: string, part: string, change: Change, to
   [
     "another's record",
     'record',
-    ({ records, zones }) => records.splice(0, 1, createRecord(zones[0]!, { name: hostname, type: 'A', content: '192.0.2.7' })),
+    ({ records, zones }) =>
+      records.splice(0, 1, createRecord(zones[0]!, { name: hostname, type: 'A', content: '192.0.2.7' })),
     /A 192\.0\.2\.7/,
   ],
   ['a missing rule', 'rule', ({ rulesets }) => rulesets[0]!.rules.pop(), /no cache rule/],
   ['a missing ruleset', 'rule', ({ rulesets }) => rulesets.pop(), /no cache rule/],
-  ['a disabled rule', 'rule', ({ rulesets }) => Object.assign(rulesets[0]!.rules[0]!, { enabled: false }), /is disabled/],
-  ['a rule that caches', 'rule', ({ rulesets }) => Object.assign(rulesets[0]!.rules[0]!, { action_parameters: { cache: true } }), /something else/],
-  ['a rule for others', 'rule', ({ rulesets }) => Object.assign(rulesets[0]!.rules[0]!, { expression: '(http.host eq "x")' }), /is for \(http\.host eq "x"\)/],
-  ['a rotated token', 'token', ({ tunnels }) => Object.assign(tunnels[0]!, { secret: Buffer.alloc(32).toString('base64') }), /another token/],
+  [
+    'a disabled rule',
+    'rule',
+    ({ rulesets }) => Object.assign(rulesets[0]!.rules[0]!, { enabled: false }),
+    /is disabled/,
+  ],
+  [
+    'a rule that caches',
+    'rule',
+    ({ rulesets }) => Object.assign(rulesets[0]!.rules[0]!, { action_parameters: { cache: true } }),
+    /something else/,
+  ],
+  [
+    'a rule for others',
+    'rule',
+    ({ rulesets }) => Object.assign(rulesets[0]!.rules[0]!, { expression: '(http.host eq "x")' }),
+    /is for \(http\.host eq "x"\)/,
+  ],
+  [
+    'a rotated token',
+    'token',
+    ({ tunnels }) => Object.assign(tunnels[0]!, { secret: Buffer.alloc(32).toString('base64') }),
+    /another token/,
+  ],
   ['a missing token', 'token', (_account, dir) => rm(dir.file('state/tunnel-token')), /there is no/],
 ]
 
@@ -51,7 +96,12 @@ describe('burrow tunnel status', () => {
     expect(stdout).toContain('tunnel healthy, 4 connections')
     expect(stdout.match(/^ {2}ok /gm)).toHaveLength(6)
     const json = JSON.parse((await runTunnel(['status', '--json'], { dir, api })).stdout)
-    expect(json).toMatchObject({ isRight: true, hostname, service: 'http://127.0.0.1:8080', tunnel: { name: 'burrow-cache-example-org', connections: 4 } })
+    expect(json).toMatchObject({
+      isRight: true,
+      hostname,
+      service: 'http://127.0.0.1:8080',
+      tunnel: { name: 'burrow-cache-example-org', connections: 4 },
+    })
   })
 
   test('status shows each connector, and names one that has not taken the newest ingress rules', async () => {
@@ -69,7 +119,11 @@ describe('burrow tunnel status', () => {
     expect(stdout).toMatch(new RegExp(`Note: The connector ${late.id} still goes by configuration 2 .* newest is 3`))
     expect(stdout).not.toContain(`Note: The connector ${current.id}`)
     const json = JSON.parse((await runTunnel(['status', '--json'], { dir, api })).stdout)
-    expect(json.tunnel).toMatchObject({ connections: 6, configVersion: 3, connectors: [{ id: current.id, configVersion: 3 }, { configVersion: 2 }] })
+    expect(json.tunnel).toMatchObject({
+      connections: 6,
+      configVersion: 3,
+      connectors: [{ id: current.id, configVersion: 3 }, { configVersion: 2 }],
+    })
   })
 
   test.each(drifts)('status names %s with its remedy, and setup mends it', async (_what, part, change, told) => {
@@ -94,14 +148,22 @@ describe('burrow tunnel status', () => {
     expect(await setUp({ dir, api }, '--replace-record')).toMatchObject({ code: 0 })
     expect(await runTunnel(['status'], { dir, api })).toMatchObject({ code: 0, stderr: '' })
     const { records, rulesets, tunnels } = api.account
-    expect([records.length, rulesets.length, rulesets[0]!.rules.length, tunnels.filter(({ deleted_at }) => deleted_at === null).length]).toEqual([1, 1, 1, 1])
+    expect([
+      records.length,
+      rulesets.length,
+      rulesets[0]!.rules.length,
+      tunnels.filter(({ deleted_at }) => deleted_at === null).length,
+    ]).toEqual([1, 1, 1, 1])
   })
 
   test('status names a config that says something else', async () => {
     await using api = await startCloudflareApi()
     await using dir = await createBurrowDir()
     await setUp({ dir, api })
-    await writeFile(dir.file('burrow.json'), JSON.stringify({ listen: '127.0.0.1:9090', users: ['a:b'], state: { dir: 'state' }, tunnel: 'quick' }))
+    await writeFile(
+      dir.file('burrow.json'),
+      JSON.stringify({ listen: '127.0.0.1:9090', users: ['a:b'], state: { dir: 'state' }, tunnel: 'quick' }),
+    )
     const { code, stdout, stderr } = await runTunnel(['status'], { dir, api })
     expect(code).toBe(1)
     expect(stdout).toMatch(/DIFFERS +ingress .*Burrow listens at http:\/\/127\.0\.0\.1:9090[\s\S]*DIFFERS +config/)
@@ -123,10 +185,16 @@ describe('burrow tunnel status', () => {
   test('status tells where nothing was set up, and of a damaged record', async () => {
     await using api = await startCloudflareApi()
     await using dir = await createBurrowDir()
-    expect(await runTunnel(['status'], { dir, api })).toMatchObject({ code: 1, stderr: expect.stringContaining('burrow tunnel setup --hostname') })
+    expect(await runTunnel(['status'], { dir, api })).toMatchObject({
+      code: 1,
+      stderr: expect.stringContaining('burrow tunnel setup --hostname'),
+    })
     await setUp({ dir, api })
     await writeFile(dir.file('state/cloudflare.json'), '{"version":2')
-    expect(await runTunnel(['status'], { dir, api })).toMatchObject({ code: 78, stderr: expect.stringContaining('is damaged') })
+    expect(await runTunnel(['status'], { dir, api })).toMatchObject({
+      code: 78,
+      stderr: expect.stringContaining('is damaged'),
+    })
   })
 
   test('status says when another tunnel has taken the name', async () => {

@@ -2,11 +2,18 @@ import { existsSync } from 'node:fs'
 import { readFile } from 'node:fs/promises'
 import { describe, expect, test } from '@jest/globals'
 
-import { createAccount, createConnector, createRecord, createRule, createTunnel } from '../../fixtures/cloudflare-account.ts'
+import {
+  createAccount,
+  createConnector,
+  createRecord,
+  createRule,
+  createTunnel,
+} from '../../fixtures/cloudflare-account.ts'
 import { startCloudflareApi } from '../../fixtures/cloudflare-api.ts'
 import { createBurrowDir, hostname, runTunnel, setUp } from './tunnel-program.ts'
 
-const tearDown = (options: Parameters<typeof setUp>[0], ...args: string[]) => runTunnel(['teardown', '--yes', ...args], options)
+const tearDown = (options: Parameters<typeof setUp>[0], ...args: string[]) =>
+  runTunnel(['teardown', '--yes', ...args], options)
 
 describe('burrow tunnel teardown', () => {
   test('teardown removes what setup made and nothing else, and the config says "off"', async () => {
@@ -45,7 +52,10 @@ describe('burrow tunnel teardown', () => {
     await using dir = await createBurrowDir()
     await setUp({ dir, api })
     const changes = api.changes()
-    expect(await runTunnel(['teardown', '--dry-run'], { dir, api })).toMatchObject({ code: 0, stdout: expect.stringContaining('delete') })
+    expect(await runTunnel(['teardown', '--dry-run'], { dir, api })).toMatchObject({
+      code: 0,
+      stdout: expect.stringContaining('delete'),
+    })
     expect(await runTunnel(['teardown'], { dir, api })).toMatchObject({ code: 2 })
     expect(api.changes()).toEqual(changes)
     expect(existsSync(dir.file('state/cloudflare.json'))).toBe(true)
@@ -124,7 +134,11 @@ describe('burrow tunnel teardown', () => {
     Object.assign(records[0]!, { content: 'elsewhere.example.net', comment: 'mine' })
     Object.assign(rulesets[0]!.rules[0]!, { expression: 'true', description: 'mine' })
     tunnels[0]!.configuration = {
-      ingress: [{ hostname: 'x.example.org', service: 'http://x' }, { hostname, service: 'http://127.0.0.1:1' }, { service: 'http_status:404' }],
+      ingress: [
+        { hostname: 'x.example.org', service: 'http://x' },
+        { hostname, service: 'http://127.0.0.1:1' },
+        { service: 'http_status:404' },
+      ],
     }
     const { code, stdout } = await tearDown({ dir, api })
     expect(code).toBe(0)

@@ -11,7 +11,10 @@ import { createBurrowDir, hostname, program } from './tunnel-program.ts'
 const hasScript = existsSync('/usr/bin/script') && process.platform === 'linux'
 
 /** Types each answer when its prompt is there; resolves to all that the terminal showed. */
-async function typeAt(answers: readonly (readonly [prompt: string, keys: string])[], { dir, api }: { dir: ScratchDir; api: CloudflareApiFake }) {
+async function typeAt(
+  answers: readonly (readonly [prompt: string, keys: string])[],
+  { dir, api }: { dir: ScratchDir; api: CloudflareApiFake },
+) {
   const command = `'${process.execPath}' --disable-warning=ExperimentalWarning '${program}' tunnel setup --hostname ${hostname}; echo "code=$?"; stty -a | grep -o -- '-\\?echo\\b'`
   const child = spawn('/usr/bin/script', ['--quiet', '--command', command, '/dev/null'], {
     cwd: dir.path,

@@ -8,6 +8,7 @@ import type { Machine } from '../../../appliance/machine.ts'
 
 export function createTunnelCommand(machine: Machine): Command {
   const tunnel = new Command('tunnel')
-  for (const createCommand of [tunnelSetupCommand, tunnelTeardownCommand, tunnelStatusCommand]) tunnel.addCommand(createCommand(machine))
+  for (const createCommand of [tunnelSetupCommand, tunnelTeardownCommand, tunnelStatusCommand])
+    tunnel.addCommand(createCommand(machine))
   return tunnel
 }

@@ -1,4 +1,7 @@
-/** The commands against an API on loopback, in a directory with a config: in this process, or as `program.ts` in one of their own. */
+/**
+ * The commands against an API on loopback, in a directory with a config: in this process, or as `program.ts` in one of
+ * their own.
+ */
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { writeFile } from 'node:fs/promises'
@@ -29,7 +32,11 @@ export interface RunOptions {
   readonly env?: Readonly<Record<string, string>>
 }
 
-const toEnv = ({ api, env }: RunOptions) => ({ CLOUDFLARE_API_BASE_URL: api.url, CLOUDFLARE_API_TOKEN: goodToken, ...env })
+const toEnv = ({ api, env }: RunOptions) => ({
+  CLOUDFLARE_API_BASE_URL: api.url,
+  CLOUDFLARE_API_TOKEN: goodToken,
+  ...env,
+})
 
 /** `burrow tunnel …args` in this process, with the good token in the environment. */
 export const runTunnel = (args: readonly string[], options: RunOptions): Promise<CommandOutcome> =>
@@ -47,4 +54,5 @@ export async function spawnTunnel(args: readonly string[], options: RunOptions):
   return { code, stdout, stderr }
 }
 
-export const setUp = (options: RunOptions, ...args: string[]) => runTunnel(['setup', '--hostname', hostname, '--yes', ...args], options)
+export const setUp = (options: RunOptions, ...args: string[]) =>
+  runTunnel(['setup', '--hostname', hostname, '--yes', ...args], options)

@@ -13,7 +13,9 @@ describe('the zone', () => {
     account.zones.push(createZone('lab.example.org', { status: 'pending' }), lab, createZone('ab.example.org'))
     await using api = await startCloudflareApi(account)
     await using dir = await createBurrowDir()
-    expect(await runTunnel(['setup', '--hostname', 'a.lab.example.org', '--yes'], { dir, api })).toMatchObject({ code: 0 })
+    expect(await runTunnel(['setup', '--hostname', 'a.lab.example.org', '--yes'], { dir, api })).toMatchObject({
+      code: 0,
+    })
     expect(account.tunnels).toEqual([expect.objectContaining({ accountId: other.id })])
     expect(account.records).toEqual([expect.objectContaining({ zoneId: lab.id })])
   })
@@ -26,13 +28,18 @@ describe('the zone', () => {
     await using dir = await createBurrowDir()
     const { code, stderr } = await setUp({ dir, api })
     expect(code).toBe(1)
-    expect(stderr).toContain(`Example Ltd (${ownAccount.id}, active), Elsewhere (${other.id}, active); give one of their ids with --account`)
+    expect(stderr).toContain(
+      `Example Ltd (${ownAccount.id}, active), Elsewhere (${other.id}, active); give one of their ids with --account`,
+    )
     expect((await setUp({ dir, api }, '--account', 'elsewhere', '--dry-run')).stdout).toContain(other.id)
     expect((await setUp({ dir, api }, '--account', ownAccount.id, '--dry-run')).stdout).toContain(ownAccount.id)
   })
 
   test('setup tells of a zone that is not active, and of a name that no certificate covers', async () => {
-    await using api = await startCloudflareApi({ ...createAccount(), zones: [createZone('example.org', { status: 'pending' })] })
+    await using api = await startCloudflareApi({
+      ...createAccount(),
+      zones: [createZone('example.org', { status: 'pending' })],
+    })
     await using dir = await createBurrowDir()
     const { stdout } = await runTunnel(['setup', '--hostname', 'a.b.example.org', '--dry-run'], { dir, api })
     expect(stdout).toMatch(/"example\.org" is pending/)
@@ -45,13 +52,18 @@ describe('the API token', () => {
     await using api = await startCloudflareApi()
     await using dir = await createBurrowDir()
     await writeFile(dir.file('token.txt'), `${goodToken}\n`)
-    const { code, stdout, stderr } = await setUp({ dir, api, env: { CLOUDFLARE_API_TOKEN: 'wrong' } }, '--api-token-file', 'token.txt')
+    const { code, stdout, stderr } = await setUp(
+      { dir, api, env: { CLOUDFLARE_API_TOKEN: 'wrong' } },
+      '--api-token-file',
+      'token.txt',
+    )
     expect(code).toBe(0)
     expect(stdout + stderr).not.toContain(goodToken)
     const [tunnel] = api.account.tunnels
     expect(stdout + stderr).not.toContain(toTunnelToken(tunnel!))
     expect(await readFile(dir.file('state/cloudflare.json'), 'utf8')).not.toContain(tunnel!.secret)
-    for (const file of ['burrow.json', 'state/cloudflare.json', 'state/tunnel-token']) expect(await readFile(dir.file(file), 'utf8')).not.toContain(goodToken)
+    for (const file of ['burrow.json', 'state/cloudflare.json', 'state/tunnel-token'])
+      expect(await readFile(dir.file(file), 'utf8')).not.toContain(goodToken)
   })
 
   test('setup as a process ignores other credentials and addresses in the environment', async () => {
@@ -95,7 +107,11 @@ describe('the API token', () => {
       1,
       /does not accept this API token \(HTTP 401, code 1000: Invalid API Token\).* make a new one at https:\/\/dash\.\S+api-tokens\n/,
     ],
-    [`cfat_${'x'.repeat(40)}`, 1, /does not accept this API token \(HTTP 403, code 9109: .* make a new one at "Manage Account > API Tokens"/],
+    [
+      `cfat_${'x'.repeat(40)}`,
+      1,
+      /does not accept this API token \(HTTP 403, code 9109: .* make a new one at "Manage Account > API Tokens"/,
+    ],
     [`cfk_${'x'.repeat(40)}`, 2, /it is the Global API Key, which may do everything; make a token at https:/],
   ])('setup refuses the token %j without printing it', async (token, wanted, message) => {
     await using api = await startCloudflareApi()
@@ -106,15 +122,18 @@ describe('the API token', () => {
     if (token !== '') expect(stdout + stderr).not.toContain(token)
   })
 
-  test.each(['revoked', 'expired'] as const)('setup says that a token which is %s is no longer one, and asks for no permission', async (how) => {
-    const tokens = how === 'expired' ? [{ value: goodToken, status: how }] : []
-    await using api = await startCloudflareApi({ ...createAccount(), tokens })
-    await using dir = await createBurrowDir()
-    const { code, stderr } = await setUp({ dir, api })
-    expect(code).toBe(1)
-    expect(stderr).toMatch(/it is revoked, expired or not copied whole; make a new one at/)
-    expect(stderr).not.toContain('Zone: Read')
-  })
+  test.each(['revoked', 'expired'] as const)(
+    'setup says that a token which is %s is no longer one, and asks for no permission',
+    async (how) => {
+      const tokens = how === 'expired' ? [{ value: goodToken, status: how }] : []
+      await using api = await startCloudflareApi({ ...createAccount(), tokens })
+      await using dir = await createBurrowDir()
+      const { code, stderr } = await setUp({ dir, api })
+      expect(code).toBe(1)
+      expect(stderr).toMatch(/it is revoked, expired or not copied whole; make a new one at/)
+      expect(stderr).not.toContain('Zone: Read')
+    },
+  )
 
   test('setup asks about a token where its kind is known: an account token never under /user, a user token never in the account', async () => {
     for (const [prefix, owner, path] of [
@@ -140,7 +159,10 @@ describe('the API token', () => {
   })
 
   test('setup refuses a token that is not active', async () => {
-    await using api = await startCloudflareApi({ ...createAccount(), tokens: [{ value: goodToken, status: 'disabled' }] })
+    await using api = await startCloudflareApi({
+      ...createAccount(),
+      tokens: [{ value: goodToken, status: 'disabled' }],
+    })
     await using dir = await createBurrowDir()
     expect(await setUp({ dir, api })).toMatchObject({ code: 1, stderr: expect.stringContaining('it is disabled') })
   })

@@ -6,7 +6,11 @@ import { toJsonSchema } from '../../../appliance/config/schema.ts'
 import { defaultLimits } from '../../../src/index.ts'
 
 const read = async (name: string) => readFile(new URL(`../../../${name}`, import.meta.url), 'utf8')
-const machine = { env: { CI_PASSWORD: 'x', GUEST_PASSWORD: 'y' }, workingDir: new URL('../../..', import.meta.url).pathname, homeDir: '/home/ana' }
+const machine = {
+  env: { CI_PASSWORD: 'x', GUEST_PASSWORD: 'y' },
+  workingDir: new URL('../../..', import.meta.url).pathname,
+  homeDir: '/home/ana',
+}
 
 test('config.schema.json is what the settings say (npm run schema)', async () => {
   expect(JSON.parse(await read('config.schema.json'))).toEqual(JSON.parse(JSON.stringify(toJsonSchema())))

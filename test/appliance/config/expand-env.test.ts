@@ -71,17 +71,24 @@ describe('expandString', () => {
 
   test('expandString takes the value of a variable as it is, whatever it holds', () => {
     fc.assert(
-      fc.property(fc.string({ unit: 'binary', minLength: 1 }), fc.constantFrom('$V', '${V}', '${V:-other}', '${W:-$V}'), (value, form) => {
-        expect(expandString(`<${form}>`, { V: value })).toEqual({ text: `<${value}>`, faults: [], isUnknown: false })
-      }),
+      fc.property(
+        fc.string({ unit: 'binary', minLength: 1 }),
+        fc.constantFrom('$V', '${V}', '${V:-other}', '${W:-$V}'),
+        (value, form) => {
+          expect(expandString(`<${form}>`, { V: value })).toEqual({ text: `<${value}>`, faults: [], isUnknown: false })
+        },
+      ),
     )
   })
 
   test('expandString never throws and always ends', () => {
     fc.assert(
-      fc.property(fc.array(fc.constantFrom('$', '{', '}', ':-', 'A', 'NAME', ' ', '${', '$$', '${A:-'), { maxLength: 30 }), (parts) => {
-        expect(typeof expanded(parts.join('')).text).toBe('string')
-      }),
+      fc.property(
+        fc.array(fc.constantFrom('$', '{', '}', ':-', 'A', 'NAME', ' ', '${', '$$', '${A:-'), { maxLength: 30 }),
+        (parts) => {
+          expect(typeof expanded(parts.join('')).text).toBe('string')
+        },
+      ),
     )
   })
 })
@@ -89,7 +96,11 @@ describe('expandString', () => {
 describe('expandEnv', () => {
   test('expandEnv expands string values at any depth and nothing else', () => {
     const document = { $NAME: '$NAME', list: ['$NAME', 1, null, true, { deep: '${NAME}' }], number: 2 }
-    expect(expandEnv(document, env).value).toEqual({ $NAME: 'ana', list: ['ana', 1, null, true, { deep: 'ana' }], number: 2 })
+    expect(expandEnv(document, env).value).toEqual({
+      $NAME: 'ana',
+      list: ['ana', 1, null, true, { deep: 'ana' }],
+      number: 2,
+    })
   })
 
   test('expandEnv cannot be made to add a key or a user by what a variable holds', () => {

@@ -12,7 +12,9 @@ const hash = '$argon2id$v=19$m=65536,t=2,p=1$mnOtjV1I0RbCnSEXP/yfmw$vBHm9xzJz9hl
 
 async function load(content: unknown, env: Env = {}): Promise<LoadedConfig> {
   await using dir = await createScratchDir()
-  await writeFile(dir.file('burrow.json'), typeof content === 'string' ? content : JSON.stringify(content), { mode: 0o600 })
+  await writeFile(dir.file('burrow.json'), typeof content === 'string' ? content : JSON.stringify(content), {
+    mode: 0o600,
+  })
   return loadConfig({ machine: { env, workingDir: dir.path, homeDir } })
 }
 
@@ -63,9 +65,10 @@ describe('loadConfig', () => {
   })
 
   test('loadConfig puts the larder into $CACHE_DIRECTORY', () => {
-    expect(loadConfig({ machine: { env: { CACHE_DIRECTORY: '/var/cache/burrow' }, workingDir: '/', homeDir } }).config.larder?.dir).toBe(
-      '/var/cache/burrow/larder',
-    )
+    expect(
+      loadConfig({ machine: { env: { CACHE_DIRECTORY: '/var/cache/burrow' }, workingDir: '/', homeDir } }).config.larder
+        ?.dir,
+    ).toBe('/var/cache/burrow/larder')
   })
 
   test('loadConfig derives database, logs and socket of a scratch store from where its files lie', async () => {
@@ -92,7 +95,12 @@ describe('loadConfig', () => {
     if (config.access.kind !== 'users') throw new Error(config.access.kind)
     expect(config.access.users).toMatchObject([
       { name: 'ben', secret: { kind: 'plain', password: 'pa:ss' }, access: ['pull'] },
-      { name: 'ana', secret: { kind: 'argon2id', hash }, access: ['pull', 'admin'], expires: new Date('2029-12-31T23:00:00Z') },
+      {
+        name: 'ana',
+        secret: { kind: 'argon2id', hash },
+        access: ['pull', 'admin'],
+        expires: new Date('2029-12-31T23:00:00Z'),
+      },
       { name: 'ci', secret: { kind: 'file', file: expect.stringMatching(/^\/.*\/ci\.txt$/) } },
       { name: 'x', secret: { kind: 'plain', password: 'a"b' } },
     ])
@@ -107,7 +115,8 @@ describe('loadConfig', () => {
     ] as const) {
       await writeFile(dir.file(name), JSON.stringify({ public: true, priority }))
     }
-    const priorityOf = (env: Env, file?: string) => loadConfig({ machine: { env, workingDir: dir.path, homeDir }, file }).config.priority
+    const priorityOf = (env: Env, file?: string) =>
+      loadConfig({ machine: { env, workingDir: dir.path, homeDir }, file }).config.priority
     expect([
       priorityOf({}),
       priorityOf({ BURROW_CONFIG: '' }),
@@ -119,7 +128,10 @@ describe('loadConfig', () => {
   test('loadConfig lets --listen win over the file', async () => {
     await using dir = await createScratchDir()
     await writeFile(dir.file('burrow.json'), '\ufeff{"public": true, "listen": "127.0.0.1:1"}')
-    expect(loadConfig({ machine: { env: {}, workingDir: dir.path, homeDir }, overrides: { listen: '[::1]:2' } }).config.listen).toEqual({
+    expect(
+      loadConfig({ machine: { env: {}, workingDir: dir.path, homeDir }, overrides: { listen: '[::1]:2' } }).config
+        .listen,
+    ).toEqual({
       kind: 'tcp',
       host: '::1',
       port: 2,
@@ -136,7 +148,8 @@ describe('loadConfig', () => {
     const file = dir.file('burrow.json')
     await writeFile(file, JSON.stringify({ users: ['a:long enough'] }))
     await chmod(file, 0o644)
-    const warningsNow = () => loadConfig({ machine: { env: { PW: 'long enough' }, workingDir: dir.path, homeDir } }).warnings
+    const warningsNow = () =>
+      loadConfig({ machine: { env: { PW: 'long enough' }, workingDir: dir.path, homeDir } }).warnings
     expect(warningsNow()).toEqual([expect.stringContaining('chmod 600')])
     await writeFile(
       file,
@@ -156,57 +169,145 @@ describe('loadConfig refuses', () => {
     ['a missing user list', {}, /the file \(line 1\) names no users; add a user, or say "public": true/],
     ['an empty user list', { users: [] }, /\/users .*is empty; add a user/],
     ['users on a public cache', { public: true, users: ['a:b'] }, /\/public .*although there are users/],
-    ['a listener for the world', { public: true, listen: '0.0.0.0:80' }, /\/listen .*\("0\.0\.0\.0:80"\) is not a loopback address.*; use "127\.0\.0\.1:8080"/],
-    ['an operator listener for the world', { public: true, operator: '[::]:80' }, /\/operator .*is not a loopback address/],
-    ['two listeners on one address', { public: true, listen: '127.0.0.1:1', operator: '127.0.0.1:1' }, /\/operator .*same as "listen"/],
-    ['an unknown key with a near one', { public: true, lissten: 'x' }, /\/lissten .*is not a setting; did you mean "listen"\?/],
-    ['an unknown key in a section', { public: true, larder: { maxSize: 1 } }, /\/larder\/maxSize .*is not a setting; .*/],
-    ['a setting of Eris by its old name', { public: true, index_page: true }, /\/index_page .*did you mean "indexPage"/],
+    [
+      'a listener for the world',
+      { public: true, listen: '0.0.0.0:80' },
+      /\/listen .*\("0\.0\.0\.0:80"\) is not a loopback address.*; use "127\.0\.0\.1:8080"/,
+    ],
+    [
+      'an operator listener for the world',
+      { public: true, operator: '[::]:80' },
+      /\/operator .*is not a loopback address/,
+    ],
+    [
+      'two listeners on one address',
+      { public: true, listen: '127.0.0.1:1', operator: '127.0.0.1:1' },
+      /\/operator .*same as "listen"/,
+    ],
+    [
+      'an unknown key with a near one',
+      { public: true, lissten: 'x' },
+      /\/lissten .*is not a setting; did you mean "listen"\?/,
+    ],
+    [
+      'an unknown key in a section',
+      { public: true, larder: { maxSize: 1 } },
+      /\/larder\/maxSize .*is not a setting; .*/,
+    ],
+    [
+      'a setting of Eris by its old name',
+      { public: true, index_page: true },
+      /\/index_page .*did you mean "indexPage"/,
+    ],
     ['workers', { public: true, workers: 4 }, /\/workers .*one process/],
     ['clients', { public: true, clients: 4 }, /\/clients .*limits/],
     ['proxy', { public: true, proxy: true }, /\/proxy .*remove it/],
     ['status', { public: true, status: true }, /\/status .*operator/],
     ['upstream', { public: true, upstream: 'https://cache.nixos.org' }, /\/upstream .*substituter/],
-    ["Eris's signing", { public: true, signing: { host: 'x-1', private: '/k' } }, /\/signing\/host .*use "name"[\s\S]*\/signing\/private .*use "keyFiles"/],
+    [
+      "Eris's signing",
+      { public: true, signing: { host: 'x-1', private: '/k' } },
+      /\/signing\/host .*use "name"[\s\S]*\/signing\/private .*use "keyFiles"/,
+    ],
     ['a string for a number', { public: true, priority: '30' }, /\/priority .*is a string; give a number/],
     ['a fraction', { public: true, priority: 1.5 }, /\/priority .*not a whole number/],
-    ['a number out of range', { public: true, compression: { type: 'zstd', level: 20 } }, /\/compression\/level .*\(20\) is too large; give at most 19/],
-    ['a number below its range', { public: true, limits: { headersSeconds: 0 } }, /\/limits\/headersSeconds .*\(0\) is too small; give at least 1/],
+    [
+      'a number out of range',
+      { public: true, compression: { type: 'zstd', level: 20 } },
+      /\/compression\/level .*\(20\) is too large; give at most 19/,
+    ],
+    [
+      'a number below its range',
+      { public: true, limits: { headersSeconds: 0 } },
+      /\/limits\/headersSeconds .*\(0\) is too small; give at least 1/,
+    ],
     ['a word that is none', { public: true, log: { level: 'inof' } }, /\/log\/level .*\("inof"\).*did you mean "info"/],
-    ['an unknown compression', { public: true, compression: 'gzip' }, /\/compression .*\("gzip"\).*did you mean "zstd"/],
-    ['a compression of other caches', { public: true, compression: 'xz' }, /\/compression .*\("xz"\).*did you mean "zstd"/],
+    [
+      'an unknown compression',
+      { public: true, compression: 'gzip' },
+      /\/compression .*\("gzip"\).*did you mean "zstd"/,
+    ],
+    [
+      'a compression of other caches',
+      { public: true, compression: 'xz' },
+      /\/compression .*\("xz"\).*did you mean "zstd"/,
+    ],
     ['a misspelt tunnel', { public: true, tunnel: 'quik' }, /\/tunnel .*\("quik"\).*did you mean "quick"/],
     ['a port', { public: true, port: 8080 }, /\/port .*use "listen": "127.0.0.1:8080"/],
-    ['an access by another name', { users: [{ name: 'a', password: 'x', access: ['read'] }] }, /\/users\/0\/access\/0 .*did you mean "pull"/],
+    [
+      'an access by another name',
+      { users: [{ name: 'a', password: 'x', access: ['read'] }] },
+      /\/users\/0\/access\/0 .*did you mean "pull"/,
+    ],
     ['an unknown compression in an object', { public: true, compression: { type: 'xz' } }, /\/compression\/type /],
-    ['a size that is none', { public: true, larder: { maxBytes: 'lots' } }, /\/larder\/maxBytes .*\("lots"\) is not a size/],
+    [
+      'a size that is none',
+      { public: true, larder: { maxBytes: 'lots' } },
+      /\/larder\/maxBytes .*\("lots"\) is not a size/,
+    ],
     ['a relative store', { public: true, store: { realDir: 'store' } }, /\/store\/realDir .*not an absolute path/],
     ['a user without password', { users: [{ name: 'a' }] }, /\/users\/0 .*has no password; give exactly one/],
-    ['a user with two', { users: [{ name: 'a', password: 'x', passwordHash: hash }] }, /\/users\/0 .*has "password" and "passwordHash"; give exactly one/],
+    [
+      'a user with two',
+      { users: [{ name: 'a', password: 'x', passwordHash: hash }] },
+      /\/users\/0 .*has "password" and "passwordHash"; give exactly one/,
+    ],
     ['a user without name', { users: [{ password: 'x' }] }, /\/users\/0\/name .*is missing; give a string/],
     ['a name with a colon', { users: [{ name: 'a:b', password: 'x' }] }, /\/users\/0\/name .*has a colon/],
     ['a name with a line break', { users: [{ name: 'a\nb', password: 'x' }] }, /\/users\/0\/name .*control character/],
-    ['two users of one name', { users: ['a:b', { name: 'a', password: 'x' }] }, /\/users\/1\/name .*"a", which \/users\/0 has/],
+    [
+      'two users of one name',
+      { users: ['a:b', { name: 'a', password: 'x' }] },
+      /\/users\/1\/name .*"a", which \/users\/0 has/,
+    ],
     ['a user string without a colon', { users: ['ana'] }, /\/users\/0 .*not of the form "name:password"/],
     ['a user string without a name', { users: [':pw'] }, /\/users\/0 .*not of the form/],
     ['a user string without a password', { users: ['ana:'] }, /\/users\/0 .*empty password/],
-    ['a wrong access', { users: [{ name: 'a', password: 'x', access: ['pul'] }] }, /\/users\/0\/access\/0 .*did you mean "pull"/],
+    [
+      'a wrong access',
+      { users: [{ name: 'a', password: 'x', access: ['pul'] }] },
+      /\/users\/0\/access\/0 .*did you mean "pull"/,
+    ],
     ['no access at all', { users: [{ name: 'a', password: 'x', access: [] }] }, /\/users\/0\/access .*empty list/],
-    ['a date without zone', { users: [{ name: 'a', password: 'x', expires: '2030-01-01' }] }, /\/users\/0\/expires .*2027-01-31T00:00:00Z/],
-    ['another hash', { users: [{ name: 'a', passwordHash: '$2b$12$abcdefghijklmnopqrstuv' }] }, /\/users\/0\/passwordHash /],
+    [
+      'a date without zone',
+      { users: [{ name: 'a', password: 'x', expires: '2030-01-01' }] },
+      /\/users\/0\/expires .*2027-01-31T00:00:00Z/,
+    ],
+    [
+      'another hash',
+      { users: [{ name: 'a', passwordHash: '$2b$12$abcdefghijklmnopqrstuv' }] },
+      /\/users\/0\/passwordHash /,
+    ],
     [
       'argon2i',
       { users: [{ name: 'a', passwordHash: hash.replace('argon2id', 'argon2i') }] },
       /\/users\/0\/passwordHash .*not an argon2id hash; make one with "burrow hash-password"/,
     ],
-    ['a hash that takes all memory', { users: [{ name: 'a', passwordHash: hash.replace('65536', '99999999') }] }, /more than 1 GiB/],
-    ['a name for several keys', { public: true, signing: { keyFiles: ['a', 'b'], name: 'x-1' } }, /\/signing\/name .*2 keys one name/],
-    ['a key name with a space', { public: true, signing: { keyFiles: ['a'], name: 'x 1' } }, /\/signing\/name .*has a space/],
+    [
+      'a hash that takes all memory',
+      { users: [{ name: 'a', passwordHash: hash.replace('65536', '99999999') }] },
+      /more than 1 GiB/,
+    ],
+    [
+      'a name for several keys',
+      { public: true, signing: { keyFiles: ['a', 'b'], name: 'x-1' } },
+      /\/signing\/name .*2 keys one name/,
+    ],
+    [
+      'a key name with a space',
+      { public: true, signing: { keyFiles: ['a'], name: 'x 1' } },
+      /\/signing\/name .*has a space/,
+    ],
     ['edge caching of private paths', { users: ['a:b'], edgeCache: 'allow' }, /\/edgeCache .*private cache/],
     ['null', { public: true, indexPage: null }, /\/indexPage .*is null; give true or false or a string/],
     ['a list for the whole', [], /the file \(line 1\) is a list; give an object in braces$/],
     ['__proto__', '{"public": true, "__proto__": {}}', /\/__proto__ .*is not a setting/],
-    ['no JSON', '{"public": true,}', /Cannot read config "burrow.json": line 1, column 16 has a comma before "}"; remove it/],
+    [
+      'no JSON',
+      '{"public": true,}',
+      /Cannot read config "burrow.json": line 1, column 16 has a comma before "}"; remove it/,
+    ],
     ['a key named twice', '{"users": ["a:b"], "users": ["c:d"]}', /line 1, column 20 names the key "users" twice/],
   ])('loadConfig refuses %s', async (_what, content, message) => {
     expect(await problemsOf(content)).toMatch(message)
@@ -243,7 +344,12 @@ describe('loadConfig refuses', () => {
 
   test('loadConfig refuses a secret without showing it', async () => {
     const secret = 'hunter2-hunter2'
-    const users = [`ana${secret}`, { name: 'b', passwordHash: secret }, { name: 'c', password: `${secret}\n` }, { name: 'd', pasword: secret }]
+    const users = [
+      `ana${secret}`,
+      { name: 'b', passwordHash: secret },
+      { name: 'c', password: `${secret}\n` },
+      { name: 'd', pasword: secret },
+    ]
     expect(await problemsOf({ users })).not.toContain(secret)
     expect(await problemsOf(`{"users": ["ana:${secret}"] "x"`)).not.toContain(secret)
   })
@@ -253,7 +359,9 @@ describe('loadConfig refuses', () => {
     expect(await complaintOf(() => loadConfig({ machine }))).toBe(
       'Cannot read config "/nowhere/b.json": it does not exist; correct $BURROW_CONFIG, or make one with "burrow init"',
     )
-    expect(await complaintOf(() => loadConfig({ machine, file: '/' }))).toMatch(/Cannot read config "\/": it is a directory; correct --config/)
+    expect(await complaintOf(() => loadConfig({ machine, file: '/' }))).toMatch(
+      /Cannot read config "\/": it is a directory; correct --config/,
+    )
   })
 })
 

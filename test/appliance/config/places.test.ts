@@ -20,7 +20,10 @@ describe('the variables of secrets are not set', () => {
   test.each<[string, object]>([
     ['a file', {}],
     ['a text', { tunnel: { mode: 'token', token: '$TUNNEL_TOKEN', hostname: 'cache.example.org' } }],
-    ['credentials', { tunnel: { mode: 'credentials', credentialsFile: '$CREDENTIALS_DIRECTORY/t', hostname: 'cache.example.org' } }],
+    [
+      'credentials',
+      { tunnel: { mode: 'credentials', credentialsFile: '$CREDENTIALS_DIRECTORY/t', hostname: 'cache.example.org' } },
+    ],
   ])('status asks the running Burrow all the same: the token as %s', async (_what, more) => {
     await using dir = await createScratchDir()
     await writeConfig(dir, config(dir, more))
@@ -33,7 +36,10 @@ describe('the variables of secrets are not set', () => {
   test('status still needs the variables of the operator address', async () => {
     await using dir = await createScratchDir()
     await writeConfig(dir, config(dir, { operator: 'unix:$NOWHERE/op.sock' }))
-    expect(await runCommand(statusCommand, ['status'], { dir })).toMatchObject({ code: 78, stderr: expect.stringContaining('$NOWHERE, which is not set') })
+    expect(await runCommand(statusCommand, ['status'], { dir })).toMatchObject({
+      code: 78,
+      stderr: expect.stringContaining('$NOWHERE, which is not set'),
+    })
   })
 
   test('doctor says that systemd sets them for the service alone, and how to go on', async () => {

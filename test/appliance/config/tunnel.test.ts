@@ -10,7 +10,13 @@ import { createScratchDir } from '../scratch-dir.ts'
 async function load(content: object) {
   await using dir = await createScratchDir()
   await writeFile(dir.file('burrow.json'), JSON.stringify({ users: ['a:b'], ...content }))
-  return loadConfig({ machine: { env: { TUNNEL_TOKEN: 'abc', RUNTIME_DIRECTORY: '/run/burrow' }, workingDir: dir.path, homeDir: '/home/ana' } }).config
+  return loadConfig({
+    machine: {
+      env: { TUNNEL_TOKEN: 'abc', RUNTIME_DIRECTORY: '/run/burrow' },
+      workingDir: dir.path,
+      homeDir: '/home/ana',
+    },
+  }).config
 }
 
 async function refusalOf(content: object): Promise<string> {
@@ -28,12 +34,23 @@ describe('the setting "tunnel"', () => {
   })
 
   test('"quick" asked for is looked for until it is found', async () => {
-    expect((await load({ tunnel: 'quick' })).tunnel).toMatchObject({ mode: 'quick', isOptional: false, protocol: 'http2', graceMs: 30_000 })
+    expect((await load({ tunnel: 'quick' })).tunnel).toMatchObject({
+      mode: 'quick',
+      isOptional: false,
+      protocol: 'http2',
+      graceMs: 30_000,
+    })
   })
 
   test('a token comes from the environment or from a file', async () => {
-    expect((await load({ tunnel: { mode: 'token', token: '$TUNNEL_TOKEN' } })).tunnel?.secret).toEqual({ kind: 'token', token: 'abc' })
-    expect((await load({ tunnel: { mode: 'token', tokenFile: '/run/token' } })).tunnel?.secret).toEqual({ kind: 'token-file', file: '/run/token' })
+    expect((await load({ tunnel: { mode: 'token', token: '$TUNNEL_TOKEN' } })).tunnel?.secret).toEqual({
+      kind: 'token',
+      token: 'abc',
+    })
+    expect((await load({ tunnel: { mode: 'token', tokenFile: '/run/token' } })).tunnel?.secret).toEqual({
+      kind: 'token-file',
+      file: '/run/token',
+    })
   })
 
   test('every option arrives', async () => {
@@ -75,40 +92,96 @@ describe('the setting "tunnel"', () => {
     ['a misspelt mode', { tunnel: { mode: 'qick' } }, /\/tunnel\/mode .*did you mean "quick"/],
     ['an object without mode', { tunnel: { hostname: 'a.b' } }, /\/tunnel\/mode .*is missing/],
     ['an unknown option', { tunnel: { mode: 'quick', metrics: 1 } }, /\/tunnel\/metrics .*is not a setting/],
-    ['a token mode without token', { tunnel: { mode: 'token' } }, /\/tunnel .*no "token" or "tokenFile"; give one of "token" and "tokenFile"/],
-    ['two tokens', { tunnel: { mode: 'token', token: 'x', tokenFile: '/y' } }, /\/tunnel .*has "token" and "tokenFile"/],
-    ['credentials in token mode', { tunnel: { mode: 'token', token: 'x', credentialsFile: '/y' } }, /\/tunnel\/credentialsFile .*set "mode": "credentials"/],
-    ['credentials without file', { tunnel: { mode: 'credentials', hostname: 'a.b' } }, /\/tunnel .*no "credentialsFile"/],
-    ['credentials without hostname', { tunnel: { mode: 'credentials', credentialsFile: '/y' } }, /\/tunnel .*no "hostname"/],
-    ['a quick tunnel with a name', { tunnel: { mode: 'quick', hostname: 'a.b' } }, /\/tunnel\/hostname .*cannot be chosen/],
-    ['a URL for a host', { tunnel: { mode: 'token', token: 'x', hostname: 'https://a.b/' } }, /\/tunnel\/hostname .*is not a host name/],
-    ['a grace period beyond what cloudflared allows', { tunnel: { mode: 'quick', gracePeriod: '4m' } }, /\/tunnel\/gracePeriod .*at most "3m"/],
-    ['a grace period without unit', { tunnel: { mode: 'quick', gracePeriod: '30' } }, /\/tunnel\/gracePeriod .*write it like "30s"/],
-    ['a token on the command line', { tunnel: { mode: 'quick', extraArgs: ['--token=x'] } }, /\/tunnel\/extraArgs\/0 .*every user of this machine can read/],
+    [
+      'a token mode without token',
+      { tunnel: { mode: 'token' } },
+      /\/tunnel .*no "token" or "tokenFile"; give one of "token" and "tokenFile"/,
+    ],
+    [
+      'two tokens',
+      { tunnel: { mode: 'token', token: 'x', tokenFile: '/y' } },
+      /\/tunnel .*has "token" and "tokenFile"/,
+    ],
+    [
+      'credentials in token mode',
+      { tunnel: { mode: 'token', token: 'x', credentialsFile: '/y' } },
+      /\/tunnel\/credentialsFile .*set "mode": "credentials"/,
+    ],
+    [
+      'credentials without file',
+      { tunnel: { mode: 'credentials', hostname: 'a.b' } },
+      /\/tunnel .*no "credentialsFile"/,
+    ],
+    [
+      'credentials without hostname',
+      { tunnel: { mode: 'credentials', credentialsFile: '/y' } },
+      /\/tunnel .*no "hostname"/,
+    ],
+    [
+      'a quick tunnel with a name',
+      { tunnel: { mode: 'quick', hostname: 'a.b' } },
+      /\/tunnel\/hostname .*cannot be chosen/,
+    ],
+    [
+      'a URL for a host',
+      { tunnel: { mode: 'token', token: 'x', hostname: 'https://a.b/' } },
+      /\/tunnel\/hostname .*is not a host name/,
+    ],
+    [
+      'a grace period beyond what cloudflared allows',
+      { tunnel: { mode: 'quick', gracePeriod: '4m' } },
+      /\/tunnel\/gracePeriod .*at most "3m"/,
+    ],
+    [
+      'a grace period without unit',
+      { tunnel: { mode: 'quick', gracePeriod: '30' } },
+      /\/tunnel\/gracePeriod .*write it like "30s"/,
+    ],
+    [
+      'a token on the command line',
+      { tunnel: { mode: 'quick', extraArgs: ['--token=x'] } },
+      /\/tunnel\/extraArgs\/0 .*every user of this machine can read/,
+    ],
     [
       'a metrics listener for others',
       { tunnel: { mode: 'quick', extraArgs: ['--label', 'x', '--metrics', '0.0.0.0:2000'] } },
       /\/tunnel\/extraArgs\/2 .*0\.0\.0\.0:2000/,
     ],
-    ['one in a single word', { tunnel: { mode: 'quick', extraArgs: ['-metrics=:2000'] } }, /\/tunnel\/extraArgs\/0 .*":2000"/],
-    ['one without its address', { tunnel: { mode: 'quick', extraArgs: ['--metrics'] } }, /\/tunnel\/extraArgs\/0 .*remove it/],
+    [
+      'one in a single word',
+      { tunnel: { mode: 'quick', extraArgs: ['-metrics=:2000'] } },
+      /\/tunnel\/extraArgs\/0 .*":2000"/,
+    ],
+    [
+      'one without its address',
+      { tunnel: { mode: 'quick', extraArgs: ['--metrics'] } },
+      /\/tunnel\/extraArgs\/0 .*remove it/,
+    ],
     ['an empty token', { tunnel: { mode: 'token', token: ' ' } }, /\/tunnel\/token .*is empty/],
     ['a binary by name alone', { tunnel: { mode: 'quick', binary: 'cloudflared' } }, /\/tunnel\/binary .*PATH/],
     ['a tunnel to a cache for nobody', { users: [], tunnel: 'quick' }, /\/users .*is empty/],
-    ['a tunnel to a cache without users', { users: undefined, tunnel: 'quick' }, /names no users; add a user, or say "public": true/],
+    [
+      'a tunnel to a cache without users',
+      { users: undefined, tunnel: 'quick' },
+      /names no users; add a user, or say "public": true/,
+    ],
   ])('it refuses %s', async (_what, content, message) => {
     expect(await refusalOf(content)).toMatch(message)
   })
 
-  test.each([['--metrics', '127.0.0.1:20241'], ['--metrics=localhost:0'], ['--metrics=[::1]:9'], ['--metrics-update-freq', '5s']])(
-    'it takes %s %s',
-    async (...extraArgs) => {
-      expect((await load({ tunnel: { mode: 'quick', extraArgs } })).tunnel!.extraArgs).toEqual(extraArgs)
-    },
-  )
+  test.each([
+    ['--metrics', '127.0.0.1:20241'],
+    ['--metrics=localhost:0'],
+    ['--metrics=[::1]:9'],
+    ['--metrics-update-freq', '5s'],
+  ])('it takes %s %s', async (...extraArgs) => {
+    expect((await load({ tunnel: { mode: 'quick', extraArgs } })).tunnel!.extraArgs).toEqual(extraArgs)
+  })
 
   test('it refuses a token without showing it', async () => {
-    expect(await refusalOf({ tunnel: { mode: 'quick', token: 'hunter2', extraArgs: ['--token=hunter2'] } })).not.toContain('hunter2')
+    expect(
+      await refusalOf({ tunnel: { mode: 'quick', token: 'hunter2', extraArgs: ['--token=hunter2'] } }),
+    ).not.toContain('hunter2')
   })
 })
 

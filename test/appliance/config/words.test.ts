@@ -14,8 +14,9 @@ describe('parseByteSize', () => {
     ['2kib', 2048],
   ])('parseByteSize reads %j', (text, wanted) => expect(parseByteSize(text)).toBe(wanted))
 
-  test.each(['', 'GiB', '20 G', '-1', '1e9', '1,5 GiB', '20  GiB', '9999999999 TiB', 'NaN', '0x10'])('parseByteSize refuses %j', (text) =>
-    expect(parseByteSize(text)).toBeUndefined(),
+  test.each(['', 'GiB', '20 G', '-1', '1e9', '1,5 GiB', '20  GiB', '9999999999 TiB', 'NaN', '0x10'])(
+    'parseByteSize refuses %j',
+    (text) => expect(parseByteSize(text)).toBeUndefined(),
   )
 })
 
@@ -35,6 +36,11 @@ describe('findNearest', () => {
   )
 
   test('editDistance counts a swap of neighbours once', () => {
-    expect([editDistance('', ''), editDistance('ab', 'ba'), editDistance('kitten', 'sitting'), editDistance('abc', '')]).toEqual([0, 1, 3, 3])
+    expect([
+      editDistance('', ''),
+      editDistance('ab', 'ba'),
+      editDistance('kitten', 'sitting'),
+      editDistance('abc', ''),
+    ]).toEqual([0, 1, 3, 3])
   })
 })

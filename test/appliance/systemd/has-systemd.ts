@@ -1,4 +1,7 @@
-/** systemd's own tools come with its package, which the tests install where they may. Elsewhere the tests that need them are skipped, and say so. */
+/**
+ * systemd's own tools come with its package, which the tests install where they may. Elsewhere the tests that need them
+ * are skipped, and say so.
+ */
 import { accessSync, constants } from 'node:fs'
 import { delimiter, join } from 'node:path'
 import { test } from '@jest/globals'

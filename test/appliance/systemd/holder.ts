@@ -1,6 +1,6 @@
 /**
- * Stands for systemd as the holder of a listening socket: it binds it once, and starts one process after the other on it, by the rules of sd_listen_fds(3).
- * Perl can put a socket at descriptor 3 and fork; every Debian has it.
+ * Stands for systemd as the holder of a listening socket: it binds it once, and starts one process after the other on
+ * it, by the rules of sd_listen_fds(3). Perl can put a socket at descriptor 3 and fork; every Debian has it.
  */
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
@@ -44,7 +44,11 @@ export async function openHolder(
   const server = fileURLToPath(new URL('inheriting-server.ts', import.meta.url))
   const command = [process.execPath, '--disable-warning=ExperimentalWarning', server]
   const env = { PATH: process.env.PATH, ...environment }
-  const child: ChildProcess = spawn('perl', ['-e', script, kind, where, ...command], { env, stdio: ['pipe', 'pipe', 'inherit'], detached: true })
+  const child: ChildProcess = spawn('perl', ['-e', script, kind, where, ...command], {
+    env,
+    stdio: ['pipe', 'pipe', 'inherit'],
+    detached: true,
+  })
   const ended = once(child, 'exit')
   const lines = createInterface({ input: child.stdout! })[Symbol.asyncIterator]()
   const next = async () => String((await lines.next()).value)

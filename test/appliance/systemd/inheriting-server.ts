@@ -1,4 +1,7 @@
-/** A server on an inherited socket, as `burrow serve` opens one: prints its process number and where it listens, drains at SIGTERM; the complaint where it cannot. */
+/**
+ * A server on an inherited socket, as `burrow serve` opens one: prints its process number and where it listens, drains
+ * at SIGTERM; the complaint where it cannot.
+ */
 
 import { spawnSync } from 'node:child_process'
 import { readdirSync, readlinkSync } from 'node:fs'
@@ -14,9 +17,15 @@ const server = createServer((request, response) => {
 })
 try {
   const inheritedSocket = findInheritedSocket(process.env, process.pid)
-  const listener = await openListener(server, { kind: 'tcp', host: '127.0.0.1', port: 0 }, { drainMs: 1e8, inheritedSocket })
+  const listener = await openListener(
+    server,
+    { kind: 'tcp', host: '127.0.0.1', port: 0 },
+    { drainMs: 1e8, inheritedSocket },
+  )
   process.once('SIGTERM', () => void listener[Symbol.asyncDispose]())
-  const descriptor = readdirSync('/proc/self/fd').includes('3') ? readlinkSync('/proc/self/fd/3').replace(/\d+/, 'N') : 'none'
+  const descriptor = readdirSync('/proc/self/fd').includes('3')
+    ? readlinkSync('/proc/self/fd/3').replace(/\d+/, 'N')
+    : 'none'
   console.log(`${process.pid} ${listener.url} ${descriptor}`)
 } catch (error) {
   console.log((error as Error).message)

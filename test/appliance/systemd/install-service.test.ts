@@ -10,8 +10,10 @@ import { silentLog } from '../../../src/index.ts'
 import { runCommand } from '../run-command.ts'
 import { createScratchDir, type ScratchDir } from '../scratch-dir.ts'
 
-const install = (dir: ScratchDir, ...args: string[]) => runCommand(installServiceCommand, ['install-service', '--root', 'stage', ...args], { dir })
-const uninstall = (dir: ScratchDir, ...args: string[]) => runCommand(uninstallServiceCommand, ['uninstall-service', '--root', 'stage', ...args], { dir })
+const install = (dir: ScratchDir, ...args: string[]) =>
+  runCommand(installServiceCommand, ['install-service', '--root', 'stage', ...args], { dir })
+const uninstall = (dir: ScratchDir, ...args: string[]) =>
+  runCommand(uninstallServiceCommand, ['uninstall-service', '--root', 'stage', ...args], { dir })
 const at = (dir: ScratchDir, path: string) => dir.file(`stage${path}`)
 const read = (dir: ScratchDir, path: string) => readFile(at(dir, path), 'utf8')
 const modeOf = async (dir: ScratchDir, path: string) => ((await stat(at(dir, path))).mode & 0o777).toString(8)
@@ -36,9 +38,17 @@ describe('burrow install-service', () => {
       `${units}/burrow.service.d/credentials.conf`,
       `${units}/burrow.socket`,
     ])
-    const modes = ['/etc/burrow', '/etc/burrow/credentials', '/etc/burrow/burrow.json', '/etc/burrow/credentials/password-ana', `${units}/burrow.service`]
+    const modes = [
+      '/etc/burrow',
+      '/etc/burrow/credentials',
+      '/etc/burrow/burrow.json',
+      '/etc/burrow/credentials/password-ana',
+      `${units}/burrow.service`,
+    ]
     expect(await Promise.all(modes.map((path) => modeOf(dir, path)))).toEqual(['755', '700', '644', '600', '644'])
-    expect(await read(dir, `${units}/burrow.service.d/credentials.conf`)).toContain('\nLoadCredential=password-ana:/etc/burrow/credentials/password-ana\n')
+    expect(await read(dir, `${units}/burrow.service.d/credentials.conf`)).toContain(
+      '\nLoadCredential=password-ana:/etc/burrow/credentials/password-ana\n',
+    )
     const password = (await read(dir, '/etc/burrow/credentials/password-ana')).trim()
     expect(stdout).toContain(`machine 127.0.0.1 login ana password ${password}\n`)
     expect(await read(dir, '/etc/burrow/burrow.json')).not.toContain(password)
@@ -60,11 +70,17 @@ describe('burrow install-service', () => {
     await using dir = await createScratchDir()
     const { stdout } = await install(dir, '--user', 'ana')
     const env = { CREDENTIALS_DIRECTORY: at(dir, '/etc/burrow/credentials') }
-    const loaded = loadConfig({ machine: { env, workingDir: '/', homeDir: '/' }, file: at(dir, '/etc/burrow/burrow.json') })
+    const loaded = loadConfig({
+      machine: { env, workingDir: '/', homeDir: '/' },
+      file: at(dir, '/etc/burrow/burrow.json'),
+    })
     const { users, signing } = await readNamedFiles(loaded, silentLog)
     expect(users?.map(({ name }) => name)).toEqual(['ana'])
     expect(stdout).toContain(`extra-trusted-public-keys = ${signing?.[0]?.publicKey}\n`)
-    const byRoot = loadConfig({ machine: { env: {}, workingDir: '/', homeDir: '/' }, file: at(dir, '/etc/burrow/burrow.json') })
+    const byRoot = loadConfig({
+      machine: { env: {}, workingDir: '/', homeDir: '/' },
+      file: at(dir, '/etc/burrow/burrow.json'),
+    })
     expect(byRoot.config.signing.keyFiles).toEqual(['/etc/burrow/credentials/signing-key'])
   })
 
@@ -75,7 +91,10 @@ describe('burrow install-service', () => {
     const again = await install(dir, '--user', 'burrow', '--listen', '127.0.0.1:9999')
     expect(await Promise.all((await list(dir)).map((file) => read(dir, file)))).toEqual(before)
     expect(again.stderr).not.toMatch(/^(make|write|remove|run) /m)
-    expect([again.stdout, again.stderr]).toEqual(['', expect.stringContaining('What clients need: burrow --config /etc/burrow/burrow.json client-config')])
+    expect([again.stdout, again.stderr]).toEqual([
+      '',
+      expect.stringContaining('What clients need: burrow --config /etc/burrow/burrow.json client-config'),
+    ])
     await writeFile(at(dir, '/etc/burrow/credentials/tunnel-token'), 'x')
     await writeFile(at(dir, '/etc/burrow/credentials/.hidden'), 'x')
     await install(dir)
@@ -86,12 +105,21 @@ describe('burrow install-service', () => {
   test('install-service changes nothing when the config that is there is wrong, or names a file that is not there', async () => {
     await using dir = await createScratchDir()
     await install(dir)
-    await writeFile(at(dir, `${units}/burrow.service`), (await read(dir, `${units}/burrow.service`)).replace('WatchdogSec=60', 'WatchdogSec=1'))
+    await writeFile(
+      at(dir, `${units}/burrow.service`),
+      (await read(dir, `${units}/burrow.service`)).replace('WatchdogSec=60', 'WatchdogSec=1'),
+    )
     const [right, before] = [await read(dir, '/etc/burrow/burrow.json'), await read(dir, `${units}/burrow.service`)]
     await writeFile(at(dir, '/etc/burrow/burrow.json'), right.replace('"larder"', '"lader"'))
-    expect(await install(dir)).toMatchObject({ code: 78, stderr: expect.stringMatching(/\/lader.*did you mean "larder"/) })
+    expect(await install(dir)).toMatchObject({
+      code: 78,
+      stderr: expect.stringMatching(/\/lader.*did you mean "larder"/),
+    })
     await writeFile(at(dir, '/etc/burrow/burrow.json'), right.replaceAll('password-burrow', 'password-other'))
-    expect(await install(dir)).toMatchObject({ code: 78, stderr: expect.stringMatching(/password-other.*does not exist/) })
+    expect(await install(dir)).toMatchObject({
+      code: 78,
+      stderr: expect.stringMatching(/password-other.*does not exist/),
+    })
     expect(await read(dir, `${units}/burrow.service`)).toBe(before)
     expect((await install(dir, '--no-check')).code).toBe(0)
   })
@@ -102,7 +130,9 @@ describe('burrow install-service', () => {
     expect((await install(dir, '--user', 'ana')).code).toBe(0)
     expect(await install(dir, '--user', 'ben')).toMatchObject({
       code: 1,
-      stderr: expect.stringMatching(/Cannot add user "ben".*credentials\/password-ben.*"users".*burrow install-service/),
+      stderr: expect.stringMatching(
+        /Cannot add user "ben".*credentials\/password-ben.*"users".*burrow install-service/,
+      ),
     })
   })
 
@@ -129,7 +159,9 @@ describe('burrow install-service', () => {
     await using other = await createScratchDir()
     expect(await install(other, '--listen', 'unix:/run/burrow/s.sock', '--socket')).toMatchObject({
       code: 2,
-      stderr: expect.stringMatching(/systemd empties \/run\/burrow when the service stops.*listen on unix:\/run\/burrow\.sock/),
+      stderr: expect.stringMatching(
+        /systemd empties \/run\/burrow when the service stops.*listen on unix:\/run\/burrow\.sock/,
+      ),
     })
     expect((await install(other, '--listen', 'unix:/run/burrow.sock', '--socket')).code).toBe(0)
     expect(await read(other, `${units}/burrow.socket`)).toContain('\nListenStream=/run/burrow.sock\n')
@@ -152,7 +184,10 @@ describe('burrow install-service', () => {
     await install(dir)
     expect(await read(dir, `${units}/burrow.service`)).toBe(own)
     await writeFile(at(dir, `${units}/burrow.service`), '[Service]\nExecStart=/bin/true\n')
-    expect(await install(dir)).toMatchObject({ code: 1, stderr: expect.stringMatching(/not Burrow's own; remove it, or use --force/) })
+    expect(await install(dir)).toMatchObject({
+      code: 1,
+      stderr: expect.stringMatching(/not Burrow's own; remove it, or use --force/),
+    })
     await install(dir, '--force')
     expect(await read(dir, `${units}/burrow.service`)).toBe(own)
   })
@@ -161,11 +196,25 @@ describe('burrow install-service', () => {
     await using dir = await createScratchDir()
     const { planInstall } = await import('../../../appliance/systemd/install.ts')
     await install(dir)
-    const wish = { root: dir.file('stage'), program: (await import('../../../appliance/systemd/unit-text.ts')).findProgram, listen: '127.0.0.1:8080' }
+    const wish = {
+      root: dir.file('stage'),
+      program: (await import('../../../appliance/systemd/unit-text.ts')).findProgram,
+      listen: '127.0.0.1:8080',
+    }
     const program = await wish.program()
     const findLast = async () =>
-      (await planInstall({ ...wish, program, userName: undefined, hostName: 'h', wantsSocket: false, isForced: false, isBooted: true, env: {} })).steps.at(-1)
-        ?.what
+      (
+        await planInstall({
+          ...wish,
+          program,
+          userName: undefined,
+          hostName: 'h',
+          wantsSocket: false,
+          isForced: false,
+          isBooted: true,
+          env: {},
+        })
+      ).steps.at(-1)?.what
     expect(await findLast()).toBe('systemctl start burrow.service')
     const copies = at(dir, '/run/credentials/burrow.service')
     await cp(at(dir, '/etc/burrow/credentials'), copies, { recursive: true })
@@ -183,24 +232,43 @@ describe('burrow install-service', () => {
 
   test('install-service tells systemd where it runs, restarts only for a change, and says which command failed', async () => {
     await using dir = await createScratchDir()
-    await writeFile(dir.file('systemctl'), `#!/bin/sh\necho "$*" >> "${dir.file('told')}"\n[ "$1" != start ] || { echo 'Job failed' >&2; exit 1; }\n`)
+    await writeFile(
+      dir.file('systemctl'),
+      `#!/bin/sh\necho "$*" >> "${dir.file('told')}"\n[ "$1" != start ] || { echo 'Job failed' >&2; exit 1; }\n`,
+    )
     await chmod(dir.file('systemctl'), 0o755)
     const { planInstall } = await import('../../../appliance/systemd/install.ts')
     const { take } = await import('../../../appliance/systemd/steps.ts')
-    const wish = { root: dir.file('stage'), program: { command: ['/opt/b'] }, listen: '127.0.0.1:1', userName: 'u', hostName: 'h', isForced: false }
-    const plan = (wantsSocket: boolean) => planInstall({ ...wish, wantsSocket, isBooted: true, env: { PATH: `${dir.path}:${process.env.PATH}` } })
+    const wish = {
+      root: dir.file('stage'),
+      program: { command: ['/opt/b'] },
+      listen: '127.0.0.1:1',
+      userName: 'u',
+      hostName: 'h',
+      isForced: false,
+    }
+    const plan = (wantsSocket: boolean) =>
+      planInstall({ ...wish, wantsSocket, isBooted: true, env: { PATH: `${dir.path}:${process.env.PATH}` } })
     await take((await plan(false)).steps, false, () => {})
-    expect(await readFile(dir.file('told'), 'utf8')).toBe('daemon-reload\nenable burrow.service\nrestart burrow.service\n')
+    expect(await readFile(dir.file('told'), 'utf8')).toBe(
+      'daemon-reload\nenable burrow.service\nrestart burrow.service\n',
+    )
     await writeFile(dir.file('told'), '')
-    await expect(take((await plan(true)).steps, false, () => {})).rejects.toThrow('Cannot go on: "systemctl start burrow.socket" failed: Job failed')
-    expect(await readFile(dir.file('told'), 'utf8')).toBe('daemon-reload\nstop burrow.service\nenable burrow.service burrow.socket\nstart burrow.socket\n')
+    await expect(take((await plan(true)).steps, false, () => {})).rejects.toThrow(
+      'Cannot go on: "systemctl start burrow.socket" failed: Job failed',
+    )
+    expect(await readFile(dir.file('told'), 'utf8')).toBe(
+      'daemon-reload\nstop burrow.service\nenable burrow.service burrow.socket\nstart burrow.socket\n',
+    )
   })
 })
 
 describe('the unit that is written', () => {
   test('formatService quotes what systemd would read otherwise', async () => {
     const unit = await formatService({ command: ['/opt/my node', '/opt/100%/$x"/main.ts'] })
-    expect(unit).toContain('\nExecStart="/opt/my node" "/opt/100%%/$$x\\"/main.ts" --config /etc/burrow/burrow.json serve\n')
+    expect(unit).toContain(
+      '\nExecStart="/opt/my node" "/opt/100%%/$$x\\"/main.ts" --config /etc/burrow/burrow.json serve\n',
+    )
   })
 
   test.each([

@@ -16,16 +16,29 @@ const { PATH = '' } = process.env
 
 function createMemoryLog() {
   const lines: string[] = []
-  const write = (level: string) => (fields: object, message: string) => void lines.push(`${level} ${message} ${JSON.stringify(fields)}`)
-  return { lines, log: { ...silentLog, debug: write('debug'), info: write('info'), warn: write('warn'), error: write('error') } }
+  const write = (level: string) => (fields: object, message: string) =>
+    void lines.push(`${level} ${message} ${JSON.stringify(fields)}`)
+  return {
+    lines,
+    log: { ...silentLog, debug: write('debug'), info: write('info'), warn: write('warn'), error: write('error') },
+  }
 }
 
 const off: TunnelStatus = { ...nothingKnown, state: 'off', since: new Date(0), reason: 'no tunnel is configured' }
-const connected: TunnelStatus = { ...off, state: 'connected', mode: 'token', connections: 4, hostname: 'cache.example.org' }
+const connected: TunnelStatus = {
+  ...off,
+  state: 'connected',
+  mode: 'token',
+  connections: 4,
+  hostname: 'cache.example.org',
+}
 
 describe('findNotifier', () => {
   test('findNotifier finds nobody without $NOTIFY_SOCKET', () => {
-    expect([findNotifier({ PATH }, silentLog), findNotifier({ PATH, NOTIFY_SOCKET: '' }, silentLog)]).toEqual([undefined, undefined])
+    expect([findNotifier({ PATH }, silentLog), findNotifier({ PATH, NOTIFY_SOCKET: '' }, silentLog)]).toEqual([
+      undefined,
+      undefined,
+    ])
   })
 
   testWithNotify('send delivers one message after the other, and a line break begins no assignment', async () => {
@@ -41,10 +54,16 @@ describe('findNotifier', () => {
     await using dir = await createScratchDir()
     await writeFile(dir.file('systemd-notify'), `#!/bin/sh\nexec /usr/bin/env > "${dir.file('seen')}"\n`)
     await chmod(dir.file('systemd-notify'), 0o755)
-    await findNotifier({ PATH: dir.path, NOTIFY_SOCKET: '/run/systemd/notify', CI_PASSWORD: 'secret' }, silentLog)!.send('READY=1')
+    await findNotifier(
+      { PATH: dir.path, NOTIFY_SOCKET: '/run/systemd/notify', CI_PASSWORD: 'secret' },
+      silentLog,
+    )!.send('READY=1')
     const names = (await readFile(dir.file('seen'), 'utf8')).match(/^\w+(?==)/gm)
     // A shell sets PWD by itself.
-    expect(names?.filter((name) => !['PWD', '_', 'SHLVL', 'OLDPWD'].includes(name)).sort()).toEqual(['NOTIFY_SOCKET', 'PATH'])
+    expect(names?.filter((name) => !['PWD', '_', 'SHLVL', 'OLDPWD'].includes(name)).sort()).toEqual([
+      'NOTIFY_SOCKET',
+      'PATH',
+    ])
   })
 
   test('send says once what keeps it from telling systemd, and never rejects', async () => {
@@ -53,7 +72,9 @@ describe('findNotifier', () => {
     const notifier = findNotifier({ PATH: dir.path, NOTIFY_SOCKET: dir.file('nobody') }, log)!
     await notifier.send('READY=1')
     await notifier.send('WATCHDOG=1')
-    expect(lines).toEqual([expect.stringMatching(/^error Cannot notify systemd: systemd-notify is not on PATH; install/)])
+    expect(lines).toEqual([
+      expect.stringMatching(/^error Cannot notify systemd: systemd-notify is not on PATH; install/),
+    ])
   })
 })
 
@@ -81,38 +102,46 @@ describe('createServiceManager', () => {
     }
   }
 
-  testWithNotify('begin says READY=1 only when the listener has answered; reload and stop are told in their order', async () => {
-    await using dir = await createScratchDir()
-    await using receiver = await openReceiver(dir.file('notify'))
-    await using held = await openHeldServer()
-    const manager = createServiceManager({ env: { PATH, NOTIFY_SOCKET: receiver.socket }, pid: 1, log: silentLog, monotonicMicros: () => 42n })
-    const asked = once(held.server, 'held')
-    const begun = manager.begin(held.address)
-    await asked
-    expect(receiver.messages).toEqual([])
-    held.open()
-    await begun
-    const serving = `STATUS=Serving on 127.0.0.1:${held.address.port}`
-    expect(await receiver.received(1)).toEqual([`READY=1|${serving}`])
+  testWithNotify(
+    'begin says READY=1 only when the listener has answered; reload and stop are told in their order',
+    async () => {
+      await using dir = await createScratchDir()
+      await using receiver = await openReceiver(dir.file('notify'))
+      await using held = await openHeldServer()
+      const manager = createServiceManager({
+        env: { PATH, NOTIFY_SOCKET: receiver.socket },
+        pid: 1,
+        log: silentLog,
+        monotonicMicros: () => 42n,
+      })
+      const asked = once(held.server, 'held')
+      const begun = manager.begin(held.address)
+      await asked
+      expect(receiver.messages).toEqual([])
+      held.open()
+      await begun
+      const serving = `STATUS=Serving on 127.0.0.1:${held.address.port}`
+      expect(await receiver.received(1)).toEqual([`READY=1|${serving}`])
 
-    const first = Promise.withResolvers<void>()
-    const reloads = [manager.reload(() => first.promise), manager.reload(async () => {})]
-    await reloads[1]
-    first.resolve()
-    await reloads[0]
-    manager.tellTunnel(connected)
-    expect((await receiver.received(4)).slice(1)).toEqual([
-      'RELOADING=1|MONOTONIC_USEC=42',
-      `READY=1|${serving}`,
-      `${serving}; tunnel connected (4 connections): https://cache.example.org`,
-    ])
+      const first = Promise.withResolvers<void>()
+      const reloads = [manager.reload(() => first.promise), manager.reload(async () => {})]
+      await reloads[1]
+      first.resolve()
+      await reloads[0]
+      manager.tellTunnel(connected)
+      expect((await receiver.received(4)).slice(1)).toEqual([
+        'RELOADING=1|MONOTONIC_USEC=42',
+        `READY=1|${serving}`,
+        `${serving}; tunnel connected (4 connections): https://cache.example.org`,
+      ])
 
-    manager.beginStop()
-    await manager.reload(async () => {})
-    manager.tellTunnel(off)
-    expect((await receiver.received(5)).at(-1)).toBe('STOPPING=1|STATUS=Stopping: requests under way may finish')
-    expect(receiver.messages).toHaveLength(5)
-  })
+      manager.beginStop()
+      await manager.reload(async () => {})
+      manager.tellTunnel(off)
+      expect((await receiver.received(5)).at(-1)).toBe('STOPPING=1|STATUS=Stopping: requests under way may finish')
+      expect(receiver.messages).toHaveLength(5)
+    },
+  )
 
   testWithNotify('a reload that fails ends for systemd too', async () => {
     await using dir = await createScratchDir()
@@ -158,7 +187,7 @@ test('formatStatusLine tells where it serves, and the state of the tunnel', () =
   const address = { kind: 'unix', path: '/run/burrow/s.sock' } as const
   expect(formatStatusLine(address, undefined)).toBe('Serving on unix:/run/burrow/s.sock')
   expect(formatStatusLine(address, off)).toBe('Serving on unix:/run/burrow/s.sock')
-  expect(formatStatusLine(address, { ...connected, state: 'failed', connections: 0, reason: 'the edge refuses the token' })).toMatch(
-    /; tunnel failed: the edge refuses the token$/,
-  )
+  expect(
+    formatStatusLine(address, { ...connected, state: 'failed', connections: 0, reason: 'the edge refuses the token' }),
+  ).toMatch(/; tunnel failed: the edge refuses the token$/)
 })

@@ -1,4 +1,7 @@
-/** The unit as it is, under the real systemd: installed, started, reloaded, restarted under load, hung and brought back, stopped, removed. */
+/**
+ * The unit as it is, under the real systemd: installed, started, reloaded, restarted under load, hung and brought back,
+ * stopped, removed.
+ */
 import { spawn, spawnSync } from 'node:child_process'
 import { once } from 'node:events'
 import { readFile, writeFile } from 'node:fs/promises'
@@ -10,8 +13,13 @@ import { createScratchDir } from '../scratch-dir.ts'
 const bootScript = fileURLToPath(new URL('boot.sh', import.meta.url))
 const checkout = fileURLToPath(new URL('../../..', import.meta.url))
 const isRoot = process.getuid?.() === 0
-const { status, stderr } = isRoot ? spawnSync('bash', [bootScript, 'check'], { encoding: 'utf8' }) : { status: 1, stderr: 'that takes root' }
-if (status !== 0) process.stderr.write(`Skipping tests: systemd cannot be run in namespaces here: ${stderr.trim().split('\n').at(-1)}\n`)
+const { status, stderr } = isRoot
+  ? spawnSync('bash', [bootScript, 'check'], { encoding: 'utf8' })
+  : { status: 1, stderr: 'that takes root' }
+if (status !== 0)
+  process.stderr.write(
+    `Skipping tests: systemd cannot be run in namespaces here: ${stderr.trim().split('\n').at(-1)}\n`,
+  )
 const describeWhereItBoots = status === 0 ? describe : describe.skip
 
 /** Each line `== NAME` begins an answer. */
@@ -49,7 +57,9 @@ describeWhereItBoots('burrow.service under the real systemd', () => {
   beforeAll(async () => {
     await using dir = await createScratchDir()
     await writeFile(dir.file('run.sh'), script)
-    const machine = spawn('bash', [bootScript, dir.path, checkout, process.execPath], { stdio: ['ignore', 'ignore', 'inherit'] })
+    const machine = spawn('bash', [bootScript, dir.path, checkout, process.execPath], {
+      stdio: ['ignore', 'ignore', 'inherit'],
+    })
     await once(machine, 'exit')
     const parts = (await readFile(dir.file('output'), 'utf8')).split(/^== /m).slice(1)
     answers = new Map(parts.map((part) => [part.split('\n')[0]!, part.trimEnd().split('\n').slice(1)]))
@@ -67,7 +77,12 @@ describeWhereItBoots('burrow.service under the real systemd', () => {
 
   test('it is nobody: no root, no capabilities, no way to new privileges, filtered system calls', () => {
     const process = answers.get('process')?.map((line) => line.split(/\s+/).slice(0, 2).join(' '))
-    expect(process?.slice(1)).toEqual(['CapEff: 0000000000000000', 'CapBnd: 0000000000000000', 'NoNewPrivs: 1', 'Seccomp: 2'])
+    expect(process?.slice(1)).toEqual([
+      'CapEff: 0000000000000000',
+      'CapBnd: 0000000000000000',
+      'NoNewPrivs: 1',
+      'Seccomp: 2',
+    ])
     expect(Number(process?.[0]?.split(' ')[1])).toBeGreaterThan(60_000)
   })
 

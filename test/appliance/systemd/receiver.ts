@@ -1,4 +1,7 @@
-/** The other end of $NOTIFY_SOCKET: a datagram socket in the file system, held by Perl, since Node has none and every Debian has Perl's own modules. */
+/**
+ * The other end of $NOTIFY_SOCKET: a datagram socket in the file system, held by Perl, since Node has none and every
+ * Debian has Perl's own modules.
+ */
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { createInterface } from 'node:readline'

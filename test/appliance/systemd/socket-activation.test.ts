@@ -25,7 +25,10 @@ describe('findInheritedSocket', () => {
   })
 
   test.each([
-    [{ LISTEN_PID: '7', LISTEN_FDS: '2', LISTEN_FDNAMES: 'a:b' }, /there are 2 \(a, b\), and Burrow takes one; keep one ListenStream=/],
+    [
+      { LISTEN_PID: '7', LISTEN_FDS: '2', LISTEN_FDNAMES: 'a:b' },
+      /there are 2 \(a, b\), and Burrow takes one; keep one ListenStream=/,
+    ],
     [{ LISTEN_PID: '7', LISTEN_FDS: 'one' }, /LISTEN_FDS "one"; unset them/],
     [{ LISTEN_PID: '0x7', LISTEN_FDS: '1' }, /LISTEN_PID is "0x7"/],
     [{ LISTEN_PID: '7', LISTEN_FDS: '-1' }, /LISTEN_FDS "-1"/],
@@ -104,9 +107,15 @@ describe('an inherited socket', () => {
   testWithPerl('a socket of another kind, or without a name in the file system, is refused', async () => {
     await using datagram = await openHolder('datagram', '127.0.0.1')
     const first = await datagram.start()
-    expect([first.line, await first.exited]).toEqual([expect.stringMatching(/no listening stream socket; write ListenStream= and Accept=no/), 'exited 78'])
+    expect([first.line, await first.exited]).toEqual([
+      expect.stringMatching(/no listening stream socket; write ListenStream= and Accept=no/),
+      'exited 78',
+    ])
     await using abstract = await openHolder('abstract', `burrow-test-${process.pid}`)
     const second = await abstract.start()
-    expect([second.line, await second.exited]).toEqual([expect.stringMatching(/no name in the file system/), 'exited 78'])
+    expect([second.line, await second.exited]).toEqual([
+      expect.stringMatching(/no name in the file system/),
+      'exited 78',
+    ])
   })
 })

@@ -27,13 +27,21 @@ describe('burrow.service', () => {
 
   test('it asks for what Node needs: writable executable memory, and no root', () => {
     expect(settingOf(service, 'MemoryDenyWriteExecute')).toEqual([])
-    expect([settingOf(service, 'DynamicUser'), settingOf(service, 'CapabilityBoundingSet'), settingOf(service, 'KillMode')]).toEqual([['yes'], [''], ['mixed']])
+    expect([
+      settingOf(service, 'DynamicUser'),
+      settingOf(service, 'CapabilityBoundingSet'),
+      settingOf(service, 'KillMode'),
+    ]).toEqual([['yes'], [''], ['mixed']])
   })
 
   testWithAnalyze('its exposure is at most 1.5', () => {
-    const { stdout } = spawnSync('systemd-analyze', ['security', '--offline=true', '--threshold=15', '--no-pager', fileOf('burrow.service')], {
-      encoding: 'utf8',
-    })
+    const { stdout } = spawnSync(
+      'systemd-analyze',
+      ['security', '--offline=true', '--threshold=15', '--no-pager', fileOf('burrow.service')],
+      {
+        encoding: 'utf8',
+      },
+    )
     const exposure = Number(/Overall exposure level for burrow\.service: ([\d.]+)/.exec(stdout)?.[1])
     expect(exposure).toBeGreaterThan(0)
     expect(exposure).toBeLessThanOrEqual(1.5)
@@ -47,17 +55,24 @@ describe('burrow.service', () => {
     const { status, stderr, stdout } = verify(dir.path)
     expect([status, stderr + stdout]).toEqual([0, ''])
     await mkdir(dir.file('broken'))
-    await writeFile(dir.file('broken/burrow.service'), `${service}\nNoSuchSetting=1\n`.replaceAll('/usr/bin/burrow ', `${process.execPath} `))
+    await writeFile(
+      dir.file('broken/burrow.service'),
+      `${service}\nNoSuchSetting=1\n`.replaceAll('/usr/bin/burrow ', `${process.execPath} `),
+    )
     await writeFile(dir.file('broken/burrow.socket'), socket)
     expect(verify(dir.file('broken')).stderr).toContain('NoSuchSetting')
   })
 
   function verify(dir: string) {
     const env = { PATH: process.env.PATH, SYSTEMD_LOG_LEVEL: 'warning' }
-    return spawnSync('systemd-analyze', ['verify', '--man=no', '--recursive-errors=no', `${dir}/burrow.service`, `${dir}/burrow.socket`], {
-      encoding: 'utf8',
-      env,
-    })
+    return spawnSync(
+      'systemd-analyze',
+      ['verify', '--man=no', '--recursive-errors=no', `${dir}/burrow.service`, `${dir}/burrow.socket`],
+      {
+        encoding: 'utf8',
+        env,
+      },
+    )
   }
 })
 

@@ -20,7 +20,8 @@ test.each([
 })
 
 describe('isAnswering', () => {
-  const at = (server: { address(): unknown }) => ({ kind: 'tcp', host: '127.0.0.1', port: (server.address() as { port: number }).port }) as const
+  const at = (server: { address(): unknown }) =>
+    ({ kind: 'tcp', host: '127.0.0.1', port: (server.address() as { port: number }).port }) as const
 
   test('isAnswering is true for an HTTP server, whose handler does not hear of it', async () => {
     let requests = 0
@@ -92,7 +93,9 @@ describe('startWatchdog', () => {
     await next()
     state.isAlive = true
     await next()
-    const silence = expect.stringMatching(/^The listener does not answer: unless it does soon, systemd ends and restarts Burrow/)
+    const silence = expect.stringMatching(
+      /^The listener does not answer: unless it does soon, systemd ends and restarts Burrow/,
+    )
     expect(events).toEqual(['told', silence, silence, 'told'])
   })
 

@@ -5,7 +5,13 @@ import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { describe, expect, test } from '@jest/globals'
 
-import { type BinarySearch, createBinaryFinder, findBinary, installedBinaryPath, warnOfVersion } from '../../../appliance/tunnel/find/binary.ts'
+import {
+  type BinarySearch,
+  createBinaryFinder,
+  findBinary,
+  installedBinaryPath,
+  warnOfVersion,
+} from '../../../appliance/tunnel/find/binary.ts'
 import { LaunchFault } from '../../../appliance/tunnel/launch/launch.ts'
 import { createScratchDir, type ScratchDir } from '../scratch-dir.ts'
 
@@ -32,7 +38,10 @@ describe('findBinary', () => {
     await using dir = await createScratchDir()
     await put(dir.file('bin/cloudflared'), answering('2026.8.2'))
     const named = await put(dir.file('mine'), answering('2026.1.0'))
-    expect(await findBinary(searchIn(dir, [dir.file('bin')], { settings: { binary: named } }))).toEqual({ path: named, version: '2026.1.0' })
+    expect(await findBinary(searchIn(dir, [dir.file('bin')], { settings: { binary: named } }))).toEqual({
+      path: named,
+      version: '2026.1.0',
+    })
   })
 
   test('the first on PATH, then the installed one, then the one of the npm package, then none', async () => {
@@ -74,7 +83,9 @@ describe('findBinary', () => {
     await put(dir.file('x/node_modules/.bin/cloudflared'), answering('2026.1.1'))
     await mkdir(dir.file('global'))
     await symlink(forwarder, dir.file('global/cloudflared'))
-    expect(await findBinary(searchIn(dir, [ownBin, `${dir.file('x/node_modules/.bin')}/`, dir.file('global')]))).toBeUndefined()
+    expect(
+      await findBinary(searchIn(dir, [ownBin, `${dir.file('x/node_modules/.bin')}/`, dir.file('global')])),
+    ).toBeUndefined()
   })
 
   test('relative parts of PATH are left out: what is run must not depend on the working directory', async () => {
@@ -115,7 +126,10 @@ describe('findBinary', () => {
 
   test('asks without our environment, once for each file as it is', async () => {
     await using dir = await createScratchDir()
-    const path = await put(dir.file('a/cloudflared'), `#!/bin/sh\necho asked >> ${dir.file('asked')}\nenv > ${dir.file('env')}\necho 2026.1.1\n`)
+    const path = await put(
+      dir.file('a/cloudflared'),
+      `#!/bin/sh\necho asked >> ${dir.file('asked')}\nenv > ${dir.file('env')}\necho 2026.1.1\n`,
+    )
     const search = searchIn(dir, [dir.file('a'), '/usr/bin', '/bin'])
     const all = { ...search, env: { ...search.env, CI_PASSWORD: 'secret', NOTIFY_SOCKET: '/x' } }
     for (let time = 0; time < 3; time++) expect(await findBinary(all)).toEqual({ path, version: '2026.1.1' })
@@ -136,9 +150,14 @@ describe('findBinary', () => {
     await put(dir.file('a/cloudflared'), answering('2026.1.1'))
     const binary = dir.file('named')
     await make(binary)
-    const fault = await findBinary(searchIn(dir, [dir.file('a')], { settings: { binary } })).catch((error: unknown) => error as LaunchFault)
+    const fault = await findBinary(searchIn(dir, [dir.file('a')], { settings: { binary } })).catch(
+      (error: unknown) => error as LaunchFault,
+    )
     expect(fault).toBeInstanceOf(LaunchFault)
-    expect(fault).toMatchObject({ message: expect.stringMatching(expected), remedy: expect.stringContaining('"tunnel": { "binary": … }') })
+    expect(fault).toMatchObject({
+      message: expect.stringMatching(expected),
+      remedy: expect.stringContaining('"tunnel": { "binary": … }'),
+    })
     expect((fault as LaunchFault).message).toContain(binary)
   })
 })
@@ -146,7 +165,10 @@ describe('findBinary', () => {
 test.each([
   ['2025.6.11', expect.stringMatching(/"\/x\/cloudflared" is cloudflared 2025.*2025\.7\.0/)],
   ['2025.7.0', undefined],
-  ['2026.8.0', expect.stringMatching(/2026\.8\.0, which was withdrawn by Cloudflare.*; update it, or run "burrow tunnel install"/)],
+  [
+    '2026.8.0',
+    expect.stringMatching(/2026\.8\.0, which was withdrawn by Cloudflare.*; update it, or run "burrow tunnel install"/),
+  ],
   ['DEV', undefined],
   [undefined, expect.stringMatching(/"\/x\/cloudflared" does not answer .*2025\.7\.0 or newer/)],
 ])('warnOfVersion %s: %s', (version, expected) => {
@@ -161,7 +183,8 @@ describe('root and what lies in the state directory of another', () => {
   /** As systemd has it for dynamic users: the state directory is the service's, in one that only root enters. */
   async function putForService(dir: ScratchDir): Promise<string> {
     const path = await put(installedBinaryPath(dir.file('state')), tellingUser)
-    for (const name of ['state', 'state/bin', 'state/bin/cloudflared']) await chown(dir.file(name), service.uid, service.gid)
+    for (const name of ['state', 'state/bin', 'state/bin/cloudflared'])
+      await chown(dir.file(name), service.uid, service.gid)
     await chmod(dir.file('state'), 0o700)
     return path
   }
@@ -169,14 +192,20 @@ describe('root and what lies in the state directory of another', () => {
   whenRoot('runs it as that user, though only root gets there', async () => {
     await using dir = await createScratchDir()
     const path = await putForService(dir)
-    expect(await findBinary(searchIn(dir, ['/usr/bin', '/bin'], { userId: 0 }))).toEqual({ path, version: '2026.1.234' })
+    expect(await findBinary(searchIn(dir, ['/usr/bin', '/bin'], { userId: 0 }))).toEqual({
+      path,
+      version: '2026.1.234',
+    })
   })
 
   whenRoot('runs it as that user where a link of the config leads there', async () => {
     await using dir = await createScratchDir()
     await symlink(await putForService(dir), dir.file('link'))
-    // The link's own directory is root's alone, and the link cannot be followed by another user: no version is better than one told as root.
-    expect(await findBinary(searchIn(dir, ['/usr/bin', '/bin'], { settings: { binary: dir.file('link') }, userId: 0 }))).toEqual({
+    // The link's own directory is root's alone, and the link cannot be followed by another user: no version is better
+    // than one told as root.
+    expect(
+      await findBinary(searchIn(dir, ['/usr/bin', '/bin'], { settings: { binary: dir.file('link') }, userId: 0 })),
+    ).toEqual({
       path: dir.file('link'),
       version: undefined,
     })
@@ -186,7 +215,10 @@ describe('root and what lies in the state directory of another', () => {
     await using dir = await createScratchDir()
     const path = await putForService(dir)
     const elsewhere = await put(dir.file('a/cloudflared'), tellingUser)
-    expect(await findBinary(searchIn(dir, [dir.file('a'), '/usr/bin', '/bin'], { userId: 0 }))).toEqual({ path: elsewhere, version: '2026.1.0' })
+    expect(await findBinary(searchIn(dir, [dir.file('a'), '/usr/bin', '/bin'], { userId: 0 }))).toEqual({
+      path: elsewhere,
+      version: '2026.1.0',
+    })
     await chown(dir.file('state'), 0, 0)
     expect(await findBinary(searchIn(dir, ['/usr/bin', '/bin'], { userId: 0 }))).toEqual({ path, version: '2026.1.0' })
   })
@@ -195,8 +227,14 @@ describe('root and what lies in the state directory of another', () => {
 test('createBinaryFinder tells what it finds once, and again when it is another', async () => {
   await using dir = await createScratchDir()
   const said: string[] = []
-  const at = (level: string) => (fields: object, message: string) => void said.push(`${level} ${message} ${'version' in fields ? fields.version : ''}`)
-  const find = createBinaryFinder(searchIn(dir, [dir.file('a')]), { debug: at('debug'), info: at('info'), warn: at('warn'), error: at('error') })
+  const at = (level: string) => (fields: object, message: string) =>
+    void said.push(`${level} ${message} ${'version' in fields ? fields.version : ''}`)
+  const find = createBinaryFinder(searchIn(dir, [dir.file('a')]), {
+    debug: at('debug'),
+    info: at('info'),
+    warn: at('warn'),
+    error: at('error'),
+  })
   expect(await find()).toBeUndefined()
   const path = await put(dir.file('a/cloudflared'), answering('2026.1.1'))
   await find()

@@ -13,18 +13,24 @@ const configOf = (settings: Partial<TunnelSettings>, origin: string, login?: typ
   parse(formatConnectorConfig({ settings: { ...plain, ...settings }, origin, credentials: login }))
 
 describe('formatConnectorConfig', () => {
-  test.each([tcp, socket])('credentials: our rules, one for the host name and nothing for all others (%s)', (origin) => {
-    expect(configOf({ mode: 'credentials', hostname: 'cache.example.org' }, origin, credentials)).toMatchObject({
-      tunnel: credentials.tunnelId,
-      'credentials-file': credentials.file,
-      ingress: [{ hostname: 'cache.example.org', service: origin }, { service: 'http_status:404' }],
-    })
-  })
+  test.each([tcp, socket])(
+    'credentials: our rules, one for the host name and nothing for all others (%s)',
+    (origin) => {
+      expect(configOf({ mode: 'credentials', hostname: 'cache.example.org' }, origin, credentials)).toMatchObject({
+        tunnel: credentials.tunnelId,
+        'credentials-file': credentials.file,
+        ingress: [{ hostname: 'cache.example.org', service: origin }, { service: 'http_status:404' }],
+      })
+    },
+  )
 
-  test.each([tcp, socket])('token: no rules, for the edge sends them or the environment names the origin (%s)', (origin) => {
-    const config = configOf({ mode: 'token', hostname: 'cache.example.org' }, origin)
-    expect(Object.keys(config)).toEqual(['originRequest'])
-  })
+  test.each([tcp, socket])(
+    'token: no rules, for the edge sends them or the environment names the origin (%s)',
+    (origin) => {
+      const config = configOf({ mode: 'token', hostname: 'cache.example.org' }, origin)
+      expect(Object.keys(config)).toEqual(['originRequest'])
+    },
+  )
 
   test('quick: a rule only for a unix socket, which no URL can name', () => {
     expect(configOf({ mode: 'quick' }, tcp)).not.toHaveProperty('ingress')
@@ -43,7 +49,10 @@ describe('formatConnectorConfig', () => {
 
   test('a path cannot add a key of its own', () => {
     const file = '/x"\ntoken: "stolen'
-    const config = configOf({ mode: 'credentials', hostname: 'cache.example.org' }, 'unix:/a"]\nb: c', { ...credentials, file })
+    const config = configOf({ mode: 'credentials', hostname: 'cache.example.org' }, 'unix:/a"]\nb: c', {
+      ...credentials,
+      file,
+    })
     expect(config['credentials-file']).toBe(file)
     expect(Object.keys(config)).toEqual(['tunnel', 'credentials-file', 'originRequest', 'ingress'])
   })

@@ -104,7 +104,10 @@ test('a missing binary is looked for again, told once, and used as soon as it is
 })
 
 test('an optional tunnel without a binary is off, and looks no further until asked', async () => {
-  await using scripted = await startScripted('connects', { settings: { isOptional: true }, parts: { findBinary: async () => undefined } })
+  await using scripted = await startScripted('connects', {
+    settings: { isOptional: true },
+    parts: { findBinary: async () => undefined },
+  })
   expect((await scripted.untilState('off')).nextAttempt).toBeUndefined()
   expect(scripted.clock.pending).toBe(0)
 })
@@ -129,7 +132,9 @@ test('a script whose interpreter is absent is told, with setpriv and without', a
   const path = dir.file('cloudflared')
   await writeFile(path, '#!/nowhere/interpreter\n', { mode: 0o755 })
   for (const searchPath of ['', '/usr/bin:/bin']) {
-    await using scripted = await startScripted('', { parts: { findBinary: async () => ({ path, version: undefined }), searchPath } })
+    await using scripted = await startScripted('', {
+      parts: { findBinary: async () => ({ path, version: undefined }), searchPath },
+    })
     await scripted.until(() => scripted.tunnel.status.nextAttempt !== undefined)
     expect(scripted.tunnel.status.reason).toMatch(/cannot be (?:executed|started)/)
   }

@@ -9,8 +9,12 @@ const tcp = 'http://127.0.0.1:8080'
 const socket = 'unix:/run/burrow/burrow.sock'
 const byFile = { TUNNEL_TOKEN_FILE: '/run/burrow/token' }
 
-const envOf = (settings: Partial<TunnelSettings>, origin = tcp, env = {}, token: typeof byFile | undefined = undefined) =>
-  createConnectorEnv({ env, settings: { ...plain, ...settings }, origin, metrics: '127.0.0.1:20300', token })
+const envOf = (
+  settings: Partial<TunnelSettings>,
+  origin = tcp,
+  env = {},
+  token: typeof byFile | undefined = undefined,
+) => createConnectorEnv({ env, settings: { ...plain, ...settings }, origin, metrics: '127.0.0.1:20300', token })
 
 const always = {
   HOME: '/nonexistent',
@@ -77,7 +81,17 @@ describe('createConnectorEnv', () => {
   test('whatever the environment holds, no value of another name appears', () => {
     fc.assert(
       fc.property(fc.dictionary(fc.stringMatching(/^[A-Z_]{1,20}$/), fc.uuid()), (env) => {
-        const listed = new Set(['PATH', 'LANG', 'LC_ALL', 'TZ', 'SSL_CERT_FILE', 'SSL_CERT_DIR', 'GODEBUG', 'GOMAXPROCS', 'GOMEMLIMIT'])
+        const listed = new Set([
+          'PATH',
+          'LANG',
+          'LC_ALL',
+          'TZ',
+          'SSL_CERT_FILE',
+          'SSL_CERT_DIR',
+          'GODEBUG',
+          'GOMAXPROCS',
+          'GOMEMLIMIT',
+        ])
         const values = new Set(Object.values(envOf({}, tcp, env)))
         for (const [name, value] of Object.entries(env)) expect(values.has(value)).toBe(listed.has(name))
       }),

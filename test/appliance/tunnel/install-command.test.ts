@@ -25,7 +25,11 @@ const bring =
 
 function install(dir: ScratchDir, args: readonly string[], { content = program, path = dir.file('empty') } = {}) {
   const env = { STATE_DIRECTORY: dir.file('state'), PATH: path }
-  return runCommand((machine) => new Command('tunnel').addCommand(tunnelInstallCommand(machine, bring(content))), ['tunnel', 'install', ...args], { dir, env })
+  return runCommand(
+    (machine) => new Command('tunnel').addCommand(tunnelInstallCommand(machine, bring(content))),
+    ['tunnel', 'install', ...args],
+    { dir, env },
+  )
 }
 
 const known = ['--sha256', sha256Of(program)]
@@ -34,9 +38,18 @@ describe('burrow tunnel install', () => {
   test('says beforehand what it fetches and from where, and then where it is; the second time that it is there', async () => {
     await using dir = await createScratchDir()
     const first = await install(dir, known)
-    expect(first).toMatchObject({ code: 0, stdout: `Installed cloudflared ${version} as "${dir.file('state/bin/cloudflared')}"; its SHA-256 is right\n` })
-    expect(first.stderr).toMatch(/^Fetching cloudflared 2026\.10\.0 from https:\/\/github\.com\/cloudflare\/cloudflared\/\S+ \(3\d\.\d MiB\)\n$/)
-    expect(await install(dir, known)).toEqual({ code: 0, stdout: expect.stringMatching(/is there already, .* nothing was changed\n$/), stderr: '' })
+    expect(first).toMatchObject({
+      code: 0,
+      stdout: `Installed cloudflared ${version} as "${dir.file('state/bin/cloudflared')}"; its SHA-256 is right\n`,
+    })
+    expect(first.stderr).toMatch(
+      /^Fetching cloudflared 2026\.10\.0 from https:\/\/github\.com\/cloudflare\/cloudflared\/\S+ \(3\d\.\d MiB\)\n$/,
+    )
+    expect(await install(dir, known)).toEqual({
+      code: 0,
+      stdout: expect.stringMatching(/is there already, .* nothing was changed\n$/),
+      stderr: '',
+    })
     expect((await install(dir, [...known, '--force'])).stdout).toMatch(/^Installed/)
   })
 
@@ -47,7 +60,9 @@ describe('burrow tunnel install', () => {
     writeFileSync(other, '#!/bin/sh\necho DEV\n')
     chmodSync(other, 0o755)
     const { stdout } = await install(dir, known, { path: dir.file('path') })
-    expect(stdout).toContain(`Note: "${other}", version DEV, is taken before it; to use this one, set "tunnel": { "binary": `)
+    expect(stdout).toContain(
+      `Note: "${other}", version DEV, is taken before it; to use this one, set "tunnel": { "binary": `,
+    )
     writeFileSync(other, '#!/bin/sh\necho 2024.1.1\n')
     expect((await install(dir, known, { path: dir.file('path') })).stdout).not.toContain('Note')
   })
@@ -57,15 +72,23 @@ describe('burrow tunnel install', () => {
     mkdirSync(dir.file('bin'))
     const path = dir.file('bin/cloudflared')
     const found = await install(dir, [...known, '--to', 'bin'], { path: dir.file('bin') })
-    expect(found).toMatchObject({ code: 0, stdout: `Installed cloudflared ${version} as "${path}"; its SHA-256 is right\n` })
+    expect(found).toMatchObject({
+      code: 0,
+      stdout: `Installed cloudflared ${version} as "${path}"; its SHA-256 is right\n`,
+    })
     const lost = await install(dir, [...known, '--to', 'bin'])
-    expect(lost.stdout).toMatch(new RegExp(`already.*\\nNote: it is not on PATH.*set "tunnel": { "binary": "${path}" }\\n$`))
+    expect(lost.stdout).toMatch(
+      new RegExp(`already.*\\nNote: it is not on PATH.*set "tunnel": { "binary": "${path}" }\\n$`),
+    )
     expect(readdirSync(dir.path)).toEqual(['bin'])
     for (const [to, reason] of [
       ['nowhere', /nowhere": .*; name a directory that exists/],
       ['bin/cloudflared', /is no directory/],
     ] as const) {
-      expect(await install(dir, [...known, '--to', to])).toMatchObject({ code: 2, stderr: expect.stringMatching(reason) })
+      expect(await install(dir, [...known, '--to', to])).toMatchObject({
+        code: 2,
+        stderr: expect.stringMatching(reason),
+      })
     }
   })
 
@@ -75,7 +98,10 @@ describe('burrow tunnel install', () => {
     const config = { users: ['ben:$PASSWORD_OF_THE_SERVICE'], tunnel, state: { dir: 'mine' } }
     for (const content of [config, { state: { dir: 'mine' } }]) {
       writeFileSync(dir.file('burrow.json'), JSON.stringify(content), { mode: 0o600 })
-      expect(await install(dir, [...known, '--force'])).toMatchObject({ code: 0, stdout: expect.stringContaining(dir.file('mine/bin/cloudflared')) })
+      expect(await install(dir, [...known, '--force'])).toMatchObject({
+        code: 0,
+        stdout: expect.stringContaining(dir.file('mine/bin/cloudflared')),
+      })
     }
   })
 
@@ -88,10 +114,18 @@ describe('burrow tunnel install', () => {
     chmodSync(dir.file('open'), 0o777)
     expect(await install(dir, known)).toMatchObject({
       code: 78,
-      stderr: expect.stringMatching(/state": it belongs to user 61234, .*"burrow tunnel install --to \/usr\/local\/bin"\n$/),
+      stderr: expect.stringMatching(
+        /state": it belongs to user 61234, .*"burrow tunnel install --to \/usr\/local\/bin"\n$/,
+      ),
     })
-    expect(await install(dir, [...known, '--to', 'state'])).toMatchObject({ code: 2, stderr: expect.stringContaining('belongs to user 61234') })
-    expect(await install(dir, [...known, '--to', 'open'])).toMatchObject({ code: 2, stderr: expect.stringContaining('everybody may write there') })
+    expect(await install(dir, [...known, '--to', 'state'])).toMatchObject({
+      code: 2,
+      stderr: expect.stringContaining('belongs to user 61234'),
+    })
+    expect(await install(dir, [...known, '--to', 'open'])).toMatchObject({
+      code: 2,
+      stderr: expect.stringContaining('everybody may write there'),
+    })
     expect([...readdirSync(dir.file('state')), ...readdirSync(dir.file('open'))]).toEqual([])
   })
 
@@ -99,14 +133,20 @@ describe('burrow tunnel install', () => {
     await using dir = await createScratchDir()
     const content = '#!/bin/sh\necho 2026.8.1\n'
     const { code, stdout } = await install(dir, ['--version', '2026.8.1', '--sha256', sha256Of(content)], { content })
-    expect([code, stdout]).toEqual([0, expect.stringMatching(/Warning: cloudflared 2026\.8\.1 was withdrawn by Cloudflare.*takes 2026\.10\.0\n/)])
+    expect([code, stdout]).toEqual([
+      0,
+      expect.stringMatching(/Warning: cloudflared 2026\.8\.1 was withdrawn by Cloudflare.*takes 2026\.10\.0\n/),
+    ])
   })
 
   test('warns of a version that is too old', async () => {
     await using dir = await createScratchDir()
     const content = '#!/bin/sh\necho 2025.4.0\n'
     const { code, stdout } = await install(dir, ['--version', '2025.4.0', '--sha256', sha256Of(content)], { content })
-    expect([code, stdout]).toEqual([0, expect.stringContaining('Warning: cloudflared 2025.4.0 is too old: Burrow wants 2025.7.0 or newer')])
+    expect([code, stdout]).toEqual([
+      0,
+      expect.stringContaining('Warning: cloudflared 2025.4.0 is too old: Burrow wants 2025.7.0 or newer'),
+    ])
   })
 
   test('refuses a version whose SHA-256 it does not know, before anything is made', async () => {

@@ -14,7 +14,11 @@ import { TestClock } from './test-clock.ts'
 
 const serveProgram = (_request: IncomingMessage, response: ServerResponse) => void response.end(program)
 
-function createInstallation(dir: ScratchDir, fetchFile: Installation['fetchFile'], overrides: Partial<Installation> = {}): Installation {
+function createInstallation(
+  dir: ScratchDir,
+  fetchFile: Installation['fetchFile'],
+  overrides: Partial<Installation> = {},
+): Installation {
   return {
     release: releaseOf(program),
     path: installedBinaryPath(dir.path),
@@ -54,13 +58,19 @@ describe('installBinary', () => {
     const told: number[] = []
     let begun = 0
     const path = installedBinaryPath(dir.path)
-    expect(await installBinary(createInstallation(dir, server.fetchFile, { onBegin: () => begun++, onProgress: (bytes) => told.push(bytes) }))).toEqual({
+    expect(
+      await installBinary(
+        createInstallation(dir, server.fetchFile, { onBegin: () => begun++, onProgress: (bytes) => told.push(bytes) }),
+      ),
+    ).toEqual({
       path,
       version: '2026.10.0',
       isNew: true,
     })
     expect(server.requests.map(({ url, headers }) => `${headers.host}${url}`)).toEqual([
-      expect.stringMatching(/^github\.com\/cloudflare\/cloudflared\/releases\/download\/2026\.10\.0\/cloudflared-linux-(amd64|arm64)$/),
+      expect.stringMatching(
+        /^github\.com\/cloudflare\/cloudflared\/releases\/download\/2026\.10\.0\/cloudflared-linux-(amd64|arm64)$/,
+      ),
       'objects.example.com/elsewhere',
     ])
     expect([begun, told.at(-1)]).toEqual([1, program.length])
@@ -75,7 +85,10 @@ describe('installBinary', () => {
     const look = async () => {
       const [fetched] = (await left(dir)).filter((name) => name.startsWith('.burrow-fetch-'))
       const place = dir.file(join('bin', fetched!))
-      return [await modeOf(place), ...(await Promise.all((await readdir(place)).map((name) => modeOf(join(place, name)))))]
+      return [
+        await modeOf(place),
+        ...(await Promise.all((await readdir(place)).map((name) => modeOf(join(place, name))))),
+      ]
     }
     const release = releaseOf(program, { sha256: sha256Of('another') })
     await faultOf(
@@ -96,17 +109,34 @@ describe('installBinary', () => {
   })
 
   test.each<[string, string, Parameters<typeof releaseOf>[1], RegExp]>([
-    ['another SHA-256', program, { sha256: '0'.repeat(64) }, new RegExp(`has the SHA-256 ${sha256Of(program)} instead of 0{64}; do not use it`)],
+    [
+      'another SHA-256',
+      program,
+      { sha256: '0'.repeat(64) },
+      new RegExp(`has the SHA-256 ${sha256Of(program)} instead of 0{64}; do not use it`),
+    ],
     ['no program', 'MZ\0\0, a program of elsewhere', {}, /"cloudflared-linux-amd64" is no program for this machine/],
-    ['a program that fails', '#!/bin/sh\nexit 3\n', {}, /does not run: "version --short" was not answered; see .*noexec/],
-    ['another version', '#!/bin/sh\necho 2025.8.1\n', {}, /says that it is version 2025\.8\.1; give the SHA-256 that belongs to --version/],
+    [
+      'a program that fails',
+      '#!/bin/sh\nexit 3\n',
+      {},
+      /does not run: "version --short" was not answered; see .*noexec/,
+    ],
+    [
+      'another version',
+      '#!/bin/sh\necho 2025.8.1\n',
+      {},
+      /says that it is version 2025\.8\.1; give the SHA-256 that belongs to --version/,
+    ],
     ['nothing', '', {}, /no program for this machine/],
   ])('refuses %s, keeps what was there, and leaves nothing', async (_what, content, overrides, expected) => {
     await using dir = await createScratchDir()
     await using server = await openReleaseServer((_request, response) => void response.end(content))
     await mkdir(dir.file('bin'))
     await writeFile(dir.file('bin/cloudflared'), 'old', { mode: 0o755 })
-    const fault = await faultOf(installBinary(createInstallation(dir, server.fetchFile, { release: releaseOf(content, overrides) })))
+    const fault = await faultOf(
+      installBinary(createInstallation(dir, server.fetchFile, { release: releaseOf(content, overrides) })),
+    )
     expect([fault.name, fault.code]).toEqual(['Complaint', 'refused'])
     expect(fault.message).toMatch(/^Cannot install cloudflared 2026\.10\.0: /)
     expect(fault.message).toMatch(expected)
@@ -153,9 +183,13 @@ describe('installBinary', () => {
     ['lead nowhere', 'https://', /redirected to an address that is not https/, 1],
   ])('follows no redirects that %s', async (_what, location, expected, requests) => {
     await using dir = await createScratchDir()
-    await using server = await openReleaseServer((_request, response) => void response.writeHead(302, { location }).end())
+    await using server = await openReleaseServer(
+      (_request, response) => void response.writeHead(302, { location }).end(),
+    )
     const clock = new TestClock()
-    expect((await faultOf(installBinary(createInstallation(dir, server.fetchFile, { clock })))).message).toMatch(expected)
+    expect((await faultOf(installBinary(createInstallation(dir, server.fetchFile, { clock })))).message).toMatch(
+      expected,
+    )
     expect([await left(dir), clock.pending, server.requests.length]).toEqual([[], 0, requests])
   })
 
@@ -186,9 +220,19 @@ describe('installBinary', () => {
     await using server = await openReleaseServer((_request, response) => void response.end('12345678901'))
     const file = dir.file('big')
     const limits = { wholeMs: 60_000, stallMs: 30_000, maxBytes: 10 }
-    const wish = { url: 'https://example.com/x', to: file, env: {}, limits, clock: new TestClock(), signal: new AbortController().signal, onProgress: () => {} }
+    const wish = {
+      url: 'https://example.com/x',
+      to: file,
+      env: {},
+      limits,
+      clock: new TestClock(),
+      signal: new AbortController().signal,
+      onProgress: () => {},
+    }
     await expect(server.fetchFile(wish)).rejects.toThrow(/is larger than .* MiB/)
-    expect(await server.fetchFile({ ...wish, to: dir.file('fits'), limits: { ...limits, maxBytes: 11 } })).toBe(sha256Of('12345678901'))
+    expect(await server.fetchFile({ ...wish, to: dir.file('fits'), limits: { ...limits, maxBytes: 11 } })).toBe(
+      sha256Of('12345678901'),
+    )
   })
 
   test('unpacks an archive, as there is for macOS, and compares the program inside', async () => {
@@ -200,7 +244,10 @@ describe('installBinary', () => {
     await using server = await openReleaseServer((_request, response) => void response.end(body))
     const release = releaseOf(program, { asset: 'cloudflared-darwin-arm64.tgz' })
     const path = installedBinaryPath(dir.path)
-    expect(await installBinary(createInstallation(dir, server.fetchFile, { release }))).toMatchObject({ path, isNew: true })
+    expect(await installBinary(createInstallation(dir, server.fetchFile, { release }))).toMatchObject({
+      path,
+      isNew: true,
+    })
     expect([await readFile(path, 'utf8'), await left(dir)]).toEqual([program, ['cloudflared']])
     body = 'no archive'
     const fault = await faultOf(installBinary(createInstallation(dir, server.fetchFile, { release, isForced: true })))
@@ -211,7 +258,9 @@ describe('installBinary', () => {
   test('asks nothing when it is interrupted already', async () => {
     await using dir = await createScratchDir()
     await using server = await openReleaseServer(serveProgram)
-    expect((await faultOf(installBinary(createInstallation(dir, server.fetchFile, { signal: AbortSignal.abort() })))).code).toBe('interrupted')
+    expect(
+      (await faultOf(installBinary(createInstallation(dir, server.fetchFile, { signal: AbortSignal.abort() })))).code,
+    ).toBe('interrupted')
     expect(server.requests).toEqual([])
   })
 
@@ -257,7 +306,9 @@ describe('installBinary', () => {
     await using server = await openReleaseServer(serveProgram)
     await installBinary(createInstallation(dir, server.fetchFile))
     expect(await installBinary(createInstallation(dir, never))).toMatchObject({ isNew: false })
-    expect(await installBinary(createInstallation(dir, server.fetchFile, { isForced: true }))).toMatchObject({ isNew: true })
+    expect(await installBinary(createInstallation(dir, server.fetchFile, { isForced: true }))).toMatchObject({
+      isNew: true,
+    })
     await writeFile(dir.file('bin/cloudflared'), 'damaged')
     expect(await installBinary(createInstallation(dir, server.fetchFile))).toMatchObject({ isNew: true })
     expect(server.requests).toHaveLength(3)
@@ -269,21 +320,31 @@ describe('installBinary', () => {
     await mkdir(dir.file('bin'))
     await writeFile(dir.file('bin/cloudflared'), 'of a package')
     const fault = await faultOf(installBinary(createInstallation(dir, never, { isOurPlace: false })))
-    expect([fault.code, fault.message]).toEqual(['refused', expect.stringMatching(/there is another ".*bin\/cloudflared"; .*--force$/)])
+    expect([fault.code, fault.message]).toEqual([
+      'refused',
+      expect.stringMatching(/there is another ".*bin\/cloudflared"; .*--force$/),
+    ])
     expect(await readFile(dir.file('bin/cloudflared'), 'utf8')).toBe('of a package')
-    expect(await installBinary(createInstallation(dir, server.fetchFile, { isOurPlace: false, isForced: true }))).toMatchObject({ isNew: true })
+    expect(
+      await installBinary(createInstallation(dir, server.fetchFile, { isOurPlace: false, isForced: true })),
+    ).toMatchObject({ isNew: true })
     expect(await installBinary(createInstallation(dir, never, { isOurPlace: false }))).toMatchObject({ isNew: false })
   })
 
   test('removes what a killed one left long ago, and nothing of one that may still run', async () => {
     await using dir = await createScratchDir()
     await using server = await openReleaseServer(serveProgram)
-    for (const name of ['.burrow-fetch-old', '.burrow-fetch-new', 'mine']) await mkdir(dir.file(join('bin', name)), { recursive: true })
+    for (const name of ['.burrow-fetch-old', '.burrow-fetch-new', 'mine'])
+      await mkdir(dir.file(join('bin', name)), { recursive: true })
     const now = 10_000_000
     await utimes(dir.file('bin/.burrow-fetch-old'), 0, 0)
     await utimes(dir.file('bin/.burrow-fetch-new'), now / 1000, now / 1000)
     await utimes(dir.file('bin/mine'), 0, 0)
-    await installBinary(createInstallation(dir, server.fetchFile, { clock: { now: () => now, after: new TestClock().after.bind(new TestClock()) } }))
+    await installBinary(
+      createInstallation(dir, server.fetchFile, {
+        clock: { now: () => now, after: new TestClock().after.bind(new TestClock()) },
+      }),
+    )
     expect((await left(dir)).sort()).toEqual(['.burrow-fetch-new', 'cloudflared', 'mine'])
   })
 

@@ -3,7 +3,16 @@ import { describe, expect, test } from '@jest/globals'
 import { type Facts, hostnameOf, judge, type Wanted } from '../../../appliance/tunnel/explain/judgement.ts'
 
 const wanted: Wanted = { mode: 'token', protocol: 'http2', extraArgs: [], hostname: undefined }
-const fresh: Facts = { connections: 0, best: 0, isShort: false, misses: 0, problem: undefined, complaints: 0, refusedLogin: undefined, ingress: undefined }
+const fresh: Facts = {
+  connections: 0,
+  best: 0,
+  isShort: false,
+  misses: 0,
+  problem: undefined,
+  complaints: 0,
+  refusedLogin: undefined,
+  ingress: undefined,
+}
 const up: Facts = { ...fresh, connections: 4, best: 4 }
 const unreachable = { kind: 'unreachable', cause: 'i/o timeout' } as const
 
@@ -25,8 +34,18 @@ describe('judge', () => {
       'degraded',
       /refuses the token: Unauthorized: x; 4 connections made before/,
     ],
-    ['edge away at start', { ...fresh, problem: unreachable, complaints: 1 }, 'starting', /cannot be reached: i\/o timeout/],
-    ['edge away', { ...up, connections: 0, problem: unreachable, complaints: 3 }, 'reconnecting', /lost.*cannot be reached/],
+    [
+      'edge away at start',
+      { ...fresh, problem: unreachable, complaints: 1 },
+      'starting',
+      /cannot be reached: i\/o timeout/,
+    ],
+    [
+      'edge away',
+      { ...up, connections: 0, problem: unreachable, complaints: 3 },
+      'reconnecting',
+      /lost.*cannot be reached/,
+    ],
   ] as const)('%s', (_, facts, state, reason) => {
     expect(judge(facts, wanted)).toMatchObject({ state, reason: expect.stringMatching(reason) })
   })
@@ -51,6 +70,8 @@ describe('judge', () => {
 })
 
 test('hostnameOf takes the first rule that names a host', () => {
-  expect(hostnameOf({ version: 1, hostnames: ['*.example.com', 'not a name', 'b.example.com', 'c.example.com'] })).toBe('b.example.com')
+  expect(hostnameOf({ version: 1, hostnames: ['*.example.com', 'not a name', 'b.example.com', 'c.example.com'] })).toBe(
+    'b.example.com',
+  )
   expect(hostnameOf({ version: 1, hostnames: ['*.example.com'] })).toBeUndefined()
 })

@@ -44,20 +44,33 @@ test('sweepLeftovers removes the directories of processes that have ended, and n
 test('sweepLeftovers takes a runtime directory that is not there for an empty one', async () => {
   await using dir = await createScratchDir()
   const told: string[] = []
-  await sweepLeftovers(dir.file('nothing'), await openProcessTable(), { ...noLog, warn: (_fields, message) => void told.push(message) })
+  await sweepLeftovers(dir.file('nothing'), await openProcessTable(), {
+    ...noLog,
+    warn: (_fields, message) => void told.push(message),
+  })
   expect(told).toEqual([])
 })
 
 test('a Burrow killed while its connector reads the token leaves a copy of it until the next start, and no longer', async () => {
   await using dir = await createScratchDir()
   await writeFile(dir.file('token'), token, { mode: 0o600 })
-  const content = { users: ['ben:secret'], larder: false, state: { dir: dir.file('state') }, store: { realDir: dir.file('nix/store') } }
-  await writeConfig(dir, { ...content, tunnel: { mode: 'token', tokenFile: dir.file('token'), binary: connectorFile('never-answers') } })
+  const content = {
+    users: ['ben:secret'],
+    larder: false,
+    state: { dir: dir.file('state') },
+    store: { realDir: dir.file('nix/store') },
+  }
+  await writeConfig(dir, {
+    ...content,
+    tunnel: { mode: 'token', tokenFile: dir.file('token'), binary: connectorFile('never-answers') },
+  })
   await using first = await serve(dir)
   await first.logged(/^cloudflared was started/)
   const [name] = await readdir(dir.file('state/run'))
   const files = await readdir(join(dir.file('state/run'), name!))
-  expect(await readFile(join(dir.file('state/run'), name!, files.find((file) => file.startsWith('token-'))!), 'utf8')).toBe(token)
+  expect(
+    await readFile(join(dir.file('state/run'), name!, files.find((file) => file.startsWith('token-'))!), 'utf8'),
+  ).toBe(token)
   first.kill('SIGKILL')
   await first.exited
   // Whether there is still a tunnel or not.

@@ -1,4 +1,7 @@
-/** Which scripted connectors live: each holds a connection to us, which the kernel closes when it dies, however that comes. */
+/**
+ * Which scripted connectors live: each holds a connection to us, which the kernel closes when it dies, however that
+ * comes.
+ */
 import { once } from 'node:events'
 import { type AddressInfo, createServer, type Socket } from 'node:net'
 

@@ -3,7 +3,8 @@ import * as fc from 'fast-check'
 
 import { createLineMender } from '../../../appliance/tunnel/watch/line-mender.ts'
 
-const record = (message: string, fields = {}) => JSON.stringify({ ...fields, level: 'info', message, time: '2026-11-24T20:19:29Z' })
+const record = (message: string, fields = {}) =>
+  JSON.stringify({ ...fields, level: 'info', message, time: '2026-11-24T20:19:29Z' })
 
 function mendAll(lines: readonly string[]): string[] {
   const mender = createLineMender()
@@ -28,7 +29,13 @@ test('mend makes two records whole wherever one was cut by the other', () => {
 })
 
 test('mend hands on what is whole, and what is no JSON, as it is and in its order', () => {
-  const lines = [record('a'), 'bare words', '2026-11-22T16:53:24Z INF for people', '}', record('b', { config: '{"level":"info"}' })]
+  const lines = [
+    record('a'),
+    'bare words',
+    '2026-11-22T16:53:24Z INF for people',
+    '}',
+    record('b', { config: '{"level":"info"}' }),
+  ]
   expect(mendAll(lines)).toEqual(lines)
 })
 
@@ -36,7 +43,11 @@ test('mend gives up a beginning whose end does not come', () => {
   const mender = createLineMender()
   expect(mender.mend('{"level":"info","mess')).toEqual([])
   const following = Array.from({ length: 9 }, (_, index) => record(String(index)))
-  expect(following.flatMap((line) => mender.mend(line))).toEqual([...following.slice(0, 8), '{"level":"info","mess', following[8]])
+  expect(following.flatMap((line) => mender.mend(line))).toEqual([
+    ...following.slice(0, 8),
+    '{"level":"info","mess',
+    following[8],
+  ])
   expect(mender.end()).toEqual([])
 })
 

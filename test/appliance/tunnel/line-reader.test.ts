@@ -13,21 +13,26 @@ function read(chunks: readonly Buffer[], maxBytes: number): string[] {
 
 test('createLineReader gives the same lines however the bytes are cut', () => {
   fc.assert(
-    fc.property(fc.array(fc.constantFrom('a', 'b', '\n')), fc.array(fc.nat(20)), fc.integer({ min: 1, max: 8 }), (letters, cuts, maxBytes) => {
-      const bytes = Buffer.from(letters.join(''))
-      const chunks: Buffer[] = []
-      let at = 0
-      for (const cut of cuts) {
-        chunks.push(bytes.subarray(at, at + cut))
-        at = Math.min(bytes.length, at + cut)
-      }
-      chunks.push(bytes.subarray(at))
-      const wanted = letters
-        .join('')
-        .split('\n')
-        .map((line) => line.slice(0, maxBytes))
-      expect(read(chunks, maxBytes).filter((line) => line !== '')).toEqual(wanted.filter((line) => line !== ''))
-    }),
+    fc.property(
+      fc.array(fc.constantFrom('a', 'b', '\n')),
+      fc.array(fc.nat(20)),
+      fc.integer({ min: 1, max: 8 }),
+      (letters, cuts, maxBytes) => {
+        const bytes = Buffer.from(letters.join(''))
+        const chunks: Buffer[] = []
+        let at = 0
+        for (const cut of cuts) {
+          chunks.push(bytes.subarray(at, at + cut))
+          at = Math.min(bytes.length, at + cut)
+        }
+        chunks.push(bytes.subarray(at))
+        const wanted = letters
+          .join('')
+          .split('\n')
+          .map((line) => line.slice(0, maxBytes))
+        expect(read(chunks, maxBytes).filter((line) => line !== '')).toEqual(wanted.filter((line) => line !== ''))
+      },
+    ),
   )
 })
 

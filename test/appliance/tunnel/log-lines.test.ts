@@ -20,7 +20,11 @@ describe('parseLine', () => {
   })
 
   test('reads the same of a line for people', () => {
-    expect(parseLine('2026-11-22T16:53:24Z ERR Serve tunnel error error="connection \\"with\\" edge closed" connIndex=0 ip=198.51.100.1')).toEqual({
+    expect(
+      parseLine(
+        '2026-11-22T16:53:24Z ERR Serve tunnel error error="connection \\"with\\" edge closed" connIndex=0 ip=198.51.100.1',
+      ),
+    ).toEqual({
       level: 'error',
       message: 'Serve tunnel error',
       error: 'connection "with" edge closed',
@@ -31,15 +35,24 @@ describe('parseLine', () => {
 
   test('takes a line without a message, in either form', () => {
     expect(parseLine(json({ level: 'error', error: 'b' }))).toMatchObject({ message: '', error: 'b' })
-    expect(parseLine('2026-11-22T16:53:24Z ERR error=b connIndex=1')).toMatchObject({ message: '', error: 'b', fields: { connIndex: '1' } })
+    expect(parseLine('2026-11-22T16:53:24Z ERR error=b connIndex=1')).toMatchObject({
+      message: '',
+      error: 'b',
+      fields: { connIndex: '1' },
+    })
   })
 
-  test.each(['goroutine 1 [running]:', '{', '{"a":1}', '[1]', 'null', '2026/11/22 16:37:03 Unsolicited response', '{"level":"info"'])(
-    'takes %s as bare',
-    (text) => {
-      expect(parseLine(text)).toMatchObject({ message: text, isBare: true })
-    },
-  )
+  test.each([
+    'goroutine 1 [running]:',
+    '{',
+    '{"a":1}',
+    '[1]',
+    'null',
+    '2026/11/22 16:37:03 Unsolicited response',
+    '{"level":"info"',
+  ])('takes %s as bare', (text) => {
+    expect(parseLine(text)).toMatchObject({ message: text, isBare: true })
+  })
 
   test.each([null, 1, ['x'], { a: 1 }])('is not upset by a message that is %j', (message) => {
     expect(typeof parseLine(json({ message, error: message })).message).toBe('string')
@@ -48,7 +61,10 @@ describe('parseLine', () => {
 
 describe('findNews', () => {
   test.each([
-    [{ message: 'Starting metrics server on 127.0.0.1:43151/metrics' }, { kind: 'metrics', address: '127.0.0.1:43151' }],
+    [
+      { message: 'Starting metrics server on 127.0.0.1:43151/metrics' },
+      { kind: 'metrics', address: '127.0.0.1:43151' },
+    ],
     [{ message: 'Registered tunnel connection', connIndex: 0 }, { kind: 'registered' }],
     [{ message: 'Updated to new configuration', version: 3, config: '{}' }, { kind: 'new-config' }],
     [{ message: 'cloudflared has been updated', version: '1' }, { kind: 'updated' }],
@@ -65,8 +81,14 @@ describe('findNews', () => {
     ...(
       [
         ['tls: failed to verify certificate: x509: certificate signed by unknown authority', 'intercepted'],
-        ['tls: failed to verify certificate: x509: certificate is valid for proxy.example.com, not h2.cftunnel.com', 'intercepted'],
-        ['tls: failed to verify certificate: x509: certificate has expired or is not yet valid: current time 2020-01-01T00:00:00Z is before x', 'wrong-clock'],
+        [
+          'tls: failed to verify certificate: x509: certificate is valid for proxy.example.com, not h2.cftunnel.com',
+          'intercepted',
+        ],
+        [
+          'tls: failed to verify certificate: x509: certificate has expired or is not yet valid: current time 2020-01-01T00:00:00Z is before x',
+          'wrong-clock',
+        ],
       ] as const
     ).map(([error, kind]): [object, News] => {
       const cause = `TLS handshake with edge error: ${error}`
@@ -105,21 +127,39 @@ describe('findNews', () => {
       { kind: 'dns', cause: 'edge discovery: error looking up Cloudflare edge IPs: the DNS query failed' },
     ],
     [
-      { message: 'Error unmarshaling QuickTunnel response: error code: 1015', error: 'x', status_code: '429 Too Many Requests' },
-      { kind: 'quick-refused', cause: 'Error unmarshaling QuickTunnel response: error code: 1015 (429 Too Many Requests)' },
+      {
+        message: 'Error unmarshaling QuickTunnel response: error code: 1015',
+        error: 'x',
+        status_code: '429 Too Many Requests',
+      },
+      {
+        kind: 'quick-refused',
+        cause: 'Error unmarshaling QuickTunnel response: error code: 1015 (429 Too Many Requests)',
+      },
     ],
     [{ message: 'Retrying connection in up to 2s' }, { kind: 'moved' }],
-    [{ message: 'Initiating graceful shutdown due to signal terminated ...' }, { kind: 'signalled', signal: 'terminated' }],
+    [
+      { message: 'Initiating graceful shutdown due to signal terminated ...' },
+      { kind: 'signalled', signal: 'terminated' },
+    ],
     [{ message: 'GOOS: linux' }, undefined],
     // A stranger chooses what path he asks for.
-    [{ message: 'Request failed', error: 'x', dest: 'https://a/Starting metrics server on 10.0.0.1:1/metrics' }, undefined],
+    [
+      { message: 'Request failed', error: 'x', dest: 'https://a/Starting metrics server on 10.0.0.1:1/metrics' },
+      undefined,
+    ],
     [{ message: 'GET /Unauthorized: Registered tunnel connection' }, undefined],
   ])('%j', (fields, news) => {
     expect(findNews(parseLine(json(fields)))).toEqual(news)
   })
 
   test('a line that says where the metrics are, that a login was refused, or that a connection is there, is seen to be decisive unread', () => {
-    for (const message of ['Starting metrics server on 127.0.0.1:1/metrics', 'Registered tunnel connection', 'Updated to new configuration', 'Starting tunnel'])
+    for (const message of [
+      'Starting metrics server on 127.0.0.1:1/metrics',
+      'Registered tunnel connection',
+      'Updated to new configuration',
+      'Starting tunnel',
+    ])
       expect(decisive.test(json({ message }))).toBe(true)
     expect(decisive.test(json({ message: 'x', error: 'Unauthorized: Tunnel not found' }))).toBe(true)
   })
@@ -139,22 +179,67 @@ describe('levelOf', () => {
     ['debug', { message: 'Environmental variables map[a:b]' }, down],
     ['debug', { message: 'Cannot determine default configuration path. No file [config.yml]' }, down],
     ['debug', { level: 'warn', message: 'ICMP proxy feature is disabled', error: 'x' }, down],
-    ['debug', { level: 'warn', message: 'The user running cloudflared process has a GID (group ID) that is not within ping_group_range', error: 'x' }, down],
-    ['debug', { level: 'error', error: 'Incoming request ended abruptly: context canceled', originService: 'unix:/x', event: 1 }, up],
     [
       'debug',
-      { level: 'error', message: 'failed to serve incoming request', error: 'Failed to proxy HTTP: Incoming request ended abruptly: context canceled' },
+      {
+        level: 'warn',
+        message: 'The user running cloudflared process has a GID (group ID) that is not within ping_group_range',
+        error: 'x',
+      },
+      down,
+    ],
+    [
+      'debug',
+      {
+        level: 'error',
+        error: 'Incoming request ended abruptly: context canceled',
+        originService: 'unix:/x',
+        event: 1,
+      },
       up,
     ],
-    ['debug', { level: 'error', message: 'failed to serve incoming request', error: 'Failed to proxy HTTP: unexpected EOF' }, up],
+    [
+      'debug',
+      {
+        level: 'error',
+        message: 'failed to serve incoming request',
+        error: 'Failed to proxy HTTP: Incoming request ended abruptly: context canceled',
+      },
+      up,
+    ],
+    [
+      'debug',
+      { level: 'error', message: 'failed to serve incoming request', error: 'Failed to proxy HTTP: unexpected EOF' },
+      up,
+    ],
     ['debug', { level: 'error', message: 'Please try the following things to diagnose this issue:' }, down],
-    ['debug', { level: 'error', message: '  1. ensure that argotunnel.com is returning "origintunneld" service records.' }, down],
+    [
+      'debug',
+      { level: 'error', message: '  1. ensure that argotunnel.com is returning "origintunneld" service records.' },
+      down,
+    ],
     ['debug', { level: 'error', message: 'Error shutting down control stream', error: 'x' }, up],
-    ['error', { level: 'error', message: 'failed to serve incoming request', error: 'context deadline exceeded' }, down],
-    ['error', { level: 'error', message: 'Serve tunnel error', error: 'connection with edge closed', connIndex: 0 }, down],
+    [
+      'error',
+      { level: 'error', message: 'failed to serve incoming request', error: 'context deadline exceeded' },
+      down,
+    ],
+    [
+      'error',
+      { level: 'error', message: 'Serve tunnel error', error: 'connection with edge closed', connIndex: 0 },
+      down,
+    ],
     ['warn', { level: 'error', message: 'Serve tunnel error', error: 'connection with edge closed', connIndex: 0 }, up],
-    ['error', { level: 'error', error: 'Unable to reach the origin service.', originService: 'unix:/x', connIndex: 0 }, up],
-    ['error', { level: 'error', error: 'Unable to reach the origin service.', originService: 'unix:/x', connIndex: 0 }, stopping],
+    [
+      'error',
+      { level: 'error', error: 'Unable to reach the origin service.', originService: 'unix:/x', connIndex: 0 },
+      up,
+    ],
+    [
+      'error',
+      { level: 'error', error: 'Unable to reach the origin service.', originService: 'unix:/x', connIndex: 0 },
+      stopping,
+    ],
     ['debug', { level: 'error', message: 'no more connections active and exiting' }, stopping],
     ['error', { level: 'error', message: 'no more connections active and exiting' }, down],
     ['info', { message: 'Initiating graceful shutdown due to signal terminated ...' }, stopping],

@@ -1,4 +1,7 @@
-/** A connector that has lost everything: left alone while it dials, replaced while it sleeps, and ended at once when there is nothing to wait for. */
+/**
+ * A connector that has lost everything: left alone while it dials, replaced while it sleeps, and ended at once when
+ * there is nothing to wait for.
+ */
 import { expect, test } from '@jest/globals'
 
 import { findFreePort } from '../../../appliance/tunnel/launch/free-port.ts'
@@ -13,7 +16,11 @@ test('one that sleeps instead of dialling is replaced at once, however often, wi
   for (const restarts of [1, 2, 3, 4]) {
     await scripted.untilState('connected')
     const lostAt = clock.now()
-    await script({ connections: 0, links: 0, say: [{ level: 'info', message: 'Lost connection with the edge', connIndex: 0 }] })
+    await script({
+      connections: 0,
+      links: 0,
+      say: [{ level: 'info', message: 'Lost connection with the edge', connIndex: 0 }],
+    })
     await pollUntil(() => tunnel.status.restarts === restarts)
     expect(clock.now() - lostAt).toBeLessThanOrEqual(15_000)
     expect(hasEnded(scripted, restarts - 1)).toBe(true)

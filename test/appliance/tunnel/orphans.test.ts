@@ -23,8 +23,22 @@ interface Parent extends AsyncDisposable {
 }
 
 /** A process of its own with a tunnel in it, once that is connected. */
-async function startParent(behaviour: string, lifelinePort: number, stateFile: string, searchPath: string, then: 'stay' | 'stop'): Promise<Parent> {
-  const args = ['--disable-warning=ExperimentalWarning', parentFile, behaviour, String(lifelinePort), stateFile, searchPath, then]
+async function startParent(
+  behaviour: string,
+  lifelinePort: number,
+  stateFile: string,
+  searchPath: string,
+  then: 'stay' | 'stop',
+): Promise<Parent> {
+  const args = [
+    '--disable-warning=ExperimentalWarning',
+    parentFile,
+    behaviour,
+    String(lifelinePort),
+    stateFile,
+    searchPath,
+    then,
+  ]
   const child = spawn(process.execPath, args, { stdio: ['ignore', 'pipe', 'inherit'] })
   const exited = once(child, 'exit')
   await once(createInterface({ input: child.stdout! }), 'line')
@@ -80,7 +94,9 @@ test.each([
   await orphan.over
   await turnUntil(scripted, () => scripted.prepared() > 0)
   expect(signals).toEqual(lastSignal === 'SIGTERM' ? ['SIGTERM'] : ['SIGTERM', 'SIGKILL'])
-  expect(scripted.entries.filter(({ message }) => message.startsWith('A connector of an earlier start still runs'))).toHaveLength(1)
+  expect(
+    scripted.entries.filter(({ message }) => message.startsWith('A connector of an earlier start still runs')),
+  ).toHaveLength(1)
   expect(scripted.memory.connectors.map(({ pid }) => pid)).not.toContain(orphan.pid)
 })
 
@@ -97,7 +113,10 @@ describe('a process that is not certainly our orphan is left alone', () => {
   const gone = { ownerPid: 2 ** 22 + 1, ownerStartTime: '1' }
   const innocentArgs = ['-e', 'process.stdout.write("up\\n"); setInterval(() => {}, 1 << 30)']
 
-  async function withInnocent(toRecord: (pid: number, startTime: string) => Promise<ConnectorRecord> | ConnectorRecord, isKept: boolean): Promise<void> {
+  async function withInnocent(
+    toRecord: (pid: number, startTime: string) => Promise<ConnectorRecord> | ConnectorRecord,
+    isKept: boolean,
+  ): Promise<void> {
     const innocent = spawn(process.execPath, [...innocentArgs, configFile], { stdio: ['ignore', 'pipe', 'inherit'] })
     try {
       await once(innocent.stdout!, 'data')
@@ -120,18 +139,28 @@ describe('a process that is not certainly our orphan is left alone', () => {
   test('its command line is not the recorded one', () =>
     withInnocent((pid, startTime) => ({ pid, startTime, configFile: '/nowhere/other.yml', ...gone }), false))
 
-  test('no config file was recorded', () => withInnocent((pid, startTime) => ({ pid, startTime, configFile: '', ...gone }), false))
+  test('no config file was recorded', () =>
+    withInnocent((pid, startTime) => ({ pid, startTime, configFile: '', ...gone }), false))
 
   test('its owner lives: another Burrow, or this one', () =>
     withInnocent(async (pid, startTime) => {
       const processes = await openProcessTable()
-      return { pid, startTime, configFile, ownerPid: process.pid, ownerStartTime: (await processes.findStartTime(process.pid))! }
+      return {
+        pid,
+        startTime,
+        configFile,
+        ownerPid: process.pid,
+        ownerStartTime: (await processes.findStartTime(process.pid))!,
+      }
     }, true))
 
   test.each([0, 1, -1, 1.5])('number %d is no process to end', async (pid) => {
     const signals: number[] = []
     const parts = { endProcess: (number: number) => signals.push(number) > 0 }
-    await using scripted = await startScripted('exits-silently', { records: [{ pid, startTime: '1', configFile, ...gone }], parts })
+    await using scripted = await startScripted('exits-silently', {
+      records: [{ pid, startTime: '1', configFile, ...gone }],
+      parts,
+    })
     await scripted.untilState('backing-off')
     expect(signals).toEqual([])
   })
@@ -179,7 +208,10 @@ test('with a /proc of its own, names of processes cannot forge a start time', as
     ['42', ') S 1 1 1 0 -1 0 0 0 0 0 0 0 0 0 20 0 1 0 666 ('],
   ] as const) {
     await mkdir(dir.file(name))
-    await writeFile(`${dir.file(name)}/stat`, `42 (${comm}) S 1 1 1 0 -1 4194560 100 0 0 0 1 2 0 0 20 0 1 0 8765 1000\n`)
+    await writeFile(
+      `${dir.file(name)}/stat`,
+      `42 (${comm}) S 1 1 1 0 -1 4194560 100 0 0 0 1 2 0 0 20 0 1 0 8765 1000\n`,
+    )
   }
   expect(await (await openProcessTable(dir.path)).findStartTime(42)).toBe('8765')
 })

@@ -1,4 +1,7 @@
-/** A Burrow as far as its tunnel goes, for tests that kill it: `parent-process.ts BEHAVIOUR LIFELINE-PORT STATE-FILE SEARCH-PATH stay|stop`; prints a line once it is connected. */
+/**
+ * A Burrow as far as its tunnel goes, for tests that kill it: `parent-process.ts BEHAVIOUR LIFELINE-PORT STATE-FILE
+ * SEARCH-PATH stay|stop`; prints a line once it is connected.
+ */
 import { writeFile } from 'node:fs/promises'
 
 import { startTunnel } from '../../../appliance/tunnel/start-tunnel.ts'

@@ -15,7 +15,11 @@ import { credentialsText, identity, token } from './tunnel-identity.ts'
 const binary = { path: '/usr/bin/cloudflared', version: '2026.8.2' }
 const modeOf = async (file: string) => ((await stat(file)).mode & 0o777).toString(8)
 
-function launcherIn(dir: ScratchDir, settings: Partial<TunnelSettings> = {}, options: Partial<LaunchPreparerOptions> = {}) {
+function launcherIn(
+  dir: ScratchDir,
+  settings: Partial<TunnelSettings> = {},
+  options: Partial<LaunchPreparerOptions> = {},
+) {
   return createLaunchPreparer({
     settings: { ...plain, secret: { kind: 'token', token }, ...settings },
     origin: 'http://127.0.0.1:8080',
@@ -38,16 +42,20 @@ describe('prepareLaunch', () => {
     await using dir = await createScratchDir()
     await using launcher = launcherIn(dir, { extraArgs: ['--edge', '127.0.0.1:1'] })
     const launch = await launcher.prepareLaunch(binary)
-    expect(launch).toMatchObject({ command: binary.path, tunnelId: identity.tunnelId, secrets: [token, identity.secret] })
+    expect(launch).toMatchObject({
+      command: binary.path,
+      tunnelId: identity.tunnelId,
+      secrets: [token, identity.secret],
+    })
     expect(launch.args).toEqual(['tunnel', '--config', launch.configFile, '--edge', '127.0.0.1:1', 'run'])
     const tokenFile = launch.env.TUNNEL_TOKEN_FILE!
     expect(await readFile(tokenFile, 'utf8')).toBe(token)
-    expect([await modeOf(tokenFile), await modeOf(launch.configFile), await modeOf(dirname(tokenFile)), await modeOf(dir.file('run/burrow'))]).toEqual([
-      '600',
-      '600',
-      '700',
-      '700',
-    ])
+    expect([
+      await modeOf(tokenFile),
+      await modeOf(launch.configFile),
+      await modeOf(dirname(tokenFile)),
+      await modeOf(dir.file('run/burrow')),
+    ]).toEqual(['600', '600', '700', '700'])
     expect(JSON.stringify([launch.args, launch.env])).not.toContain(token)
     expect(JSON.stringify(launch.env)).not.toContain('secret')
   })
@@ -104,7 +112,10 @@ describe('prepareLaunch', () => {
     const launch = await launcher.prepareLaunch(binary)
     expect(launch.args).toEqual(['tunnel', '--config', launch.configFile, 'run', identity.tunnelId])
     const config = await readFile(launch.configFile, 'utf8')
-    expect(JSON.parse(config)).toMatchObject({ 'credentials-file': file, ingress: [{ hostname: 'cache.example.org', service: 'unix:/run/burrow.sock' }, {}] })
+    expect(JSON.parse(config)).toMatchObject({
+      'credentials-file': file,
+      ingress: [{ hostname: 'cache.example.org', service: 'unix:/run/burrow.sock' }, {}],
+    })
     expect(config).not.toContain(identity.secret)
     expect(launch.secrets).toEqual([identity.secret])
     expect(Object.keys(launch.env).filter((name) => /TOKEN|CRED|URL|SOCKET/.test(name))).toEqual([])
@@ -165,7 +176,9 @@ describe('prepareLaunch', () => {
     await writeFile(dir.file('run'), '')
     const fault = await faultOf(launcher.prepareLaunch(binary))
     expect(fault).toBeInstanceOf(LaunchFault)
-    expect(fault.message).toBe(`the connector's files cannot be written below "${dir.file('run/burrow')}": a part of its path is not a directory`)
+    expect(fault.message).toBe(
+      `the connector's files cannot be written below "${dir.file('run/burrow')}": a part of its path is not a directory`,
+    )
     expect(fault.remedy).toBe('make room, or correct its rights')
     await rm(dir.file('run'))
     expect(await readFile((await launcher.prepareLaunch(binary)).configFile, 'utf8')).toContain('originRequest')

@@ -1,7 +1,12 @@
 import { describe, expect, test } from '@jest/globals'
 
 import { coversName, parsePublicName } from '../../../appliance/tunnel/public-name.ts'
-import { parseIngress, parseLoopbackAddress, parseQuickTunnel, parseReadiness } from '../../../appliance/tunnel/watch/readiness.ts'
+import {
+  parseIngress,
+  parseLoopbackAddress,
+  parseQuickTunnel,
+  parseReadiness,
+} from '../../../appliance/tunnel/watch/readiness.ts'
 
 const uuid = '11111111-2222-4333-8444-555555555555'
 
@@ -53,17 +58,31 @@ describe('parseQuickTunnel', () => {
 
 describe('parseIngress', () => {
   test('takes hostnames in their order, and whatever else is there for nothing', () => {
-    const rules = [{ hostname: 'a.example.com' }, { hostname: '' }, { hostname: 7 }, null, 'x', { hostname: '*.example.com' }, { service: 'http_status:404' }]
-    expect(parseIngress(JSON.stringify({ version: 3, config: { ingress: rules } }))).toEqual({ version: 3, hostnames: ['a.example.com', '*.example.com'] })
+    const rules = [
+      { hostname: 'a.example.com' },
+      { hostname: '' },
+      { hostname: 7 },
+      null,
+      'x',
+      { hostname: '*.example.com' },
+      { service: 'http_status:404' },
+    ]
+    expect(parseIngress(JSON.stringify({ version: 3, config: { ingress: rules } }))).toEqual({
+      version: 3,
+      hostnames: ['a.example.com', '*.example.com'],
+    })
   })
 
   test.each(['{}', '{"version":"3"}', 'x'])('refuses %s', (text) => {
     expect(parseIngress(text)).toBeUndefined()
   })
 
-  test.each(['{"version":-1}', '{"version":-1,"config":null}', '{"version":-1,"config":{"ingress":{}}}'])('takes %s as no rules', (text) => {
-    expect(parseIngress(text)).toEqual({ version: -1, hostnames: [] })
-  })
+  test.each(['{"version":-1}', '{"version":-1,"config":null}', '{"version":-1,"config":{"ingress":{}}}'])(
+    'takes %s as no rules',
+    (text) => {
+      expect(parseIngress(text)).toEqual({ version: -1, hostnames: [] })
+    },
+  )
 })
 
 test.each([

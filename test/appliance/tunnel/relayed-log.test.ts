@@ -31,8 +31,18 @@ const json = (fields: object) => JSON.stringify({ level: 'info', message: 'x', .
 
 test('a line is logged with its fields under "connector", without its time', () => {
   const { take, logged } = createRelay()
-  take(json({ level: 'error', message: 'Serve tunnel error', error: 'closed', connIndex: 1, time: '2026-11-22T16:53:24Z' }))
-  expect(logged).toEqual([{ level: 'error', fields: { connector: { pid: 7, connIndex: 1, error: 'closed' } }, message: 'Serve tunnel error' }])
+  take(
+    json({
+      level: 'error',
+      message: 'Serve tunnel error',
+      error: 'closed',
+      connIndex: 1,
+      time: '2026-11-22T16:53:24Z',
+    }),
+  )
+  expect(logged).toEqual([
+    { level: 'error', fields: { connector: { pid: 7, connIndex: 1, error: 'closed' } }, message: 'Serve tunnel error' },
+  ])
 })
 
 test.each([
@@ -99,7 +109,9 @@ test('a connector that floods is drained to its end, and is connected all the sa
   await scripted.untilState('connected')
   expect(scripted.entries.length).toBeLessThan(400)
   await scripted.tunnel.stop()
-  const leftOut = scripted.entries.map(({ fields }) => (fields.connector as { lines?: number } | undefined)?.lines ?? 0).reduce((sum, lines) => sum + lines, 0)
+  const leftOut = scripted.entries
+    .map(({ fields }) => (fields.connector as { lines?: number } | undefined)?.lines ?? 0)
+    .reduce((sum, lines) => sum + lines, 0)
   expect(leftOut).toBeGreaterThan(25_000)
 })
 
@@ -113,19 +125,24 @@ test('a line of 8 MiB is cut and forgotten', async () => {
 test('a connector that writes lines for people is understood', async () => {
   await using scripted = await startScripted('speaks-no-json')
   expect((await scripted.untilState('connected')).connections).toBe(1)
-  expect(scripted.entries.find(({ message }) => message === 'Registered tunnel connection')).toMatchObject({ fields: { connector: { location: 'lhr01' } } })
+  expect(scripted.entries.find(({ message }) => message === 'Registered tunnel connection')).toMatchObject({
+    fields: { connector: { location: 'lhr01' } },
+  })
 })
 
-test.each(['', '/usr/bin:/bin'])('a connector gets the environment and the arguments of its launch and nothing else (setpriv on %j)', async (searchPath) => {
-  await using scripted = await startScripted('prints-env', { parts: { searchPath } })
-  await scripted.untilState('connected')
-  const { fields } = scripted.entries.find(({ message }) => message === 'environment')!
-  const { env, args } = fields.connector as { env: string; args: string }
-  expect(
-    Object.keys(JSON.parse(env))
-      .filter((name) => name !== '__CF_USER_TEXT_ENCODING')
-      .sort(),
-  ).toEqual(['BURROW_TEST_LIFELINE', 'PATH'])
-  expect(JSON.parse(args)).toEqual(['tunnel', '--config', '/nowhere/burrow-test/config.yml', 'run'])
-  expect(scripted.tunnel.status.binary?.path).toBe(connectorFile('prints-env'))
-})
+test.each(['', '/usr/bin:/bin'])(
+  'a connector gets the environment and the arguments of its launch and nothing else (setpriv on %j)',
+  async (searchPath) => {
+    await using scripted = await startScripted('prints-env', { parts: { searchPath } })
+    await scripted.untilState('connected')
+    const { fields } = scripted.entries.find(({ message }) => message === 'environment')!
+    const { env, args } = fields.connector as { env: string; args: string }
+    expect(
+      Object.keys(JSON.parse(env))
+        .filter((name) => name !== '__CF_USER_TEXT_ENCODING')
+        .sort(),
+    ).toEqual(['BURROW_TEST_LIFELINE', 'PATH'])
+    expect(JSON.parse(args)).toEqual(['tunnel', '--config', '/nowhere/burrow-test/config.yml', 'run'])
+    expect(scripted.tunnel.status.binary?.path).toBe(connectorFile('prints-env'))
+  },
+)

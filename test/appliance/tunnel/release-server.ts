@@ -26,7 +26,9 @@ export interface ReleaseServer extends AsyncDisposable {
   readonly requests: readonly IncomingMessage[]
 }
 
-export async function openReleaseServer(answer: (request: IncomingMessage, response: ServerResponse) => void): Promise<ReleaseServer> {
+export async function openReleaseServer(
+  answer: (request: IncomingMessage, response: ServerResponse) => void,
+): Promise<ReleaseServer> {
   const requests: IncomingMessage[] = []
   const server = createServer((request, response) => {
     requests.push(request)
@@ -37,7 +39,9 @@ export async function openReleaseServer(answer: (request: IncomingMessage, respo
   const { port } = server.address() as AddressInfo
   return {
     // The real one, whose requests go to a port of this machine without TLS.
-    fetchFile: createFetchFile(({ host, pathname }, { signal }) => get({ host: '127.0.0.1', port, path: pathname, headers: { host }, signal })),
+    fetchFile: createFetchFile(({ host, pathname }, { signal }) =>
+      get({ host: '127.0.0.1', port, path: pathname, headers: { host }, signal }),
+    ),
     requests,
     async [Symbol.asyncDispose]() {
       server.closeAllConnections()

@@ -1,6 +1,11 @@
 import { describe, expect, test } from '@jest/globals'
 
-import { chooseRelease, knownVersions, pinnedVersion, type ReleaseWish } from '../../../appliance/tunnel/find/release.ts'
+import {
+  chooseRelease,
+  knownVersions,
+  pinnedVersion,
+  type ReleaseWish,
+} from '../../../appliance/tunnel/find/release.ts'
 import { isOlder, leastVersion } from '../../../appliance/tunnel/find/version.ts'
 
 const linux: ReleaseWish = { version: undefined, sha256: undefined, platform: 'linux', arch: 'x64' }
@@ -26,15 +31,23 @@ describe('chooseRelease', () => {
     expect(knownVersions.length).toBeGreaterThan(1)
     for (const [index, version] of knownVersions.entries()) {
       const sums = ['x64', 'arm64'].map((arch) => chooseRelease({ ...linux, version, arch }))
-      for (const found of sums) expect(found).toMatchObject({ version, sha256: expect.stringMatching(/^[0-9a-f]{64}$/) })
+      for (const found of sums)
+        expect(found).toMatchObject({ version, sha256: expect.stringMatching(/^[0-9a-f]{64}$/) })
       if (index > 0) expect(isOlder(version, knownVersions[index - 1]!)).toBe(true)
     }
     expect(chooseRelease(linux)).toMatchObject({ version: knownVersions[0] })
   })
 
   test('takes the SHA-256 that is given before the one it knows', () => {
-    expect(chooseRelease({ ...linux, sha256: sum })).toMatchObject({ version: pinnedVersion, sha256: sum.toLowerCase() })
-    expect(chooseRelease({ ...linux, version: '2026.8.2', sha256: sum })).toMatchObject({ version: '2026.8.2', sha256: sum.toLowerCase(), bytes: undefined })
+    expect(chooseRelease({ ...linux, sha256: sum })).toMatchObject({
+      version: pinnedVersion,
+      sha256: sum.toLowerCase(),
+    })
+    expect(chooseRelease({ ...linux, version: '2026.8.2', sha256: sum })).toMatchObject({
+      version: '2026.8.2',
+      sha256: sum.toLowerCase(),
+      bytes: undefined,
+    })
   })
 
   test.each<[string, Partial<ReleaseWish>, RegExp]>([

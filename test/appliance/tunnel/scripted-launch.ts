@@ -20,7 +20,8 @@ export const settings: TunnelSettings = {
   binary: undefined,
 }
 
-export const connectorFile = (behaviour: string): string => fileURLToPath(new URL(`../../fixtures/connectors/${behaviour}`, import.meta.url))
+export const connectorFile = (behaviour: string): string =>
+  fileURLToPath(new URL(`../../fixtures/connectors/${behaviour}`, import.meta.url))
 
 export function createLaunch(behaviour: string, lifelinePort: number): Launch {
   return {

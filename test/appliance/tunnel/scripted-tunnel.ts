@@ -2,7 +2,14 @@
 import type { Launch } from '../../../appliance/tunnel/launch/launch.ts'
 import type { TunnelSettings } from '../../../appliance/tunnel/settings.ts'
 import { startTunnel, type TunnelParts } from '../../../appliance/tunnel/start-tunnel.ts'
-import type { ConnectorRecord, Tunnel, TunnelFacts, TunnelMemory, TunnelState, TunnelStatus } from '../../../appliance/tunnel/tunnel.ts'
+import type {
+  ConnectorRecord,
+  Tunnel,
+  TunnelFacts,
+  TunnelMemory,
+  TunnelState,
+  TunnelStatus,
+} from '../../../appliance/tunnel/tunnel.ts'
 import type { Log } from '../../../src/log.ts'
 import { endProcess, type Lifelines, openLifelines } from './lifelines.ts'
 import { connectorFile, createLaunch, settings } from './scripted-launch.ts'
@@ -151,7 +158,11 @@ export async function startScripted(behaviour: string, surroundings: Surrounding
       return tunnel.status
     },
     async script(command) {
-      const response = await fetch(`${tunnel.status.metricsUrl}/script`, { method: 'POST', body: JSON.stringify(command), headers: { connection: 'close' } })
+      const response = await fetch(`${tunnel.status.metricsUrl}/script`, {
+        method: 'POST',
+        body: JSON.stringify(command),
+        headers: { connection: 'close' },
+      })
       await response.text()
     },
     pollUntil,

@@ -24,13 +24,21 @@ describe('loadTunnelSecret', () => {
     await using dir = await createScratchDir()
     await writeFile(dir.file('token'), `\n${token}\r\n`)
     expect(await loadTunnelSecret({ kind: 'token', token: ` ${token}\n` })).toEqual({ kind: 'token', token, identity })
-    expect(await loadTunnelSecret({ kind: 'token-file', file: dir.file('token') })).toEqual({ kind: 'token', token, identity })
+    expect(await loadTunnelSecret({ kind: 'token-file', file: dir.file('token') })).toEqual({
+      kind: 'token',
+      token,
+      identity,
+    })
   })
 
   test('credentials stay in their file', async () => {
     await using dir = await createScratchDir()
     await writeFile(dir.file('c.json'), credentialsText)
-    expect(await loadTunnelSecret({ kind: 'credentials-file', file: dir.file('c.json') })).toEqual({ kind: 'credentials', file: dir.file('c.json'), identity })
+    expect(await loadTunnelSecret({ kind: 'credentials-file', file: dir.file('c.json') })).toEqual({
+      kind: 'credentials',
+      file: dir.file('c.json'),
+      identity,
+    })
   })
 
   test('reads the file anew each time: a rotated token is taken at the next start', async () => {

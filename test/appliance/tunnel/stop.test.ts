@@ -9,7 +9,13 @@ import { type ScriptedTunnel, startScripted } from './scripted-tunnel.ts'
 const budgetMs = 15_000
 
 async function expectNothingLeft({ tunnel, clock, memory, lifelines }: ScriptedTunnel): Promise<void> {
-  expect(tunnel.status).toMatchObject({ state: 'off', connections: 0, pid: undefined, metricsUrl: undefined, nextAttempt: undefined })
+  expect(tunnel.status).toMatchObject({
+    state: 'off',
+    connections: 0,
+    pid: undefined,
+    metricsUrl: undefined,
+    nextAttempt: undefined,
+  })
   await Promise.all(lifelines.lives.map(({ over }) => over))
   expect(clock.pending).toBe(0)
   expect(memory.connectors).toEqual([])
@@ -20,7 +26,11 @@ test('stop lets the connector finish, and sends no second SIGTERM', async () => 
   await scripted.untilState('connected')
   const stops = [scripted.tunnel.stop(), scripted.tunnel.stop(), scripted.tunnel[Symbol.asyncDispose]()]
   // It still answers; what it says of itself from here on is no state of the tunnel.
-  expect(scripted.tunnel.status).toMatchObject({ state: 'connected', isStopping: true, reason: expect.stringContaining('being stopped') })
+  expect(scripted.tunnel.status).toMatchObject({
+    state: 'connected',
+    isStopping: true,
+    reason: expect.stringContaining('being stopped'),
+  })
   await Promise.all(stops)
   await expectNothingLeft(scripted)
   // Killed by a second signal, it would not have come to its last line; and a stop is no reason for loud ones.
@@ -51,13 +61,21 @@ test('a connector that ignores SIGTERM is killed when the grace period and its m
   scripted.clock.advance(1)
   await stopped
   await expectNothingLeft(scripted)
-  expect(scripted.entries.some(({ level, message }) => level === 'warn' && /did not end in its time and is killed/.test(message))).toBe(true)
+  expect(
+    scripted.entries.some(
+      ({ level, message }) => level === 'warn' && /did not end in its time and is killed/.test(message),
+    ),
+  ).toBe(true)
 })
 
 test('what the connector has started is killed with it: it may be a script around the real one', async () => {
   await using dir = await createScratchDir()
   const path = dir.file('cloudflared')
-  await writeFile(path, `#!/bin/sh\ntrap '' TERM\n"${connectorFile('ignores-sigterm')}" "$@" &\nwhile :; do wait; done\n`, { mode: 0o755 })
+  await writeFile(
+    path,
+    `#!/bin/sh\ntrap '' TERM\n"${connectorFile('ignores-sigterm')}" "$@" &\nwhile :; do wait; done\n`,
+    { mode: 0o755 },
+  )
   await using scripted = await startScripted('', { parts: { findBinary: async () => ({ path, version: undefined }) } })
   await scripted.untilState('connected')
   const [inner] = scripted.lifelines.lives
@@ -98,7 +116,16 @@ test('stop while a launch is being prepared takes its secret away and starts not
     const forgetSecret = async () => {
       forgotten += 1
     }
-    return { command: '/nowhere', args: [], env: {}, configFile: '/nowhere', metrics: undefined, tunnelId: undefined, secrets: [], forgetSecret }
+    return {
+      command: '/nowhere',
+      args: [],
+      env: {},
+      configFile: '/nowhere',
+      metrics: undefined,
+      tunnelId: undefined,
+      secrets: [],
+      forgetSecret,
+    }
   }
   await using scripted = await startScripted('connects', { parts: { prepareLaunch } })
   await called.promise
@@ -139,7 +166,9 @@ test('a listener that throws, and a memory that cannot be written, harm nothing'
   }
   await using scripted = await startScripted('connects', { parts: { memory, onStatus } })
   await scripted.until(() => scripted.tunnel.status.state === 'connected')
-  await scripted.until(() => scripted.entries.some(({ message }) => message.startsWith('Cannot write down which process')))
+  await scripted.until(() =>
+    scripted.entries.some(({ message }) => message.startsWith('Cannot write down which process')),
+  )
   await scripted.tunnel.stop()
   expect(scripted.tunnel.status.state).toBe('off')
 })

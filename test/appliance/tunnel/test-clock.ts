@@ -1,4 +1,7 @@
-/** The clock of a tunnel under test: turned by hand, and waited for where a timer is the sign that something has happened. */
+/**
+ * The clock of a tunnel under test: turned by hand, and waited for where a timer is the sign that something has
+ * happened.
+ */
 import { ManualClock } from '../../manual-clock.ts'
 
 export class TestClock extends ManualClock {

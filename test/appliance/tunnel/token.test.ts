@@ -1,7 +1,13 @@
 import { describe, expect, test } from '@jest/globals'
 import * as fc from 'fast-check'
 
-import { formatTunnelToken, parseTunnelCredentials, parseTunnelToken, type Refusal, type TunnelIdentity } from '../../../appliance/tunnel/launch/token.ts'
+import {
+  formatTunnelToken,
+  parseTunnelCredentials,
+  parseTunnelToken,
+  type Refusal,
+  type TunnelIdentity,
+} from '../../../appliance/tunnel/launch/token.ts'
 
 const identity: TunnelIdentity = {
   accountTag: '0123456789abcdef0123456789abcdef',
@@ -10,8 +16,10 @@ const identity: TunnelIdentity = {
   endpoint: undefined,
 }
 const good = { a: identity.accountTag, t: identity.tunnelId, s: identity.secret }
-const encode = (content: unknown) => Buffer.from(typeof content === 'string' ? content : JSON.stringify(content)).toString('base64')
-const refused = (parsed: TunnelIdentity | Refusal) => ('refusal' in parsed ? `${parsed.refusal}; ${parsed.remedy}` : 'accepted')
+const encode = (content: unknown) =>
+  Buffer.from(typeof content === 'string' ? content : JSON.stringify(content)).toString('base64')
+const refused = (parsed: TunnelIdentity | Refusal) =>
+  'refusal' in parsed ? `${parsed.refusal}; ${parsed.remedy}` : 'accepted'
 
 const identities = fc.record({
   accountTag: fc.stringMatching(/^[0-9a-f]{32}$/),
@@ -35,7 +43,11 @@ describe('parseTunnelToken', () => {
 
   test.each<[string, string, RegExp]>([
     ['nothing', ' \n', /^is empty; copy it again/],
-    ['a whole command', `cloudflared service install ${encode(good)}`, /white space.*keep the word that begins with eyJ/],
+    [
+      'a whole command',
+      `cloudflared service install ${encode(good)}`,
+      /white space.*keep the word that begins with eyJ/,
+    ],
     ['two lines', `${encode(good)}\n${encode(good)}`, /white space/],
     ['quotes', `"${encode(good)}"`, /stands in quotes; remove them/],
     ['a credentials file', '{"AccountTag":"x"}', /is JSON.*"credentialsFile"/s],
@@ -79,7 +91,9 @@ describe('parseTunnelCredentials', () => {
   const file = { AccountTag: identity.accountTag, TunnelSecret: identity.secret, TunnelID: identity.tunnelId }
 
   test('reads what "cloudflared tunnel create" writes: the same as the token', () => {
-    expect(parseTunnelCredentials(`${JSON.stringify({ ...file, Endpoint: '' })}\n`)).toEqual(parseTunnelToken(formatTunnelToken(identity)))
+    expect(parseTunnelCredentials(`${JSON.stringify({ ...file, Endpoint: '' })}\n`)).toEqual(
+      parseTunnelToken(formatTunnelToken(identity)),
+    )
     expect(parseTunnelCredentials(JSON.stringify({ ...file, Endpoint: 'us' }))).toEqual({ ...identity, endpoint: 'us' })
   })
 

@@ -10,4 +10,9 @@ export const identity: TunnelIdentity = {
 
 export const token = formatTunnelToken(identity)
 
-export const credentialsText = JSON.stringify({ AccountTag: identity.accountTag, TunnelID: identity.tunnelId, TunnelSecret: identity.secret, Endpoint: '' })
+export const credentialsText = JSON.stringify({
+  AccountTag: identity.accountTag,
+  TunnelID: identity.tunnelId,
+  TunnelSecret: identity.secret,
+  Endpoint: '',
+})

@@ -4,8 +4,18 @@ import { expect, test } from '@jest/globals'
 import { connectorId, tunnelId } from '../../fixtures/connectors/scripted.mjs'
 import { startScripted } from './scripted-tunnel.ts'
 
-const lost = (connections: number) => ({ connections, say: [{ level: 'info', message: 'Lost connection with the edge', connIndex: 0 }] })
-const unauthorized = [{ level: 'error', message: 'Register tunnel error from server side', error: 'Unauthorized: Invalid tunnel secret', connIndex: 0 }]
+const lost = (connections: number) => ({
+  connections,
+  say: [{ level: 'info', message: 'Lost connection with the edge', connIndex: 0 }],
+})
+const unauthorized = [
+  {
+    level: 'error',
+    message: 'Register tunnel error from server side',
+    error: 'Unauthorized: Invalid tunnel secret',
+    connIndex: 0,
+  },
+]
 
 test('connected tells connections, identities, hostname and where the metrics are', async () => {
   await using scripted = await startScripted('connects')
@@ -37,7 +47,10 @@ test('a ramp up is not degraded', async () => {
   await using scripted = await startScripted('never-ready')
   await scripted.until(() => scripted.tunnel.status.metricsUrl !== undefined)
   for (const connections of [1, 2, 3, 4]) {
-    await scripted.script({ connections, say: [{ level: 'info', message: 'Registered tunnel connection', connIndex: connections - 1 }] })
+    await scripted.script({
+      connections,
+      say: [{ level: 'info', message: 'Registered tunnel connection', connIndex: connections - 1 }],
+    })
     await scripted.pollUntil(() => scripted.tunnel.status.connections === connections)
   }
   expect(scripted.history.map(({ state }) => state)).not.toContain('degraded')
@@ -86,7 +99,10 @@ test('a lost connection is noticed by its line, before the next question is due'
 test('a blocked port 7844 is named while starting', async () => {
   await using scripted = await startScripted('blocked-port')
   await scripted.until(() => scripted.tunnel.status.remedy !== undefined)
-  expect(scripted.tunnel.status).toMatchObject({ state: 'starting', reason: expect.stringContaining('dial tcp 198.51.100.1:7844: i/o timeout') })
+  expect(scripted.tunnel.status).toMatchObject({
+    state: 'starting',
+    reason: expect.stringContaining('dial tcp 198.51.100.1:7844: i/o timeout'),
+  })
   expect(scripted.tunnel.status.remedy).toMatch(/7844, outbound, TCP/)
 })
 
@@ -97,7 +113,9 @@ test('a token refused while nothing is connected ends the connector, fails loudl
   expect(remedy).toMatch(/copy the token again/)
   expect(pid).toBeUndefined()
   expect(nextAttempt!.getTime() - scripted.clock.now()).toBe(225_000)
-  expect(scripted.entries.filter(({ level, message }) => level === 'error' && message.startsWith('The tunnel is failed'))).toHaveLength(1)
+  expect(
+    scripted.entries.filter(({ level, message }) => level === 'error' && message.startsWith('The tunnel is failed')),
+  ).toHaveLength(1)
   await (await scripted.lifelines.life(0)).over
 
   scripted.clock.advance(224_000)
@@ -114,7 +132,9 @@ test('a token rotated while connections live is degraded, told once, and leaves 
   await scripted.until(() => tunnel.status.connections === 4)
   await script({ connections: 3, say: unauthorized })
   await pollUntil(() => tunnel.status.state === 'degraded')
-  expect(tunnel.status.reason).toMatch(/refuses the token: Unauthorized: Invalid tunnel secret; 3 connections made before still serve/)
+  expect(tunnel.status.reason).toMatch(
+    /refuses the token: Unauthorized: Invalid tunnel secret; 3 connections made before still serve/,
+  )
   for (const say of [unauthorized, unauthorized]) {
     await script({ say })
     await poll(1)
@@ -158,7 +178,11 @@ test('a connector that stops answering is degraded, then ended as hanging, then 
   expect(tunnel.status).toMatchObject({ state: 'degraded', reason: expect.stringContaining('does not answer') })
   clock.advance(30_000)
   await scripted.untilState('backing-off')
-  expect(tunnel.status).toMatchObject({ reason: 'cloudflared hangs: it has not answered for 30 s', pid: undefined, connections: 0 })
+  expect(tunnel.status).toMatchObject({
+    reason: 'cloudflared hangs: it has not answered for 30 s',
+    pid: undefined,
+    connections: 0,
+  })
   clock.advance(1_000)
   expect((await scripted.untilState('connected')).restarts).toBe(1)
 })
@@ -185,7 +209,9 @@ test('a connector that somebody else tells to end is told as such', async () => 
   await using scripted = await startScripted('connects')
   await scripted.untilState('connected')
   process.kill(scripted.tunnel.status.pid!, 'SIGTERM')
-  expect((await scripted.untilState('backing-off')).reason).toMatch(/ended from outside \(signal terminated\), not by Burrow/)
+  expect((await scripted.untilState('backing-off')).reason).toMatch(
+    /ended from outside \(signal terminated\), not by Burrow/,
+  )
 })
 
 test('retry while connections live without a valid login leaves them alone, and has the new one taken as soon as they are lost', async () => {
@@ -202,7 +228,11 @@ test('retry while connections live without a valid login leaves them alone, and 
   await pollUntil(() => scripted.prepared() === 2)
   await pollUntil(() => tunnel.status.connections === 4)
   expect(scripted.history.map(({ state }) => state)).not.toContain('failed')
-  expect(tunnel.status).toMatchObject({ state: 'connected', restarts: 1, lastError: expect.stringContaining('Unauthorized') })
+  expect(tunnel.status).toMatchObject({
+    state: 'connected',
+    restarts: 1,
+    lastError: expect.stringContaining('Unauthorized'),
+  })
   // The word is good for one start: the next refusal is waited out.
   await script({ connections: 0, say: unauthorized })
   await pollUntil(() => tunnel.status.state === 'failed')

@@ -10,8 +10,24 @@ const usage = 'Incorrect Usage: flag provided but not defined: -no-such\n\nNAME:
 
 describe('explainEnd', () => {
   test.each([
-    ['a signal', { code: null, signal: 'SIGKILL', spawnFault: undefined }, {}, 'backing-off', 'soon', /was killed \(SIGKILL\).*memory/, /Out of memory/],
-    ['another signal', { code: null, signal: 'SIGSEGV', spawnFault: undefined }, {}, 'backing-off', 'soon', /ended by SIGSEGV/, undefined],
+    [
+      'a signal',
+      { code: null, signal: 'SIGKILL', spawnFault: undefined },
+      {},
+      'backing-off',
+      'soon',
+      /was killed \(SIGKILL\).*memory/,
+      /Out of memory/,
+    ],
+    [
+      'another signal',
+      { code: null, signal: 'SIGSEGV', spawnFault: undefined },
+      {},
+      'backing-off',
+      'soon',
+      /ended by SIGSEGV/,
+      undefined,
+    ],
     [
       'no fork',
       { code: null, signal: null, spawnFault: { code: 'EAGAIN', message: 'spawn EAGAIN' } },
@@ -32,7 +48,15 @@ describe('explainEnd', () => {
       /KillMode/,
     ],
     ['usage', exit(0), { stdout: usage }, 'failed', 'rarely', /does not know the flag -no-such/, /update cloudflared/],
-    ['usage, as tunnel says it', exit(0), { stdout: usage.replace(':', '.') }, 'failed', 'rarely', /does not know the flag -no-such/, /update cloudflared/],
+    [
+      'usage, as tunnel says it',
+      exit(0),
+      { stdout: usage.replace(':', '.') },
+      'failed',
+      'rarely',
+      /does not know the flag -no-such/,
+      /update cloudflared/,
+    ],
     [
       'usage for a value, as tunnel says it',
       exit(0),
@@ -53,7 +77,15 @@ describe('explainEnd', () => {
     ],
     ['exit 11', exit(11), {}, 'backing-off', 'soon', /replaced its own program/, /not writable/],
     ['an update', exit(0), { hasUpdated: true }, 'backing-off', 'soon', /replaced its own program/, /not writable/],
-    ['exit 255', exit(255), { bareLine: 'Provided Tunnel token is not valid.' }, 'failed', 'rarely', /token is invalid: Provided/, /copy the token again/],
+    [
+      'exit 255',
+      exit(255),
+      { bareLine: 'Provided Tunnel token is not valid.' },
+      'failed',
+      'rarely',
+      /token is invalid: Provided/,
+      /copy the token again/,
+    ],
     [
       'a token file that is gone',
       exit(255),
@@ -63,8 +95,24 @@ describe('explainEnd', () => {
       /cannot read the file/,
       /runtime directory/,
     ],
-    ['exit 126', exit(126), { bareLine: 'setpriv: failed to execute x: Permission denied' }, 'failed', 'rarely', /cannot be executed: setpriv/, /processor/],
-    ['exit 127', exit(127), { bareLine: 'setpriv: failed to execute x: No such file or directory' }, 'failed', 'rarely', /cannot be executed/, /loader/],
+    [
+      'exit 126',
+      exit(126),
+      { bareLine: 'setpriv: failed to execute x: Permission denied' },
+      'failed',
+      'rarely',
+      /cannot be executed: setpriv/,
+      /processor/,
+    ],
+    [
+      'exit 127',
+      exit(127),
+      { bareLine: 'setpriv: failed to execute x: No such file or directory' },
+      'failed',
+      'rarely',
+      /cannot be executed/,
+      /loader/,
+    ],
     [
       'a port',
       exit(1),
@@ -95,7 +143,10 @@ describe('explainEnd', () => {
     [
       'a proxy that opens TLS',
       exit(1),
-      { bareLine: 'TLS handshake with edge error: tls: failed to verify certificate: x509: certificate signed by unknown authority' },
+      {
+        bareLine:
+          'TLS handshake with edge error: tls: failed to verify certificate: x509: certificate signed by unknown authority',
+      },
       'backing-off',
       'network',
       /in the edge's place/,
@@ -104,14 +155,33 @@ describe('explainEnd', () => {
     [
       'a clock that is wrong',
       exit(1),
-      { bareLine: 'TLS handshake with edge error: tls: failed to verify certificate: x509: certificate has expired or is not yet valid: x' },
+      {
+        bareLine:
+          'TLS handshake with edge error: tls: failed to verify certificate: x509: certificate has expired or is not yet valid: x',
+      },
       'backing-off',
       'network',
       /of another time/,
       /clock/,
     ],
-    ['credentials', exit(1), { bareLine: "Tunnel credentials file '/x' doesn't exist or is not a file" }, 'failed', 'rarely', /credentials/, /credentialsFile/],
-    ['a config', exit(1), { bareLine: 'error parsing YAML in config file at /x: yaml: line 1' }, 'failed', 'rarely', /configuration/, /extraArgs/],
+    [
+      'credentials',
+      exit(1),
+      { bareLine: "Tunnel credentials file '/x' doesn't exist or is not a file" },
+      'failed',
+      'rarely',
+      /credentials/,
+      /credentialsFile/,
+    ],
+    [
+      'a config',
+      exit(1),
+      { bareLine: 'error parsing YAML in config file at /x: yaml: line 1' },
+      'failed',
+      'rarely',
+      /configuration/,
+      /extraArgs/,
+    ],
     [
       'a refusal',
       exit(1),
@@ -130,7 +200,15 @@ describe('explainEnd', () => {
       /no quick tunnel/,
       /api\.trycloudflare/,
     ],
-    ['anything', exit(1), { bareLine: 'some\u001b[31m words' }, 'backing-off', 'soon', /^cloudflared ended: some \[31m words$/, undefined],
+    [
+      'anything',
+      exit(1),
+      { bareLine: 'some\u001b[31m words' },
+      'backing-off',
+      'soon',
+      /^cloudflared ended: some \[31m words$/,
+      undefined,
+    ],
     ['nothing', exit(2), {}, 'backing-off', 'soon', /exit code 2/, undefined],
   ] as const)('%s', (_, end, words, state, pace, reason, remedy) => {
     const verdict = explainEnd(end, { ...silent, ...words }, wanted)
@@ -141,7 +219,9 @@ describe('explainEnd', () => {
   })
 
   test('names extraArgs where there are some', () => {
-    expect(explainEnd(exit(0), { ...silent, stdout: usage }, { ...wanted, extraArgs: ['--no-such'] }).remedy).toContain('["--no-such"]')
+    expect(explainEnd(exit(0), { ...silent, stdout: usage }, { ...wanted, extraArgs: ['--no-such'] }).remedy).toContain(
+      '["--no-such"]',
+    )
   })
 })
 
@@ -165,14 +245,25 @@ describe('explainProblem', () => {
       reason: `the edge refuses the token: ${cause}`,
       remedy: expect.stringMatching(remedy),
     })
-    expect(explainProblem({ kind: 'unauthorized', cause }, { ...wanted, mode: 'credentials' }).reason).toContain('the credentials')
+    expect(explainProblem({ kind: 'unauthorized', cause }, { ...wanted, mode: 'credentials' }).reason).toContain(
+      'the credentials',
+    )
   })
 })
 
 test('explainHang takes a refused login for the cause', () => {
-  expect(explainHang(true, 30_000, { kind: 'unauthorized', cause: 'Unauthorized: x' }, wanted)).toMatchObject({ state: 'failed', pace: 'rarely' })
-  expect(explainHang(true, 30_000, undefined, wanted)).toMatchObject({ state: 'backing-off', reason: expect.stringContaining('30 s') })
-  expect(explainHang(false, 90_000, undefined, wanted)).toMatchObject({ state: 'backing-off', reason: expect.stringContaining('90 s') })
+  expect(explainHang(true, 30_000, { kind: 'unauthorized', cause: 'Unauthorized: x' }, wanted)).toMatchObject({
+    state: 'failed',
+    pace: 'rarely',
+  })
+  expect(explainHang(true, 30_000, undefined, wanted)).toMatchObject({
+    state: 'backing-off',
+    reason: expect.stringContaining('30 s'),
+  })
+  expect(explainHang(false, 90_000, undefined, wanted)).toMatchObject({
+    state: 'backing-off',
+    reason: expect.stringContaining('90 s'),
+  })
 })
 
 test.each([
@@ -180,5 +271,9 @@ test.each([
   ['forbidden', 'failed'],
   ['foreign', 'failed'],
 ] as const)('explainUnexecutable says %s', (kind, state) => {
-  expect(explainUnexecutable(kind, '/opt/cloudflared')).toMatchObject({ state, pace: 'soon', reason: expect.stringContaining('"/opt/cloudflared"') })
+  expect(explainUnexecutable(kind, '/opt/cloudflared')).toMatchObject({
+    state,
+    pace: 'soon',
+    reason: expect.stringContaining('"/opt/cloudflared"'),
+  })
 })

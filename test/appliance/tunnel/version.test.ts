@@ -20,7 +20,11 @@ describe('isOlder', () => {
   })
 
   test('orders any two versions as their numbers', () => {
-    const version = fc.tuple(fc.integer({ min: 2000, max: 2999 }), fc.integer({ min: 1, max: 12 }), fc.integer({ min: 0, max: 999 }))
+    const version = fc.tuple(
+      fc.integer({ min: 2000, max: 2999 }),
+      fc.integer({ min: 1, max: 12 }),
+      fc.integer({ min: 0, max: 999 }),
+    )
     const toOrdinal = ([year, month, patch]: [number, number, number]) => year * 1e6 + month * 1e3 + patch
     fc.assert(
       fc.property(version, version, (left, right) => {

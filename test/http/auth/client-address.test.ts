@@ -6,7 +6,10 @@ import fc from 'fast-check'
 import { clientAddressOf, networkOf, publicOriginOf, rayOf } from '../../../src/http/auth/client-address.ts'
 
 const request = (remoteAddress: string | undefined, header?: string | string[]) =>
-  ({ socket: { remoteAddress }, headers: header === undefined ? {} : { 'cf-connecting-ip': header } }) as unknown as IncomingMessage
+  ({
+    socket: { remoteAddress },
+    headers: header === undefined ? {} : { 'cf-connecting-ip': header },
+  }) as unknown as IncomingMessage
 
 describe('clientAddressOf', () => {
   test.each([
@@ -86,7 +89,9 @@ describe('networkOf', () => {
     fc.assert(
       fc.property(fc.array(fc.integer({ min: 0, max: 0xffff }), { minLength: 8, maxLength: 8 }), (groups) => {
         const written = groups.map((group) => group.toString(16)).join(':')
-        const padded = groups.map((group, at) => (at < 4 ? group : 1).toString(16).padStart(4, '0').toUpperCase()).join(':')
+        const padded = groups
+          .map((group, at) => (at < 4 ? group : 1).toString(16).padStart(4, '0').toUpperCase())
+          .join(':')
         expect(networkOf(written)).toBe(networkOf(padded))
       }),
     )

@@ -1,4 +1,7 @@
-/** Strangers who guess passwords on real sockets, from a process of their own, and what known users and new ones notice of it. */
+/**
+ * Strangers who guess passwords on real sockets, from a process of their own, and what known users and new ones notice
+ * of it.
+ */
 import { type ChildProcess, fork } from 'node:child_process'
 import { EventEmitter, once } from 'node:events'
 import { connect } from 'node:net'
@@ -18,7 +21,11 @@ const exchanges = new EventEmitter<{ exchange: [Exchange] }>()
 const strangers = new Set<ChildProcess>()
 
 const pull: User['access'] = new Set(['pull'])
-const plainUsers: User[] = ['ben', 'ann', 'cat'].map((name) => ({ name, secret: { kind: 'plain', password: `${name}'s own secret` }, access: pull }))
+const plainUsers: User[] = ['ben', 'ann', 'cat'].map((name) => ({
+  name,
+  secret: { kind: 'plain', password: `${name}'s own secret` },
+  access: pull,
+}))
 let hashedUsers: User[]
 const login = (name: string) => basic(name, `${name}'s own secret`)
 
@@ -27,14 +34,23 @@ beforeAll(async () => {
   store = await nix.openStore()
   narInfo = `/${(await store.addFile('thing', 'x')).slice(11, 43)}.narinfo`
   hashedUsers = await Promise.all(
-    plainUsers.map(async ({ name }): Promise<User> => ({ name, secret: { kind: 'argon2id', hash: await hashPassword(`${name}'s own secret`) }, access: pull })),
+    plainUsers.map(
+      async ({ name }): Promise<User> => ({
+        name,
+        secret: { kind: 'argon2id', hash: await hashPassword(`${name}'s own secret`) },
+        access: pull,
+      }),
+    ),
   )
 })
 afterAll(() => nix[Symbol.asyncDispose]())
 
 beforeEach(async () => {
   // Millions of exchanges are not to be kept.
-  cache = await openTestCache(store, { users: plainUsers, observer: { exchanged: (exchange) => void exchanges.emit('exchange', exchange) } })
+  cache = await openTestCache(store, {
+    users: plainUsers,
+    observer: { exchanged: (exchange) => void exchanges.emit('exchange', exchange) },
+  })
 })
 afterEach(async () => {
   for (const child of strangers) {
@@ -54,7 +70,9 @@ interface Orders {
 
 function letGuess({ networks, connectionsEach, pipelined = 1 }: Orders): ChildProcess {
   const orders = { port: cache.port, path: narInfo, networks, connectionsEach, pipelined }
-  const child = fork(new URL('../../fixtures/guessers.mjs', import.meta.url), [JSON.stringify(orders)], { execArgv: [] })
+  const child = fork(new URL('../../fixtures/guessers.mjs', import.meta.url), [JSON.stringify(orders)], {
+    execArgv: [],
+  })
   strangers.add(child)
   return child
 }
@@ -71,9 +89,13 @@ async function reportOf(child: ChildProcess): Promise<Report> {
   return (await answer)[0]
 }
 
-const ask = (name: string, address: string) => cache.get(narInfo, { headers: { authorization: login(name), 'cf-connecting-ip': address } })
+const ask = (name: string, address: string) =>
+  cache.get(narInfo, { headers: { authorization: login(name), 'cf-connecting-ip': address } })
 
-/** In milliseconds of this process's own time: what it did meanwhile, for strangers above all. What else the machine does is not the cache's. */
+/**
+ * In milliseconds of this process's own time: what it did meanwhile, for strangers above all. What else the machine
+ * does is not the cache's.
+ */
 async function waitOf(request: () => Promise<{ readonly status: number }>): Promise<number> {
   const before = process.cpuUsage()
   expect((await request()).status).toBe(200)
@@ -82,13 +104,20 @@ async function waitOf(request: () => Promise<{ readonly status: number }>): Prom
 }
 
 /** How long requests took one after another, at least so many and until it is enough; the shortest first. */
-async function waitsOf(atLeast: number, request: () => Promise<{ readonly status: number }>, isEnough = async () => true): Promise<number[]> {
+async function waitsOf(
+  atLeast: number,
+  request: () => Promise<{ readonly status: number }>,
+  isEnough = async () => true,
+): Promise<number[]> {
   const waits: number[] = []
   while (waits.length < atLeast || !(await isEnough())) waits.push(await waitOf(request))
   return waits.sort((left, right) => left - right)
 }
 
-/** Nearly all within the quarter of a second that Burrow promises. The last one may meet the moment in which Node ends a score of connections with 400 requests each. */
+/**
+ * Nearly all within the quarter of a second that Burrow promises. The last one may meet the moment in which Node ends a
+ * score of connections with 400 requests each.
+ */
 function expectPrompt(waits: readonly number[]): void {
   expect(waits[Math.floor(waits.length * 0.9)]).toBeLessThan(250)
   expect(waits.at(-1)).toBeLessThan(1500)
@@ -105,31 +134,38 @@ describe('many guessers at once', () => {
   test.each([
     ['plain', () => plainUsers],
     ['argon2id', () => hashedUsers],
-  ])('a thousand connections from 100 networks hold up neither a known user nor a new one, with %s passwords', async (_kind, users) => {
-    cache.cache.reload({ signing: [], users: users(), indexPage: undefined })
-    expect((await ask('ben', '203.0.113.1')).status).toBe(200)
-    const startedMs = performance.now()
-    const child = letGuess({ networks: 100, connectionsEach: 10 })
-    const isUnderWay = async () => (await reportOf(child)).guesses > 3000
-    expectPrompt(await waitsOf(60, () => ask('ben', '203.0.113.1'), isUnderWay))
-    // A user whose login is not remembered, from a network nobody knows, and one from where somebody has logged in before. Each waited for half a minute.
-    const newcomer = await waitOf(() => ask('ann', '203.0.113.2'))
-    const neighbour = await waitOf(() => ask('cat', '203.0.113.1'))
-    expect(newcomer).toBeLessThan(10_000)
-    expect(neighbour).toBeLessThan(10_000)
+  ])(
+    'a thousand connections from 100 networks hold up neither a known user nor a new one, with %s passwords',
+    async (_kind, users) => {
+      cache.cache.reload({ signing: [], users: users(), indexPage: undefined })
+      expect((await ask('ben', '203.0.113.1')).status).toBe(200)
+      const startedMs = performance.now()
+      const child = letGuess({ networks: 100, connectionsEach: 10 })
+      const isUnderWay = async () => (await reportOf(child)).guesses > 3000
+      expectPrompt(await waitsOf(60, () => ask('ben', '203.0.113.1'), isUnderWay))
+      // A user whose login is not remembered, from a network nobody knows, and one from where somebody has logged in
+      // before. Each waited for half a minute.
+      const newcomer = await waitOf(() => ask('ann', '203.0.113.2'))
+      const neighbour = await waitOf(() => ask('cat', '203.0.113.1'))
+      expect(newcomer).toBeLessThan(10_000)
+      expect(neighbour).toBeLessThan(10_000)
 
-    // However many were sent, so many were looked at: 16 of each network at once, and one a second afterwards.
-    const seconds = (performance.now() - startedMs) / 1000
-    expect(cache.cache.stats.failedLogins).toBeLessThanOrEqual(100 * (16 + seconds))
-    expect((await reportOf(child)).statuses['429']).toBeGreaterThan(1000)
-  })
+      // However many were sent, so many were looked at: 16 of each network at once, and one a second afterwards.
+      const seconds = (performance.now() - startedMs) / 1000
+      expect(cache.cache.stats.failedLogins).toBeLessThanOrEqual(100 * (16 + seconds))
+      expect((await reportOf(child)).statuses['429']).toBeGreaterThan(1000)
+    },
+  )
 
   test('guesses of one connection are checked one after another, and it ends when too many wait', async () => {
     const socket = connect(cache.port, '127.0.0.1')
     socket.on('error', () => {})
     const closed = new Promise((resolve) => socket.resume().once('close', resolve))
     socket.write(
-      Array.from({ length: 1000 }, (_, at) => `GET ${narInfo} HTTP/1.1\r\nHost: x\r\nAuthorization: ${basic('ben', `guess ${at}`)}\r\n\r\n`).join(''),
+      Array.from(
+        { length: 1000 },
+        (_, at) => `GET ${narInfo} HTTP/1.1\r\nHost: x\r\nAuthorization: ${basic('ben', `guess ${at}`)}\r\n\r\n`,
+      ).join(''),
     )
     await closed
     expect(cache.cache.stats.failedLogins).toBeLessThanOrEqual(1)
@@ -144,15 +180,24 @@ test('a client that begins with 25 requests at once, as Nix does, gets all of th
 })
 
 test('a refused login names in the access log whom it claimed to be', async () => {
-  const exchange = new Promise<Exchange>((resolve) => exchanges.on('exchange', (one) => one.claimedUser === 'eve' && resolve(one)))
+  const exchange = new Promise<Exchange>((resolve) =>
+    exchanges.on('exchange', (one) => one.claimedUser === 'eve' && resolve(one)),
+  )
   await cache.get(narInfo, { headers: { authorization: basic('eve', 'x') } })
   expect([(await exchange).status, (await exchange).user]).toEqual([401, undefined])
 })
 
 test('a password that begins with a colon opens every route', async () => {
-  cache.cache.reload({ signing: [], users: [{ name: 'ann', secret: { kind: 'plain', password: ':x:' }, access: pull }], indexPage: undefined })
+  cache.cache.reload({
+    signing: [],
+    users: [{ name: 'ann', secret: { kind: 'plain', password: ':x:' }, access: pull }],
+    indexPage: undefined,
+  })
   for (const path of ['/', narInfo, '/nix-cache-info', '/v1/version']) {
-    expect([path, (await cache.get(path, { headers: { authorization: basic('ann', ':x:') } })).status]).toEqual([path, 200])
+    expect([path, (await cache.get(path, { headers: { authorization: basic('ann', ':x:') } })).status]).toEqual([
+      path,
+      200,
+    ])
   }
   expect((await cache.get('/', { headers: { authorization: benAuthorization } })).status).toBe(401)
 })

@@ -40,6 +40,7 @@ test('familiar networks go first, then the newest of the new ones, and suspects 
 
 test('work that fails gives its place back', async () => {
   const line = createHashLine()
-  for (let time = 0; time < 3; time++) await expect(line.run('suspect', () => Promise.reject(new Error('no memory')))).rejects.toThrow('no memory')
+  for (let time = 0; time < 3; time++)
+    await expect(line.run('suspect', () => Promise.reject(new Error('no memory')))).rejects.toThrow('no memory')
   expect(await line.run('suspect', async () => 'done')).toBe('done')
 })

@@ -9,11 +9,21 @@ import { createVerifier } from '../../../src/http/auth/verifier.ts'
 
 const basic = (name: string, password: string) => `Basic ${Buffer.from(`${name}:${password}`).toString('base64')}`
 const pull = new Set<Access>(['pull'])
-const plain = (name: string, password: string, expires?: Date): User => ({ name, secret: { kind: 'plain', password }, access: pull, expires })
+const plain = (name: string, password: string, expires?: Date): User => ({
+  name,
+  secret: { kind: 'plain', password },
+  access: pull,
+  expires,
+})
 
 function hashed(name: string, password: string): User {
   const text = Buffer.alloc(sodium.crypto_pwhash_STRBYTES)
-  sodium.crypto_pwhash_str(text, Buffer.from(password), sodium.crypto_pwhash_OPSLIMIT_MIN, sodium.crypto_pwhash_MEMLIMIT_MIN)
+  sodium.crypto_pwhash_str(
+    text,
+    Buffer.from(password),
+    sodium.crypto_pwhash_OPSLIMIT_MIN,
+    sodium.crypto_pwhash_MEMLIMIT_MIN,
+  )
   return { name, secret: { kind: 'argon2id', hash: text.toString('latin1').replace(/\0+$/, '') }, access: pull }
 }
 
@@ -110,11 +120,15 @@ describe('a verifier', () => {
 
   test('keeps places for networks that have none: a first login gets in while many guess, and what finds no place is not checked', async () => {
     const { verifier } = openStuck([plain('ben', 'secret'), plain('ann', 'word')])
-    void Array.from({ length: 256 }, (_, guess) => verifier.verify(basic('ben', `wrong ${guess}`), `198.51.100.${guess >> 1}`))
+    void Array.from({ length: 256 }, (_, guess) =>
+      verifier.verify(basic('ben', `wrong ${guess}`), `198.51.100.${guess >> 1}`),
+    )
     // The guessers find no more places, not even for the right password.
     expect(await verifier.verify(basic('ben', 'secret'), '198.51.100.5')).toMatchObject({ kind: 'slow-down' })
     expect(await verifier.verify(basic('ben', 'secret'), '203.0.113.1')).toMatchObject({ kind: 'known' })
-    void Array.from({ length: 400 }, (_, guess) => verifier.verify(basic('ben', 'wrong'), `192.0.${guess >> 8}.${guess & 255}`))
+    void Array.from({ length: 400 }, (_, guess) =>
+      verifier.verify(basic('ben', 'wrong'), `192.0.${guess >> 8}.${guess & 255}`),
+    )
     expect(await verifier.verify(basic('ann', 'word'), '203.0.113.2')).toMatchObject({ kind: 'slow-down' })
     // Whoever got in before still does.
     expect(await verifier.verify(basic('ben', 'secret'), '198.51.100.5')).toMatchObject({ kind: 'known' })
@@ -123,7 +137,9 @@ describe('a verifier', () => {
   test('keeps the last places for networks from which somebody has logged in', async () => {
     const { verifier } = openStuck([plain('ben', 'secret'), plain('ann', 'word')])
     await verifier.verify(basic('ben', 'secret'), '203.0.113.1')
-    void Array.from({ length: 600 }, (_, guess) => verifier.verify(basic('ben', 'wrong'), `192.0.${guess >> 8}.${guess & 255}`))
+    void Array.from({ length: 600 }, (_, guess) =>
+      verifier.verify(basic('ben', 'wrong'), `192.0.${guess >> 8}.${guess & 255}`),
+    )
     expect(await verifier.verify(basic('ann', 'word'), '203.0.113.2')).toMatchObject({ kind: 'slow-down' })
     expect(await verifier.verify(basic('ann', 'word'), '203.0.113.1')).toMatchObject({ kind: 'known' })
   })
@@ -155,7 +171,8 @@ describe('a verifier', () => {
     const throttle = createLoginThrottle(() => new Promise((resolve) => ended.push(resolve)))
     const verifier = createVerifier({ users: [plain('ben', 'secret')], throttle, now: () => 0 })
     const guesses = Array.from({ length: 8 }, (_, guess) => verifier.verify(basic('ben', `${guess}`), address))
-    for (let more = 0; more < 100; more++) expect(await verifier.verify(basic('ben', 'secret'), address)).toMatchObject({ kind: 'slow-down' })
+    for (let more = 0; more < 100; more++)
+      expect(await verifier.verify(basic('ben', 'secret'), address)).toMatchObject({ kind: 'slow-down' })
     expect(throttle.failures).toBe(8)
     ended[0]!()
     await guesses[0]
@@ -173,14 +190,18 @@ describe('a verifier', () => {
 
   test('does not forget everybody for one who spells the same credentials in thousands of ways', async () => {
     const { verifier } = open([plain('ben', 'secret'), plain('ann', 'word')])
-    for (let spaces = 1; spaces <= 4000; spaces++) await verifier.verify(basic('ben', 'secret').replace(' ', ' '.repeat(spaces)), address)
+    for (let spaces = 1; spaces <= 4000; spaces++)
+      await verifier.verify(basic('ben', 'secret').replace(' ', ' '.repeat(spaces)), address)
     await verifier.verify(basic('ann', 'word'), address)
-    for (let spaces = 4001; spaces <= 5000; spaces++) await verifier.verify(basic('ben', 'secret').replace(' ', ' '.repeat(spaces)), address)
+    for (let spaces = 4001; spaces <= 5000; spaces++)
+      await verifier.verify(basic('ben', 'secret').replace(' ', ' '.repeat(spaces)), address)
     expect(verifier.recall(basic('ann', 'word'))).toBeDefined()
   })
 })
 
 /** Delays never end. */
 function openStuck(users: User[]) {
-  return { verifier: createVerifier({ users, throttle: createLoginThrottle(() => new Promise(() => {})), now: () => 0 }) }
+  return {
+    verifier: createVerifier({ users, throttle: createLoginThrottle(() => new Promise(() => {})), now: () => 0 }),
+  }
 }

@@ -12,7 +12,9 @@ beforeAll(async () => {
   nix = await openNixFixture()
   const store = await nix.openStore()
   closure = await store.buildClosure()
-  cache = await openTestCache(store, { visitors: async (headers) => (headers['x-vouched'] === 'ana' ? { name: 'access:ana@example.org' } : undefined) })
+  cache = await openTestCache(store, {
+    visitors: async (headers) => (headers['x-vouched'] === 'ana' ? { name: 'access:ana@example.org' } : undefined),
+  })
 })
 
 afterAll(async () => {
@@ -34,7 +36,13 @@ describe('a visitor', () => {
   })
 
   test('gets no store object without a password', async () => {
-    for (const path of [`/${hashPart()}.narinfo`, '/nix-cache-info', '/nar/x.nar', '/v1/public-key', '/realisations/x.doi'])
+    for (const path of [
+      `/${hashPart()}.narinfo`,
+      '/nix-cache-info',
+      '/nar/x.nar',
+      '/v1/public-key',
+      '/realisations/x.doi',
+    ])
       expect([path, await statusOf(path, { 'x-vouched': 'ana' })]).toEqual([path, 401])
   })
 

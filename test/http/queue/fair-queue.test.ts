@@ -18,7 +18,14 @@ describe('createFairQueue', () => {
     const queue = createFairQueue({ places: 1 })
     const order: string[] = []
     const work = (key: string, name: string) => runQueued(queue, key, async () => void order.push(name))
-    await Promise.all([work('a', 'a1'), work('a', 'a2'), work('a', 'a3'), work('b', 'b1'), work('c', 'c1'), work('b', 'b2')])
+    await Promise.all([
+      work('a', 'a1'),
+      work('a', 'a2'),
+      work('a', 'a3'),
+      work('b', 'b1'),
+      work('c', 'c1'),
+      work('b', 'b2'),
+    ])
     expect(order).toEqual(['a1', 'a2', 'b1', 'c1', 'a3', 'b2'])
   })
 
@@ -117,7 +124,11 @@ describe('createFairQueue', () => {
   })
 
   test('whatever comes and goes, places are neither lost nor made, and nobody waits while he could enter', async () => {
-    const step = fc.record({ do: fc.constantFrom('come', 'leave', 'give up'), key: fc.integer({ min: 0, max: 3 }), which: fc.nat(20) })
+    const step = fc.record({
+      do: fc.constantFrom('come', 'leave', 'give up'),
+      key: fc.integer({ min: 0, max: 3 }),
+      which: fc.nat(20),
+    })
     await fc.assert(
       fc.asyncProperty(fc.integer({ min: 1, max: 6 }), fc.array(step, { maxLength: 60 }), async (places, steps) => {
         const queue = createFairQueue({ places, maxWaiting: 10, share: 2 })

@@ -12,7 +12,10 @@ import { directory, file } from '../../nar/trees.ts'
 import { ann, compress, inChunks, make, noise, TestDepot } from './fixture.ts'
 import { cat, commit, cut, digestOf, frameOf, mib, putPart } from './parts.ts'
 
-const large = make('large', { tree: directory({ a: noise(2 * mib), b: noise(1.5 * mib), c: file('end') }), compression: 'none' })
+const large = make('large', {
+  tree: directory({ a: noise(2 * mib), b: noise(1.5 * mib), c: file('end') }),
+  compression: 'none',
+})
 const count = cut(large.nar).length
 
 async function plan(test: TestDepot, who = 'cat') {
@@ -28,9 +31,12 @@ describe('a NAR in parts', () => {
     expect(await putPart(test, large, 2)).toEqual({ status: 'known' })
     expect(await putPart(test, large, 0, { encoding: 'gzip' })).toEqual({ status: 'stored' })
     expect(await plan(test)).toEqual({ status: 'upload', count, have: '0,2' })
-    expect(await commit(test, [large])).toEqual([{ status: 'incomplete', partBytes: mib, missing: count === 4 ? '1,3' : expect.any(String) }])
+    expect(await commit(test, [large])).toEqual([
+      { status: 'incomplete', partBytes: mib, missing: count === 4 ? '1,3' : expect.any(String) },
+    ])
     expect(await putPart(test, large, 0)).toEqual({ status: 'known' })
-    for (let index = 1; index < count; index++) if (index !== 2) expect(await putPart(test, large, index)).toEqual({ status: 'stored' })
+    for (let index = 1; index < count; index++)
+      if (index !== 2) expect(await putPart(test, large, index)).toEqual({ status: 'stored' })
     expect(await commit(test, [large])).toEqual([{ status: 'registered' }])
     expect(await plan(test)).toEqual({ status: 'present' })
     expect(await putPart(test, large, 0)).toEqual({ status: 'complete' })
@@ -94,7 +100,8 @@ describe('a NAR in parts', () => {
     // A wrong part may have come after the end of its upload, and end the next one as well; then nothing wrong is left.
     const verdicts: string[] = []
     for (let round = 0; round < 3 && verdicts.at(-1) !== 'registered'; round++) {
-      for (let index = 0; index < count; index++) expect(['stored', 'known']).toContain((await putPart(test, large, index)).status)
+      for (let index = 0; index < count; index++)
+        expect(['stored', 'known']).toContain((await putPart(test, large, index)).status)
       verdicts.push((await commit(test, [large]))[0]!.status)
     }
     expect(verdicts.at(-1)).toBe('registered')
@@ -104,7 +111,10 @@ describe('a NAR in parts', () => {
     await using test = await TestDepot.open()
     expect(await putPart(test, large, count)).toMatchObject({ status: 'refused' })
     expect(await putPart(test, large, 0, { partBytes: mib / 2 })).toMatchObject({ status: 'refused', code: 'mismatch' })
-    expect(await putPart(test, large, 0, { body: randomBytes(2 * mib) })).toMatchObject({ status: 'refused', code: 'too-big' })
+    expect(await putPart(test, large, 0, { body: randomBytes(2 * mib) })).toMatchObject({
+      status: 'refused',
+      code: 'too-big',
+    })
     const bad = { ...large, path: { ...large.path, narHash: 'sha256:../../x' } }
     expect(await putPart(test, bad, 0)).toMatchObject({ status: 'refused', code: 'mismatch' })
     expect(readdirSync(join(test.dir, 'in'))).toEqual([])
@@ -125,14 +135,26 @@ describe('a NAR in parts', () => {
 describe('a commit', () => {
   test('registers small NARs of a batch and large ones in parts together, with a pin, or none of them', async () => {
     await using test = await TestDepot.open()
-    const small = Array.from({ length: 30 }, (_, at) => make(`small-${at}`, { references: at === 0 ? [] : [make(`small-${at - 1}`).path.storePath] }))
+    const small = Array.from({ length: 30 }, (_, at) =>
+      make(`small-${at}`, { references: at === 0 ? [] : [make(`small-${at - 1}`).path.storePath] }),
+    )
     const frames = small.map(({ nar }) => frameOf(nar))
-    const head = JSON.stringify({ entries: small.map(({ path }, at) => ({ narHash: path.narHash, narSize: path.narSize, bytes: frames[at]!.length })) })
+    const head = JSON.stringify({
+      entries: small.map(({ path }, at) => ({
+        narHash: path.narHash,
+        narSize: path.narSize,
+        bytes: frames[at]!.length,
+      })),
+    })
     const body = Buffer.concat([Buffer.from(`${head}\n`), ...frames])
     const batch = { bodyBytes: body.length, digest: digestOf(body), who: cat }
-    expect(await test.depot.putBatch({ ...batch, digest: digestOf(Buffer.from('x')) }, inChunks(body))).toMatchObject({ code: 'file-mismatch' })
+    expect(await test.depot.putBatch({ ...batch, digest: digestOf(Buffer.from('x')) }, inChunks(body))).toMatchObject({
+      code: 'file-mismatch',
+    })
     const replies = await test.depot.putBatch(batch, inChunks(body))
-    expect(replies).toEqual(small.map(({ path }) => ({ status: 'stored', narHash: path.narHash, narSize: path.narSize })))
+    expect(replies).toEqual(
+      small.map(({ path }) => ({ status: 'stored', narHash: path.narHash, narSize: path.narSize })),
+    )
     expect(await test.depot.putBatch(batch, inChunks(body))).toEqual(
       small.map(({ path }) => ({ status: 'known', narHash: path.narHash, narSize: path.narSize })),
     )
@@ -147,16 +169,25 @@ describe('a commit', () => {
     while (!('status' in verdicts) && verdicts.some(({ status }) => status === 'pending'))
       verdicts = await test.depot.commit({ paths, who: cat, isAtomic: true, waitMs: 10_000, pin })
     expect(verdicts).toEqual(paths.map(() => ({ status: 'registered' })))
-    expect(test.depot.pins()).toMatchObject([{ name: 'cat/all', keepLast: 2, revisions: [{ user: 'cat', storePaths: [large.path.storePath] }] }])
+    expect(test.depot.pins()).toMatchObject([
+      { name: 'cat/all', keepLast: 2, revisions: [{ user: 'cat', storePaths: [large.path.storePath] }] },
+    ])
   })
 
   test('a wrong entry of a batch is refused alone', async () => {
     await using test = await TestDepot.open()
     const [good, other] = [make('good'), make('other')]
     const frames = [frameOf(good.nar), frameOf(good.nar), compress(Buffer.alloc(other.path.narSize), 'zstd')]
-    const entries = [good, other, other].map(({ path }, at) => ({ narHash: path.narHash, narSize: path.narSize, bytes: frames[at]!.length }))
+    const entries = [good, other, other].map(({ path }, at) => ({
+      narHash: path.narHash,
+      narSize: path.narSize,
+      bytes: frames[at]!.length,
+    }))
     const body = Buffer.concat([Buffer.from(`${JSON.stringify({ entries })}\n`), ...frames])
-    const replies = await test.depot.putBatch({ bodyBytes: body.length, digest: digestOf(body), who: cat }, inChunks(body))
+    const replies = await test.depot.putBatch(
+      { bodyBytes: body.length, digest: digestOf(body), who: cat },
+      inChunks(body),
+    )
     expect(replies).toMatchObject([{ status: 'stored' }, { status: 'refused' }, { status: 'refused', code: 'bad-nar' }])
   })
 
@@ -170,7 +201,9 @@ describe('a commit', () => {
       { status: 'elsewhere' },
       expect.objectContaining({ code: 'mismatch' }),
     ])
-    expect(await test.depot.commit({ paths: [signed], who: cat, isAtomic: true, waitMs: 0 })).toEqual([{ status: 'elsewhere' }])
+    expect(await test.depot.commit({ paths: [signed], who: cat, isAtomic: true, waitMs: 0 })).toEqual([
+      { status: 'elsewhere' },
+    ])
   })
 })
 
@@ -178,11 +211,15 @@ describe('kill -9', () => {
   const program = fileURLToPath(new URL('./killed-assembly.ts', import.meta.url))
 
   function run(dir: string, operation: number): Promise<{ readonly lines: string[]; readonly isKilled: boolean }> {
-    const child = spawn(process.execPath, ['--disable-warning=ExperimentalWarning', program, dir, String(operation)], { stdio: ['ignore', 'pipe', 'inherit'] })
+    const child = spawn(process.execPath, ['--disable-warning=ExperimentalWarning', program, dir, String(operation)], {
+      stdio: ['ignore', 'pipe', 'inherit'],
+    })
     let output = ''
     child.stdout.on('data', (text: Buffer) => (output += text.toString()))
     return new Promise((resolve) =>
-      child.once('close', (_code, signal) => resolve({ lines: output.split('\n').filter((line) => line !== ''), isKilled: signal === 'SIGKILL' })),
+      child.once('close', (_code, signal) =>
+        resolve({ lines: output.split('\n').filter((line) => line !== ''), isKilled: signal === 'SIGKILL' }),
+      ),
     )
   }
 

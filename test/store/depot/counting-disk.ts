@@ -16,7 +16,11 @@ export function countingDisk(operation: number): { readonly disk: Disk; start():
       step()
       return result
     }
-  const watchedFile = (file: WritableFile): WritableFile => ({ write: watched(file.write), sync: watched(file.sync), close: file.close })
+  const watchedFile = (file: WritableFile): WritableFile => ({
+    write: watched(file.write),
+    sync: watched(file.sync),
+    close: file.close,
+  })
   return {
     disk: {
       ...systemDisk,

@@ -3,7 +3,10 @@ import { directory, file } from '../../nar/trees.ts'
 import { ann, type Made, make, type TestDepot } from './fixture.ts'
 import { commit, mib, putPart } from './parts.ts'
 
-export function workload(): { readonly made: readonly Made[]; readonly run: (test: TestDepot, acknowledge: (storePath: string) => void) => Promise<void> } {
+export function workload(): {
+  readonly made: readonly Made[]
+  readonly run: (test: TestDepot, acknowledge: (storePath: string) => void) => Promise<void>
+} {
   const lib = make('lib', { tree: directory({ lib: file('x'.repeat(3000)) }) })
   const app = make('app', { references: [lib.path.storePath], compression: 'br' })
   const [left, right] = [make('left', { references: [lib.path.storePath] }), make('right', { compression: 'gzip' })]

@@ -64,9 +64,13 @@ describe('a power cut', () => {
 describe('kill -9', () => {
   const program = fileURLToPath(new URL('./killed-depot.ts', import.meta.url))
 
-  /** Runs the workload in a process that kills itself at the given operation; resolves to what it acknowledged before. */
+  /**
+   * Runs the workload in a process that kills itself at the given operation; resolves to what it acknowledged before.
+   */
   async function runUntil(dir: string, operation: number): Promise<{ acknowledged: string[]; isKilled: boolean }> {
-    const child = spawn(process.execPath, ['--disable-warning=ExperimentalWarning', program, dir, String(operation)], { stdio: ['ignore', 'pipe', 'inherit'] })
+    const child = spawn(process.execPath, ['--disable-warning=ExperimentalWarning', program, dir, String(operation)], {
+      stdio: ['ignore', 'pipe', 'inherit'],
+    })
     let output = ''
     child.stdout.on('data', (text: Buffer) => (output += text.toString()))
     const signal = await new Promise<string | null>((resolve) => child.once('close', (_code, by) => resolve(by)))
@@ -95,24 +99,29 @@ describe('kill -9', () => {
     }
   }, 900_000)
 
-  test.each([1, 7, 20, 33])('after %i acknowledgements of forty pushes at once, with the writer in its thread, leaves what was acknowledged', async (count) => {
-    const root = mkdtempSync(join(tmpdir(), 'burrow-kill-'))
-    try {
-      const dir = join(root, 'depot')
-      const thread = fileURLToPath(new URL('./killed-thread.ts', import.meta.url))
-      const child = spawn(process.execPath, ['--disable-warning=ExperimentalWarning', thread, dir], { stdio: ['ignore', 'pipe', 'inherit'] })
-      let output = ''
-      child.stdout.on('data', (text: Buffer) => {
-        output += text.toString()
-        if (output.split('\n').length > count) child.kill('SIGKILL')
-      })
-      const signal = await new Promise<string | null>((resolve) => child.once('close', (_code, by) => resolve(by)))
-      const acknowledged = output.split('\n').filter((line) => line !== '')
-      expect(acknowledged.length).toBeGreaterThanOrEqual(count)
-      expect(signal).toBe('SIGKILL')
-      await expectSound(dir, acknowledged, manyObjects())
-    } finally {
-      rmSync(root, { recursive: true, force: true })
-    }
-  })
+  test.each([1, 7, 20, 33])(
+    'after %i acknowledgements of forty pushes at once, with the writer in its thread, leaves what was acknowledged',
+    async (count) => {
+      const root = mkdtempSync(join(tmpdir(), 'burrow-kill-'))
+      try {
+        const dir = join(root, 'depot')
+        const thread = fileURLToPath(new URL('./killed-thread.ts', import.meta.url))
+        const child = spawn(process.execPath, ['--disable-warning=ExperimentalWarning', thread, dir], {
+          stdio: ['ignore', 'pipe', 'inherit'],
+        })
+        let output = ''
+        child.stdout.on('data', (text: Buffer) => {
+          output += text.toString()
+          if (output.split('\n').length > count) child.kill('SIGKILL')
+        })
+        const signal = await new Promise<string | null>((resolve) => child.once('close', (_code, by) => resolve(by)))
+        const acknowledged = output.split('\n').filter((line) => line !== '')
+        expect(acknowledged.length).toBeGreaterThanOrEqual(count)
+        expect(signal).toBe('SIGKILL')
+        await expectSound(dir, acknowledged, manyObjects())
+      } finally {
+        rmSync(root, { recursive: true, force: true })
+      }
+    },
+  )
 })

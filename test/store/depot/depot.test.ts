@@ -1,6 +1,16 @@
 /** The life of a depot: lock, schema, backups, damage, documents and logs. */
 import { spawn } from 'node:child_process'
-import { copyFileSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync, truncateSync, utimesSync, writeFileSync } from 'node:fs'
+import {
+  copyFileSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  truncateSync,
+  utimesSync,
+  writeFileSync,
+} from 'node:fs'
 import { join } from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
 import { text } from 'node:stream/consumers'
@@ -25,9 +35,13 @@ describe('opening', () => {
     const other = new TestDepot(test.dir)
     await expect(other.reopen()).rejects.toThrow(`process ${process.pid} is using it`)
     const script = `import { takeDirectoryLock } from ${JSON.stringify(new URL('../../../src/disk/lock.ts', import.meta.url).href)}; takeDirectoryLock(${JSON.stringify(test.dir)}, 1)`
-    const child = spawn(process.execPath, ['--disable-warning=ExperimentalWarning', '--input-type=module-typescript', '-e', script], {
-      stdio: ['ignore', 'ignore', 'pipe'],
-    })
+    const child = spawn(
+      process.execPath,
+      ['--disable-warning=ExperimentalWarning', '--input-type=module-typescript', '-e', script],
+      {
+        stdio: ['ignore', 'ignore', 'pipe'],
+      },
+    )
     expect(await text(child.stderr)).toContain(`process ${process.pid} is using it`)
     await test.close()
     await other.reopen()
@@ -77,7 +91,9 @@ describe('opening', () => {
     expect(test.find(app)).toBeUndefined()
     expect(test.depot.figures()).toMatchObject({ damaged: 1, recovered: { lostNars: 1 } })
     expect(test.depot.who(app.path.storePath)[0]).toMatchObject({ action: 'lost' })
-    expect((await test.depot.plan([app.path], 2 ** 20, 'ann')).paths).toEqual([{ status: 'upload', count: 1, have: '' }])
+    expect((await test.depot.plan([app.path], 2 ** 20, 'ann')).paths).toEqual([
+      { status: 'upload', count: 1, have: '' },
+    ])
     expect(await test.push(app)).toEqual({ status: 'present' })
     expect((await test.read(app)).equals(app.file)).toBe(true)
   })
@@ -100,7 +116,10 @@ describe('a file that changed behind our back', () => {
     expect(test.depot.generation()).not.toBe(before)
     await untilDamaged(test)
     expect(test.find(app)).toBeUndefined()
-    expect(test.depot.who(app.path.storePath)[0]).toMatchObject({ action: 'damaged', detail: expect.stringContaining('has the hash') })
+    expect(test.depot.who(app.path.storePath)[0]).toMatchObject({
+      action: 'damaged',
+      detail: expect.stringContaining('has the hash'),
+    })
     expect(await test.push(app)).toEqual({ status: 'present' })
     expect((await test.read(app)).equals(app.file)).toBe(true)
   })
@@ -131,7 +150,9 @@ describe('a file that changed behind our back', () => {
     writeFileSync(fileOf(test, bad), bytes)
     truncateSync(fileOf(test, short), 10)
     const { damaged } = await test.verify()
-    expect(damaged.flatMap(({ storePaths }) => storePaths).sort()).toEqual([bad.path.storePath, short.path.storePath].sort())
+    expect(damaged.flatMap(({ storePaths }) => storePaths).sort()).toEqual(
+      [bad.path.storePath, short.path.storePath].sort(),
+    )
     expect([good, bad, short].map((made) => test.find(made) !== undefined)).toEqual([true, false, false])
   })
 })
@@ -202,7 +223,8 @@ describe('documents and logs', () => {
     await using test = await TestDepot.open()
     const drvBaseName = `${'0'.repeat(32)}-app.drv`
     const log = 'building\n'.repeat(10_000)
-    const put = (content: string, name = drvBaseName) => test.depot.putLog({ drvBaseName: name, who: ann }, inChunks(Buffer.from(content)))
+    const put = (content: string, name = drvBaseName) =>
+      test.depot.putLog({ drvBaseName: name, who: ann }, inChunks(Buffer.from(content)))
     expect(await put(log)).toBe('stored')
     expect(await put(log)).toBe('known')
     expect(await put('other')).toBe('conflict')
@@ -210,7 +232,9 @@ describe('documents and logs', () => {
     await test.reopen()
     expect(await text((await test.depot.openLog(drvBaseName))!)).toBe(log)
     expect(await test.depot.openLog(`${'1'.repeat(32)}-app.drv`)).toBeUndefined()
-    expect(statSync(join(test.dir, 'log', '00', `${drvBaseName.slice(2)}.zst`)).size).toBe(test.depot.figures().usedBytes)
+    expect(statSync(join(test.dir, 'log', '00', `${drvBaseName.slice(2)}.zst`)).size).toBe(
+      test.depot.figures().usedBytes,
+    )
   })
 })
 

@@ -1,4 +1,7 @@
-/** A depot in a directory of its own, and what is pushed to it: NARs made here, compressed by real zlib, xz and bzip2, with the records that belong to them. */
+/**
+ * A depot in a directory of its own, and what is pushed to it: NARs made here, compressed by real zlib, xz and bzip2,
+ * with the records that belong to them.
+ */
 
 import { execFileSync } from 'node:child_process'
 import { createHash, randomBytes } from 'node:crypto'
@@ -33,12 +36,23 @@ function token(bytes: Buffer | string): Buffer {
 }
 
 function encodeNode(tree: Tree): Buffer {
-  if (tree.kind === 'symlink') return Buffer.concat([...['(', 'type', 'symlink', 'target'].map(token), token(tree.target), token(')')])
+  if (tree.kind === 'symlink')
+    return Buffer.concat([...['(', 'type', 'symlink', 'target'].map(token), token(tree.target), token(')')])
   if (tree.kind === 'regular') {
     const flags = tree.isExecutable ? ['executable', ''] : []
-    return Buffer.concat([...['(', 'type', 'regular', ...flags, 'contents'].map(token), token(tree.content), token(')')])
+    return Buffer.concat([
+      ...['(', 'type', 'regular', ...flags, 'contents'].map(token),
+      token(tree.content),
+      token(')'),
+    ])
   }
-  const entries = tree.entries.flatMap(([name, child]) => [...['entry', '(', 'name'].map(token), token(name), token('node'), encodeNode(child), token(')')])
+  const entries = tree.entries.flatMap(([name, child]) => [
+    ...['entry', '(', 'name'].map(token),
+    token(name),
+    token('node'),
+    encodeNode(child),
+    token(')'),
+  ])
   return Buffer.concat([...['(', 'type', 'directory'].map(token), ...entries, token(')')])
 }
 
@@ -92,7 +106,11 @@ export function make(
   } = {},
 ): Made {
   const { compression = 'zstd', references = [], storePath = `${storeDir}/${makeHashPart(name)}-${name}` } = options
-  const tree: Tree = options.tree ?? { kind: 'regular', content: Buffer.from(`content of ${name}\n`), isExecutable: false }
+  const tree: Tree = options.tree ?? {
+    kind: 'regular',
+    content: Buffer.from(`content of ${name}\n`),
+    isExecutable: false,
+  }
   const nar = options.nar ?? encodeNar(tree)
   const file = compress(nar, compression)
   const fileHash = sha256(file)

@@ -10,7 +10,11 @@ import { cat, commit, mib, putPart } from './parts.ts'
 
 const isPossible = process.platform === 'linux' && process.getuid?.() === 0
 
-async function onTmpfs(bytes: number, options: Partial<DepotOptions>, work: (test: TestDepot) => Promise<void>): Promise<void> {
+async function onTmpfs(
+  bytes: number,
+  options: Partial<DepotOptions>,
+  work: (test: TestDepot) => Promise<void>,
+): Promise<void> {
   const test = new TestDepot()
   mkdirSync(test.dir)
   await run('mount', ['-t', 'tmpfs', '-o', `size=${bytes}`, 'tmpfs', test.dir])
@@ -57,7 +61,8 @@ whenPossible('a full disk', () => {
         const verdict = await test.push(made)
         outcomes.add(verdict.status)
         if (verdict.status === 'refused' && leave > 4096) refusedWithRoomForTheBody++
-        if (verdict.status === 'refused') expect(verdict).toMatchObject({ code: 'no-room', reason: expect.not.stringContaining(test.dir) })
+        if (verdict.status === 'refused')
+          expect(verdict).toMatchObject({ code: 'no-room', reason: expect.not.stringContaining(test.dir) })
         if (verdict.status === 'refused') expect(test.depot.figures().shortage).toBeDefined()
         empty(test)
         if (verdict.status === 'refused') await expectSound(test, [kept], [made])
@@ -115,10 +120,16 @@ whenPossible('a full disk', () => {
       await test.depot.noteUses()
       // Small commits fill the last page of the log as well.
       fill(test, 0)
-      for (let at = 0; at < 200; at++) if ((await test.depot.putDocument('debuginfo', `x${at}`, 'x'.repeat(4000), cat)) !== 'stored') break
-      expect(await test.depot.putDocument('debuginfo', 'one more', 'x'.repeat(4000), cat)).toMatchObject({ status: 'refused', code: 'no-room' })
+      for (let at = 0; at < 200; at++)
+        if ((await test.depot.putDocument('debuginfo', `x${at}`, 'x'.repeat(4000), cat)) !== 'stored') break
+      expect(await test.depot.putDocument('debuginfo', 'one more', 'x'.repeat(4000), cat)).toMatchObject({
+        status: 'refused',
+        code: 'no-room',
+      })
       expect(readdirSync(test.dir)).toContain('reserved')
-      expect(await test.depot.collect({ isDryRun: false })).toMatchObject({ removed: [{ storePath: old.path.storePath }] })
+      expect(await test.depot.collect({ isDryRun: false })).toMatchObject({
+        removed: [{ storePath: old.path.storePath }],
+      })
       await expectSound(test, [kept], [old])
       expect(readdirSync(test.dir)).toContain('reserved')
       empty(test)

@@ -1,4 +1,7 @@
-/** Run as a process of its own: sends a NAR in parts as a client that asks first, says what was acknowledged, and kills itself at the disk operation of the given number. */
+/**
+ * Run as a process of its own: sends a NAR in parts as a client that asks first, says what was acknowledged, and kills
+ * itself at the disk operation of the given number.
+ */
 import { writeSync } from 'node:fs'
 
 import { file } from '../../nar/trees.ts'

@@ -1,4 +1,7 @@
-/** Run as a process of its own: pushes many objects at once through the writer's thread, and says what was acknowledged, until it is killed. */
+/**
+ * Run as a process of its own: pushes many objects at once through the writer's thread, and says what was acknowledged,
+ * until it is killed.
+ */
 import { writeSync } from 'node:fs'
 
 import { TestDepot } from './fixture.ts'

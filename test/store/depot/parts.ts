@@ -41,7 +41,16 @@ export function putPart(test: TestDepot, made: Made, index: number, options: Par
   const bytes = made.nar.subarray(index * partBytes, (index + 1) * partBytes)
   const body = options.body ?? (encoding === 'zstd' ? frameOf(bytes, level) : gzipSync(bytes))
   const { narHash, narSize } = made.path
-  const part = { narHash, narSize, partBytes, index, digest: options.digest ?? digestOf(body), bodyBytes: body.length, encoding, who }
+  const part = {
+    narHash,
+    narSize,
+    partBytes,
+    index,
+    digest: options.digest ?? digestOf(body),
+    bodyBytes: body.length,
+    encoding,
+    who,
+  }
   return test.depot.putPart(part, inChunks(body))
 }
 
@@ -56,6 +65,7 @@ export async function commit(
   for (;;) {
     const verdicts = await test.depot.commit({ paths, who, isAtomic, waitMs: 10_000 })
     if ('status' in verdicts) throw new Error(JSON.stringify(verdicts as Refusal))
-    if (!verdicts.some(({ status }) => status === 'pending') || verdicts.some(({ status }) => status === 'incomplete')) return verdicts
+    if (!verdicts.some(({ status }) => status === 'pending') || verdicts.some(({ status }) => status === 'incomplete'))
+      return verdicts
   }
 }

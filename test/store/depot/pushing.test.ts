@@ -12,7 +12,10 @@ describe('a NAR that was pushed', () => {
     'is kept as it came with compression %s, and served whole and in ranges',
     async (compression) => {
       await using test = await TestDepot.open()
-      const app = make('app', { tree: directory({ bin: directory({ app: file('#!', true) }), data: noise(300_000) }), compression })
+      const app = make('app', {
+        tree: directory({ bin: directory({ app: file('#!', true) }), data: noise(300_000) }),
+        compression,
+      })
       expect(await test.send(app)).toEqual({ status: 'stored', narHash: app.path.narHash, narSize: app.nar.length })
       expect(test.find(app)).toBeUndefined()
       expect(await test.register(app)).toEqual({ status: 'registered' })
@@ -32,10 +35,16 @@ describe('a NAR that was pushed', () => {
   test('of several zstd frames is taken and kept as it came', async () => {
     await using test = await TestDepot.open()
     const whole = make('frames', { tree: noise(200_000) })
-    const frames = Buffer.concat([0, 1, 2, 3].map((part) => compress(whole.nar.subarray(part * 60_000, (part + 1) * 60_000), 'zstd')))
+    const frames = Buffer.concat(
+      [0, 1, 2, 3].map((part) => compress(whole.nar.subarray(part * 60_000, (part + 1) * 60_000), 'zstd')),
+    )
     const made = { ...make('frames', { nar: whole.nar }), file: frames, fileHash: sha256(frames) }
     expect(await test.send(made)).toMatchObject({ status: 'stored', narHash: whole.path.narHash })
-    expect(await test.register(made, ann, { file: { fileHash: made.fileHash, fileSize: frames.length, compression: 'zstd' } })).toEqual({
+    expect(
+      await test.register(made, ann, {
+        file: { fileHash: made.fileHash, fileSize: frames.length, compression: 'zstd' },
+      }),
+    ).toEqual({
       status: 'registered',
     })
     expect((await test.read(made)).equals(frames)).toBe(true)
@@ -46,7 +55,9 @@ describe('a NAR that was pushed', () => {
     const zstd = make('app', { tree: noise(10_000) })
     expect(await test.push(zstd)).toEqual({ status: 'registered' })
     expect(await test.send(zstd)).toMatchObject({ status: 'known' })
-    expect(test.depot.admitNar({ fileHash: zstd.fileHash, fileSize: zstd.file.length, compression: 'zstd', who: ben })).toEqual({ status: 'known' })
+    expect(
+      test.depot.admitNar({ fileHash: zstd.fileHash, fileSize: zstd.file.length, compression: 'zstd', who: ben }),
+    ).toEqual({ status: 'known' })
     const other = make('app', { nar: zstd.nar, compression: 'xz' })
     expect(await test.push(other, ben)).toEqual({ status: 'present' })
     expect(test.find(zstd)).toMatchObject({ form: { compression: 'zstd', fileHash: zstd.fileHash } })
@@ -111,9 +122,16 @@ describe('references', () => {
     await using test = await TestDepot.open()
     const lib = make('lib')
     const app = make('app', { references: [lib.path.storePath] })
-    expect(await test.push(app)).toMatchObject({ status: 'refused', code: 'missing-reference', reason: expect.stringContaining(lib.path.storePath) })
+    expect(await test.push(app)).toMatchObject({
+      status: 'refused',
+      code: 'missing-reference',
+      reason: expect.stringContaining(lib.path.storePath),
+    })
     await test.send(lib)
-    expect(await test.depot.register({ paths: [app.path, lib.path], who: ann, isAtomic: true })).toEqual([{ status: 'registered' }, { status: 'registered' }])
+    expect(await test.depot.register({ paths: [app.path, lib.path], who: ann, isAtomic: true })).toEqual([
+      { status: 'registered' },
+      { status: 'registered' },
+    ])
     expect(test.find(app)?.info.references).toEqual([lib.path.storePath])
   })
 
@@ -125,7 +143,10 @@ describe('references', () => {
     const b = make('b', { references: [a.path.storePath] })
     for (const made of [a, b]) await test.send(made)
     const verdicts = await test.depot.register({ paths: [a.path, b.path], who: ann, isAtomic: false })
-    expect(verdicts).toEqual([expect.objectContaining({ code: 'mismatch' }), expect.objectContaining({ code: 'mismatch' })])
+    expect(verdicts).toEqual([
+      expect.objectContaining({ code: 'mismatch' }),
+      expect.objectContaining({ code: 'mismatch' }),
+    ])
   })
 
   test('signed by a trusted cache need not be sent; a forged signature does not help', async () => {
@@ -135,13 +156,20 @@ describe('references', () => {
     const glibc = make('glibc')
     const app = make('app', { references: [glibc.path.storePath] })
     await test.send(app)
-    const forged = { ...glibc.path, file: undefined, signatures: [upstream.sign(formatFingerprint({ ...glibc.path, narSize: 1 }))] }
+    const forged = {
+      ...glibc.path,
+      file: undefined,
+      signatures: [upstream.sign(formatFingerprint({ ...glibc.path, narSize: 1 }))],
+    }
     expect(await test.depot.register({ paths: [forged, app.path], who: ann, isAtomic: false })).toEqual([
       expect.objectContaining({ code: 'missing-nar' }),
       expect.objectContaining({ code: 'missing-reference' }),
     ])
     const signed = { ...forged, signatures: [upstream.sign(formatFingerprint(glibc.path))] }
-    expect(await test.depot.register({ paths: [signed, app.path], who: ann, isAtomic: true })).toEqual([{ status: 'elsewhere' }, { status: 'registered' }])
+    expect(await test.depot.register({ paths: [signed, app.path], who: ann, isAtomic: true })).toEqual([
+      { status: 'elsewhere' },
+      { status: 'registered' },
+    ])
     const other = make('other', { references: [glibc.path.storePath] })
     expect(await test.push(other)).toEqual({ status: 'registered' })
     expect(test.find(glibc)).toBeUndefined()
@@ -153,8 +181,13 @@ describe('references', () => {
     const lib = make('lib', { tree: noise(200_000), references: [glibc.path.storePath], compression: 'none' })
     const tool = make('tool', { references: [lib.path.storePath] })
     const app = make('app', { references: [tool.path.storePath] })
-    const infos = new Map([glibc, lib, tool].map(({ path }) => [path.storePath, { ...path, registrationTime: 1, ultimate: true }] as const))
-    infos.set(glibc.path.storePath, { ...infos.get(glibc.path.storePath)!, signatures: [upstream.sign(formatFingerprint(glibc.path))] })
+    const infos = new Map(
+      [glibc, lib, tool].map(({ path }) => [path.storePath, { ...path, registrationTime: 1, ultimate: true }] as const),
+    )
+    infos.set(glibc.path.storePath, {
+      ...infos.get(glibc.path.storePath)!,
+      signatures: [upstream.sign(formatFingerprint(glibc.path))],
+    })
     const opened: string[] = []
     const local = {
       describeLocal: async (paths: readonly string[]) => paths.map((path) => infos.get(path)),
@@ -173,7 +206,11 @@ describe('references', () => {
     expect(test.find(glibc)).toBeUndefined()
     expect(test.depot.who(lib.path.storePath)).toMatchObject([{ action: 'adopt', user: 'ann' }])
     const rebuilt = make('glibc', { tree: noise(1000) })
-    expect(await test.push(rebuilt)).toMatchObject({ status: 'conflict', by: "this cache's own machine", narHash: glibc.path.narHash })
+    expect(await test.push(rebuilt)).toMatchObject({
+      status: 'conflict',
+      by: "this cache's own machine",
+      narHash: glibc.path.narHash,
+    })
   })
 
   test('that take long to copy from the local store do not hold up the reply: the copy goes on once, and the next push finds it', async () => {
@@ -189,7 +226,9 @@ describe('references', () => {
     }
     const local = {
       describeLocal: async (paths: readonly string[]) =>
-        paths.map((path) => (path === lib.path.storePath ? { ...lib.path, registrationTime: 1, ultimate: true } : undefined)),
+        paths.map((path) =>
+          path === lib.path.storePath ? { ...lib.path, registrationTime: 1, ultimate: true } : undefined,
+        ),
       openLocal: async () => {
         opened++
         return { compression: 'none' as const, body: slow() }
@@ -212,12 +251,17 @@ describe('references', () => {
     const app = make('app', { references: [lib.path.storePath] })
     const local = {
       describeLocal: async (paths: readonly string[]) =>
-        paths.map((path) => (path === lib.path.storePath ? { ...lib.path, registrationTime: 1, ultimate: true } : undefined)),
+        paths.map((path) =>
+          path === lib.path.storePath ? { ...lib.path, registrationTime: 1, ultimate: true } : undefined,
+        ),
       openLocal: async () => ({ compression: 'none' as const, body: inChunks(Buffer.from(lib.file).fill(0, 100)) }),
     }
     await using test = new TestDepot()
     await test.reopen({ local })
-    expect(await test.push(app)).toMatchObject({ code: 'missing-reference', reason: expect.stringContaining('Cannot read the NAR at byte') })
+    expect(await test.push(app)).toMatchObject({
+      code: 'missing-reference',
+      reason: expect.stringContaining('Cannot read the NAR at byte'),
+    })
     expect(test.depot.figures()).toMatchObject({ objects: 0, damaged: 0 })
   })
 
@@ -226,11 +270,18 @@ describe('references', () => {
     await test.reopen({ policy: { bytesPerDayPerUser: 0 } })
     const app = make('app', { tree: noise(100_000), references: [make('glibc').path.storePath] })
     const { narHash, narSize } = app.path
-    const wrong = await test.depot.fetchNar({ narHash: make('x').path.narHash, narSize, compression: 'zstd', who: ann }, inChunks(app.file))
+    const wrong = await test.depot.fetchNar(
+      { narHash: make('x').path.narHash, narSize, compression: 'zstd', who: ann },
+      inChunks(app.file),
+    )
     expect(wrong).toMatchObject({ status: 'refused', code: 'mismatch' })
-    expect(await test.depot.fetchNar({ narHash, narSize, compression: 'zstd', who: ann }, inChunks(app.file))).toMatchObject({ status: 'stored' })
+    expect(
+      await test.depot.fetchNar({ narHash, narSize, compression: 'zstd', who: ann }, inChunks(app.file)),
+    ).toMatchObject({ status: 'stored' })
     const { file: _file, ...path } = app.path
-    expect(await test.depot.register({ paths: [path], who: ann, isAtomic: true, references: 'any' })).toEqual([{ status: 'registered' }])
+    expect(await test.depot.register({ paths: [path], who: ann, isAtomic: true, references: 'any' })).toEqual([
+      { status: 'registered' },
+    ])
     expect((await test.read(app)).equals(app.file)).toBe(true)
   })
 
@@ -238,8 +289,16 @@ describe('references', () => {
     await using test = await TestDepot.open()
     const [good, bad] = [make('good'), make('bad', { references: [make('nowhere').path.storePath] })]
     for (const made of [good, bad]) await test.send(made)
-    const verdicts = await test.depot.register({ paths: [good.path, bad.path], who: ann, isAtomic: true, pin: { name: 'ann/x', keepLast: 1, storePaths: [] } })
-    expect(verdicts).toEqual([expect.objectContaining({ code: 'policy' }), expect.objectContaining({ code: 'missing-reference' })])
+    const verdicts = await test.depot.register({
+      paths: [good.path, bad.path],
+      who: ann,
+      isAtomic: true,
+      pin: { name: 'ann/x', keepLast: 1, storePaths: [] },
+    })
+    expect(verdicts).toEqual([
+      expect.objectContaining({ code: 'policy' }),
+      expect.objectContaining({ code: 'missing-reference' }),
+    ])
     expect(test.find(good)).toBeUndefined()
     expect(test.depot.pins()).toEqual([])
   })
@@ -249,11 +308,16 @@ describe('policy', () => {
   test('a refused name, a missing required signature, a quota and a full depot are refused with their reasons', async () => {
     const key = generateSecretKey('ci-1')
     await using test = new TestDepot()
-    await test.reopenHere({ policy: { refuse: ['-secret'], requireSignatures: [key.publicKey], bytesPerDayPerUser: 500_000 }, maxBytes: 2_000_000 })
+    await test.reopenHere({
+      policy: { refuse: ['-secret'], requireSignatures: [key.publicKey], bytesPerDayPerUser: 500_000 },
+      maxBytes: 2_000_000,
+    })
     const [secret, app] = [make('my-secret'), make('app')]
     expect(await test.push(secret)).toMatchObject({ code: 'policy', reason: expect.stringContaining('-secret') })
     expect(await test.push(app)).toMatchObject({ code: 'policy', reason: expect.stringContaining('ci-1') })
-    expect(await test.register(app, ann, { signatures: [key.sign(formatFingerprint(app.path))] })).toEqual({ status: 'registered' })
+    expect(await test.register(app, ann, { signatures: [key.sign(formatFingerprint(app.path))] })).toEqual({
+      status: 'registered',
+    })
     expect(await test.send(make('large', { tree: noise(499_990) }))).toMatchObject({ code: 'quota' })
     expect(await test.send(make('larger', { tree: noise(3_000_000) }), ben)).toMatchObject({ code: 'quota' })
     await test.reopenHere({ maxBytes: 2_000_000 })

@@ -1,4 +1,7 @@
-/** What real Nix writes into a binary cache goes into the depot file by file, and real Nix reads it back out of what the depot serves. */
+/**
+ * What real Nix writes into a binary cache goes into the depot file by file, and real Nix reads it back out of what the
+ * depot serves.
+ */
 import { mkdir, readdir, readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 
@@ -33,10 +36,14 @@ describe('beside real Nix', () => {
     let left = await Promise.all(names.map(async (name) => parseNarInfo(await readFile(join(cache, name), 'utf8'))!))
     const pushed: NarInfo[] = []
     while (left.length > 0) {
-      const next = left.find(({ storePath, references }) => references.every((path) => path === storePath || pushed.some((info) => info.storePath === path)))!
+      const next = left.find(({ storePath, references }) =>
+        references.every((path) => path === storePath || pushed.some((info) => info.storePath === path)),
+      )!
       const bytes = await readFile(join(cache, next.url))
       const { fileHash, compression } = parseNarFileUrl(next.url)!
-      expect(await depot.depot.receiveNar({ fileHash, fileSize: bytes.length, compression, who: ann }, inChunks(bytes))).toMatchObject({ status: 'stored' })
+      expect(
+        await depot.depot.receiveNar({ fileHash, fileSize: bytes.length, compression, who: ann }, inChunks(bytes)),
+      ).toMatchObject({ status: 'stored' })
       expect(await depot.depot.registerNarInfo(hashPartOf(next.storePath), next, ann)).toEqual({ status: 'registered' })
       pushed.push(next)
       left = left.filter((info) => info !== next)
@@ -48,7 +55,14 @@ describe('beside real Nix', () => {
     'a closure with compression %s goes in, content addresses and signatures checked, and comes out',
     async (compression) => {
       const cache = await nix.makeDir('cache')
-      await nix.run('nix', ['copy', '--from', store.root, '--to', `file://${cache}?compression=${compression}`, ...paths])
+      await nix.run('nix', [
+        'copy',
+        '--from',
+        store.root,
+        '--to',
+        `file://${cache}?compression=${compression}`,
+        ...paths,
+      ])
       await using depot = new TestDepot()
       await depot.reopen({ policy: { requireSignatures: [publicKey] } })
       const pushed = await pushCache(depot, cache)
@@ -60,7 +74,10 @@ describe('beside real Nix', () => {
         const { info, form } = depot.depot.find(hashPartOf(storePath))!
         if (form.kind !== 'file') throw new Error('no file')
         await writeFile(join(served, url), await readAll(await form.open()))
-        await writeFile(join(served, `${hashPartOf(storePath)}.narinfo`), formatNarInfo({ ...info, ...form, url, system }))
+        await writeFile(
+          join(served, `${hashPartOf(storePath)}.narinfo`),
+          formatNarInfo({ ...info, ...form, url, system }),
+        )
       }
       const target = await nix.openStore(`target-${compression}`)
       await nix.copy({ from: `file://${served}`, to: target, paths, trustedPublicKeys: [publicKey] })

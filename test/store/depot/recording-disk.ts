@@ -1,6 +1,7 @@
 /**
- * A disk that remembers every operation, so that the state after a power cut at any of them can be built: `careful` disks have kept only what was flushed
- * (data by `sync`, names by `syncDirectory`), `eager` ones have written everything at once. The database flushes by itself, so its files are taken as they lie.
+ * A disk that remembers every operation, so that the state after a power cut at any of them can be built: `careful`
+ * disks have kept only what was flushed (data by `sync`, names by `syncDirectory`), `eager` ones have written
+ * everything at once. The database flushes by itself, so its files are taken as they lie.
  */
 import { copyFileSync, existsSync, mkdirSync, writeFileSync } from 'node:fs'
 import { basename, dirname, join, relative } from 'node:path'
@@ -55,13 +56,16 @@ export class RecordingDisk implements Disk {
       ['eager', this.#eager],
     ] as const) {
       const files = [...names].flatMap(([dir, entries]) =>
-        [...entries].map(([name, inode]) => [join(dir, name), kind === 'eager' ? inode.written : inode.flushed] as const),
+        [...entries].map(
+          ([name, inode]) => [join(dir, name), kind === 'eager' ? inode.written : inode.flushed] as const,
+        ),
       )
       this.cuts.push({
         label: `${at} ${label} (${kind})`,
         acknowledged,
         build(into) {
-          for (const name of ['depot.db', 'depot.db-wal']) if (existsSync(join(database, name))) copyFileSync(join(database, name), join(into, name))
+          for (const name of ['depot.db', 'depot.db-wal'])
+            if (existsSync(join(database, name))) copyFileSync(join(database, name), join(into, name))
           for (const [path, content] of files) {
             mkdirSync(join(into, dirname(path)), { recursive: true })
             writeFileSync(join(into, path), content)

@@ -16,12 +16,17 @@ import { ann, compress, encodeNar, inChunks, type Made, make, noise, sha256, sto
 
 /** Bytes that claim to be a file of this hash. */
 async function sendBytes(test: TestDepot, bytes: Buffer, compression: Made['compression'] = 'zstd') {
-  return await test.depot.receiveNar({ fileHash: sha256(bytes), fileSize: bytes.length, compression, who: ann }, inChunks(bytes))
+  return await test.depot.receiveNar(
+    { fileHash: sha256(bytes), fileSize: bytes.length, compression, who: ann },
+    inChunks(bytes),
+  )
 }
 
 function expectNothing(test: TestDepot): void {
   expect(readdirSync(join(test.dir, 'in'))).toEqual([])
-  expect(readdirSync(join(test.dir, 'nar'), { recursive: true }).filter((name) => String(name).includes('.'))).toEqual([])
+  expect(readdirSync(join(test.dir, 'nar'), { recursive: true }).filter((name) => String(name).includes('.'))).toEqual(
+    [],
+  )
   expect(test.depot.figures()).toMatchObject({ objects: 0, nars: 0, usedBytes: 0 })
 }
 
@@ -49,11 +54,26 @@ describe('a file is refused', () => {
     ['that is empty and not compressed', Buffer.alloc(0), 'none', 'bad-nar'],
     ['that is truncated zstd', good.file.subarray(0, -5), 'zstd', 'bad-nar'],
     ['with bytes behind the zstd frame', Buffer.concat([good.file, Buffer.from('more')]), 'zstd', 'bad-nar'],
-    ['with bytes behind the brotli stream', Buffer.concat([compress(good.nar, 'br'), Buffer.from('more')]), 'br', 'bad-nar'],
+    [
+      'with bytes behind the brotli stream',
+      Buffer.concat([compress(good.nar, 'br'), Buffer.from('more')]),
+      'br',
+      'bad-nar',
+    ],
     ['that is truncated brotli', compress(good.nar, 'br').subarray(0, -5), 'br', 'bad-nar'],
     ['that is truncated xz', compress(good.nar, 'xz').subarray(0, -9), 'xz', 'bad-nar'],
-    ['with bytes behind the xz stream', Buffer.concat([compress(good.nar, 'xz'), Buffer.from('more')]), 'xz', 'bad-nar'],
-    ['that is damaged bzip2', Buffer.concat([compress(good.nar, 'bzip2').subarray(0, 100), Buffer.alloc(500, 7)]), 'bzip2', 'bad-nar'],
+    [
+      'with bytes behind the xz stream',
+      Buffer.concat([compress(good.nar, 'xz'), Buffer.from('more')]),
+      'xz',
+      'bad-nar',
+    ],
+    [
+      'that is damaged bzip2',
+      Buffer.concat([compress(good.nar, 'bzip2').subarray(0, 100), Buffer.alloc(500, 7)]),
+      'bzip2',
+      'bad-nar',
+    ],
     ['that is not what it says to be', good.nar, 'xz', 'bad-nar'],
     ['in a compression we do not take', good.nar, 'lzip', 'unsupported'],
   ])('%s', async (_what, bytes, compression, code) => {
@@ -73,8 +93,15 @@ describe('a file is refused', () => {
     await using test = await TestDepot.open()
     const { file: bytes, compression } = good
     const declared = { fileHash: sha256(bytes), fileSize: bytes.length, compression, who: ann }
-    for (const wrong of [{ fileHash: sha256(Buffer.from('other')) }, { fileSize: bytes.length + 1 }, { fileSize: bytes.length - 1 }]) {
-      expect(await test.depot.receiveNar({ ...declared, ...wrong }, inChunks(bytes))).toMatchObject({ status: 'refused', code: 'file-mismatch' })
+    for (const wrong of [
+      { fileHash: sha256(Buffer.from('other')) },
+      { fileSize: bytes.length + 1 },
+      { fileSize: bytes.length - 1 },
+    ]) {
+      expect(await test.depot.receiveNar({ ...declared, ...wrong }, inChunks(bytes))).toMatchObject({
+        status: 'refused',
+        code: 'file-mismatch',
+      })
     }
     async function* cut() {
       yield bytes.subarray(0, 50_000)
@@ -93,20 +120,32 @@ describe('a file is refused', () => {
     expect(await sendBytes(test, bomb)).toMatchObject({ status: 'refused', code: 'too-big' })
     expect(process.memoryUsage().rss - before).toBeLessThan(200_000_000)
     // Zeros that are no NAR at all end at the first byte.
-    expect(await sendBytes(test, compress(Buffer.alloc(1_000_000), 'zstd'))).toMatchObject({ status: 'refused', code: 'bad-nar' })
+    expect(await sendBytes(test, compress(Buffer.alloc(1_000_000), 'zstd'))).toMatchObject({
+      status: 'refused',
+      code: 'bad-nar',
+    })
     expectNothing(test)
   }, 300_000)
 
   test('as xz with a dictionary of 1.5 GiB', async () => {
     await using test = await TestDepot.open()
     const bytes = withDictionary(good.nar)
-    expect(await sendBytes(test, bytes, 'xz')).toMatchObject({ status: 'refused', code: 'bad-nar', reason: expect.stringContaining('compression=zstd') })
+    expect(await sendBytes(test, bytes, 'xz')).toMatchObject({
+      status: 'refused',
+      code: 'bad-nar',
+      reason: expect.stringContaining('compression=zstd'),
+    })
     expectNothing(test)
   })
 
   test('as zstd with a window of 2 GiB', async () => {
     await using test = await TestDepot.open()
-    const bytes = Buffer.from(execFileSync('zstd', ['-c', '--no-check', '--ultra', '-3', '--zstd=wlog=31'], { input: good.nar, maxBuffer: 1e9 }))
+    const bytes = Buffer.from(
+      execFileSync('zstd', ['-c', '--no-check', '--ultra', '-3', '--zstd=wlog=31'], {
+        input: good.nar,
+        maxBuffer: 1e9,
+      }),
+    )
     const refusal = await sendBytes(test, bytes)
     expect(refusal).toMatchObject({ status: 'refused', code: 'bad-nar' })
     expectNothing(test)
@@ -116,7 +155,11 @@ describe('a file is refused', () => {
     await using test = new TestDepot()
     await test.reopen({ searchPath: test.dir })
     const refusal = await sendBytes(test, compress(good.nar, 'xz'), 'xz')
-    expect(refusal).toMatchObject({ status: 'refused', code: 'unsupported', reason: expect.stringContaining('?compression=zstd') })
+    expect(refusal).toMatchObject({
+      status: 'refused',
+      code: 'unsupported',
+      reason: expect.stringContaining('?compression=zstd'),
+    })
   })
 })
 
@@ -139,7 +182,10 @@ async function compressBomb(size: number): Promise<Buffer> {
   return Buffer.concat(parts)
 }
 
-/** An xz file whose header asks for a dictionary of 1.5 GiB: a byte of the block header, and its checksum made right again. */
+/**
+ * An xz file whose header asks for a dictionary of 1.5 GiB: a byte of the block header, and its checksum made right
+ * again.
+ */
 function withDictionary(nar: Buffer): Buffer {
   const bytes = Buffer.from(compress(nar, 'xz'))
   const headerStart = 12
@@ -175,7 +221,10 @@ describe('a narinfo is refused', () => {
 
   test('before its NAR', async () => {
     await using test = await TestDepot.open()
-    expect(await test.depot.registerNarInfo(hashPart, narInfo(good), ann)).toMatchObject({ status: 'refused', code: 'missing-nar' })
+    expect(await test.depot.registerNarInfo(hashPart, narInfo(good), ann)).toMatchObject({
+      status: 'refused',
+      code: 'missing-nar',
+    })
   })
 
   test.each<readonly [string, Partial<NarInfo>, string]>([
@@ -184,7 +233,11 @@ describe('a narinfo is refused', () => {
     ['with a false FileHash', { fileHash: elsewhere }, 'mismatch'],
     ['with a false FileSize', { fileSize: good.file.length + 1 }, 'mismatch'],
     ['with a false Compression', { compression: 'xz' }, 'mismatch'],
-    ['whose URL names a file that is not here', { url: `nar/${elsewhere.slice(7)}.nar.zst`, fileHash: undefined }, 'missing-nar'],
+    [
+      'whose URL names a file that is not here',
+      { url: `nar/${elsewhere.slice(7)}.nar.zst`, fileHash: undefined },
+      'missing-nar',
+    ],
     ['whose URL climbs', { url: '../../etc/passwd' }, 'mismatch'],
     ['whose URL is absolute', { url: `https://cache.example.org/nar/${good.fileHash.slice(7)}.nar.zst` }, 'mismatch'],
     ['with a missing reference', { references: [make('nowhere').path.storePath] }, 'missing-reference'],
@@ -195,7 +248,10 @@ describe('a narinfo is refused', () => {
   ])('%s', async (_what, changes, code) => {
     await using test = await TestDepot.open()
     await test.send(good)
-    expect(await test.depot.registerNarInfo(hashPart, narInfo(good, changes), ann)).toMatchObject({ status: 'refused', code })
+    expect(await test.depot.registerNarInfo(hashPart, narInfo(good, changes), ann)).toMatchObject({
+      status: 'refused',
+      code,
+    })
     expect(test.find(good)).toBeUndefined()
     expect(await test.depot.registerNarInfo(hashPart, narInfo(good), ann)).toEqual({ status: 'registered' })
   })
@@ -203,7 +259,10 @@ describe('a narinfo is refused', () => {
   test('whose path is not that of the request', async () => {
     await using test = await TestDepot.open()
     await test.send(good)
-    expect(await test.depot.registerNarInfo(make('x').path.storePath.slice(11, 43), narInfo(good), ann)).toMatchObject({ status: 'refused', code: 'mismatch' })
+    expect(await test.depot.registerNarInfo(make('x').path.storePath.slice(11, 43), narInfo(good), ann)).toMatchObject({
+      status: 'refused',
+      code: 'mismatch',
+    })
   })
 
   test('never when it is as Nix writes it', async () => {
@@ -217,7 +276,8 @@ describe('a narinfo is refused', () => {
 describe('a content address', () => {
   const content = Buffer.from('the same text\n')
   const tree: Tree = { kind: 'regular', content, isExecutable: false }
-  const nix32 = (algorithm: string, bytes: Buffer) => `${algorithm}:${encodeNix32(createHash(algorithm).update(bytes).digest())}`
+  const nix32 = (algorithm: string, bytes: Buffer) =>
+    `${algorithm}:${encodeNix32(createHash(algorithm).update(bytes).digest())}`
 
   test.each<readonly [string, string]>([
     ['text', `text:${nix32('sha256', content)}`],
@@ -225,16 +285,24 @@ describe('a content address', () => {
     ['flat sha1', `fixed:${nix32('sha1', content)}`],
     ['recursive', `fixed:r:${nix32('sha256', encodeNar(tree))}`],
     ['recursive sha512', `fixed:r:${nix32('sha512', encodeNar(tree))}`],
-  ])('of the kind %s stands in for a signature when path and content follow from it, and only then', async (_kind, contentAddress) => {
-    const storePath = computeContentPath(`${storeDir}/${'0'.repeat(32)}-ca`, storeDir, splitContentAddress(contentAddress)!, [])!
-    const right = make('ca', { tree, storePath })
-    const wrong = make('ca', { tree: file('another text'), storePath })
-    await using test = new TestDepot()
-    await test.reopen({ policy: { requireSignatures: ['ci-1:6NCHdD59X431o0gWypbMrAURkbJ16ZPMQFGspcDShjY='] } })
-    for (const made of [right, wrong]) await test.send(made)
-    expect(await test.register(wrong, ann, { contentAddress })).toMatchObject({ status: 'refused', code: 'mismatch' })
-    expect(await test.register(right, ann)).toMatchObject({ status: 'refused', code: 'policy' })
-    expect(await test.register(right, ann, { contentAddress })).toEqual({ status: 'registered' })
-    expect(test.find(right)?.info.contentAddress).toBe(contentAddress)
-  })
+  ])(
+    'of the kind %s stands in for a signature when path and content follow from it, and only then',
+    async (_kind, contentAddress) => {
+      const storePath = computeContentPath(
+        `${storeDir}/${'0'.repeat(32)}-ca`,
+        storeDir,
+        splitContentAddress(contentAddress)!,
+        [],
+      )!
+      const right = make('ca', { tree, storePath })
+      const wrong = make('ca', { tree: file('another text'), storePath })
+      await using test = new TestDepot()
+      await test.reopen({ policy: { requireSignatures: ['ci-1:6NCHdD59X431o0gWypbMrAURkbJ16ZPMQFGspcDShjY='] } })
+      for (const made of [right, wrong]) await test.send(made)
+      expect(await test.register(wrong, ann, { contentAddress })).toMatchObject({ status: 'refused', code: 'mismatch' })
+      expect(await test.register(right, ann)).toMatchObject({ status: 'refused', code: 'policy' })
+      expect(await test.register(right, ann, { contentAddress })).toEqual({ status: 'registered' })
+      expect(test.find(right)?.info.contentAddress).toBe(contentAddress)
+    },
+  )
 })

@@ -22,7 +22,8 @@ async function collect(
 
 const removedPaths = (report: GcReport) => report.removed.map(({ storePath }) => storePath).sort()
 const use = (test: TestDepot, made: Made) => test.depot.leases.covers(made.path.storePath)
-const filesOf = (test: TestDepot) => readdirSync(join(test.dir, 'nar'), { recursive: true }).filter((name) => String(name).includes('.'))
+const filesOf = (test: TestDepot) =>
+  readdirSync(join(test.dir, 'nar'), { recursive: true }).filter((name) => String(name).includes('.'))
 
 /** lib ← app, and tool alone. */
 async function three(): Promise<{ test: TestDepot; lib: Made; app: Made; tool: Made }> {
@@ -70,11 +71,14 @@ describe('a collection', () => {
   test('keeps what pins name, and drops what only an older revision named', async () => {
     const { test, lib, app, tool } = await three()
     await using _ = test
-    const pin = (storePath: string) => test.depot.setPin({ name: 'ann/main', keepLast: 1, storePaths: [storePath], user: 'ann' })
+    const pin = (storePath: string) =>
+      test.depot.setPin({ name: 'ann/main', keepLast: 1, storePaths: [storePath], user: 'ann' })
     expect(await pin(make('nowhere').path.storePath)).toMatchObject({ status: 'refused', code: 'missing-reference' })
     expect(await pin(tool.path.storePath)).toBe('stored')
     test.now += 31 * dayMs
-    expect(removedPaths(await collect(test, { isDryRun: true }))).toEqual([app, lib].map(({ path }) => path.storePath).sort())
+    expect(removedPaths(await collect(test, { isDryRun: true }))).toEqual(
+      [app, lib].map(({ path }) => path.storePath).sort(),
+    )
     await pin(app.path.storePath)
     expect(removedPaths(await collect(test))).toEqual([tool.path.storePath])
     expect(await test.depot.explain(lib.path.storePath)).toEqual([
@@ -121,7 +125,13 @@ describe('a collection', () => {
   test('ends pins that expired', async () => {
     const { test, tool } = await three()
     await using _ = test
-    await test.depot.setPin({ name: 'ann/pr-1', keepLast: 1, expiresAt: test.now + 40 * dayMs, storePaths: [tool.path.storePath], user: 'ann' })
+    await test.depot.setPin({
+      name: 'ann/pr-1',
+      keepLast: 1,
+      expiresAt: test.now + 40 * dayMs,
+      storePaths: [tool.path.storePath],
+      user: 'ann',
+    })
     test.now += 39 * dayMs
     expect(removedPaths(await collect(test))).not.toContain(tool.path.storePath)
     test.now += 2 * dayMs
@@ -160,7 +170,8 @@ describe('a collection', () => {
     if (verdict.status === 'registered') expect(removedPaths(report)).not.toContain(lib.path.storePath)
     else expect(verdict).toMatchObject({ code: 'missing-reference' })
     const present = test.find(late)
-    if (present) for (const reference of present.info.references) expect(test.depot.find(reference.slice(11, 43))).toBeDefined()
+    if (present)
+      for (const reference of present.info.references) expect(test.depot.find(reference.slice(11, 43))).toBeDefined()
   })
 })
 
@@ -181,7 +192,12 @@ describe('a push that needs room', () => {
     test.now += 2 * dayMs
     await test.depot.setPin({ name: 'ann/keep', keepLast: 1, storePaths: [old[0]!.path.storePath], user: 'ann' })
     expect(await test.push(make('new', { tree: noise(100_000) }))).toEqual({ status: 'registered' })
-    expect(old.map((made) => test.find(made) !== undefined)).toEqual([true, false, false, ...Array.from({ length: 6 }, () => true)])
+    expect(old.map((made) => test.find(made) !== undefined)).toEqual([
+      true,
+      false,
+      false,
+      ...Array.from({ length: 6 }, () => true),
+    ])
     expect(test.depot.figures().usedBytes).toBeLessThanOrEqual(910_000)
     expect((await test.verify()).damaged).toEqual([])
   })
@@ -195,7 +211,9 @@ describe('a push that needs room', () => {
       test.now += 2 * hourMs
     }
     test.now += 2 * dayMs
-    const verdicts = await Promise.all(Array.from({ length: 3 }, (_, at) => test.push(make(`new-${at}`, { tree: noise(100_000) }))))
+    const verdicts = await Promise.all(
+      Array.from({ length: 3 }, (_, at) => test.push(make(`new-${at}`, { tree: noise(100_000) }))),
+    )
     expect(verdicts).toEqual(verdicts.map(() => ({ status: 'registered' })))
     expect(old.filter((made) => test.find(made) !== undefined).length).toBeGreaterThanOrEqual(5)
   })
@@ -215,11 +233,15 @@ describe('forget', () => {
     const { test, lib, app, tool } = await three()
     await using _ = test
     await test.depot.setPin({ name: 'ann/x', keepLast: 1, storePaths: [lib.path.storePath], user: 'ann' })
-    expect([...((await test.depot.forget([lib.path.storePath], 'root')) as string[])].sort()).toEqual([app, lib].map(({ path }) => path.storePath).sort())
+    expect([...((await test.depot.forget([lib.path.storePath], 'root')) as string[])].sort()).toEqual(
+      [app, lib].map(({ path }) => path.storePath).sort(),
+    )
     expect([lib, app, tool].map((made) => test.find(made) !== undefined)).toEqual([false, false, true])
     expect(filesOf(test)).toHaveLength(2)
     expect(await test.push(lib)).toMatchObject({ status: 'refused', code: 'policy' })
-    expect((await test.depot.plan([lib.path], 2 ** 20, 'ann')).paths).toMatchObject([{ status: 'refused', code: 'policy' }])
+    expect((await test.depot.plan([lib.path], 2 ** 20, 'ann')).paths).toMatchObject([
+      { status: 'refused', code: 'policy' },
+    ])
     expect(await test.push(make('lib', { tree: file('another') }))).toEqual({ status: 'registered' })
     await test.depot.forget([lib.path.storePath], 'root')
     expect(await test.depot.allow(lib.path.storePath, 'root')).toBe(true)
@@ -249,7 +271,21 @@ describe('over random graphs, pins, uses and pushes', () => {
     readonly b: number
   }
   const step: fc.Arbitrary<Step> = fc.record({
-    kind: fc.constantFrom('push', 'push', 'push', 'use', 'promise', 'pin', 'unpin', 'collect', 'evict', 'wait', 'wait', 'forget', 'race'),
+    kind: fc.constantFrom(
+      'push',
+      'push',
+      'push',
+      'use',
+      'promise',
+      'pin',
+      'unpin',
+      'collect',
+      'evict',
+      'wait',
+      'wait',
+      'forget',
+      'race',
+    ),
     a: fc.nat(11),
     b: fc.nat(2 ** 20),
   })
@@ -281,11 +317,13 @@ describe('over random graphs, pins, uses and pushes', () => {
         const check = (isEviction: boolean) => {
           for (const { path } of objects) {
             if (has(path.storePath))
-              for (const reference of path.references) if (!has(reference)) throw new Error(`${path.storePath} refers to ${reference}, which is gone`)
+              for (const reference of path.references)
+                if (!has(reference)) throw new Error(`${path.storePath} refers to ${reference}, which is gone`)
           }
           const kept = [...pinned.values()]
           for (const [storePath, at] of [...pushedAt, ...promisedAt]) if (at > test.now - dayMs) kept.push(storePath)
-          for (const [storePath, at] of touched) if (at > test.now - (isEviction ? hourMs : 30 * dayMs - 2 * hourMs)) kept.push(storePath)
+          for (const [storePath, at] of touched)
+            if (at > test.now - (isEviction ? hourMs : 30 * dayMs - 2 * hourMs)) kept.push(storePath)
           for (const storePath of kept) if (!has(storePath)) throw new Error(`${storePath} must have been kept`)
         }
         const forgetGone = () => {

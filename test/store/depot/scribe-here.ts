@@ -4,7 +4,10 @@ import type { DepotOptions } from '../../../src/store/depot/depot.ts'
 import { Scribe } from '../../../src/store/depot/scribe.ts'
 import type { ScribeLink } from '../../../src/store/depot/scribe-messages.ts'
 
-export function scribeHere(now: () => number = Date.now, disk: Disk = systemDisk): NonNullable<DepotOptions['startScribe']> {
+export function scribeHere(
+  now: () => number = Date.now,
+  disk: Disk = systemDisk,
+): NonNullable<DepotOptions['startScribe']> {
   return async (options, host) => {
     const scribe = await Scribe.open(options, host, { disk, now, random: () => crypto.randomUUID() })
     const link: ScribeLink = {

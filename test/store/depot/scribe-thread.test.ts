@@ -15,7 +15,10 @@ test('a thread that ends unexpectedly fails its uploads in words; the next one i
   const app = make('app')
   expect(await test.push(app)).toEqual({ status: 'registered' })
   const last = { fileHash: app.fileHash.replace(/.$/, 'x'), fileSize: 7, compression: 'none', who: ann } as const
-  expect(await test.depot.receiveNar(last, inChunks(Buffer.from('die now')))).toMatchObject({ status: 'refused', code: 'unavailable' })
+  expect(await test.depot.receiveNar(last, inChunks(Buffer.from('die now')))).toMatchObject({
+    status: 'refused',
+    code: 'unavailable',
+  })
   expect((await test.read(app)).equals(app.file)).toBe(true)
   expect(await test.push(make('next'))).toEqual({ status: 'registered' })
   expect(test.depot.figures()).toMatchObject({ objects: 2, damaged: 0 })
@@ -31,7 +34,10 @@ test('a body that stalls does not keep the depot from closing', async () => {
     hasBegun()
     await new Promise(() => {})
   }
-  const received = test.depot.receiveNar({ fileHash: app.fileHash, fileSize: app.file.length, compression: 'zstd', who: ann }, body())
+  const received = test.depot.receiveNar(
+    { fileHash: app.fileHash, fileSize: app.file.length, compression: 'zstd', who: ann },
+    body(),
+  )
   await begun
   await test.close()
   expect(await received).toMatchObject({ status: 'refused', code: 'cut' })

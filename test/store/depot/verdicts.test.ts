@@ -8,7 +8,10 @@ const { file: _file, ...path } = make('app').path
 
 test('whatever has the shape of a path is answered with a verdict, by plan and by commit', async () => {
   await using depot = await TestDepot.openHere()
-  const text = fc.oneof(fc.string(), fc.constantFrom(path.storePath, '/etc/passwd', '../..', '/nix/store/../x', `${path.storePath}/x`))
+  const text = fc.oneof(
+    fc.string(),
+    fc.constantFrom(path.storePath, '/etc/passwd', '../..', '/nix/store/../x', `${path.storePath}/x`),
+  )
   const record = fc.record({
     storePath: text,
     narSize: fc.double(),
@@ -20,7 +23,12 @@ test('whatever has the shape of a path is answered with a verdict, by plan and b
     fc.asyncProperty(record, async (value) => {
       const parsed = { ...value, narHash: path.narHash, contentAddress: undefined }
       expect((await depot.depot.plan([parsed], 2 ** 20, 'cat')).paths[0]!.status).toMatch(/^(refused|upload)$/)
-      const verdicts = await depot.depot.commit({ paths: [parsed], who: { user: 'cat', via: 'burrow' }, isAtomic: true, waitMs: 0 })
+      const verdicts = await depot.depot.commit({
+        paths: [parsed],
+        who: { user: 'cat', via: 'burrow' },
+        isAtomic: true,
+        waitMs: 0,
+      })
       expect(verdicts).toEqual([expect.objectContaining({ status: expect.stringMatching(/^(refused|incomplete)$/) })])
     }),
     { numRuns: 200 },
@@ -42,7 +50,9 @@ test('ranges of parts name each part once, and what is missing is the rest', () 
           return Array.from({ length: last! - first! + 1 }, (_, at) => first! + at)
         })
       expect(expanded).toEqual(here)
-      expect([...here.filter((index) => index < 41), ...missingParts(here, 41)].sort((a, b) => a - b)).toEqual(Array.from({ length: 41 }, (_, at) => at))
+      expect([...here.filter((index) => index < 41), ...missingParts(here, 41)].sort((a, b) => a - b)).toEqual(
+        Array.from({ length: 41 }, (_, at) => at),
+      )
     }),
   )
 })

@@ -1,7 +1,16 @@
 /** Build logs in every form Nix leaves them, and in forms it never does. */
 
 import { execFileSync } from 'node:child_process'
-import { copyFileSync, mkdirSync, mkdtempSync, readdirSync, readlinkSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
+import {
+  copyFileSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readlinkSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs'
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import type { Readable } from 'node:stream'
@@ -76,7 +85,8 @@ describe('openLog', () => {
   test('openLog finds a log by the hash part when the name is cut at a question mark, or is another', async () => {
     const odd = `${hashPart}-app?v=1.drv`
     write(nested('.bz2', odd), bzip2(text))
-    for (const name of [odd, `${hashPart}-app`, hashPart, `${hashPart}-`, drv]) expect(await read(await logs.openLog(name))).toBe(text)
+    for (const name of [odd, `${hashPart}-app`, hashPart, `${hashPart}-`, drv])
+      expect(await read(await logs.openLog(name))).toBe(text)
     rmSync(nested('.bz2', odd))
     write(flat('', odd), text)
     expect(await read(await logs.openLog(`${hashPart}-app`))).toBe(text)
@@ -231,7 +241,9 @@ describe('decoding', () => {
     await closed
     const next = (await logs.openLog(drv))!
     next.destroy()
-    await Promise.all([next, ...open].map((log) => log!.closed || new Promise((resolve) => log!.once('close', resolve))))
+    await Promise.all(
+      [next, ...open].map((log) => log!.closed || new Promise((resolve) => log!.once('close', resolve))),
+    )
   })
 
   function flip(whole: Buffer, at: number): Buffer {

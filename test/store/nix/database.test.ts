@@ -40,7 +40,15 @@ afterEach(async () => {
 
 async function open(): Promise<LocalStore> {
   const leases = { narInfoSeconds: 600, maxPaths: 100 }
-  store = await openLocalStore({ storeDir: '/nix/store', realStoreDir: join(dir, 'store'), database, daemonSocket: undefined, leases, log, clock })
+  store = await openLocalStore({
+    storeDir: '/nix/store',
+    realStoreDir: join(dir, 'store'),
+    database,
+    daemonSocket: undefined,
+    leases,
+    log,
+    clock,
+  })
   return store
 }
 
@@ -48,7 +56,10 @@ function makeDatabase({ file = database, journal = 'wal', paths = [path], tables
   mkdirSync(dirname(file), { recursive: true })
   const made = new DatabaseSync(file)
   made.exec(`pragma journal_mode = ${journal}; ${tables}`)
-  for (const each of paths) made.exec(`insert into ValidPaths(path, hash, registrationTime, narSize) values ('${each}', 'sha256:${'0'.repeat(64)}', 1, 120)`)
+  for (const each of paths)
+    made.exec(
+      `insert into ValidPaths(path, hash, registrationTime, narSize) values ('${each}', 'sha256:${'0'.repeat(64)}', 1, 120)`,
+    )
   made.close()
 }
 
@@ -66,7 +77,9 @@ describe('on a machine without a store', () => {
       () => opened.findRealisation(`sha256:${'0'.repeat(64)}!out`),
     ]) {
       expect(lookUp).toThrow(expect.objectContaining({ code: 'store-unavailable' }))
-      expect(lookUp).toThrow(`Cannot open store database "${database}": there is no such file; install Nix on this machine`)
+      expect(lookUp).toThrow(
+        `Cannot open store database "${database}": there is no such file; install Nix on this machine`,
+      )
     }
     expect(await opened.openLog('00000000000000000000000000000000-x.drv')).toBeUndefined()
     makeDatabase()
@@ -106,9 +119,14 @@ describe('what cannot be read', () => {
     await open()
     expect(problem()).toMatch(/it has no table "ValidPaths"/)
     rmSync(database)
-    makeDatabase({ tables: 'create table ValidPaths (id integer primary key, path text, hash text, registrationTime integer, narSize integer)' })
+    makeDatabase({
+      tables:
+        'create table ValidPaths (id integer primary key, path text, hash text, registrationTime integer, narSize integer)',
+    })
     clock.advance(1000)
-    expect(() => find()).toThrow('its table "ValidPaths" lacks "deriver", "ultimate", "sigs", "ca": let a current Nix upgrade it')
+    expect(() => find()).toThrow(
+      'its table "ValidPaths" lacks "deriver", "ultimate", "sigs", "ca": let a current Nix upgrade it',
+    )
   })
 
   test('a damaged database is called damaged', async () => {
@@ -177,7 +195,10 @@ describe('what cannot be read', () => {
     mkdirSync(database, { recursive: true })
     clock.advance(1000)
     expect(() => find()).toThrow()
-    expect(log.loud()).toEqual([expect.stringMatching(/There is no Nix store/), expect.stringMatching(/no regular file/)])
+    expect(log.loud()).toEqual([
+      expect.stringMatching(/There is no Nix store/),
+      expect.stringMatching(/no regular file/),
+    ])
   })
 })
 
@@ -225,7 +246,9 @@ describe('while it runs', () => {
         database.exec('update ValidPaths set narSize = ' + size)
         if (size === 10) console.log('writing')
       }`
-    const writer = spawn(process.execPath, ['--disable-warning=ExperimentalWarning', '-e', script], { stdio: ['ignore', 'pipe', 'inherit'] })
+    const writer = spawn(process.execPath, ['--disable-warning=ExperimentalWarning', '-e', script], {
+      stdio: ['ignore', 'pipe', 'inherit'],
+    })
     try {
       await once(writer.stdout, 'data')
       const opened = await open()

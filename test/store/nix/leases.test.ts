@@ -73,7 +73,12 @@ describe('with a real daemon and garbage collector', () => {
     using opened = openLeases(daemon.socket)
     await opened.leases.take(app)
     await store.collectGarbage()
-    expect(await Promise.all([app, lib, base, text].map((path) => store.isValid(path)))).toEqual([true, true, true, true])
+    expect(await Promise.all([app, lib, base, text].map((path) => store.isValid(path)))).toEqual([
+      true,
+      true,
+      true,
+      true,
+    ])
   })
 
   test('hold keeps a path through rotations until it is released', async () => {

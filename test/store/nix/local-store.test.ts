@@ -1,4 +1,7 @@
-/** The local store as the cache uses it: records, withdrawals, leases and realisations of a real Nix store, and rows Nix would not write. */
+/**
+ * The local store as the cache uses it: records, withdrawals, leases and realisations of a real Nix store, and rows Nix
+ * would not write.
+ */
 
 import { chmodSync, cpSync, readFileSync, renameSync, writeFileSync } from 'node:fs'
 import { basename } from 'node:path'
@@ -75,7 +78,11 @@ describe('find', () => {
   })
 
   test('find finds nothing for hash parts before, between and behind those of the store', () => {
-    for (const hashPart of ['0'.repeat(32), 'z'.repeat(32), `${hashPartOf(closure.app).slice(0, 31)}${hashPartOf(closure.app).endsWith('0') ? '1' : '0'}`])
+    for (const hashPart of [
+      '0'.repeat(32),
+      'z'.repeat(32),
+      `${hashPartOf(closure.app).slice(0, 31)}${hashPartOf(closure.app).endsWith('0') ? '1' : '0'}`,
+    ])
       expect(store.find(hashPart)).toBeUndefined()
   })
 
@@ -127,19 +134,25 @@ describe('rows that Nix would not write', () => {
 
   test('signatures that clients refuse are left out, others kept once and in order', () => {
     const good = (name: string) => `${name}:${'A'.repeat(86)}==`
-    alter(`update ValidPaths set sigs = '${good('b')} x y: :z ${good('a')} c:AAAA ${good('b')}' where path = '${storePath}'`)
+    alter(
+      `update ValidPaths set sigs = '${good('b')} x y: :z ${good('a')} c:AAAA ${good('b')}' where path = '${storePath}'`,
+    )
     expect(find(storePath)?.signatures).toEqual([good('b'), good('a')])
   })
 
   test('a deriver that is no store path, and a content address of an unknown form, are left out', () => {
-    alter(`update ValidPaths set deriver = '/etc/passwd', ca = 'fixed:' || char(10) || 'Sig: x' where path = '${storePath}'`)
+    alter(
+      `update ValidPaths set deriver = '/etc/passwd', ca = 'fixed:' || char(10) || 'Sig: x' where path = '${storePath}'`,
+    )
     expect(find(storePath)).toMatchObject({ deriver: undefined, contentAddress: undefined })
   })
 })
 
 describe('form', () => {
   test('form leads from the logical path to the files', () => {
-    expect(findObject(closure.app)).toMatchObject({ form: { kind: 'tree', realPath: store.health().location + closure.app.slice('/nix/store'.length) } })
+    expect(findObject(closure.app)).toMatchObject({
+      form: { kind: 'tree', realPath: store.health().location + closure.app.slice('/nix/store'.length) },
+    })
   })
 })
 
@@ -212,7 +225,16 @@ describe('withdraw', () => {
     writeFileSync(real, 'spoilt')
     store.withdraw(findObject(storePath)!, mismatch)
     expect(find(storePath)).toBeUndefined()
-    const repair = ['--repair-path', storePath, '--option', 'substituters', `file://${remote}`, '--option', 'trusted-public-keys', key.publicKey]
+    const repair = [
+      '--repair-path',
+      storePath,
+      '--option',
+      'substituters',
+      `file://${remote}`,
+      '--option',
+      'trusted-public-keys',
+      key.publicKey,
+    ]
     await scratch.runInside('nix-store', repair)
     expect(readFileSync(real, 'utf8')).toBe('x')
     expect(find(storePath)?.storePath).toBe(storePath)
@@ -277,7 +299,14 @@ describe('findRealisation', () => {
       outPath: basename(closure.lib),
       signatures: [],
     })
-    for (const absent of [`${hash('c')}!out`, `${hash('a')}!lib`, hash('a'), '', `${hash('a')}!out' or 1=1`, `${hash('A')}!out`])
+    for (const absent of [
+      `${hash('c')}!out`,
+      `${hash('a')}!lib`,
+      hash('a'),
+      '',
+      `${hash('a')}!out' or 1=1`,
+      `${hash('A')}!out`,
+    ])
       expect(store.findRealisation(absent)).toBeUndefined()
     alter('drop table Realisations; drop table RealisationsRefs')
     expect(store.findRealisation(id)).toBeUndefined()
@@ -294,13 +323,17 @@ describe('findRealisation', () => {
     }`
     const [top] = await caStore.build(expression, 'top')
     await using opened = await open(caStore)
-    const rows = new DatabaseSync(caStore.database, { readOnly: true }).prepare('select drvPath, outputName from Realisations order by id').all()
+    const rows = new DatabaseSync(caStore.database, { readOnly: true })
+      .prepare('select drvPath, outputName from Realisations order by id')
+      .all()
     const found = rows.map((row) => opened.findRealisation(`${row.drvPath}!${row.outputName}`)!)
     const depFound = found.find(({ outPath }) => outPath.endsWith('-dep'))!
     expect(depFound.dependentRealisations).toEqual({})
     // Nix registers the derivation as written and as resolved, which depends on nothing.
     const topsFound = found.filter(({ outPath }) => `/nix/store/${outPath}` === top)
-    expect(topsFound.map(({ dependentRealisations }) => dependentRealisations)).toEqual(expect.arrayContaining([{}, { [depFound.id]: depFound.outPath }]))
+    expect(topsFound.map(({ dependentRealisations }) => dependentRealisations)).toEqual(
+      expect.arrayContaining([{}, { [depFound.id]: depFound.outPath }]),
+    )
   })
 })
 

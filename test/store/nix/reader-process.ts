@@ -1,6 +1,7 @@
 /**
- * A local store in a process of its own that gives up root first: what an unprivileged server sees. Answers each message
- * `{ id, ask, … }` with `{ id, answer }`. The modules are loaded while it is still root, since the source may lie where nobody else can read.
+ * A local store in a process of its own that gives up root first: what an unprivileged server sees. Answers each
+ * message `{ id, ask, … }` with `{ id, answer }`. The modules are loaded while it is still root, since the source may
+ * lie where nobody else can read.
  */
 import { type LocalStore, openLocalStore } from '../../../src/store/nix/local-store.ts'
 import { ManualClock } from '../../manual-clock.ts'
@@ -31,7 +32,15 @@ async function answer(request: ReaderRequest): Promise<unknown> {
       process.setgroups?.([])
       process.setgid?.(uid)
       process.setuid?.(uid)
-      store = await openLocalStore({ storeDir, realStoreDir, database, daemonSocket, leases: { narInfoSeconds: 600, maxPaths: 100 }, log, clock })
+      store = await openLocalStore({
+        storeDir,
+        realStoreDir,
+        database,
+        daemonSocket,
+        leases: { narInfoSeconds: 600, maxPaths: 100 },
+        log,
+        clock,
+      })
       return store.health()
     }
     case 'find':

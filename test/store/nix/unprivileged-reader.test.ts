@@ -1,4 +1,7 @@
-/** The store's database read by a user who may write nothing there, in each state in which Nix and others leave its files. */
+/**
+ * The store's database read by a user who may write nothing there, in each state in which Nix and others leave its
+ * files.
+ */
 
 import { type ChildProcess, fork, spawn } from 'node:child_process'
 import { once } from 'node:events'
@@ -17,14 +20,18 @@ const nobody = 65534
 const isRoot = process.getuid?.() === 0
 
 class Reader {
-  readonly #child: ChildProcess = fork(fileURLToPath(new URL('reader-process.ts', import.meta.url)), { execArgv: ['--disable-warning=ExperimentalWarning'] })
+  readonly #child: ChildProcess = fork(fileURLToPath(new URL('reader-process.ts', import.meta.url)), {
+    execArgv: ['--disable-warning=ExperimentalWarning'],
+  })
   #id = 0
 
   async ask(request: ReaderRequest): Promise<unknown> {
     const id = ++this.#id
     this.#child.send({ id, ...request })
     for (;;) {
-      const [reply] = (await once(this.#child, 'message')) as [{ id: number; answer?: unknown; error?: string; code?: string }]
+      const [reply] = (await once(this.#child, 'message')) as [
+        { id: number; answer?: unknown; error?: string; code?: string },
+      ]
       if (reply.id !== id) continue
       if (reply.error !== undefined) throw Object.assign(new Error(reply.error), { code: reply.code })
       return reply.answer
@@ -33,7 +40,13 @@ class Reader {
 
   async open(store: ScratchStore, daemonSocket?: string): Promise<StoreHealth> {
     const { storeDir, realStoreDir, database } = store
-    const options = { uid: nobody, storeDir, realStoreDir, database, ...(daemonSocket !== undefined && { daemonSocket }) }
+    const options = {
+      uid: nobody,
+      storeDir,
+      realStoreDir,
+      database,
+      ...(daemonSocket !== undefined && { daemonSocket }),
+    }
     return (await this.ask({ ask: 'open', options })) as StoreHealth
   }
 
@@ -147,14 +160,19 @@ describeAsRoot('an unprivileged reader', () => {
     rmSync(`${store.database}-shm`)
     const health = await reader.open(store)
     expect(health.mode).toBe('none')
-    expect(health.problem).toMatch(/db\.sqlite-shm" is missing or stale and user "nobody" \(uid 65534\) may not make it .* let nix-daemon run/)
+    expect(health.problem).toMatch(
+      /db\.sqlite-shm" is missing or stale and user "nobody" \(uid 65534\) may not make it .* let nix-daemon run/,
+    )
     await expect(reader.find(added)).rejects.toMatchObject({ code: 'store-unavailable' })
     await reader.ask({ ask: 'advance', byMs: 1000 })
     await expect(reader.find(added)).rejects.toMatchObject({ code: 'store-unavailable' })
     await store.isValid(path)
     await reader.ask({ ask: 'advance', byMs: 1000 })
     expect(await reader.find(added)).toBe(added)
-    expect(await reader.log()).toEqual([expect.stringMatching(/^error Cannot open store database/), 'info Store database is open'])
+    expect(await reader.log()).toEqual([
+      expect.stringMatching(/^error Cannot open store database/),
+      'info Store database is open',
+    ])
   })
 
   test('names the user, the file and the remedy when it may not read the database or enter its directory', async () => {
@@ -190,7 +208,9 @@ describeAsRoot('an unprivileged reader', () => {
       database.exec("insert into ValidPaths(path, hash, registrationTime, narSize) values('${added}', 'sha256:${'0'.repeat(64)}', 1, 120)")
       console.log('committed')
       setInterval(() => {}, 1000)`
-    const writer = spawn(process.execPath, ['--disable-warning=ExperimentalWarning', '-e', script], { stdio: ['ignore', 'pipe', 'inherit'] })
+    const writer = spawn(process.execPath, ['--disable-warning=ExperimentalWarning', '-e', script], {
+      stdio: ['ignore', 'pipe', 'inherit'],
+    })
     await once(writer.stdout, 'data')
     const exited = once(writer, 'exit')
     writer.kill('SIGKILL')

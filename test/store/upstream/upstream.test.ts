@@ -33,7 +33,8 @@ beforeAll(async () => {
 
 afterAll(() => nix[Symbol.asyncDispose]())
 
-const makeFolder = (compression: string, paths: readonly string[] = [closure.app, big]) => nix.copyToFolder(store, compression, paths)
+const makeFolder = (compression: string, paths: readonly string[] = [closure.app, big]) =>
+  nix.copyToFolder(store, compression, paths)
 
 interface Opened {
   readonly upstream: UpstreamStore
@@ -69,8 +70,10 @@ async function open(
   return { upstream, kept, clock, spoolDir }
 }
 
-const cacheOf = ({ upstream }: Opened): Promise<TestCache> => openTestCache(store, { stores: [upstream], signing: [ownKey] })
-const narInfoOf = async (cache: TestCache, path: string) => parseNarInfo((await cache.get(`/${hashPartOf(path)}.narinfo`)).body.toString())
+const cacheOf = ({ upstream }: Opened): Promise<TestCache> =>
+  openTestCache(store, { stores: [upstream], signing: [ownKey] })
+const narInfoOf = async (cache: TestCache, path: string) =>
+  parseNarInfo((await cache.get(`/${hashPartOf(path)}.narinfo`)).body.toString())
 const narsAsked = ({ requests }: PlainCache) => requests.filter((request) => request.startsWith('GET /nar/'))
 
 describe.each([
@@ -86,7 +89,18 @@ describe.each([
     await using cache = await cacheOf(opened)
     const client = await nix.openStore()
     const from = `http://ben:secret@127.0.0.1:${cache.port}`
-    await nix.run('nix', ['copy', '--from', from, '--to', client.root, '--option', 'trusted-public-keys', key.publicKey, closure.app, big])
+    await nix.run('nix', [
+      'copy',
+      '--from',
+      from,
+      '--to',
+      client.root,
+      '--option',
+      'trusted-public-keys',
+      key.publicKey,
+      closure.app,
+      big,
+    ])
     expect((await client.dump(big)).equals(await store.dump(big))).toBe(true)
     const info = (await narInfoOf(cache, big))!
     // Not verified when its narinfo was served: it is not ours to sign.
@@ -104,9 +118,13 @@ describe('one download', () => {
     const opened = await open(server.url)
     await using cache = await cacheOf(opened)
     const { url } = (await narInfoOf(cache, big))!
-    const stored = await readFile(join(dir, parseNarInfo(await readFile(join(dir, `${hashPartOf(big)}.narinfo`), 'utf8'))!.url))
+    const stored = await readFile(
+      join(dir, parseNarInfo(await readFile(join(dir, `${hashPartOf(big)}.narinfo`), 'utf8'))!.url),
+    )
     const answers = await Promise.all(
-      Array.from({ length: 10 }, (_, index) => cache.get(`/${url}`, index % 2 === 0 ? {} : { headers: { range: 'bytes=1000000-' } })),
+      Array.from({ length: 10 }, (_, index) =>
+        cache.get(`/${url}`, index % 2 === 0 ? {} : { headers: { range: 'bytes=1000000-' } }),
+      ),
     )
     for (const [index, { status, body, isComplete }] of answers.entries()) {
       expect([status, isComplete]).toEqual([index % 2 === 0 ? 200 : 206, true])
@@ -136,7 +154,10 @@ describe('one download', () => {
 describe('what an upstream must not get by with', () => {
   test.each([
     ['no signature', (text: string) => text.replace(/^Sig: .*\n/gm, '')],
-    ['a signature of another content', (text: string) => text.replace(/^NarSize: (\d+)$/m, (_all, size: string) => `NarSize: ${Number(size) + 1}`)],
+    [
+      'a signature of another content',
+      (text: string) => text.replace(/^NarSize: (\d+)$/m, (_all, size: string) => `NarSize: ${Number(size) + 1}`),
+    ],
     ['a URL that leads away', (text: string) => text.replace(/^URL: .*$/m, 'URL: http://127.0.0.1:1/nar/x')],
     ['a URL that climbs', (text: string) => text.replace(/^URL: .*$/m, 'URL: ../nar/x')],
   ])('a narinfo with %s is absent', async (_what, change) => {
@@ -152,7 +173,10 @@ describe('what an upstream must not get by with', () => {
   })
 
   test.each([
-    ['other bytes of the same length', (bytes: Buffer) => Buffer.from(bytes.map((byte, index) => (index === 2_000_000 ? byte ^ 1 : byte)))],
+    [
+      'other bytes of the same length',
+      (bytes: Buffer) => Buffer.from(bytes.map((byte, index) => (index === 2_000_000 ? byte ^ 1 : byte))),
+    ],
     ['bytes behind its end', (bytes: Buffer) => Buffer.concat([bytes, Buffer.alloc(1000)])],
     ['less than all', (bytes: Buffer) => bytes.subarray(0, -8)],
   ])('a NAR with %s is never a whole reply, is not kept, and is absent afterwards', async (_what, change) => {
@@ -196,7 +220,8 @@ describe('an upstream that is ill', () => {
     const opened = await open(server.url)
     await using cache = await cacheOf(opened)
     server.status = 502
-    for (let index = 0; index < 5; index++) expect((await cache.get(`/${hashPartOf(big).replace(/^./, `${index}`)}.narinfo`)).status).toBe(404)
+    for (let index = 0; index < 5; index++)
+      expect((await cache.get(`/${hashPartOf(big).replace(/^./, `${index}`)}.narinfo`)).status).toBe(404)
     expect(server.requests.length).toBe(3)
     expect(opened.upstream.health()).toMatchObject({ isReadable: false, problem: expect.stringContaining('HTTP 502') })
     server.status = 200
@@ -240,7 +265,15 @@ describe('an upstream that is ill', () => {
     await using cache = await cacheOf(opened)
     const path = `/${hashPartOf(big)}.narinfo`
     for (let index = 0; index < 3; index++) expect((await cache.get(path)).status).toBe(404)
-    await nix.run('nix', ['copy', '--no-check-sigs', '--from', store.root, '--to', `file://${dir}?compression=none`, big])
+    await nix.run('nix', [
+      'copy',
+      '--no-check-sigs',
+      '--from',
+      store.root,
+      '--to',
+      `file://${dir}?compression=none`,
+      big,
+    ])
     opened.clock.ms += 30_001
     for (let index = 0; index < 3; index++) expect((await cache.get(path)).status).toBe(200)
     expect(server.requests.filter((request) => request.includes(hashPartOf(big))).length).toBe(2)

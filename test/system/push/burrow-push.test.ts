@@ -1,4 +1,7 @@
-/** `burrow push`: whole closures, broken lines, a client or a server that is killed in the middle, thousands of small paths. */
+/**
+ * `burrow push`: whole closures, broken lines, a client or a server that is killed in the middle, thousands of small
+ * paths.
+ */
 import { spawn } from 'node:child_process'
 import { randomBytes } from 'node:crypto'
 import { once } from 'node:events'
@@ -82,7 +85,11 @@ async function push(
 async function expectPulled(cache: PushCache, paths: readonly string[], from: ScratchStore = store): Promise<void> {
   const to = await nix.openStore()
   const { args, env } = await as(nix, 'ben')
-  await nix.run('nix', ['copy', '--from', cache.url, '--to', to.root, '--option', 'trusted-public-keys', key.publicKey, ...args, ...paths], { env })
+  await nix.run(
+    'nix',
+    ['copy', '--from', cache.url, '--to', to.root, '--option', 'trusted-public-keys', key.publicKey, ...args, ...paths],
+    { env },
+  )
   for (const path of paths) expect((await to.dump(path)).equals(await from.dump(path))).toBe(true)
 }
 
@@ -108,8 +115,12 @@ describe('a push', () => {
   test('with a pin keeps what it brought under that name, in the same transaction', async () => {
     await using cache = await openPushCache(nix)
     await push(cache.url, [closure.app], store, { pin: { name: 'ci/app', keepLast: 2 } })
-    expect(cache.depot.pins()).toMatchObject([{ name: 'ci/app', keepLast: 2, revisions: [{ user: 'ci', storePaths: [closure.app] }] }])
-    await expect(push(cache.url, [closure.text], store, { pin: { name: 'ben/app' } })).rejects.toMatchObject({ code: 'forbidden' })
+    expect(cache.depot.pins()).toMatchObject([
+      { name: 'ci/app', keepLast: 2, revisions: [{ user: 'ci', storePaths: [closure.app] }] },
+    ])
+    await expect(push(cache.url, [closure.text], store, { pin: { name: 'ben/app' } })).rejects.toMatchObject({
+      code: 'forbidden',
+    })
   })
 
   test('of a path that was built otherwise leaves the first in its place and says so', async () => {
@@ -120,7 +131,10 @@ describe('a push', () => {
     await using cache = await openPushCache(nix, { signing: [key] })
     await push(cache.url, [path!])
     const second = await push(cache.url, [path!], other)
-    expect(second.paths.get(path!)).toMatchObject({ status: 'conflict', reason: expect.stringMatching(/^here since .* by ci with NAR hash/) })
+    expect(second.paths.get(path!)).toMatchObject({
+      status: 'conflict',
+      reason: expect.stringMatching(/^here since .* by ci with NAR hash/),
+    })
     await expectPulled(cache, [path!])
   })
 
@@ -141,7 +155,10 @@ describe('a push', () => {
       await file.write(Buffer.from('!!!!'), 0, 4, 100)
     }
     await using cache = await openPushCache(nix)
-    await expect(push(cache.url, [rotten])).rejects.toMatchObject({ code: 'unreadable', message: expect.stringContaining('nix-store --verify-path') })
+    await expect(push(cache.url, [rotten])).rejects.toMatchObject({
+      code: 'unreadable',
+      message: expect.stringContaining('nix-store --verify-path'),
+    })
     expect(cache.depot.figures().objects).toBe(0)
     await store.deletePath(rotten)
   })
@@ -162,7 +179,10 @@ describe('a bad line', () => {
     await using cache = await openPushCache(nix, { signing: [key] })
     await using proxy = await openUploadProxy(cache.cache.port)
     const broken = push(proxy.url, [big], store, { patienceMs: 500, jobs: 2 })
-    const failed = expect(broken).rejects.toMatchObject({ code: 'unreachable', message: expect.stringContaining('run it again to go on') })
+    const failed = expect(broken).rejects.toMatchObject({
+      code: 'unreachable',
+      message: expect.stringContaining('run it again to go on'),
+    })
     await proxy.untilBytes(20_000_000)
     proxy.target = undefined
     proxy.reset()
@@ -195,7 +215,12 @@ describe('kill -9', () => {
     const users = ['ci', 'ben'].map((name) => ({ name, password: 'secret', access: ['pull', 'push'] }))
     await writeFile(
       dir.file('burrow.json'),
-      JSON.stringify({ listen: '127.0.0.1:0', users, state: { dir: dir.file('state') }, store: { realDir: dir.file('none') } }),
+      JSON.stringify({
+        listen: '127.0.0.1:0',
+        users,
+        state: { dir: dir.file('state') },
+        store: { realDir: dir.file('none') },
+      }),
       { mode: 0o600 },
     )
     const portOf = (url: string) => Number(new URL(url).port)
@@ -212,7 +237,9 @@ describe('kill -9', () => {
     const { code, stdout, stderr } = await running
     expect([code, stdout, stderr]).toEqual([0, expect.stringMatching(/1 pushed/), expect.anything()])
     expect(proxy.bytes).toBeLessThan(bigBytes * 1.02 + 8 * 8.5e6)
-    const answer = await fetch(`${second.url}/${big.slice(11, 43)}.narinfo`, { headers: { authorization: basic('ben', 'secret') } })
+    const answer = await fetch(`${second.url}/${big.slice(11, 43)}.narinfo`, {
+      headers: { authorization: basic('ben', 'secret') },
+    })
     expect(answer.status).toBe(200)
   })
 })
@@ -282,7 +309,13 @@ describe('what an upstream cache has', () => {
     ])
     const to = await nix.openStore()
     const netrc = await nix.writeNetrc([{ login: 'ben', password: 'secret' }])
-    await nix.realise({ from: `${upstream.url} ${cache.url}`, to, paths: [closure.app], netrc, trustedPublicKeys: [key.publicKey, upstreamKey.publicKey] })
+    await nix.realise({
+      from: `${upstream.url} ${cache.url}`,
+      to,
+      paths: [closure.app],
+      netrc,
+      trustedPublicKeys: [key.publicKey, upstreamKey.publicKey],
+    })
     expect((await to.dump(closure.app)).equals(await store.dump(closure.app))).toBe(true)
   })
 })
@@ -290,14 +323,31 @@ describe('what an upstream cache has', () => {
 test('NARs put an hour before their narinfos, with a collection of another pusher between, are there when the narinfos come', async () => {
   await using cache = await openPushCache(nix, { signing: [key] })
   const folder = await nix.makeDir('folder')
-  await nix.run('nix', ['copy', '--no-check-sigs', '--from', store.root, '--to', `file://${folder}?compression=zstd`, closure.app])
+  await nix.run('nix', [
+    'copy',
+    '--no-check-sigs',
+    '--from',
+    store.root,
+    '--to',
+    `file://${folder}?compression=zstd`,
+    closure.app,
+  ])
   const { readdir, readFile } = await import('node:fs/promises')
   const put = async (path: string, body: Buffer) =>
-    (await fetch(`${cache.url}/${path}`, { method: 'PUT', body: new Uint8Array(body), headers: { authorization: basic('ci', 'secret') } })).status
-  for (const name of await readdir(join(folder, 'nar'))) expect(await put(`nar/${name}`, await readFile(join(folder, 'nar', name)))).toBe(201)
+    (
+      await fetch(`${cache.url}/${path}`, {
+        method: 'PUT',
+        body: new Uint8Array(body),
+        headers: { authorization: basic('ci', 'secret') },
+      })
+    ).status
+  for (const name of await readdir(join(folder, 'nar')))
+    expect(await put(`nar/${name}`, await readFile(join(folder, 'nar', name)))).toBe(201)
   await cache.depot.collect({ isDryRun: false, olderThanMs: 0 })
   const narInfos = (await readdir(folder)).filter((name) => name.endsWith('.narinfo'))
-  const texts = new Map(await Promise.all(narInfos.map(async (name) => [name, await readFile(join(folder, name))] as const)))
+  const texts = new Map(
+    await Promise.all(narInfos.map(async (name) => [name, await readFile(join(folder, name))] as const)),
+  )
   const order = closure.appClosure.map((path) => `${path.slice(11, 43)}.narinfo`)
   // Dependencies first, as Nix puts them.
   const done = new Set<string>()

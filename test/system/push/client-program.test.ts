@@ -1,6 +1,6 @@
 /**
- * The client in one file, as users get it: downloaded by curl from a real cache with a netrc, run by Nodes of several ages from an empty folder, pushing what
- * real Nix built; another Nix copies it with signatures required.
+ * The client in one file, as users get it: downloaded by curl from a real cache with a netrc, run by Nodes of several
+ * ages from an empty folder, pushing what real Nix built; another Nix copies it with signatures required.
  */
 import { execFile } from 'node:child_process'
 import { copyFile, mkdir, readFile, writeFile } from 'node:fs/promises'
@@ -44,16 +44,31 @@ async function serveDepot(): Promise<{ server: Served; publicKey: string; dir: s
     users: [user('ci', 'push'), user('ben', 'pull'), user('ana', 'admin')],
   }
   await writeFile(join(dir, 'burrow.json'), JSON.stringify(config), { mode: 0o600 })
-  const server = await serveBurrow([], { cwd: dir, env: { STATE_DIRECTORY: join(dir, 'state'), NIX_STATE_DIR: join(dir, 'none') } })
+  const server = await serveBurrow([], {
+    cwd: dir,
+    env: { STATE_DIRECTORY: join(dir, 'state'), NIX_STATE_DIR: join(dir, 'none') },
+  })
   return { server, publicKey: key.publicKey, dir }
 }
 
 /** Nothing but the file, a netrc and the scratch store as the machine's own. */
-async function pusher(url: string): Promise<{ dir: string; env: Record<string, string>; fetchClient: () => Promise<unknown> }> {
+async function pusher(
+  url: string,
+): Promise<{ dir: string; env: Record<string, string>; fetchClient: () => Promise<unknown> }> {
   const dir = await nix.makeDir('pusher')
   await writeFile(join(dir, '.netrc'), `machine 127.0.0.1 login ci password a-long-secret\n`, { mode: 0o600 })
-  const env = { PATH: '/usr/bin:/bin', HOME: dir, NIX_STATE_DIR: store.stateDir, BURROW_REAL_STORE_DIR: store.realStoreDir, NIX_CONF_DIR: dir }
-  return { dir, env, fetchClient: () => run('curl', ['-fsS', '-n', `${url}/v1/client.mjs`, '-o', 'burrow-push.mjs'], { cwd: dir, env }) }
+  const env = {
+    PATH: '/usr/bin:/bin',
+    HOME: dir,
+    NIX_STATE_DIR: store.stateDir,
+    BURROW_REAL_STORE_DIR: store.realStoreDir,
+    NIX_CONF_DIR: dir,
+  }
+  return {
+    dir,
+    env,
+    fetchClient: () => run('curl', ['-fsS', '-n', `${url}/v1/client.mjs`, '-o', 'burrow-push.mjs'], { cwd: dir, env }),
+  }
 }
 
 test.each([
@@ -68,8 +83,13 @@ test.each([
     await using _ = server
     const { dir, env, fetchClient } = await pusher(server.url)
     await fetchClient()
-    const { stdout, stderr } = await run(node, ['burrow-push.mjs', 'push', '--to', server.url, closure.app], { cwd: dir, env })
-    expect(stdout).toMatch(new RegExp(`^${closure.appClosure.length} paths to .*: ${closure.appClosure.length} pushed; `))
+    const { stdout, stderr } = await run(node, ['burrow-push.mjs', 'push', '--to', server.url, closure.app], {
+      cwd: dir,
+      env,
+    })
+    expect(stdout).toMatch(
+      new RegExp(`^${closure.appClosure.length} paths to .*: ${closure.appClosure.length} pushed; `),
+    )
     expect(stderr).not.toMatch(/Warning|Error/)
 
     const to = await nix.openStore()
@@ -84,8 +104,11 @@ test('it is given to those who may push, to those who may pull, and to admins; s
   const { server } = await serveDepot()
   await using _ = server
   const statusFor = async (authorization?: string) =>
-    (await fetch(`${server.url}/v1/client.mjs`, { headers: authorization === undefined ? {} : { authorization } })).status
-  expect(await Promise.all(['ci', 'ben', 'ana'].map((name) => statusFor(basic(name, 'a-long-secret'))))).toEqual([200, 200, 200])
+    (await fetch(`${server.url}/v1/client.mjs`, { headers: authorization === undefined ? {} : { authorization } }))
+      .status
+  expect(await Promise.all(['ci', 'ben', 'ana'].map((name) => statusFor(basic(name, 'a-long-secret'))))).toEqual([
+    200, 200, 200,
+  ])
   expect(await statusFor()).toBe(401)
 }, 120_000)
 
@@ -104,12 +127,16 @@ test('it needs no package, names itself in its help, and has the version of the 
   const dir = await nix.makeDir('empty')
   await mkdir(join(dir, 'bin'))
   await copyFile(join(root, 'dist/bundles/client.mjs'), join(dir, 'bin/push.mjs'))
-  const required = [...(await readFile(join(dir, 'bin/push.mjs'), 'utf8')).matchAll(/require\("([^"]+)"\)/g)].map(([, name]) => name)
+  const required = [...(await readFile(join(dir, 'bin/push.mjs'), 'utf8')).matchAll(/require\("([^"]+)"\)/g)].map(
+    ([, name]) => name,
+  )
   expect(required.length).toBeGreaterThan(5)
   expect(required.filter((name) => !name!.startsWith('node:'))).toEqual([])
   const { version } = JSON.parse(await readFile(join(root, 'package.json'), 'utf8')) as { version: string }
   expect((await run(process.execPath, ['bin/push.mjs', 'version'], { cwd: dir })).stdout).toBe(`burrow ${version}\n`)
-  expect((await run(process.execPath, ['bin/push.mjs', 'push', '--help'], { cwd: dir })).stdout).toContain(`node ${join(dir, 'bin/push.mjs')} push --to `)
+  expect((await run(process.execPath, ['bin/push.mjs', 'push', '--help'], { cwd: dir })).stdout).toContain(
+    `node ${join(dir, 'bin/push.mjs')} push --to `,
+  )
 })
 
 test('it carries the licence of each package that is in it', async () => {

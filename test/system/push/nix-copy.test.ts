@@ -1,4 +1,7 @@
-/** Stock Nix pushes: `nix copy --to` with its options, read back with signatures required; and what a user sees when it may not, conflicts, or is too big. */
+/**
+ * Stock Nix pushes: `nix copy --to` with its options, read back with signatures required; and what a user sees when it
+ * may not, conflicts, or is too big.
+ */
 import { randomBytes } from 'node:crypto'
 import { existsSync, readdirSync } from 'node:fs'
 import { join } from 'node:path'
@@ -7,7 +10,13 @@ import { afterAll, beforeAll, describe, expect, test } from '@jest/globals'
 
 import { generateSecretKey, parseNarInfo } from '../../../src/index.ts'
 import { basic } from '../../fixtures/cache.ts'
-import { type BuiltClosure, type NixFixture, openNixFixture, type RunResult, type ScratchStore } from '../../fixtures/nix.ts'
+import {
+  type BuiltClosure,
+  type NixFixture,
+  openNixFixture,
+  type RunResult,
+  type ScratchStore,
+} from '../../fixtures/nix.ts'
 import { as, openPushCache, type PushCache } from '../../fixtures/push-cache.ts'
 
 let nix: NixFixture
@@ -26,23 +35,41 @@ beforeAll(async () => {
 
 afterAll(() => nix[Symbol.asyncDispose]())
 
-/** The newer Nix in a chroot, where there is one: `BURROW_TEST_NEWER_NIX` names a command that runs its arguments there. */
+/**
+ * The newer Nix in a chroot, where there is one: `BURROW_TEST_NEWER_NIX` names a command that runs its arguments there.
+ */
 const newerNix = process.env.BURROW_TEST_NEWER_NIX
 
 async function push(login: string, url: string, paths: readonly string[], from = store): Promise<RunResult> {
   const { args, env } = await as(nix, login)
-  return await nix.run('nix', ['copy', '--no-check-sigs', '--from', from.root, '--to', url, ...args, ...paths], { env, allowFailure: true })
+  return await nix.run('nix', ['copy', '--no-check-sigs', '--from', from.root, '--to', url, ...args, ...paths], {
+    env,
+    allowFailure: true,
+  })
 }
 
-async function pull(cache: PushCache, login: string, paths: readonly string[], trusted = key.publicKey): Promise<ScratchStore> {
+async function pull(
+  cache: PushCache,
+  login: string,
+  paths: readonly string[],
+  trusted = key.publicKey,
+): Promise<ScratchStore> {
   const to = await nix.openStore()
   const { args, env } = await as(nix, login)
-  await nix.run('nix', ['copy', '--from', cache.url, '--to', to.root, '--option', 'trusted-public-keys', trusted, ...args, ...paths], { env })
+  await nix.run(
+    'nix',
+    ['copy', '--from', cache.url, '--to', to.root, '--option', 'trusted-public-keys', trusted, ...args, ...paths],
+    { env },
+  )
   return to
 }
 
 const narInfoOf = async (cache: PushCache, path: string) =>
-  parseNarInfo((await cache.cache.get(`/${hashPartOf(path)}.narinfo`, { headers: { authorization: basic('ci', 'secret') } })).body.toString())
+  parseNarInfo(
+    (
+      await cache.cache.get(`/${hashPartOf(path)}.narinfo`, { headers: { authorization: basic('ci', 'secret') } })
+    ).body.toString(),
+  )
 
 describe.each(['none', 'zstd', 'xz', 'br', 'gzip', 'bzip2'])('nix copy --to …?compression=%s', (compression) => {
   test('is kept as it came, signed by the cache, and copied by others with signatures required', async () => {
@@ -64,17 +91,22 @@ describe.each(['none', 'zstd', 'xz', 'br', 'gzip', 'bzip2'])('nix copy --to …?
 })
 
 describe('options of nix copy', () => {
-  test.each(['write-nar-listing=true', 'index-debug-info=true', 'parallel-compression=true', 'compression-level=9', 'want-mass-query=true'])(
-    '%s',
-    async (option) => {
-      await using cache = await openPushCache(nix, { signing: [key] })
-      expect(await push('ci', `${cache.url}?compression=zstd&${option}`, [closure.app])).toMatchObject({ code: 0 })
-      const to = await pull(cache, 'ben', [closure.app])
-      expect((await to.dump(closure.app)).equals(await store.dump(closure.app))).toBe(true)
-      const listing = await cache.cache.get(`/${hashPartOf(closure.app)}.ls`, { headers: { authorization: basic('ci', 'secret') } })
-      expect(JSON.parse(listing.body.toString())).toMatchObject({ version: 1 })
-    },
-  )
+  test.each([
+    'write-nar-listing=true',
+    'index-debug-info=true',
+    'parallel-compression=true',
+    'compression-level=9',
+    'want-mass-query=true',
+  ])('%s', async (option) => {
+    await using cache = await openPushCache(nix, { signing: [key] })
+    expect(await push('ci', `${cache.url}?compression=zstd&${option}`, [closure.app])).toMatchObject({ code: 0 })
+    const to = await pull(cache, 'ben', [closure.app])
+    expect((await to.dump(closure.app)).equals(await store.dump(closure.app))).toBe(true)
+    const listing = await cache.cache.get(`/${hashPartOf(closure.app)}.ls`, {
+      headers: { authorization: basic('ci', 'secret') },
+    })
+    expect(JSON.parse(listing.body.toString())).toMatchObject({ version: 1 })
+  })
 
   test("secret-key: the pusher's signature is kept beside ours, and one more is added later", async () => {
     await using cache = await openPushCache(nix, { signing: [key] })
@@ -83,7 +115,9 @@ describe('options of nix copy', () => {
     await pull(cache, 'ben', [closure.lib], one.publicKey)
     const { args, env } = await as(nix, 'ci')
     await nix.run('nix', ['store', 'sign', '--store', cache.url, '-k', two.secretFile, ...args, closure.lib], { env })
-    expect((await narInfoOf(cache, closure.lib))!.signatures.map((signature) => signature.split(':')[0]).sort()).toEqual(['cache-1', 'pusher-1', 'pusher-2'])
+    expect(
+      (await narInfoOf(cache, closure.lib))!.signatures.map((signature) => signature.split(':')[0]).sort(),
+    ).toEqual(['cache-1', 'pusher-1', 'pusher-2'])
   })
 
   test('a content-addressed derivation is pushed with its realisation', async () => {
@@ -94,7 +128,11 @@ describe('options of nix copy', () => {
     const [out] = (await store.runInside('nix-build', ['--no-out-link', file])).stdout.trim().split('\n')
     await using cache = await openPushCache(nix, { signing: [key] })
     const { args, env } = await as(nix, 'ci')
-    const result = await nix.run('nix', ['copy', '--no-check-sigs', '--from', store.root, '--to', cache.url, ...args, out!], { env, allowFailure: true })
+    const result = await nix.run(
+      'nix',
+      ['copy', '--no-check-sigs', '--from', store.root, '--to', cache.url, ...args, out!],
+      { env, allowFailure: true },
+    )
     expect(result).toMatchObject({ code: 0 })
     const to = await pull(cache, 'ben', [out!])
     expect((await to.dump(out!)).equals(await store.dump(out!))).toBe(true)
@@ -103,8 +141,12 @@ describe('options of nix copy', () => {
   test('nix store copy-log puts a build log that others can read', async () => {
     await using cache = await openPushCache(nix, { signing: [key] })
     const { args, env } = await as(nix, 'ci')
-    await nix.run('nix', ['store', 'copy-log', '--from', store.root, '--to', cache.url, ...args, closure.appDrv], { env })
-    const log = await cache.cache.get(`/log/${closure.appDrv.slice('/nix/store/'.length)}`, { headers: { authorization: basic('ben', 'secret') } })
+    await nix.run('nix', ['store', 'copy-log', '--from', store.root, '--to', cache.url, ...args, closure.appDrv], {
+      env,
+    })
+    const log = await cache.cache.get(`/log/${closure.appDrv.slice('/nix/store/'.length)}`, {
+      headers: { authorization: basic('ben', 'secret') },
+    })
     expect(log.body.toString()).toContain('building app')
   })
 })
@@ -260,10 +302,21 @@ cmp $d/tree/big $d/to$p/big && echo same; rm -rf $d`
   expect(stdout).toContain('same')
 })
 
-async function put(cache: PushCache, path: string, body: Buffer, headers: Record<string, string>): Promise<{ status: number; body: string }> {
+async function put(
+  cache: PushCache,
+  path: string,
+  body: Buffer,
+  headers: Record<string, string>,
+): Promise<{ status: number; body: string }> {
   const { request } = await import('node:http')
   return await new Promise((resolve, reject) => {
-    const sent = request({ host: '127.0.0.1', port: cache.cache.port, path, method: 'PUT', headers: { ...headers, 'content-length': String(body.length) } })
+    const sent = request({
+      host: '127.0.0.1',
+      port: cache.cache.port,
+      path,
+      method: 'PUT',
+      headers: { ...headers, 'content-length': String(body.length) },
+    })
     sent.on('error', reject)
     sent.on('response', (response) => {
       let text = ''

@@ -1,4 +1,7 @@
-/** A machine without a Nix store, without a config: what the first start prints is enough to push to it and to pull from it. */
+/**
+ * A machine without a Nix store, without a config: what the first start prints is enough to push to it and to pull from
+ * it.
+ */
 import { spawn } from 'node:child_process'
 import { randomBytes } from 'node:crypto'
 import { once } from 'node:events'
@@ -63,7 +66,9 @@ test('a first start without a Nix store and without a config prints what it take
 
   const [, url] = /^.* push --to (\S+) \.\/result$/m.exec(setup)!
   const env = { NIX_STATE_DIR: store.stateDir, BURROW_REAL_STORE_DIR: store.realStoreDir }
-  expect(await runBurrow(['push', '--to', url!, '--netrc-file', dir.file('netrc'), big], { cwd: dir.path, env })).toMatchObject({ code: 0 })
+  expect(
+    await runBurrow(['push', '--to', url!, '--netrc-file', dir.file('netrc'), big], { cwd: dir.path, env }),
+  ).toMatchObject({ code: 0 })
 
   const [, copyUrl] = /^nix .* copy .*--to '(\S+)' \.\/result$/m.exec(setup)!
   await nix.run('nix', ['copy', '--from', store.root, '--netrc-file', dir.file('netrc'), '--to', copyUrl!, small])

@@ -1,6 +1,7 @@
 /**
- * Pushing through the edge and a connector, both processes on this machine: past the edge's limit on bodies, over connections that drop, and what stock Nix says
- * where it cannot do that. With BURROW_TEST_CLOUDFLARED=/path the connector is a real cloudflared.
+ * Pushing through the edge and a connector, both processes on this machine: past the edge's limit on bodies, over
+ * connections that drop, and what stock Nix says where it cannot do that. With BURROW_TEST_CLOUDFLARED=/path the
+ * connector is a real cloudflared.
  */
 import { spawn } from 'node:child_process'
 import { randomBytes } from 'node:crypto'
@@ -44,7 +45,10 @@ afterAll(() => nix[Symbol.asyncDispose]())
 const openWorld = () => openTunnelled(empty, { mode: 'credentials', config: { users, push: { upstreamKeys: [] } } })
 
 async function untilConnected(world: Tunnelled): Promise<void> {
-  while ((await fetch(`${world.edge.url}/nix-cache-info`, { headers: { authorization: basic('ci', 'secret') } })).status !== 200) {
+  while (
+    (await fetch(`${world.edge.url}/nix-cache-info`, { headers: { authorization: basic('ci', 'secret') } })).status !==
+    200
+  ) {
     await setTimeout(200)
   }
 }
@@ -58,10 +62,14 @@ async function push(url: string, ...flags: string[]): Promise<{ code: number | n
     BURROW_USER: 'ci',
     BURROW_PASSWORD_FILE: join(nix.dir, 'password'),
   }
-  const child = spawn(process.execPath, ['--disable-warning=ExperimentalWarning', main, 'push', '--to', url, ...flags, big], {
-    env,
-    stdio: ['ignore', 'pipe', 'pipe'],
-  })
+  const child = spawn(
+    process.execPath,
+    ['--disable-warning=ExperimentalWarning', main, 'push', '--to', url, ...flags, big],
+    {
+      env,
+      stdio: ['ignore', 'pipe', 'pipe'],
+    },
+  )
   const [stdout, stderr, [code]] = await Promise.all([text(child.stdout), text(child.stderr), once(child, 'close')])
   return { code: code as number | null, stdout, stderr }
 }
@@ -84,7 +92,11 @@ test('burrow push brings a NAR that is larger than any body the edge lets throug
   }
   expect(answer.status).toBe(200)
   const key = await answer.text()
-  await nix.run('nix', ['copy', '--from', world.edge.url, '--to', to.root, '--option', 'trusted-public-keys', key.trim(), ...args, big], { env })
+  await nix.run(
+    'nix',
+    ['copy', '--from', world.edge.url, '--to', to.root, '--option', 'trusted-public-keys', key.trim(), ...args, big],
+    { env },
+  )
   expect((await to.dump(big)).equals(await store.dump(big))).toBe(true)
 })
 
@@ -93,9 +105,15 @@ test("stock Nix stops at the edge's 413, and nothing of the path is left", async
   await untilConnected(world)
   const { args, env } = await as(nix, 'ci')
   const url = `${world.edge.url}?compression=none`
-  const { code, stderr } = await nix.run('nix', ['copy', '--no-check-sigs', '--from', store.root, '--to', url, ...args, big], { env, allowFailure: true })
+  const { code, stderr } = await nix.run(
+    'nix',
+    ['copy', '--no-check-sigs', '--from', store.root, '--to', url, ...args, big],
+    { env, allowFailure: true },
+  )
   expect(code).not.toBe(0)
   expect(stderr).toMatch(/413/)
-  const answer = await fetch(`${world.edge.url}/${big.slice(11, 43)}.narinfo`, { headers: { authorization: basic('ben', 'secret') } })
+  const answer = await fetch(`${world.edge.url}/${big.slice(11, 43)}.narinfo`, {
+    headers: { authorization: basic('ben', 'secret') },
+  })
   expect(answer.status).toBe(404)
 })

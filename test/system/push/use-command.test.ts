@@ -30,7 +30,8 @@ afterAll(async () => {
 })
 
 const confOf = (dir: ScratchDir) => dir.file('conf/nix.conf')
-const foreignConf = 'sandbox = false\nconnect-timeout = 17\n# mine\nsubstituters =\nbuild-users-group =\nexperimental-features = nix-command'
+const foreignConf =
+  'sandbox = false\nconnect-timeout = 17\n# mine\nsubstituters =\nbuild-users-group =\nexperimental-features = nix-command'
 
 async function openMachine(): Promise<ScratchDir> {
   const dir = await createScratchDir()
@@ -45,7 +46,8 @@ interface Asked {
 }
 
 function use(dir: ScratchDir, args: readonly string[], { userId = 0, input = 'secret\n' }: Asked = {}) {
-  const create = (machine: Parameters<typeof useCommand>[0]) => useCommand({ ...machine, userId, stdin: Readable.from([Buffer.from(input)]) })
+  const create = (machine: Parameters<typeof useCommand>[0]) =>
+    useCommand({ ...machine, userId, stdin: Readable.from([Buffer.from(input)]) })
   return runCommand(create, ['use', ...args], { dir, env: { NIX_CONF_DIR: dir.file('conf') } })
 }
 
@@ -54,17 +56,30 @@ describe('burrow use', () => {
     await using dir = await openMachine()
     const path = await store.addFile('pushed', 'pushed')
     expect(await use(dir, [cache.url, '--user', 'ci'])).toMatchObject({ code: 0, stderr: '' })
-    const env = { NIX_CONF_DIR: dir.file('conf'), NIX_STATE_DIR: store.stateDir, BURROW_REAL_STORE_DIR: store.realStoreDir }
-    expect(await runBurrow(['push', path], { cwd: dir.path, env })).toMatchObject({ code: 0, stdout: expect.stringContaining('1 pushed') })
+    const env = {
+      NIX_CONF_DIR: dir.file('conf'),
+      NIX_STATE_DIR: store.stateDir,
+      BURROW_REAL_STORE_DIR: store.realStoreDir,
+    }
+    expect(await runBurrow(['push', path], { cwd: dir.path, env })).toMatchObject({
+      code: 0,
+      stdout: expect.stringContaining('1 pushed'),
+    })
     const target = await nix.openStore()
     const cacheHome = await nix.makeDir('cache')
-    await nix.run('nix-store', ['--store', target.root, '--realise', path], { env: { NIX_CONF_DIR: dir.file('conf'), XDG_CACHE_HOME: cacheHome } })
+    await nix.run('nix-store', ['--store', target.root, '--realise', path], {
+      env: { NIX_CONF_DIR: dir.file('conf'), XDG_CACHE_HOME: cacheHome },
+    })
     expect(await target.isValid(path)).toBe(true)
   })
 
   test('leaves every line of others, keeps what is set elsewhere, and changes nothing the second time', async () => {
     await using dir = await openMachine()
-    await writeFile(dir.file('conf/netrc'), 'machine 127.0.0.1 login old password old\nmachine other login a password b', { mode: 0o600 })
+    await writeFile(
+      dir.file('conf/netrc'),
+      'machine 127.0.0.1 login old password old\nmachine other login a password b',
+      { mode: 0o600 },
+    )
     const { stdout } = await use(dir, [cache.url, '--user', 'ci'])
     expect(stdout).toContain(`note that "connect-timeout" stays as "${confOf(dir)}" has it`)
     const [conf, netrc] = [await readFile(confOf(dir), 'utf8'), await readFile(dir.file('conf/netrc'), 'utf8')]
@@ -74,7 +89,9 @@ describe('burrow use', () => {
     expect(netrc).toBe(
       '# burrow use 127.0.0.1\nmachine 127.0.0.1 login ci password secret\nmachine 127.0.0.1 login old password old\nmachine other login a password b',
     )
-    expect([(await stat(dir.file('conf/netrc'))).mode & 0o777, (await stat(confOf(dir))).mode & 0o777]).toEqual([0o600, 0o640])
+    expect([(await stat(dir.file('conf/netrc'))).mode & 0o777, (await stat(confOf(dir))).mode & 0o777]).toEqual([
+      0o600, 0o640,
+    ])
     // Not asked again either: standard input is empty.
     const again = await use(dir, [cache.url, '--user', 'ci'], { input: '' })
     expect([again.code, again.stdout.match(/^(?:write|make|run) .*$/gm)]).toEqual([0, null])
@@ -110,14 +127,19 @@ describe('burrow use', () => {
     const root = dir.file('image')
     await writeFile(dir.file('password'), 'secret\n')
     const args = [cache.url, '--user', 'ci', '--root', root, '--password-file', 'password']
-    expect(await use(dir, [...args, '--push'])).toMatchObject({ code: 0, stdout: expect.stringContaining('systemctl enable --now burrow-push.service') })
+    expect(await use(dir, [...args, '--push'])).toMatchObject({
+      code: 0,
+      stdout: expect.stringContaining('systemctl enable --now burrow-push.service'),
+    })
     const nixDir = join(root, dir.file('conf'))
     const hook = await readFile(join(nixDir, 'burrow-post-build-hook'), 'utf8')
     expect(hook).toContain(`spool='/var/spool/burrow'\n`)
     expect((await stat(join(root, 'var/spool/burrow'))).mode & 0o777).toBe(0o700)
     const unit = await readFile(join(root, 'etc/systemd/system/burrow-push.service'), 'utf8')
     expect(unit).toMatch(new RegExp(`^ExecStart=.* watch-store --to ${cache.url} --spool /var/spool/burrow$`, 'm'))
-    expect(await readFile(join(nixDir, 'nix.conf'), 'utf8')).toContain(`post-build-hook = ${dir.file('conf')}/burrow-post-build-hook\n`)
+    expect(await readFile(join(nixDir, 'nix.conf'), 'utf8')).toContain(
+      `post-build-hook = ${dir.file('conf')}/burrow-post-build-hook\n`,
+    )
     expect((await use(dir, args)).stdout.match(/^(?:write|make|run) .*$/gm)).toBeNull()
   })
 
@@ -128,7 +150,9 @@ describe('burrow use', () => {
     await mkdir(join(conf, '..'), { recursive: true })
     await writeFile(conf, 'post-build-hook = /etc/mine\n')
     const { stdout } = await use(dir, [cache.url, '--user', 'ci', '--root', root, '--push'])
-    expect(stdout).toMatch(/note that "post-build-hook" stays .*: what Nix builds is pushed only if that hook calls Burrow's too/)
+    expect(stdout).toMatch(
+      /note that "post-build-hook" stays .*: what Nix builds is pushed only if that hook calls Burrow's too/,
+    )
     expect((await readFile(conf, 'utf8')).match(/^post-build-hook.*$/gm)).toEqual(['post-build-hook = /etc/mine'])
   })
 
@@ -138,7 +162,13 @@ describe('burrow use', () => {
     ['--push without root', ['URL', '--user', 'ci', '--push'], { userId: 1000 }, 2, /--push needs root/],
     ['a password in the URL', ['http://ci:secret@127.0.0.1', '--user', 'ci'], {}, 2, /hold no name, password or query/],
     ['no password', ['URL', '--user', 'ci'], { input: '' }, 2, /No password was given/],
-    ['a password file that is not there', ['URL', '--user', 'ci', '--password-file', 'none'], {}, 78, /Cannot read "none": it does not exist/],
+    [
+      'a password file that is not there',
+      ['URL', '--user', 'ci', '--password-file', 'none'],
+      {},
+      78,
+      /Cannot read "none": it does not exist/,
+    ],
   ] as const)('with %s writes nothing', async (_what, args, asked, code, text) => {
     await using dir = await openMachine()
     const named = args.map((arg) => (arg === 'URL' ? cache.url : arg))

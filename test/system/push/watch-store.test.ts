@@ -1,4 +1,7 @@
-/** `burrow watch-store`: real stores that grow, a server that is away, kill -9, paths that are collected while they wait, a database that is replaced. */
+/**
+ * `burrow watch-store`: real stores that grow, a server that is away, kill -9, paths that are collected while they
+ * wait, a database that is replaced.
+ */
 import { spawn } from 'node:child_process'
 import { randomBytes } from 'node:crypto'
 import { once } from 'node:events'
@@ -90,7 +93,10 @@ describe('watch-store', () => {
     while (!appClosure.every((path) => has(cache, path))) await watch.said(/Pushed \d+ paths? /)
     expect([has(cache, app), has(cache, before), has(cache, appDrv)]).toEqual([true, false, false])
     watch.kill('SIGTERM')
-    expect([await watch.exited, watch.output]).toEqual([0, expect.stringMatching(/Stopped: \d+ paths pushed, 0 paths kept for the next start\n$/)])
+    expect([await watch.exited, watch.output]).toEqual([
+      0,
+      expect.stringMatching(/Stopped: \d+ paths pushed, 0 paths kept for the next start\n$/),
+    ])
   })
 
   test('leaves out what an upstream cache has signed', async () => {
@@ -196,7 +202,10 @@ describe('watch-store', () => {
     await using watch = startWatch(['--to', cache.url], env)
     await watch.said(/Watching/)
     const [secret, rotten, good] = (
-      await store.nixStore(['--add', ...(await Promise.all(['secret', 'rotten', 'good'].map((name) => store.writeFile(name, name))))])
+      await store.nixStore([
+        '--add',
+        ...(await Promise.all(['secret', 'rotten', 'good'].map((name) => store.writeFile(name, name)))),
+      ])
     ).stdout
       .trim()
       .split('\n') as [string, string, string]
@@ -215,7 +224,9 @@ describe('watch-store', () => {
     await using cache = await openPushCache(nix)
     await using watch = startWatch(['--to', cache.url], environment(store, home))
     await watch.said(/Watching/)
-    expect(await runBurrow(['watch-store', '--to', cache.url], { cwd: home, env: environment(store, home) })).toMatchObject({
+    expect(
+      await runBurrow(['watch-store', '--to', cache.url], { cwd: home, env: environment(store, home) }),
+    ).toMatchObject({
       code: 78,
       stderr: expect.stringContaining('is using it'),
     })
@@ -227,7 +238,11 @@ describe('watch-store', () => {
     const spool = join(home, 'spool')
     await mkdir(spool)
     await using cache = await openPushCache(nix)
-    const [one, two, unnamed] = [await store.addFile('one', '1'), await store.addFile('two', '2'), await store.addFile('unnamed', '3')]
+    const [one, two, unnamed] = [
+      await store.addFile('one', '1'),
+      await store.addFile('two', '2'),
+      await store.addFile('unnamed', '3'),
+    ]
     await writeFile(join(spool, '1.paths'), `${one} ${two}\nnonsense\n`)
     await writeFile(join(spool, '.2.tmp'), unnamed)
     await writeFile(join(spool, '.old.tmp'), unnamed)
@@ -250,9 +265,15 @@ describe('watch-store --once', () => {
     const { code, stdout } = await run('--mark')
     expect([code, stdout]).toEqual([0, expect.stringMatching(/^\d+\n$/)])
     const id = stdout.trim()
-    expect(await run('--once', '--since', id, '--to', cache.url)).toMatchObject({ code: 0, stdout: 'Nothing to push.\n' })
+    expect(await run('--once', '--since', id, '--to', cache.url)).toMatchObject({
+      code: 0,
+      stdout: 'Nothing to push.\n',
+    })
     const after = await store.addFile('after', 'after')
-    expect(await run('--once', '--since', id, '--to', cache.url)).toMatchObject({ code: 0, stdout: expect.stringMatching(/^1 new path; pushed 1 path /) })
+    expect(await run('--once', '--since', id, '--to', cache.url)).toMatchObject({
+      code: 0,
+      stdout: expect.stringMatching(/^1 new path; pushed 1 path /),
+    })
     expect([has(cache, before), has(cache, after)]).toEqual([false, true])
   })
 
@@ -262,13 +283,23 @@ describe('watch-store --once', () => {
     await store.addFile('some', 'some')
     await using cache = await openPushCache(nix)
     await using proxy = await openUploadProxy(cache.cache.port)
-    const run = (user: string, ...args: string[]) => runBurrow(['watch-store', ...args], { cwd: home, env: environment(store, home, user) })
+    const run = (user: string, ...args: string[]) =>
+      runBurrow(['watch-store', ...args], { cwd: home, env: environment(store, home, user) })
     expect((await run('ben', '--once', '--since', '0', '--to', cache.url)).code).toBe(77)
     expect((await run('eve', '--once', '--since', '0', '--to', cache.url)).code).toBe(77)
     proxy.target = undefined
     expect((await run('ci', '--once', '--since', '0', '--to', proxy.url, '--patience', '1s')).code).toBe(75)
-    expect(await run('ci', '--once', '--to', cache.url)).toMatchObject({ code: 2, stderr: expect.stringContaining('--once needs --since') })
-    expect(await run('ci', '--since', '1', '--to', cache.url)).toMatchObject({ code: 2, stderr: expect.stringContaining('--since goes with --once') })
-    expect(await run('ci')).toMatchObject({ code: 2, stderr: expect.stringContaining('Cannot tell which cache is meant') })
+    expect(await run('ci', '--once', '--to', cache.url)).toMatchObject({
+      code: 2,
+      stderr: expect.stringContaining('--once needs --since'),
+    })
+    expect(await run('ci', '--since', '1', '--to', cache.url)).toMatchObject({
+      code: 2,
+      stderr: expect.stringContaining('--since goes with --once'),
+    })
+    expect(await run('ci')).toMatchObject({
+      code: 2,
+      stderr: expect.stringContaining('Cannot tell which cache is meant'),
+    })
   })
 })

@@ -19,7 +19,9 @@ export class AssemblyRecords extends ObjectRecords {
 
   findAssemblyById(id: number): AssemblyRecord | undefined {
     const row = this.writing.get('select user, nar_hash, nar_size, part_bytes from assembly where id = ?', id)
-    return row && this.findAssembly(String(row.user), String(row.nar_hash), Number(row.nar_size), Number(row.part_bytes))
+    return (
+      row && this.findAssembly(String(row.user), String(row.nar_hash), Number(row.nar_size), Number(row.part_bytes))
+    )
   }
 
   allAssemblies(): number[] {
@@ -36,7 +38,13 @@ export class AssemblyRecords extends ObjectRecords {
   }
 
   addPart(assembly: number, index: number, fileSize: number, digest: string): void {
-    this.writing.run('insert or replace into part (assembly, idx, file_size, digest) values (?, ?, ?, ?)', assembly, index, fileSize, digest)
+    this.writing.run(
+      'insert or replace into part (assembly, idx, file_size, digest) values (?, ?, ?, ?)',
+      assembly,
+      index,
+      fileSize,
+      digest,
+    )
   }
 
   removePart(assembly: number, index: number): void {
@@ -45,7 +53,12 @@ export class AssemblyRecords extends ObjectRecords {
 
   /** The parts before `flushedParts` are in the growing file now, up to this byte. */
   setFlushed(assembly: number, flushedParts: number, flushedBytes: number): void {
-    this.writing.run('update assembly set flushed_parts = ?2, flushed_bytes = ?3 where id = ?1', assembly, flushedParts, flushedBytes)
+    this.writing.run(
+      'update assembly set flushed_parts = ?2, flushed_bytes = ?3 where id = ?1',
+      assembly,
+      flushedParts,
+      flushedBytes,
+    )
     this.writing.run('delete from part where assembly = ? and idx < ?', assembly, flushedParts)
   }
 

@@ -1,4 +1,7 @@
-/** What is written to the database: each call belongs into a transaction. Whatever a look-up can see moves the generation. */
+/**
+ * What is written to the database: each call belongs into a transaction. Whatever a look-up can see moves the
+ * generation.
+ */
 
 import { hashPartOf } from '../../../nix/store-path.ts'
 import type { PathRecord, Pusher } from '../types.ts'
@@ -70,7 +73,8 @@ export class ObjectRecords extends Queries {
 
   /** Its objects are out of service until the NAR is pushed again. */
   markDamaged(narHash: string, at: number): boolean {
-    const isNews = this.writing.run('update nar set damaged_at = ? where nar_hash = ? and damaged_at is null', at, narHash) > 0
+    const isNews =
+      this.writing.run('update nar set damaged_at = ? where nar_hash = ? and damaged_at is null', at, narHash) > 0
     if (isNews) this.touchGeneration()
     return isNews
   }
@@ -92,18 +96,24 @@ export class ObjectRecords extends Queries {
       object.via,
       at,
     )
-    for (const reference of object.references) this.writing.run('insert or ignore into ref (hash_part, ref_path) values (?, ?)', hashPart, reference)
+    for (const reference of object.references)
+      this.writing.run('insert or ignore into ref (hash_part, ref_path) values (?, ?)', hashPart, reference)
     this.touchGeneration()
   }
 
   setSignatures(storePath: string, signatures: readonly string[]): void {
-    this.writing.run('update object set signatures = ? where hash_part = ?', signatures.join(' '), hashPartOf(storePath))
+    this.writing.run(
+      'update object set signatures = ? where hash_part = ?',
+      signatures.join(' '),
+      hashPartOf(storePath),
+    )
     this.touchGeneration()
   }
 
   /** To the hour: a later time is written only when the old one is an hour old. A promise is written as it is. */
   noteUse(hashPart: string, at: number, isPromised = false): void {
-    if (isPromised) this.writing.run('update object set promised_at = max(promised_at, ?) where hash_part = ?', at, hashPart)
+    if (isPromised)
+      this.writing.run('update object set promised_at = max(promised_at, ?) where hash_part = ?', at, hashPart)
     this.writing.run('update object set last_used = ?2 where hash_part = ?1 and last_used < ?2 - 3600000', hashPart, at)
   }
 
@@ -150,13 +160,27 @@ export class ObjectRecords extends Queries {
   addDocument(kind: string, key: string, text: string, user: string, at: number): 'stored' | 'known' | 'conflict' {
     const known = this.findDocument(kind, key)
     if (known !== undefined) return known === text ? 'known' : 'conflict'
-    this.writing.run('insert into document (kind, key, text, user, at) values (?, ?, ?, ?, ?)', kind, key, text, user, at)
+    this.writing.run(
+      'insert into document (kind, key, text, user, at) values (?, ?, ?, ?, ?)',
+      kind,
+      key,
+      text,
+      user,
+      at,
+    )
     this.touchGeneration()
     return 'stored'
   }
 
   addLog(drvBaseName: string, sha256: string, fileSize: number, user: string, at: number): void {
-    this.writing.run('insert into log (drv, sha256, file_size, user, at) values (?, ?, ?, ?, ?)', drvBaseName, sha256, fileSize, user, at)
+    this.writing.run(
+      'insert into log (drv, sha256, file_size, user, at) values (?, ?, ?, ?, ?)',
+      drvBaseName,
+      sha256,
+      fileSize,
+      user,
+      at,
+    )
   }
 
   removeLog(drvBaseName: string): void {
@@ -164,10 +188,18 @@ export class ObjectRecords extends Queries {
   }
 
   allLogs(): { readonly drv: string; readonly fileSize: number }[] {
-    return this.writing.all('select drv, file_size from log').map((row) => ({ drv: String(row.drv), fileSize: Number(row.file_size) }))
+    return this.writing
+      .all('select drv, file_size from log')
+      .map((row) => ({ drv: String(row.drv), fileSize: Number(row.file_size) }))
   }
 
-  allNars(): { readonly narHash: string; readonly fileHash: string; readonly compression: string; readonly fileSize: number; readonly isDamaged: boolean }[] {
+  allNars(): {
+    readonly narHash: string
+    readonly fileHash: string
+    readonly compression: string
+    readonly fileSize: number
+    readonly isDamaged: boolean
+  }[] {
     return this.writing.all('select nar_hash, file_hash, compression, file_size, damaged_at from nar').map((row) => ({
       narHash: String(row.nar_hash),
       fileHash: String(row.file_hash),
@@ -178,11 +210,21 @@ export class ObjectRecords extends Queries {
   }
 
   pathsOfNar(narHash: string): string[] {
-    return this.writing.all('select store_path from object where nar_hash = ?', narHash).map((row) => String(row.store_path))
+    return this.writing
+      .all('select store_path from object where nar_hash = ?', narHash)
+      .map((row) => String(row.store_path))
   }
 
   /** Every object with what decides whether it is kept. */
-  *graphNodes(): Generator<{ hashPart: string; storePath: string; narHash: string; fileSize: number; pushedAt: number; lastUsed: number; promisedAt: number }> {
+  *graphNodes(): Generator<{
+    hashPart: string
+    storePath: string
+    narHash: string
+    fileSize: number
+    pushedAt: number
+    lastUsed: number
+    promisedAt: number
+  }> {
     for (const row of this.writing.all(
       'select o.hash_part, o.store_path, o.nar_hash, n.file_size, o.pushed_at, o.last_used, o.promised_at from object o join nar n on n.nar_hash = o.nar_hash',
     )) {
@@ -199,6 +241,7 @@ export class ObjectRecords extends Queries {
   }
 
   *graphEdges(): Generator<readonly [hashPart: string, reference: string]> {
-    for (const row of this.writing.all('select hash_part, ref_path from ref')) yield [String(row.hash_part), String(row.ref_path)]
+    for (const row of this.writing.all('select hash_part, ref_path from ref'))
+      yield [String(row.hash_part), String(row.ref_path)]
   }
 }

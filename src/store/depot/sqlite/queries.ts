@@ -21,7 +21,10 @@ export class Queries {
   }
 
   findObject(hashPart: string): ObjectRecord | undefined {
-    const row = this.db.get(`select ${objectColumns} from object o join nar n on n.nar_hash = o.nar_hash where o.hash_part = ?`, hashPart)
+    const row = this.db.get(
+      `select ${objectColumns} from object o join nar n on n.nar_hash = o.nar_hash where o.hash_part = ?`,
+      hashPart,
+    )
     return row && toObject(row)
   }
 
@@ -36,11 +39,21 @@ export class Queries {
   }
 
   /** The NAR for which this file was sent, and how it was compressed; the file kept may be another. */
-  findClaim(fileHash: string): { readonly narHash: string; readonly compression: Compression; readonly fileSize: number } | undefined {
+  findClaim(
+    fileHash: string,
+  ): { readonly narHash: string; readonly compression: Compression; readonly fileSize: number } | undefined {
     const row =
-      this.db.get('select nar_hash, compression, file_size from nar where file_hash = ? and damaged_at is null', fileHash) ??
-      this.db.get('select nar_hash, compression, file_size from loose where file_hash = ?', fileHash)
-    return row && { narHash: String(row.nar_hash), compression: row.compression as Compression, fileSize: Number(row.file_size) }
+      this.db.get(
+        'select nar_hash, compression, file_size from nar where file_hash = ? and damaged_at is null',
+        fileHash,
+      ) ?? this.db.get('select nar_hash, compression, file_size from loose where file_hash = ?', fileHash)
+    return (
+      row && {
+        narHash: String(row.nar_hash),
+        compression: row.compression as Compression,
+        fileSize: Number(row.file_size),
+      }
+    )
   }
 
   hasPath(storePath: string): boolean {
@@ -52,7 +65,10 @@ export class Queries {
   }
 
   isForgotten(storePath: string, narHash: string): boolean {
-    return this.db.get('select 1 as one from forgotten where store_path = ? and nar_hash = ?', storePath, narHash) !== undefined
+    return (
+      this.db.get('select 1 as one from forgotten where store_path = ? and nar_hash = ?', storePath, narHash) !==
+      undefined
+    )
   }
 
   /** Bytes of NARs that no object needs yet, and of parts, by this user or by all. */
@@ -82,7 +98,9 @@ export class Queries {
 
   /** Pushes refused since then, conflicts included. */
   refusedSince(at: number): number {
-    return Number(this.db.get("select count(*) as count from event where at >= ? and action in ('refuse', 'conflict')", at)!.count)
+    return Number(
+      this.db.get("select count(*) as count from event where at >= ? and action in ('refuse', 'conflict')", at)!.count,
+    )
   }
 
   findDocument(kind: string, key: string): string | undefined {
@@ -94,7 +112,13 @@ export class Queries {
   }
 
   findAssembly(user: string, narHash: string, narSize: number, partBytes: number): AssemblyRecord | undefined {
-    const row = this.db.get('select * from assembly where user = ? and nar_hash = ? and nar_size = ? and part_bytes = ?', user, narHash, narSize, partBytes)
+    const row = this.db.get(
+      'select * from assembly where user = ? and nar_hash = ? and nar_size = ? and part_bytes = ?',
+      user,
+      narHash,
+      narSize,
+      partBytes,
+    )
     return row && toAssembly(row)
   }
 
@@ -127,15 +151,31 @@ export class Queries {
     }))
   }
 
-  counts(): { readonly objects: number; readonly nars: number; readonly damaged: number; readonly assemblies: number; readonly pins: number } {
+  counts(): {
+    readonly objects: number
+    readonly nars: number
+    readonly damaged: number
+    readonly assemblies: number
+    readonly pins: number
+  } {
     const row = this.db.get(
       `select (select count(*) from object) as objects, (select count(*) from nar) as nars, (select count(*) from nar where damaged_at is not null) as damaged,
        (select count(*) from assembly) as assemblies, (select count(*) from pin) as pins`,
     )!
-    return { objects: Number(row.objects), nars: Number(row.nars), damaged: Number(row.damaged), assemblies: Number(row.assemblies), pins: Number(row.pins) }
+    return {
+      objects: Number(row.objects),
+      nars: Number(row.nars),
+      damaged: Number(row.damaged),
+      assemblies: Number(row.assemblies),
+      pins: Number(row.pins),
+    }
   }
 
-  events(where: { readonly storePath?: string | undefined; readonly since?: number | undefined; readonly limit: number }): DepotEvent[] {
+  events(where: {
+    readonly storePath?: string | undefined
+    readonly since?: number | undefined
+    readonly limit: number
+  }): DepotEvent[] {
     return this.db
       .all(
         'select * from event where (?1 is null or store_path = ?1) and (?2 is null or at >= ?2) order by id desc limit ?3',

@@ -1,4 +1,7 @@
-/** All that is written to the database: objects, uploads, and here what ends them: pins, collection, forgetting. Each call belongs into a transaction. */
+/**
+ * All that is written to the database: objects, uploads, and here what ends them: pins, collection, forgetting. Each
+ * call belongs into a transaction.
+ */
 import { hashPartOf } from '../../../nix/store-path.ts'
 import { AssemblyRecords } from './assembly-records.ts'
 
@@ -23,17 +26,30 @@ export class Records extends AssemblyRecords {
   }
 
   /** Removes the row of this NAR when neither an object nor a claim needs it, and returns what its file was. */
-  takeNarIfUnneeded(narHash: string): { readonly narHash: string; readonly fileHash: string; readonly compression: string } | undefined {
+  takeNarIfUnneeded(
+    narHash: string,
+  ): { readonly narHash: string; readonly fileHash: string; readonly compression: string } | undefined {
     const nar = this.findNar(narHash)
     const isNeeded =
-      this.writing.get('select 1 as one from object where nar_hash = ?1 union all select 1 from loose where nar_hash = ?1', narHash) !== undefined
+      this.writing.get(
+        'select 1 as one from object where nar_hash = ?1 union all select 1 from loose where nar_hash = ?1',
+        narHash,
+      ) !== undefined
     if (nar === undefined || isNeeded) return undefined
     this.writing.run('delete from nar where nar_hash = ?', narHash)
     return nar
   }
 
-  /** NARs that neither an object nor a claim needs: removes their rows, at most so many, and returns what their files were. */
-  takeUnneededNars(limit: number): { readonly narHash: string; readonly fileHash: string; readonly compression: string; readonly fileSize: number }[] {
+  /**
+   * NARs that neither an object nor a claim needs: removes their rows, at most so many, and returns what their files
+   * were.
+   */
+  takeUnneededNars(limit: number): {
+    readonly narHash: string
+    readonly fileHash: string
+    readonly compression: string
+    readonly fileSize: number
+  }[] {
     const rows = this.writing.all(
       `select nar_hash, file_hash, compression, file_size from nar n where not exists (select 1 from object o where o.nar_hash = n.nar_hash)
        and not exists (select 1 from loose l where l.nar_hash = n.nar_hash) limit ?`,
@@ -60,7 +76,8 @@ export class Records extends AssemblyRecords {
   addRevision(name: string, storePaths: readonly string[], user: string, at: number): void {
     this.writing.run('insert into pin_revision (name, at, user) values (?, ?, ?)', name, at, user)
     const id = this.writing.insertedId()
-    for (const storePath of storePaths) this.writing.run('insert or ignore into pin_path (revision, store_path) values (?, ?)', id, storePath)
+    for (const storePath of storePaths)
+      this.writing.run('insert or ignore into pin_path (revision, store_path) values (?, ?)', id, storePath)
   }
 
   dropRevisions(name: string, keepLast: number): void {
@@ -86,7 +103,13 @@ export class Records extends AssemblyRecords {
   }
 
   forget(storePath: string, narHash: string, by: string, at: number): void {
-    this.writing.run('insert or replace into forgotten (store_path, nar_hash, at, by) values (?, ?, ?, ?)', storePath, narHash, at, by)
+    this.writing.run(
+      'insert or replace into forgotten (store_path, nar_hash, at, by) values (?, ?, ?, ?)',
+      storePath,
+      narHash,
+      at,
+      by,
+    )
     this.writing.run('delete from pin_path where store_path = ?', storePath)
     this.writing.run('delete from loose where nar_hash = ?', narHash)
   }
@@ -97,7 +120,13 @@ export class Records extends AssemblyRecords {
 
   /** By an object other than itself. */
   isReferredTo(storePath: string): boolean {
-    return this.writing.get('select 1 as one from ref where ref_path = ? and hash_part <> ?', storePath, hashPartOf(storePath)) !== undefined
+    return (
+      this.writing.get(
+        'select 1 as one from ref where ref_path = ? and hash_part <> ?',
+        storePath,
+        hashPartOf(storePath),
+      ) !== undefined
+    )
   }
 
   isPinned(storePath: string, at: number): boolean {
@@ -112,7 +141,9 @@ export class Records extends AssemblyRecords {
 
   /** Paths that this user pushed since then. */
   pushedBy(user: string, since: number): string[] {
-    return this.writing.all('select store_path from object where pushed_by = ? and pushed_at >= ?', user, since).map((row) => String(row.store_path))
+    return this.writing
+      .all('select store_path from object where pushed_by = ? and pushed_at >= ?', user, since)
+      .map((row) => String(row.store_path))
   }
 
   pinnedPaths(at: number): { readonly name: string; readonly storePath: string }[] {

@@ -1,6 +1,7 @@
 /**
- * The depot's database: what is here, whose it is, and who pushed it. Times are milliseconds since 1970, hashes `sha256:<52 Nix32>`.
- * The state `bytes` is kept by triggers, so that the bytes in use are known without summing up, in the same transaction as what they count.
+ * The depot's database: what is here, whose it is, and who pushed it. Times are milliseconds since 1970, hashes
+ * `sha256:<52 Nix32>`. The state `bytes` is kept by triggers, so that the bytes in use are known without summing up, in
+ * the same transaction as what they count.
  */
 import type { DatabaseSync } from 'node:sqlite'
 
@@ -77,7 +78,9 @@ create trigger ${table}_changed after update of ${column} on ${table} begin upda
 export function prepareSchema(database: DatabaseSync, file: string): void {
   const { user_version: version } = database.prepare('PRAGMA user_version').get() as { user_version: number }
   if (version > schemaVersion) {
-    throw new Error(`Cannot use "${file}": its schema has version ${version}, and this Burrow knows ${schemaVersion}. Install the newer Burrow again`)
+    throw new Error(
+      `Cannot use "${file}": its schema has version ${version}, and this Burrow knows ${schemaVersion}. Install the newer Burrow again`,
+    )
   }
   if (version === schemaVersion) return
   database.exec(`BEGIN IMMEDIATE; ${tables} ${triggers.join('')} PRAGMA user_version = ${schemaVersion}; COMMIT`)

@@ -1,6 +1,7 @@
 /**
- * The one connection that writes. Transactions come one after another; those that wait are put into one commit, each under a savepoint of its own,
- * so that many small pushes share one flush. A transaction is on disk when its promise resolves (WAL, synchronous=FULL).
+ * The one connection that writes. Transactions come one after another; those that wait are put into one commit, each
+ * under a savepoint of its own, so that many small pushes share one flush. A transaction is on disk when its promise
+ * resolves (WAL, synchronous=FULL).
  */
 import { DatabaseSync, type SQLInputValue } from 'node:sqlite'
 
@@ -23,7 +24,9 @@ export class WritingDatabase extends Connection {
   constructor(file: string) {
     super(new DatabaseSync(file, { timeout: 5000 }))
     try {
-      this.database.exec('PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON; PRAGMA recursive_triggers = ON')
+      this.database.exec(
+        'PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON; PRAGMA recursive_triggers = ON',
+      )
       prepareSchema(this.database, file)
     } catch (error) {
       this.database.close()
@@ -31,7 +34,9 @@ export class WritingDatabase extends Connection {
     }
   }
 
-  /** Runs synchronously inside a transaction; what it throws undoes only itself. Resolves when the commit is on disk. */
+  /**
+   * Runs synchronously inside a transaction; what it throws undoes only itself. Resolves when the commit is on disk.
+   */
   transaction<T>(run: () => T): Promise<T> {
     return new Promise<T>((resolve, reject) => {
       if (this.#waiting.length === 0) setImmediate(() => this.#commitWaiting())
