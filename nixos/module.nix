@@ -463,6 +463,8 @@ in
     systemd.sockets = lib.mkIf cfg.socketActivation { burrow.wantedBy = [ "sockets.target" ]; };
     systemd.services.burrow = {
       wantedBy = [ "multi-user.target" ];
+      # The socket may have failed, after too many starts with a config that was wrong.
+      wants = lib.optional cfg.socketActivation "burrow.socket";
       # A change of users is read by a reload, which cuts no download; everything else takes a restart.
       reloadTriggers = lib.optional (!hasOwnFile) configFile;
       # One restart after the switch, not a stop before it: the cache is away for a moment only.

@@ -61,7 +61,7 @@ export async function planInstall(wish: InstallWish): Promise<InstallPlan> {
   ]
   const names = await findCredentials(places, first?.credentials ?? [])
   const units = [
-    await writeText(places.unit, await formatService(wish.program), 0o644),
+    await writeText(places.unit, await formatService(wish.program, { hasSocket }), 0o644),
     ...(hasSocket ? [await writeText(places.socket, await formatSocket(toListenStream(listen)), 0o644)] : []),
     ...(await planDropIn(places, names)),
   ]

@@ -21,8 +21,10 @@ export async function findProgram(): Promise<Program> {
   return { command: [await readlink('/proc/self/exe'), '--disable-warning=ExperimentalWarning', main] }
 }
 
-export async function formatService({ command }: Program): Promise<string> {
-  const unit = await readUnit('burrow.service')
+/** `hasSocket`: a start of the service also starts burrow.socket, which may have failed or been stopped. */
+export async function formatService({ command }: Program, { hasSocket = false } = {}): Promise<string> {
+  const plain = await readUnit('burrow.service')
+  const unit = hasSocket ? plain.replace('[Unit]\n', '[Unit]\nWants=burrow.socket\n') : plain
   const line = (...subcommand: string[]) => [...command.map(quote), '--config', configFile, ...subcommand].join(' ')
   // The first ExecReload= checks, the second sends the signal.
   return replaceLine(replaceLine(unit, 'ExecStart', line('serve')), 'ExecReload', line('check-config', '--no-env'))

@@ -46,7 +46,11 @@ cp /etc/burrow/burrow.json /run/good; echo '{' > /etc/burrow/burrow.json; say ba
 say restarted; (for i in $(seq 40); do ask nix-cache-info; done) > /run/share/codes & systemctl restart burrow; wait; cat /run/share/codes; echo
 kill -STOP $(show MainPID)
 say hung; curl -s -m 300 -o /dev/null -w '%{http_code}\\n' -u "ana:$password" http://127.0.0.1:8080/nix-cache-info; show NRestarts
-echo '{' > /etc/burrow/burrow.json; say misconfigured; systemctl restart burrow 2> /dev/null; for try in $(seq 3000); do [ $(show ActiveState) = activating ] || break; sleep 0.1; done; show ExecMainStatus; show NRestarts; show ActiveState
+echo '{' > /etc/burrow/burrow.json; systemctl restart burrow 2> /dev/null
+# A connection that waits starts the service again, until systemd gives up.
+(for i in $(seq 600); do curl -s -m 1 -o /dev/null http://127.0.0.1:8080/nix-cache-info; [ $? != 7 ] || break; done)
+say misconfigured; for try in $(seq 3000); do [ $(show ActiveState) != failed ] || break; sleep 0.1; done; show ExecMainStatus; show NRestarts; show ActiveState; systemctl show burrow.socket --value -p Result
+cat /run/good > /etc/burrow/burrow.json; say repaired; systemctl restart burrow; echo $?; systemctl is-active burrow.socket; ask nix-cache-info; echo
 burrow uninstall-service --purge --yes 2> /dev/null; say removed; ls -d /etc/burrow /var/lib/private/burrow /etc/systemd/system/burrow* 2> /dev/null | wc -l
 say end
 `
@@ -103,8 +107,12 @@ describeWhereItBoots('burrow.service under the real systemd', () => {
     expect(answers.get('hung')).toEqual(['200', '1'])
   })
 
-  test('with a broken config it is not started again and again', () => {
-    expect(answers.get('misconfigured')?.slice(-3)).toEqual(['78', '0', 'failed'])
+  test('with a broken config neither a restart nor waiting connections start it again and again', () => {
+    expect(answers.get('misconfigured')).toEqual(['78', '0', 'failed', 'trigger-limit-hit'])
+  })
+
+  test('after the repair one restart brings the service and its socket back', () => {
+    expect(answers.get('repaired')).toEqual(['0', 'active', '200'])
   })
 
   test('uninstall-service --purge leaves nothing', () => {
