@@ -12,6 +12,7 @@ import { createAuthenticator, type Visitors } from './http/auth/strategies.ts'
 import type { User } from './http/auth/user.ts'
 import { createVerifier } from './http/auth/verifier.ts'
 import { createCacheHeaders } from './http/cache-headers.ts'
+import { VersionIndex } from './http/closure/version-index.ts'
 import { createHandler } from './http/hot-routes.ts'
 import { createIllness, watchForIllness } from './http/illness.ts'
 import { createCatalogue } from './http/narinfo/catalogue.ts'
@@ -130,7 +131,13 @@ export async function openCache(options: CacheOptions): Promise<Cache> {
     indexPage: reloadable.indexPage,
     isPublic: reloadable.users === undefined,
   })
-  const app = createApp(origin, readParticulars, options.pushes, options.readClientProgram)
+  const app = createApp(
+    origin,
+    readParticulars,
+    new VersionIndex(options.stores),
+    options.pushes,
+    options.readClientProgram,
+  )
   const handle = createHandler(
     origin,
     door,

@@ -3,7 +3,8 @@
  * (auth/door.ts). First the method, then the route, then a 404 in plain text.
  */
 import express, { type ErrorRequestHandler, type Express, type RequestHandler } from 'express'
-
+import { closureRoute } from './closure/closure-route.ts'
+import type { VersionIndex } from './closure/version-index.ts'
 import { answerError, type Origin } from './origin.ts'
 import type { Particulars } from './particulars.ts'
 import { type NixUploadsOptions, nixUploads } from './push/nix-uploads.ts'
@@ -26,6 +27,7 @@ import { versionRoute } from './routes/version.ts'
 export function createApp(
   origin: Origin,
   particulars: () => Particulars,
+  versions: VersionIndex,
   pushes?: NixUploadsOptions,
   readClientProgram?: ReadClientProgram,
 ): Express {
@@ -36,6 +38,7 @@ export function createApp(
   app.enable('case sensitive routing')
   app.enable('strict routing')
 
+  app.use(closureRoute(origin, versions))
   if (pushes !== undefined) {
     app.use(pushProtocol(pushes.depot))
     app.use(pins(pushes.depot))

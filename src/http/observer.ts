@@ -17,6 +17,7 @@ export type RouteName =
   | 'index'
   | 'client'
   | 'push'
+  | 'closure'
   | 'other'
 
 /**

@@ -114,6 +114,14 @@ export interface Store extends Lookup {
    */
   withdraw(object: StoreObject, fault: Fault): void
 
+  /**
+   * A page of the paths that are here, for an index kept elsewhere. Begin with the cursor `''` and continue with the one
+   * returned. A page without paths whose cursor did not move is the end for now: the same cursor later brings what was
+   * added since. Undefined where paths cannot be listed.
+   * @throws {Fault} store-unavailable
+   */
+  pathsAfter?(cursor: string): { readonly storePaths: readonly string[]; readonly cursor: string }
+
   /** Protection against garbage collection; where it cannot be had every call succeeds and does nothing. */
   readonly leases: Leases
 

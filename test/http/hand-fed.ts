@@ -19,6 +19,7 @@ import { createLoginThrottle } from '../../src/http/auth/login-throttle.ts'
 import { createAuthenticator } from '../../src/http/auth/strategies.ts'
 import { createVerifier } from '../../src/http/auth/verifier.ts'
 import { createCacheHeaders } from '../../src/http/cache-headers.ts'
+import { VersionIndex } from '../../src/http/closure/version-index.ts'
 import { createHandler } from '../../src/http/hot-routes.ts'
 import { createIllness } from '../../src/http/illness.ts'
 import type { Exchange } from '../../src/http/observer.ts'
@@ -188,14 +189,18 @@ function serve(origin: Origin, users: readonly string[] | undefined, exchanges: 
     now: Date.now,
   })
   const cacheHeaders = createCacheHeaders(false, 'deny')
-  const app = createApp(origin, () => ({
-    version: '0',
-    priority: 30,
-    wantMassQuery: true,
-    publicKeys: [],
-    indexPage: undefined,
-    isPublic: false,
-  }))
+  const app = createApp(
+    origin,
+    () => ({
+      version: '0',
+      priority: 30,
+      wantMassQuery: true,
+      publicKeys: [],
+      indexPage: undefined,
+      isPublic: false,
+    }),
+    new VersionIndex([]),
+  )
   const handle = createHandler(
     origin,
     createDoor(verifier, createAuthenticator(verifier, undefined), false),

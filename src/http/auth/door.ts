@@ -31,6 +31,7 @@ const pushRules: readonly Rule[] = [
   { methods: read, path: /^\/(?:nix-cache-info|[0-9a-z]{32}\.narinfo)$/, access: ['pull', 'push'] },
   { methods: /^HEAD$/, path: /^\/nar\//, access: ['pull', 'push'] },
   { methods: read, path: /^\/v1\/(?:version|public-key|client\.mjs)$/, access: ['pull', 'push'] },
+  { methods: /^POST$/, path: /^\/v1\/closure$/, access: ['pull'] },
   { methods: any, path: /^\/v1\/forget$/, access: [] },
   { methods: any, path: /^\/v1\/(?:push|pins)(?:\/|$)/, access: ['push'] },
   { methods: /^(?:PUT|POST|DELETE)$/, path: any, access: ['push'] },

@@ -83,6 +83,10 @@ export class DepotReader implements Store, AsyncDisposable {
     return fits === undefined || fits(object) ? object : undefined
   }
 
+  pathsAfter(cursor: string): { readonly storePaths: readonly string[]; readonly cursor: string } {
+    return this.records.pathsAfter(cursor)
+  }
+
   findSystem(): undefined {
     return undefined
   }

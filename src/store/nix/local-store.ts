@@ -174,6 +174,12 @@ class NixStore implements LocalStore {
     return this.#database.use((connection) => findAdditions(connection, id, this.storeDir))
   }
 
+  pathsAfter(cursor: string): { readonly storePaths: readonly string[]; readonly cursor: string } {
+    const additions = this.addedAfter(Number(cursor))
+    const storePaths = additions.map(({ storePath }) => storePath)
+    return { storePaths, cursor: String(additions.at(-1)?.id ?? cursor) }
+  }
+
   pathOfId(id: number): string | undefined {
     this.#database.generation()
     return this.#database.use((connection) => findPathOfId(connection, id))

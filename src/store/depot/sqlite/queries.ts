@@ -60,6 +60,32 @@ export class Queries {
     return this.db.get('select 1 as one from object where store_path = ?', storePath) !== undefined
   }
 
+  /**
+   * First all objects by hash part, then what events say was added since: the cursor is `<hash part> <event id>`, and
+   * the event id alone afterwards.
+   */
+  pathsAfter(cursor: string): { readonly storePaths: readonly string[]; readonly cursor: string } {
+    const [, from, eventText] = /^(?:([0-9a-z]*) )?(\d*)$/.exec(cursor) ?? []
+    const event = eventText === '' || eventText === undefined ? this.#lastEvent() : Number(eventText)
+    if (cursor === '' || from !== undefined) {
+      const rows = this.db.all(
+        'select hash_part, store_path from object where hash_part > ? order by hash_part limit 1000',
+        from ?? '',
+      )
+      const storePaths = rows.map((row) => String(row.store_path))
+      return { storePaths, cursor: rows.length === 0 ? String(event) : `${rows.at(-1)!.hash_part} ${event}` }
+    }
+    const rows = this.db.all(
+      "select id, store_path from event where id > ? and action in ('push', 'adopt') and store_path is not null order by id limit 1000",
+      event,
+    )
+    return { storePaths: rows.map((row) => String(row.store_path)), cursor: String(rows.at(-1)?.id ?? event) }
+  }
+
+  #lastEvent(): number {
+    return Number(this.db.get('select coalesce(max(id), 0) as id from event')!.id)
+  }
+
   isElsewhere(storePath: string): boolean {
     return this.db.get('select 1 as one from elsewhere where store_path = ?', storePath) !== undefined
   }

@@ -1,0 +1,214 @@
+/**
+ * What the far end knows of store paths. Hash parts that are asked for at the same time go out together, and each answer
+ * brings the narinfos of the whole closure, so that a closure of thousands of paths takes a few round trips. An answer is
+ * remembered for seconds only, and a path that is absent not at all. A line that is down is never waited for: the path
+ * counts as absent, and Nix builds it or asks another cache.
+ */
+import type { IncomingMessage } from 'node:http'
+import { createInterface } from 'node:readline'
+import type { Readable } from 'node:stream'
+import { createGunzip } from 'node:zlib'
+import type { Log } from '../log.ts'
+import type { NarInfo } from '../nix/nar-info.ts'
+import { parseNarInfo } from '../nix/parse-nar-info.ts'
+import { hashPartOf, parseHashPart } from '../nix/store-path.ts'
+import { readAtMost } from '../read-at-most.ts'
+import type { Line } from './line.ts'
+import { type Base, type ClosureLine, closurePath, maxBases, maxClosureNarInfos, maxClosureRoots } from './protocol.ts'
+
+export interface KnownPath {
+  readonly narInfo: NarInfo
+  readonly bases: readonly Base[]
+}
+
+export interface NarInfosOptions {
+  readonly line: Line
+  readonly storeDir: string
+  /** True: ask which bases there are for deltas. */
+  readonly wantsBases: boolean
+  /** Milliseconds of a steady clock. */
+  readonly now: () => number
+  readonly log: Log
+}
+
+/** Nix waits for the answer: so long for a line of which nothing is known, and longer for one that is busy. */
+const quietDeadlineMs = 900
+const busyDeadlineMs = 5_000
+const rememberedMs = 15_000
+const maxRemembered = 10_000
+const maxQuestions = 6
+/** Of one narinfo, and of one line of a closure. */
+const maxNarInfoBytes = 1024 * 1024
+/** A far end that does not know the question is not asked again for so long. */
+const plainMs = 600_000
+
+interface Remembered {
+  readonly path: KnownPath
+  readonly untilMs: number
+}
+
+export class NarInfos {
+  readonly #options: NarInfosOptions
+  readonly #remembered = new Map<string, Remembered>()
+  /** Asked for, with everybody who waits for it. */
+  readonly #waiting = new Map<string, PromiseWithResolvers<KnownPath | undefined>>()
+  #queue: string[] = []
+  #questions = 0
+  #plainUntilMs = Number.NEGATIVE_INFINITY
+  /** Narinfos answered from memory, and questions sent. */
+  recalled = 0
+  asked = 0
+
+  constructor(options: NarInfosOptions) {
+    this.#options = options
+  }
+
+  /** Undefined if the far end does not have the path, or does not answer in time. Never rejects. */
+  async find(hashPart: string): Promise<KnownPath | undefined> {
+    const known = this.recall(hashPart)
+    if (known !== undefined) {
+      this.recalled++
+      return known
+    }
+    const { line } = this.#options
+    if (line.problem !== undefined) return undefined
+    const answer = this.#waiting.get(hashPart)?.promise ?? this.#ask(hashPart)
+    return await within(line.isFresh ? busyDeadlineMs : quietDeadlineMs, answer)
+  }
+
+  /** What is remembered, without asking. */
+  recall(hashPart: string): KnownPath | undefined {
+    const known = this.#remembered.get(hashPart)
+    return known !== undefined && this.#options.now() < known.untilMs ? known.path : undefined
+  }
+
+  forget(hashPart: string): void {
+    this.#remembered.delete(hashPart)
+  }
+
+  #ask(hashPart: string): Promise<KnownPath | undefined> {
+    const waiting = Promise.withResolvers<KnownPath | undefined>()
+    this.#waiting.set(hashPart, waiting)
+    this.#queue.push(hashPart)
+    // What else is asked for in this turn of the event loop goes out with it.
+    if (this.#queue.length === 1) setImmediate(() => this.#sendQuestions())
+    return waiting.promise
+  }
+
+  #sendQuestions(): void {
+    while (this.#queue.length > 0 && this.#questions < maxQuestions) {
+      const isPlain = this.#options.now() < this.#plainUntilMs
+      const roots = this.#queue.splice(0, isPlain ? 1 : maxClosureRoots)
+      this.#questions++
+      void (isPlain ? this.#askPlainly(roots[0]!) : this.#askClosure(roots))
+        .catch((error: Error) =>
+          this.#options.log.debug({ reason: error.message }, 'Cannot ask the far end for narinfos'),
+        )
+        .finally(() => {
+          this.#questions--
+          for (const root of roots) this.#answer(root, undefined)
+          this.#sendQuestions()
+        })
+    }
+  }
+
+  async #askClosure(roots: readonly string[]): Promise<void> {
+    const { line, wantsBases } = this.#options
+    this.asked++
+    const reply = await line.request({
+      method: 'POST',
+      path: closurePath,
+      headers: { 'content-type': 'application/json', 'accept-encoding': 'gzip' },
+      body: Buffer.from(JSON.stringify({ roots, ...(wantsBases && { bases: true }) })),
+      headerTimeoutMs: busyDeadlineMs,
+    })
+    if (reply.statusCode === 200) return await this.#readClosure(reply)
+    reply.resume()
+    // A cache of another kind, or an older Burrow.
+    if (reply.statusCode !== 401) this.#plainUntilMs = this.#options.now() + plainMs
+    await Promise.all(roots.map((root) => this.#askPlainly(root)))
+  }
+
+  async #readClosure(reply: IncomingMessage): Promise<void> {
+    const { line, log } = this.#options
+    reply.on('data', (bytes: Buffer) => line.received(bytes.length))
+    const text: Readable = reply.headers['content-encoding'] === 'gzip' ? reply.pipe(createGunzip()) : reply
+    reply.on('error', (error) => text.destroy(error))
+    reply.on('aborted', () => text.destroy(new Error('the reply was cut off')))
+    let lines = 0
+    try {
+      for await (const line of createInterface({ input: text, crlfDelay: Number.POSITIVE_INFINITY })) {
+        if (++lines > maxClosureNarInfos + maxClosureRoots + 1 || line.length > maxNarInfoBytes)
+          throw new Error('the reply is too large')
+        this.#takeLine(JSON.parse(line) as ClosureLine)
+      }
+    } catch (error) {
+      log.debug({ reason: (error as Error).message, lines }, 'The narinfos of a closure arrived only in part')
+    } finally {
+      reply.destroy()
+    }
+  }
+
+  #takeLine(line: ClosureLine): void {
+    if ('absent' in line && typeof line.absent === 'string') return this.#answer(line.absent, undefined)
+    if (!('narInfo' in line) || typeof line.narInfo !== 'string') return
+    this.#take(line.narInfo, basesIn(line.bases))
+  }
+
+  async #askPlainly(hashPart: string): Promise<void> {
+    this.asked++
+    const { line } = this.#options
+    const reply = await line.request({ path: `${hashPart}.narinfo`, headerTimeoutMs: busyDeadlineMs })
+    if (reply.statusCode !== 200) {
+      reply.resume()
+      return this.#answer(hashPart, undefined)
+    }
+    const text = await readAtMost(reply, maxNarInfoBytes)
+    if (text !== undefined) this.#take(text.toString('utf8'), [])
+    this.#answer(hashPart, undefined)
+  }
+
+  #take(text: string, bases: readonly Base[]): void {
+    const narInfo = parseNarInfo(text, this.#options.storeDir)
+    if (narInfo === undefined) return
+    const hashPart = hashPartOf(narInfo.storePath)
+    this.#remembered.delete(hashPart)
+    for (const oldest of this.#remembered.keys()) {
+      if (this.#remembered.size < maxRemembered) break
+      this.#remembered.delete(oldest)
+    }
+    const path = { narInfo, bases }
+    this.#remembered.set(hashPart, { path, untilMs: this.#options.now() + rememberedMs })
+    this.#answer(hashPart, path)
+  }
+
+  #answer(hashPart: string, path: KnownPath | undefined): void {
+    this.#waiting.get(hashPart)?.resolve(path)
+    this.#waiting.delete(hashPart)
+  }
+}
+
+/** What a far end sends is not trusted to have the form it should have. */
+function basesIn(value: unknown): Base[] {
+  if (!Array.isArray(value)) return []
+  return value.slice(0, maxBases).flatMap((base: Partial<Base> | null) => {
+    const { hashPart, narHash } = base ?? {}
+    return typeof hashPart === 'string' && parseHashPart(hashPart) !== undefined && isNarHash(narHash)
+      ? [{ hashPart, narHash }]
+      : []
+  })
+}
+
+function isNarHash(value: unknown): value is string {
+  return typeof value === 'string' && /^sha256:[01][0-9a-df-np-sv-z]{51}$/.test(value)
+}
+
+function within<T>(ms: number, promise: Promise<T>): Promise<T | undefined> {
+  return new Promise((resolve) => {
+    const timer = setTimeout(() => resolve(undefined), ms)
+    void promise.then((value) => {
+      clearTimeout(timer)
+      resolve(value)
+    })
+  })
+}

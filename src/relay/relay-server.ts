@@ -1,0 +1,172 @@
+/**
+ * What Nix sees on loopback: a binary cache with uncompressed NARs. A far end that is away, or has nothing, is a 404 at
+ * once, so that Nix goes on without it: anything else would break a build.
+ */
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
+import type { Socket } from 'node:net'
+
+import type { ChunkReader } from '../chunks.ts'
+import { condemnsStoreObject, Fault } from '../faults.ts'
+import type { Log } from '../log.ts'
+import { type CacheInfo, formatCacheInfo } from '../nix/cache-info.ts'
+import { formatNarInfo, type NarInfo } from '../nix/nar-info.ts'
+import { hashPartOf } from '../nix/store-path.ts'
+import type { Line } from './line.ts'
+import type { KnownPath } from './narinfos.ts'
+import { sendChunks } from './send-chunks.ts'
+
+export type MayConnect = (socket: Socket) => boolean
+
+export interface RelayServerOptions {
+  readonly readCacheInfo: () => CacheInfo
+  /** Undefined if it is absent, or the far end is away. Never rejects. */
+  readonly findPath: (hashPart: string) => Promise<KnownPath | undefined>
+  /** Rejects with a Fault. */
+  readonly openNar: (path: KnownPath) => Promise<ChunkReader>
+  readonly line: Line
+  /** As JSON at `/v1/relay/status`. */
+  readonly readStatus: () => object
+  /** Undefined: nothing can be pushed. */
+  readonly handleUpload?: (request: IncomingMessage, response: ServerResponse) => Promise<void>
+  readonly mayConnect?: MayConnect
+  readonly log: Log
+}
+
+export const statusPath = 'v1/relay/status'
+
+const narInfoTarget = /^\/([0-9a-df-np-sv-z]{32})\.narinfo$/
+const narTarget = /^\/nar\/([0-9a-df-np-sv-z]{32})-([01][0-9a-df-np-sv-z]{51})\.nar$/
+/** Small things that are passed on as they are: listings, build logs, realisations, debug information. */
+const passedOn =
+  /^\/(?:[0-9a-df-np-sv-z]{32}\.ls|(?:log|realisations|build-trace-v2|debuginfo)\/[0-9A-Za-z+\-._?=!:]{1,300}(?:\/[0-9A-Za-z+\-._?=!:]{1,300})?)$/
+const quietDeadlineMs = 900
+const busyDeadlineMs = 10_000
+
+export function createRelayServer(options: RelayServerOptions): Server {
+  const { mayConnect = () => true, log } = options
+  const server = createServer({ keepAliveTimeout: 120_000, requestTimeout: 0, noDelay: true }, (request, response) => {
+    if (!isForUs(request)) return refuse(response, 421)
+    if (!mayConnect(request.socket)) return refuse(response, 403)
+    serve(options, request, response).catch((error: unknown) => {
+      log.error({ err: error as object, target: request.url }, 'A request failed')
+      if (response.headersSent) response.destroy()
+      else refuse(response, 404)
+    })
+  })
+  server.on('clientError', (_error, socket) => void socket.destroy())
+  return server
+}
+
+async function serve(options: RelayServerOptions, request: IncomingMessage, response: ServerResponse): Promise<void> {
+  const { method, url = '/' } = request
+  if (method === 'PUT' && options.handleUpload !== undefined) return await options.handleUpload(request, response)
+  if (method !== 'GET' && method !== 'HEAD') return refuse(response, 405)
+  const target = url.split('?', 1)[0]!
+  const narInfo = narInfoTarget.exec(target)
+  if (narInfo !== null) return await serveNarInfo(options, response, narInfo[1]!)
+  const nar = narTarget.exec(target)
+  if (nar !== null) return await serveNar(options, request, response, nar[1]!, `sha256:${nar[2]!}`)
+  if (target === '/nix-cache-info')
+    return send(response, 'text/x-nix-cache-info', formatCacheInfo(options.readCacheInfo()))
+  if (target === `/${statusPath}`)
+    return send(response, 'application/json', `${JSON.stringify(options.readStatus())}\n`)
+  if (passedOn.test(target)) return await passOn(options, request, response, target.slice(1))
+  refuse(response, 404)
+}
+
+async function serveNarInfo(options: RelayServerOptions, response: ServerResponse, hashPart: string): Promise<void> {
+  const path = await options.findPath(hashPart)
+  if (path === undefined) return refuse(response, 404)
+  send(response, 'text/x-nix-narinfo', formatNarInfo(toLocal(path.narInfo)))
+}
+
+/** The signature covers neither the URL nor the compression. */
+function toLocal(narInfo: NarInfo): NarInfo {
+  const { storePath, narHash, narSize } = narInfo
+  const url = `nar/${hashPartOf(storePath)}-${narHash.slice('sha256:'.length)}.nar`
+  return { ...narInfo, url, compression: 'none', fileHash: narHash, fileSize: narSize }
+}
+
+async function serveNar(
+  options: RelayServerOptions,
+  request: IncomingMessage,
+  response: ServerResponse,
+  hashPart: string,
+  narHash: string,
+): Promise<void> {
+  const path = await options.findPath(hashPart)
+  if (path === undefined || path.narInfo.narHash !== narHash) return refuse(response, 404)
+  const { narSize, storePath } = path.narInfo
+  const start = startOf(request, narSize)
+  const status = start === 0 ? 200 : 206
+  const header = {
+    'content-type': 'application/x-nix-nar',
+    'content-length': String(narSize - start),
+    'accept-ranges': 'bytes',
+    'cache-control': 'no-store',
+    etag: `"${narHash.slice('sha256:'.length)}"`,
+    ...(start > 0 && { 'content-range': `bytes ${start}-${narSize - 1}/${narSize}` }),
+  }
+  if (request.method === 'HEAD') return void response.writeHead(status, header).end()
+  const chunks = await options.openNar(path)
+  try {
+    await sendChunks(response, chunks, start, () => response.writeHead(status, header))
+  } catch (error) {
+    if (!(error instanceof Fault)) throw error
+    if (error.code !== 'abandoned')
+      options.log.debug({ storePath, code: error.code, reason: error.message }, 'Could not send a NAR')
+    if (response.headersSent) response.destroy()
+    else if (error.code === 'absent' || condemnsStoreObject(error)) refuse(response, 404)
+    else response.destroy()
+  }
+}
+
+/** Nix continues a transfer that was cut with `Range: bytes=N-`. Anything else gets the whole. */
+function startOf({ method, headers }: IncomingMessage, size: number): number {
+  const start = method === 'GET' ? Number(/^bytes=(\d{1,15})-$/.exec(headers.range ?? '')?.[1] ?? 0) : 0
+  return start < size ? start : 0
+}
+
+async function passOn(
+  { line }: RelayServerOptions,
+  { method }: IncomingMessage,
+  response: ServerResponse,
+  path: string,
+): Promise<void> {
+  if (line.problem !== undefined) return refuse(response, 404)
+  const headerTimeoutMs = line.isFresh ? busyDeadlineMs : quietDeadlineMs
+  const reply = await line.request({ method: method as 'GET' | 'HEAD', path, headerTimeoutMs }).catch(() => undefined)
+  if (reply === undefined) return refuse(response, 404)
+  if (reply.statusCode !== 200) {
+    reply.resume()
+    return refuse(response, 404)
+  }
+  const { 'content-type': type, 'content-length': length } = reply.headers
+  response.writeHead(200, {
+    'content-type': type ?? 'application/octet-stream',
+    ...(length !== undefined && { 'content-length': length }),
+    'cache-control': 'no-store',
+    'x-content-type-options': 'nosniff',
+  })
+  reply.on('data', (bytes: Buffer) => line.received(bytes.length))
+  reply.on('aborted', () => response.destroy())
+  response.on('close', () => reply.destroy())
+  reply.pipe(response)
+}
+
+function send(response: ServerResponse, type: string, text: string): void {
+  const body = Buffer.from(text)
+  response.writeHead(200, { 'content-type': type, 'content-length': String(body.length), 'cache-control': 'no-store' })
+  response.end(body)
+}
+
+function refuse(response: ServerResponse, status: 403 | 404 | 405 | 421): void {
+  const closes = status === 404 ? {} : { connection: 'close' }
+  response.writeHead(status, { 'content-length': '0', 'cache-control': 'no-store', ...closes })
+  response.end()
+}
+
+/** A page in a browser can be made to ask loopback under another host name, and must learn nothing (DNS rebinding). */
+function isForUs({ headers: { host } }: IncomingMessage): boolean {
+  return host === undefined || /^(?:localhost|127\.\d{1,3}\.\d{1,3}\.\d{1,3}|\[::1\])(?::\d{1,5})?$/i.test(host)
+}

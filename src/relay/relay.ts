@@ -1,0 +1,263 @@
+/**
+ * The near end as a local substituter: Nix asks it on loopback as it asks any binary cache, and it asks the far end in
+ * ways that Nix does not know.
+ *
+ *     Nix ── relay-server ─┬─ narinfos ───────────── one question for a closure ──┐
+ *                          ├─ verified-nar ─┬─ delta and the files of a base      ├─ line ── tunnel ── far end
+ *                          │                └─ resumed-download or prefetch ──────┘
+ *                          └─ uploads ── the push protocol
+ */
+import type { Server } from 'node:http'
+
+import type { ChunkReader } from '../chunks.ts'
+import { Fault } from '../faults.ts'
+import type { Log } from '../log.ts'
+import { createDecompressor, type Decompressors } from '../nar/decompress.ts'
+import { parseCacheInfo } from '../nix/cache-info.ts'
+import type { NarInfo } from '../nix/nar-info.ts'
+import { hashPartOf } from '../nix/store-path.ts'
+import { readAtMost } from '../read-at-most.ts'
+import { filteredReader } from '../stream-reader.ts'
+import { Line } from './line.ts'
+import { type KnownPath, NarInfos } from './narinfos.ts'
+import { bufferReader, Prefetch } from './prefetch.ts'
+import { createRelayServer, type MayConnect } from './relay-server.ts'
+import { ResumedDownload } from './resumed-download.ts'
+import { type NarSource, VerifiedNar } from './verified-nar.ts'
+
+/** Opens the NAR of a path by a delta, if this machine has one of its bases; undefined otherwise. */
+export type FindDelta = (path: KnownPath, download: (url: string) => ChunkReader) => Promise<NarSource | undefined>
+
+/** Takes what `nix copy --to` sends; see uploads.ts. */
+export type HandleUpload = NonNullable<Parameters<typeof createRelayServer>[0]['handleUpload']>
+
+export interface RelayOptions {
+  /** Without credentials. */
+  readonly url: URL
+  /** The `Authorization` header; undefined for a public cache. Read for each request. */
+  readonly authorization: () => string | undefined
+  readonly storeDir: string
+  readonly version: string
+  /** A download is given up after this time without a byte. */
+  readonly patienceMs: number
+  readonly decompressors: Decompressors
+  /** True if this machine's store has the path. */
+  readonly isHere: (storePath: string) => boolean
+  readonly findDelta?: FindDelta
+  readonly handleUpload?: HandleUpload
+  /** Who may connect; everybody on this machine by default. */
+  readonly mayConnect?: MayConnect
+  readonly log: Log
+}
+
+export interface RelayStatus {
+  readonly url: string
+  /** Why the far end cannot be reached; null if it can. */
+  readonly problem: string | null
+  readonly storeDir: string
+  readonly startedAt: string
+  readonly narInfos: { readonly asked: number; readonly recalled: number }
+  readonly nars: {
+    readonly underWay: number
+    readonly sent: number
+    readonly failed: number
+    /** Fetched before Nix asked. */
+    readonly prefetched: number
+    /** Cuts that were continued. */
+    readonly resumed: number
+    readonly byDelta: number
+  }
+  /** Bytes: of NARs as Nix got them, and of everything that arrived over the line. */
+  readonly bytes: { readonly nars: number; readonly received: number; readonly savedByDeltas: number }
+}
+
+export interface Relay extends Disposable {
+  /** A server that answers for this relay; the caller lets it listen on loopback, and closes it. */
+  createServer(): Server
+  readonly status: RelayStatus
+}
+
+/** More than Nix opens by itself (25), since small NARs are fetched ahead. */
+const connections = 48
+const defaultPriority = 30
+const cacheInfoTimeoutMs = 5_000
+/** A NAR that turned out wrong is left to other caches for so long. */
+const condemnedMs = 600_000
+
+export function openRelay(options: RelayOptions): Relay {
+  return new NearEnd(options)
+}
+
+class NearEnd implements Relay {
+  readonly #options: RelayOptions
+  readonly #line: Line
+  readonly #narInfos: NarInfos
+  readonly #prefetch: Prefetch
+  readonly #startedAt = new Date()
+  /** By NAR hash: until when it is not served. */
+  readonly #condemned = new Map<string, number>()
+  #priority: number | undefined
+  #counts = { underWay: 0, sent: 0, failed: 0, resumed: 0, byDelta: 0, narBytes: 0, savedByDeltas: 0 }
+
+  constructor(options: RelayOptions) {
+    const { url, authorization, version, storeDir, log, isHere, findDelta } = options
+    this.#options = options
+    this.#line = new Line({
+      url,
+      authorization,
+      version,
+      connections,
+      now,
+      onChange: (isUp, reason) => {
+        if (isUp) log.info({ url: this.#line.url }, 'The cache can be reached again')
+        else
+          log.warn(
+            { url: this.#line.url, reason },
+            'The cache cannot be reached: its paths count as absent until it can',
+          )
+      },
+    })
+    this.#narInfos = new NarInfos({ line: this.#line, storeDir, wantsBases: findDelta !== undefined, now, log })
+    this.#prefetch = new Prefetch({ open: (narInfo) => this.#download(narInfo.url), isHere, now })
+    void this.#learnPriority()
+  }
+
+  createServer(): Server {
+    const { storeDir, handleUpload, mayConnect, log } = this.#options
+    return createRelayServer({
+      readCacheInfo: () => ({ storeDir, wantMassQuery: true, priority: this.#priority ?? defaultPriority }),
+      findPath: async (hashPart) => {
+        const path = await this.#narInfos.find(hashPart)
+        if (path === undefined || this.#isCondemned(path.narInfo)) return undefined
+        this.#prefetch.want(path.narInfo)
+        return path
+      },
+      openNar: (path) => this.#openNar(path),
+      line: this.#line,
+      readStatus: () => this.status,
+      ...(handleUpload && { handleUpload }),
+      ...(mayConnect && { mayConnect }),
+      log,
+    })
+  }
+
+  get status(): RelayStatus {
+    const { underWay, sent, failed, resumed, byDelta, narBytes, savedByDeltas } = this.#counts
+    return {
+      url: this.#line.url,
+      problem: this.#line.problem ?? null,
+      storeDir: this.#options.storeDir,
+      startedAt: this.#startedAt.toISOString(),
+      narInfos: { asked: this.#narInfos.asked, recalled: this.#narInfos.recalled },
+      nars: { underWay, sent, failed, prefetched: this.#prefetch.used, resumed, byDelta },
+      bytes: { nars: narBytes, received: this.#line.receivedBytes, savedByDeltas },
+    }
+  }
+
+  [Symbol.dispose](): void {
+    this.#prefetch[Symbol.dispose]()
+    this.#line[Symbol.dispose]()
+  }
+
+  /** The verified NAR of a path. */
+  async #openNar(path: KnownPath): Promise<ChunkReader> {
+    const { narInfo } = path
+    const delta = await this.#findDelta(path)
+    const sources: NarSource[] = [
+      ...(delta === undefined ? [] : [delta]),
+      { kind: 'whole', open: () => this.#openWhole(narInfo) },
+    ]
+    this.#counts.underWay++
+    const nar = new VerifiedNar({
+      narHash: narInfo.narHash,
+      narSize: narInfo.narSize,
+      sources,
+      onFailure: (source, fault) => this.#onFailure(narInfo, source, fault),
+      onVerified: ({ kind }) => {
+        this.#counts.sent++
+        this.#counts.narBytes += narInfo.narSize
+        if (kind === 'delta') this.#counts.byDelta++
+      },
+    })
+    return onClose(nar, () => void this.#counts.underWay--)
+  }
+
+  async #findDelta(path: KnownPath): Promise<NarSource | undefined> {
+    const { findDelta, log } = this.#options
+    if (findDelta === undefined || path.bases.length === 0) return undefined
+    try {
+      return await findDelta(path, (url) => this.#download(url))
+    } catch (error) {
+      log.debug({ storePath: path.narInfo.storePath, err: error as object }, 'Cannot look for a base of a delta')
+      return undefined
+    }
+  }
+
+  async #openWhole(narInfo: NarInfo): Promise<ChunkReader> {
+    const prefetched = await this.#prefetch.take(narInfo)
+    const stored = prefetched === undefined ? this.#download(narInfo.url) : bufferReader(prefetched)
+    const decompressor = createDecompressor(narInfo.compression, this.#options.decompressors)
+    return decompressor === undefined ? stored : filteredReader(stored, decompressor)
+  }
+
+  #download(path: string): ResumedDownload {
+    const { patienceMs, log } = this.#options
+    return new ResumedDownload({
+      line: this.#line,
+      path,
+      patienceMs,
+      now,
+      random: Math.random,
+      onResume: (at, reason) => {
+        this.#counts.resumed++
+        log.debug({ path, at, reason }, 'Continues a download')
+      },
+    })
+  }
+
+  #onFailure(narInfo: NarInfo, { kind }: NarSource, fault: unknown): void {
+    const { log } = this.#options
+    const { storePath, narHash } = narInfo
+    if (kind === 'delta') {
+      log.info({ storePath, reason: (fault as Error).message }, 'A delta is of no use: fetches the whole NAR')
+      return
+    }
+    this.#counts.failed++
+    this.#narInfos.forget(hashPartOf(storePath))
+    if (!(fault instanceof Fault) || fault.code !== 'nar-mismatch')
+      return log.warn({ storePath, reason: (fault as Error).message }, 'Cannot fetch a NAR')
+    if (this.#condemned.size >= 1000) this.#condemned.clear()
+    this.#condemned.set(narHash, now() + condemnedMs)
+    log.error({ storePath, reason: fault.message }, 'The cache sent a wrong NAR: it is not served for ten minutes')
+  }
+
+  #isCondemned({ narHash }: NarInfo): boolean {
+    return (this.#condemned.get(narHash) ?? 0) > now()
+  }
+
+  /** The priority decides in which order Nix asks its caches; it asks once in a long time. */
+  async #learnPriority(): Promise<void> {
+    try {
+      const reply = await this.#line.request({ path: 'nix-cache-info', headerTimeoutMs: cacheInfoTimeoutMs })
+      if (reply.statusCode !== 200) return void reply.resume()
+      const info = parseCacheInfo((await readAtMost(reply, 4096))?.toString('utf8') ?? '')
+      if (info !== undefined) this.#priority = info.priority
+    } catch {
+      // The line says so by itself.
+    }
+  }
+}
+
+const now = () => performance.now()
+
+function onClose(reader: ChunkReader, callback: () => void): ChunkReader {
+  let isClosed = false
+  return {
+    next: () => reader.next(),
+    close() {
+      reader.close()
+      if (!isClosed) callback()
+      isClosed = true
+    },
+  }
+}

@@ -1,0 +1,170 @@
+/** `burrow relay` between real Nix and the real cache, over a line that breaks. */
+import { randomBytes } from 'node:crypto'
+import { createServer, type Server } from 'node:http'
+import { type AddressInfo, connect, createServer as createTcpServer } from 'node:net'
+
+import { afterAll, beforeAll, describe, expect, test } from '@jest/globals'
+
+import { generateSecretKey, hashPartOf, openRelay, type RelayOptions, silentLog } from '../../src/index.ts'
+import { benAuthorization, openTestCache, type TestCache } from '../fixtures/cache.ts'
+import { type BuiltClosure, type NixFixture, openNixFixture, type ScratchStore } from '../fixtures/nix.ts'
+
+let nix: NixFixture
+let store: ScratchStore
+let closure: BuiltClosure
+let big: string
+const key = generateSecretKey('cache-1')
+
+beforeAll(async () => {
+  nix = await openNixFixture()
+  store = await nix.openStore()
+  closure = await store.buildClosure()
+  big = await store.addFile('big', Buffer.concat([randomBytes(6_000_000), Buffer.alloc(6_000_000, 'text ')]))
+})
+
+afterAll(() => nix[Symbol.asyncDispose]())
+
+/** Passes connections on, and cuts each one after so many bytes of replies. */
+async function openCuttingLine(
+  port: number,
+  cutAfter: () => number,
+): Promise<{ port: number; cuts: number } & AsyncDisposable> {
+  const sockets = new Set<{ destroy(): void }>()
+  const line = { port: 0, cuts: 0 }
+  const server = createTcpServer((near) => {
+    const far = connect(port, '127.0.0.1')
+    let left = cutAfter()
+    sockets.add(near)
+    near.on('error', () => far.destroy()).on('close', () => far.destroy())
+    far.on('error', () => near.destroy()).on('close', () => near.destroy())
+    near.pipe(far)
+    far.on('data', (bytes) => {
+      left -= bytes.length
+      if (left < 0) {
+        line.cuts++
+        near.destroy()
+        far.destroy()
+      } else near.write(bytes)
+    })
+  })
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
+  line.port = (server.address() as AddressInfo).port
+  return Object.assign(line, {
+    async [Symbol.asyncDispose]() {
+      for (const socket of sockets) socket.destroy()
+      await new Promise((resolve) => server.close(resolve))
+    },
+  })
+}
+
+async function openTestRelay(
+  url: string,
+  overrides: Partial<RelayOptions> = {},
+): Promise<{ url: string; relay: ReturnType<typeof openRelay> } & AsyncDisposable> {
+  const relay = openRelay({
+    url: new URL(url),
+    authorization: () => benAuthorization,
+    storeDir: '/nix/store',
+    version: '0.0.0',
+    patienceMs: 60_000,
+    decompressors: {},
+    isHere: () => false,
+    log: silentLog,
+    ...overrides,
+  })
+  const server: Server = relay.createServer()
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
+  return {
+    relay,
+    url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`,
+    async [Symbol.asyncDispose]() {
+      relay[Symbol.dispose]()
+      server.closeAllConnections()
+      await new Promise((resolve) => server.close(resolve))
+    },
+  }
+}
+
+async function copy(from: string, paths: readonly string[]): Promise<ScratchStore> {
+  const to = await nix.openStore()
+  await nix.copy({ from, to, paths, trustedPublicKeys: [key.publicKey] })
+  return to
+}
+
+describe('between real Nix and the real cache', () => {
+  let cache: TestCache
+
+  beforeAll(async () => {
+    cache = await openTestCache(store, { signing: [key] })
+  })
+  afterAll(async () => await cache[Symbol.asyncDispose]())
+
+  test('Nix copies a closure without a login of its own', async () => {
+    await using near = await openTestRelay(cache.url)
+    const to = await copy(near.url, [closure.app, big])
+    expect((await to.dump(big)).equals(await store.dump(big))).toBe(true)
+    expect((await to.dump(closure.app)).equals(await store.dump(closure.app))).toBe(true)
+    expect(near.relay.status.nars).toMatchObject({ failed: 0, underWay: 0 })
+  })
+
+  test('a line that is cut again and again costs no bytes', async () => {
+    let connections = 0
+    await using line = await openCuttingLine(cache.port, () => 300_000 + 50_000 * (connections++ % 7))
+    await using near = await openTestRelay(`http://127.0.0.1:${line.port}`)
+    const to = await copy(near.url, [big])
+    expect((await to.dump(big)).equals(await store.dump(big))).toBe(true)
+    expect(line.cuts).toBeGreaterThan(10)
+    expect(near.relay.status.nars.resumed).toBeGreaterThan(10)
+    // What arrives twice is only what was on its way in a cut connection.
+    expect(near.relay.status.bytes.received).toBeLessThan(6_100_000 * 1.01)
+  })
+
+  test('a far end that is away is a 404 at once, and is found again', async () => {
+    const front = createServer()
+    await new Promise<void>((resolve) => front.listen(0, '127.0.0.1', resolve))
+    const { port } = front.address() as AddressInfo
+    await new Promise((resolve) => front.close(resolve))
+    await using near = await openTestRelay(`http://127.0.0.1:${port}`)
+    const narInfo = `${near.url}/${hashPartOf(big)}.narinfo`
+    const answer = await fetch(narInfo)
+    expect([answer.status, answer.headers.get('cache-control')]).toEqual([404, 'no-store'])
+    expect((await fetch(`${near.url}/nix-cache-info`)).status).toBe(200)
+    expect(near.relay.status.problem).toBe('ECONNREFUSED')
+    await using line = await openLineAt(port, cache.port)
+    void line
+    for (let tries = 0; (await fetch(narInfo)).status !== 200 && tries < 600; tries++)
+      await new Promise((resolve) => setTimeout(resolve, 100))
+    expect((await fetch(narInfo)).status).toBe(200)
+    expect(near.relay.status.problem).toBeNull()
+  })
+
+  test('pages of other hosts learn nothing', async () => {
+    await using near = await openTestRelay(cache.url)
+    const { port } = new URL(near.url)
+    const { request } = await import('node:http')
+    const status = await new Promise((resolve, reject) => {
+      request({ port, path: '/nix-cache-info', headers: { host: `evil.example:${port}` } }, (reply) => {
+        reply.resume()
+        resolve(reply.statusCode)
+      })
+        .on('error', reject)
+        .end()
+    })
+    expect(status).toBe(421)
+  })
+})
+
+async function openLineAt(port: number, to: number): Promise<AsyncDisposable> {
+  const server = createTcpServer((near) => {
+    const far = connect(to, '127.0.0.1')
+    near.on('error', () => far.destroy())
+    far.on('error', () => near.destroy())
+    near.pipe(far).pipe(near)
+  })
+  await new Promise<void>((resolve) => server.listen(port, '127.0.0.1', resolve))
+  return {
+    async [Symbol.asyncDispose]() {
+      server.close()
+    },
+  }
+}
