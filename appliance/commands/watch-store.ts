@@ -16,7 +16,7 @@ import { formatBytes, formatCount, printable } from '../terminal/format.ts'
 import { type FarEndFlags, farEndOptions } from './far-end-options.ts'
 import { duration, integer } from './option-values.ts'
 
-interface WatchFlags extends FarEndFlags {
+export interface WatchFlags extends FarEndFlags {
   readonly spool?: string
   readonly mark?: boolean
   readonly once?: boolean
@@ -91,13 +91,14 @@ async function watchStore(machine: Machine, flags: WatchFlags): Promise<void> {
   )
   try {
     if (flags.once === true) await pushOnce(machine, store, flags, stop.signal)
-    else await watch(machine, store, place.database, flags, { stop: stop.signal, kill: kill.signal })
+    else await watchStoreUntilStopped(machine, store, place.database, flags, { stop: stop.signal, kill: kill.signal })
   } finally {
     for (const stopListeningTo of stopListening) stopListeningTo()
   }
 }
 
-async function watch(
+/** Rejects with a Complaint when the cache or the queue cannot be used at all. */
+export async function watchStoreUntilStopped(
   machine: Machine,
   store: LocalStore,
   database: string,

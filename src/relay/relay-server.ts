@@ -17,6 +17,13 @@ import { sendChunks } from './send-chunks.ts'
 
 export type MayConnect = (socket: Socket) => boolean
 
+/** See uploads/upload-handler.ts. */
+export interface RelayUploads {
+  readonly handle: (request: IncomingMessage, response: ServerResponse) => Promise<void>
+  /** True if Nix need not send this NAR (`nar/<file hash>.nar.xz`) again. */
+  readonly hasNar: (path: string) => boolean
+}
+
 export interface RelayServerOptions {
   readonly readCacheInfo: () => CacheInfo
   /** Undefined if it is absent, or the far end is away. Never rejects. */
@@ -27,7 +34,7 @@ export interface RelayServerOptions {
   /** As JSON at `/v1/relay/status`. */
   readonly readStatus: () => object
   /** Undefined: nothing can be pushed. */
-  readonly handleUpload?: (request: IncomingMessage, response: ServerResponse) => Promise<void>
+  readonly uploads?: RelayUploads
   readonly mayConnect?: MayConnect
   readonly log: Log
 }
@@ -59,7 +66,7 @@ export function createRelayServer(options: RelayServerOptions): Server {
 
 async function serve(options: RelayServerOptions, request: IncomingMessage, response: ServerResponse): Promise<void> {
   const { method, url = '/' } = request
-  if (method === 'PUT' && options.handleUpload !== undefined) return await options.handleUpload(request, response)
+  if (method === 'PUT' && options.uploads !== undefined) return await options.uploads.handle(request, response)
   if (method !== 'GET' && method !== 'HEAD') return refuse(response, 405)
   const target = url.split('?', 1)[0]!
   const narInfo = narInfoTarget.exec(target)
@@ -71,6 +78,7 @@ async function serve(options: RelayServerOptions, request: IncomingMessage, resp
   if (target === `/${statusPath}`)
     return send(response, 'application/json', `${JSON.stringify(options.readStatus())}\n`)
   if (passedOn.test(target)) return await passOn(options, request, response, target.slice(1))
+  if (method === 'HEAD' && options.uploads?.hasNar(target.slice(1)) === true) return void response.writeHead(200).end()
   refuse(response, 404)
 }
 

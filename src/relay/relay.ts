@@ -21,15 +21,12 @@ import { filteredReader } from '../stream-reader.ts'
 import { Line } from './line.ts'
 import { type KnownPath, NarInfos } from './narinfos.ts'
 import { bufferReader, Prefetch } from './prefetch.ts'
-import { createRelayServer, type MayConnect } from './relay-server.ts'
+import { createRelayServer, type MayConnect, type RelayUploads } from './relay-server.ts'
 import { ResumedDownload } from './resumed-download.ts'
 import { type NarSource, VerifiedNar } from './verified-nar.ts'
 
 /** Opens the NAR of a path by a delta, if this machine has one of its bases; undefined otherwise. */
 export type FindDelta = (path: KnownPath, download: (url: string) => ChunkReader) => Promise<NarSource | undefined>
-
-/** Takes what `nix copy --to` sends; see uploads.ts. */
-export type HandleUpload = NonNullable<Parameters<typeof createRelayServer>[0]['handleUpload']>
 
 export interface RelayOptions {
   /** Without credentials. */
@@ -44,7 +41,8 @@ export interface RelayOptions {
   /** True if this machine's store has the path. */
   readonly isHere: (storePath: string) => boolean
   readonly findDelta?: FindDelta
-  readonly handleUpload?: HandleUpload
+  /** Undefined: nothing can be pushed. */
+  readonly uploads?: RelayUploads
   /** Who may connect; everybody on this machine by default. */
   readonly mayConnect?: MayConnect
   readonly log: Log
@@ -123,7 +121,7 @@ class NearEnd implements Relay {
   }
 
   createServer(): Server {
-    const { storeDir, handleUpload, mayConnect, log } = this.#options
+    const { storeDir, uploads, mayConnect, log } = this.#options
     return createRelayServer({
       readCacheInfo: () => ({ storeDir, wantMassQuery: true, priority: this.#priority ?? defaultPriority }),
       findPath: async (hashPart) => {
@@ -135,7 +133,7 @@ class NearEnd implements Relay {
       openNar: (path) => this.#openNar(path),
       line: this.#line,
       readStatus: () => this.status,
-      ...(handleUpload && { handleUpload }),
+      ...(uploads && { uploads }),
       ...(mayConnect && { mayConnect }),
       log,
     })

@@ -1,0 +1,180 @@
+/** `burrow relay`: the cache as a substituter on loopback, over a line that may break. */
+import { mkdir } from 'node:fs/promises'
+import { join } from 'node:path'
+
+import { Command, InvalidArgumentError, Option } from 'commander'
+
+import { openRelay, type RelayStatus } from '../../src/index.ts'
+import { Complaint } from '../complaint.ts'
+import { formatListenAddress, type ListenAddress, parseListenAddress } from '../config/listen-address.ts'
+import type { Machine } from '../machine.ts'
+import { findNixStore } from '../near-end/nix-store.ts'
+import { createLineLog } from '../near-end/relay/line-log.ts'
+import { openLocalPaths } from '../near-end/relay/local-paths.ts'
+import { allowUsers } from '../near-end/relay/peer-user.ts'
+import { openLogin } from '../near-end/relay/relay-login.ts'
+import { formatRelayStatus } from '../near-end/relay/relay-status-text.ts'
+import { openRelayUploads } from '../near-end/relay/relay-uploads.ts'
+import { findDecompressors } from '../server/decompressors.ts'
+import { openListener, urlOf } from '../server/listener.ts'
+import { findInheritedSocket } from '../systemd/socket-activation.ts'
+import { readVersion } from '../version.ts'
+import { type FarEndFlags, farEndOptions } from './far-end-options.ts'
+import { duration, integer } from './option-values.ts'
+import { watchStoreUntilStopped } from './watch-store.ts'
+
+const defaultListen = '127.0.0.1:8078'
+/** Downloads under way when it is told to stop. */
+const drainMs = 30_000
+const statusTimeoutMs = 5_000
+
+interface RelayFlags extends FarEndFlags {
+  readonly listen: ListenAddress
+  readonly patience: number
+  readonly jobs: number
+  readonly deltas: boolean
+  readonly allowUid?: readonly number[]
+  readonly watch?: boolean
+  readonly verbose?: boolean
+}
+
+export function relayCommand(machine: Machine): Command {
+  const command = farEndOptions(
+    new Command('relay').description('serve the cache to Nix on this machine, over a line that may break'),
+  )
+    .addOption(
+      new Option('--listen <address>', 'where Nix finds it: a loopback address')
+        .argParser(loopback)
+        .default(loopback(defaultListen), defaultListen),
+    )
+    .addOption(
+      new Option('--patience <time>', 'give up a transfer after this time without any progress')
+        .argParser(duration)
+        .default(10 * 60_000, '10m'),
+    )
+    .addOption(new Option('--jobs <n>', 'requests of a push at once').argParser(integer(1, 64)).default(6))
+    .option('--no-deltas', 'fetch whole NARs only, never the difference to what is here')
+    .addOption(
+      new Option('--allow-uid <uid...>', 'user ids that may connect (default: every user of this machine)').argParser(
+        (text: string, before: readonly number[] | undefined) => [...(before ?? []), integer(0, 4_294_967_294)(text)],
+      ),
+    )
+    .option('--watch', 'also push what becomes valid in the Nix store, as "burrow watch-store" does')
+    .option('--verbose', 'log each request that was tried again')
+    .addHelpText(
+      'after',
+      `
+Nix uses it as a cache at http://${defaultListen}, without a login: "burrow use --relay" sets that up. The login of the
+cache comes from the netrc file that Nix uses, or from $BURROW_USER and $BURROW_PASSWORD_FILE; it is read again every
+30 s. Everybody who may connect can download with that login: limit it with --allow-uid.
+
+A download that is cut goes on where it was. A cache that cannot be reached counts as empty, so a build goes on without
+it. "nix copy --to http://${defaultListen}" pushes through it, NARs of any size.
+
+It keeps NARs that are being pushed in "burrow/relay" of $XDG_STATE_HOME (or in $STATE_DIRECTORY), and nothing else.
+
+Exit codes: 0 it was told to stop, and did · 1 it cannot listen · 2 usage · 78 a file that is named cannot be read
+
+  burrow relay --to https://cache.example.org
+  burrow relay status`,
+    )
+    .action((_options, command: Command) => serve(machine, command.optsWithGlobals<RelayFlags>()))
+  command.addCommand(
+    new Command('status')
+      .description('show how the relay does: the line, and what it saved')
+      .option('--json', 'as JSON')
+      .action((_options, status: Command) =>
+        showStatus(machine, status.optsWithGlobals<RelayFlags & { readonly json?: boolean }>()),
+      ),
+  )
+  return command
+}
+
+async function serve(machine: Machine, flags: RelayFlags): Promise<void> {
+  const log = createLineLog(machine, flags.verbose === true)
+  const place = findNixStore(machine.env)
+  using login = await openLogin(machine, flags, log)
+  await using paths = await openLocalPaths(place, log)
+  const uploads = await openRelayUploads(machine, {
+    login,
+    storeDir: place.dir,
+    spoolDir: join(await makeStateDir(machine), 'spool'),
+    jobs: flags.jobs,
+    patienceMs: flags.patience,
+    log,
+  })
+  using relay = openRelay({
+    url: login.location.url,
+    authorization: login.authorization,
+    storeDir: place.dir,
+    version: readVersion(),
+    patienceMs: flags.patience,
+    decompressors: findDecompressors(machine.env.PATH),
+    isHere: paths.isHere,
+    uploads,
+    ...(flags.allowUid && { mayConnect: allowUsers(flags.allowUid) }),
+    log,
+  })
+  const stop = new AbortController()
+  const kill = new AbortController()
+  const stopListening = (['SIGINT', 'SIGTERM'] as const).map((name) =>
+    machine.onSignal(name, () => (stop.signal.aborted ? kill : stop).abort()),
+  )
+  try {
+    await using listener = await openListener(relay.createServer(), flags.listen, {
+      drainMs,
+      inheritedSocket: findInheritedSocket(machine.env, machine.pid),
+    })
+    const { url, user } = { url: relay.status.url, user: login.location.user }
+    machine.stdout.write(
+      `Relaying ${url}${user === undefined ? '' : ` (as ${user})`} on ${urlOf(listener.address) ?? formatListenAddress(listener.address)}\n`,
+    )
+    const watching =
+      flags.watch === true && paths.store !== undefined
+        ? watchStoreUntilStopped(machine, paths.store, place.database, flags, {
+            stop: stop.signal,
+            kill: kill.signal,
+          })
+        : undefined
+    await Promise.race([aborted(stop.signal), ...(watching === undefined ? [] : [watching])])
+    stop.abort()
+    await Promise.race([Promise.all([listener.drain(drainMs), watching]), aborted(kill.signal)])
+  } finally {
+    for (const stopListeningTo of stopListening) stopListeningTo()
+  }
+}
+
+async function showStatus(machine: Machine, flags: RelayFlags & { readonly json?: boolean }): Promise<void> {
+  const url = urlOf(flags.listen)!
+  const status = await fetch(`${url}/v1/relay/status`, { signal: AbortSignal.timeout(statusTimeoutMs) })
+    .then(async (reply) => (reply.ok ? ((await reply.json()) as RelayStatus) : undefined))
+    .catch(() => undefined)
+  if (status?.nars === undefined)
+    throw new Complaint('refused', `No relay answers on ${url}: start it with "burrow relay", or name it with --listen`)
+  machine.stdout.write(flags.json === true ? `${JSON.stringify(status)}\n` : formatRelayStatus(status, Date.now()))
+}
+
+function loopback(text: string): ListenAddress {
+  const parsed = parseListenAddress(text)
+  if ('refusal' in parsed) throw new InvalidArgumentError(`It ${parsed.refusal}.`)
+  if (parsed.kind === 'unix') throw new InvalidArgumentError('Nix cannot use a cache on a unix socket.')
+  return parsed
+}
+
+async function makeStateDir({ env, homeDir }: Machine): Promise<string> {
+  const stateHome = env.XDG_STATE_HOME?.startsWith('/') === true ? env.XDG_STATE_HOME : join(homeDir, '.local/state')
+  const dir = env.STATE_DIRECTORY ?? join(stateHome, 'burrow/relay')
+  try {
+    await mkdir(dir, { recursive: true, mode: 0o700 })
+    return dir
+  } catch (error) {
+    throw new Complaint('config', `Cannot make "${dir}": ${(error as Error).message}`, { cause: error })
+  }
+}
+
+function aborted(signal: AbortSignal): Promise<void> {
+  return new Promise((resolve) => {
+    if (signal.aborted) resolve()
+    else signal.addEventListener('abort', () => resolve())
+  })
+}
