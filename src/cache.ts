@@ -4,6 +4,7 @@
  */
 import type { Server } from 'node:http'
 
+import { openDeltaMaker } from './delta/maker/delta-thread.ts'
 import { Fault } from './faults.ts'
 import { createApp } from './http/app.ts'
 import { createDoor } from './http/auth/door.ts'
@@ -107,6 +108,7 @@ export async function openCache(options: CacheOptions): Promise<Cache> {
             zstdVersion: options.zstdVersion,
             memoryBytes: smallNarBytes,
             packer,
+            deltaMaker: openDeltaMaker({ log }),
             log,
           }).catch(refuseLarder),
         )

@@ -111,6 +111,7 @@ async function serve(machine: Machine, flags: RelayFlags): Promise<void> {
     patienceMs: flags.patience,
     decompressors: findDecompressors(machine.env.PATH),
     isHere: paths.isHere,
+    ...(flags.deltas && { findLocal: paths.find }),
     uploads,
     ...(flags.allowUid && { mayConnect: allowUsers(flags.allowUid) }),
     log,

@@ -22,9 +22,9 @@ export type RouteName =
 
 /**
  * `fill`: compressed while it was sent, for all who ask. `tree`: packed or compressed for this client alone. `file`: as
- * it is stored.
+ * it is stored. `delta`: as a delta, for a relay.
  */
-export type ServedFrom = 'memory' | 'larder' | 'fill' | 'tree' | 'file' | 'upstream'
+export type ServedFrom = 'memory' | 'larder' | 'fill' | 'tree' | 'file' | 'upstream' | 'delta'
 
 export interface Exchange {
   readonly route: RouteName

@@ -3,6 +3,7 @@
  *
  *     /<hash part>.narinfo
  *     /nar/<hash part>-<NAR hash>.nar                 the NAR as it is
+ *     /nar/<hash part>-<NAR hash>.delta-<…>-<base's hash part>-<base's NAR hash>.nar      a delta, for a relay
  *     /nar/<hash part>-<NAR hash>.<recipe>.nar        compressed; recipe = zstd-<level>-<zstd version>, made here, or file-<file hash or another id>, as it is stored
  *
  * A URL names everything its bytes depend on, since a client that resumes splices what it gets to what it has. It ends
@@ -19,6 +20,8 @@ export type HotTarget =
       readonly narHash: string
       /** Undefined for the uncompressed NAR. */
       readonly recipe: string | undefined
+      /** Of a delta: what it starts from; `recipe` is then the larder's. */
+      readonly base?: { readonly hashPart: string; readonly narHash: string }
     }
 
 export type NarTarget = Extract<HotTarget, { route: 'nar' }>
@@ -27,13 +30,26 @@ const narInfoPath = /^\/([0-9a-df-np-sv-z]{32})\.narinfo$/
 const narPath =
   /^\/nar\/([0-9a-df-np-sv-z]{32})-([01][0-9a-df-np-sv-z]{51})(?:\.(zstd-[0-9a-z.-]{1,30}|file-[01][0-9a-df-np-sv-z]{51}))?\.nar$/
 
+const deltaPath =
+  /^\/nar\/([0-9a-df-np-sv-z]{32})-([01][0-9a-df-np-sv-z]{51})\.(delta-[0-9a-z.-]{1,30})-([0-9a-df-np-sv-z]{32})-([01][0-9a-df-np-sv-z]{51})\.nar$/
+
 /** Of a path already percent-decoded, or a raw target without query; undefined for any other route. */
 export function parseHotTarget(path: string): HotTarget | undefined {
   const narInfo = narInfoPath.exec(path)
   if (narInfo !== null) return { route: 'narinfo', hashPart: narInfo[1]! }
   const nar = narPath.exec(path)
   if (nar !== null) return { route: 'nar', hashPart: nar[1]!, narHash: nar[2]!, recipe: nar[3] }
-  return undefined
+  const delta = deltaPath.exec(path)
+  if (delta === null) return undefined
+  const [, hashPart, narHash, kind, baseHashPart, baseNarHash] = delta as unknown as string[] & [string]
+  const base = { hashPart: baseHashPart!, narHash: baseNarHash! }
+  return { route: 'nar', hashPart: hashPart!, narHash: narHash!, recipe: `${kind}-${baseNarHash}`, base }
+}
+
+/** The URL of a delta. NAR hashes with their `sha256:`; `recipe` is the larder's, and ends with the base's NAR hash. */
+export function formatDeltaUrl(hashPart: string, narHash: string, baseHashPart: string, recipe: string): string {
+  const at = recipe.lastIndexOf('-')
+  return formatNarUrl(hashPart, narHash, `${recipe.slice(0, at)}-${baseHashPart}${recipe.slice(at)}`)
 }
 
 /** The `URL` field of a narinfo: relative to the cache's own URL. `narHash` with its `sha256:`. */

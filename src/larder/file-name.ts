@@ -1,9 +1,13 @@
 /**
  * The names in a larder's directory. A kept file carries all that is known of it:
  *   0n8w…(52).zstd-3-1.5.7.1k2f…(52).48213     <NAR hash>.<recipe>.<file hash>.<file size>
+ *   0n8w…(52).delta-1-12-1.5.7-0c3d…(52).1k2f…(52).4821    a delta: its recipe names the base's NAR hash too
  * with hashes in Nix32 and without `sha256:`. Everything else of ours is a temporary (`tmp-<random>`), the lock, or the
  * directory's tag.
  */
+
+import { deltaLevel } from '../delta/file-encoder.ts'
+import { deltaVersion } from '../delta/format.ts'
 
 /** The parts of a kept file's name; hashes bare, without `sha256:`. */
 export interface KeptName {
@@ -14,7 +18,8 @@ export interface KeptName {
 }
 
 const hashLength = 52
-const keptName = /^[0-9a-df-np-sv-z]{52}\.zstd-[1-9]\d?-[0-9a-z][0-9a-z.-]{0,30}\.[0-9a-df-np-sv-z]{52}\.[1-9]\d{0,14}$/
+const keptName =
+  /^[0-9a-df-np-sv-z]{52}\.(?:zstd-[1-9]\d?-[0-9a-z][0-9a-z.-]{0,30}|delta-[0-9a-z.-]{1,30}-[0-9a-df-np-sv-z]{52})\.[0-9a-df-np-sv-z]{52}\.[1-9]\d{0,14}$/
 const tempName = /^tmp-[0-9a-z]{8,64}$/
 
 /** One lock a directory, held as long as the process lives: see `src/disk/lock.ts`. */
@@ -56,6 +61,18 @@ export function formatRecipe(level: number, zstdVersion: string): string {
   if (!/^\d[0-9a-z.-]{0,23}$/.test(zstdVersion))
     throw new RangeError(`Cannot name a recipe for zstd "${zstdVersion}": that is not a version number`)
   return `zstd-${level}-${zstdVersion}`
+}
+
+/**
+ * `delta-<format version>-<level>-<zstd version>-<NAR hash of the base>`: a delta's bytes depend on all of these and the
+ * NAR.
+ */
+export function formatDeltaRecipe(zstdVersion: string, baseNarHash: string): string {
+  return `delta-${deltaVersion}-${deltaLevel}-${zstdVersion}-${toBareHash(baseNarHash)}`
+}
+
+export function isDeltaRecipe(recipe: string): boolean {
+  return recipe.startsWith('delta-')
 }
 
 /** True for what a run of Burrow leaves behind when it is killed. */

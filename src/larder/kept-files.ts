@@ -75,7 +75,7 @@ export class KeptFiles {
   }
 
   #isOnShelf(name: string, { narHash, recipe }: KeptName): boolean {
-    return this.#shelf.find(narHash)?.name === name || this.#shelf.findOlder(narHash, recipe)?.name === name
+    return this.#shelf.find(narHash)?.name === name || this.#shelf.findOther(narHash, recipe)?.name === name
   }
 
   #remove(name: string): void {

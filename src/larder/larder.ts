@@ -11,6 +11,7 @@
  * dropped and its readers are broken off; one that does so before its first byte is made again for the same reader.
  */
 import type { ByteRange, ChunkReader } from '../chunks.ts'
+import type { DeltaEnd } from '../delta/maker/contract.ts'
 import type { CompressedNar, NarRequest } from '../nar/contract.ts'
 
 export interface Larder extends AsyncDisposable {
@@ -64,6 +65,15 @@ export interface Larder extends AsyncDisposable {
    */
   settle(nar: NarRequest): Promise<CompressedNar>
 
+  /** The recipe of a delta from this base. */
+  deltaRecipe(baseNarHash: string): string
+
+  /**
+   * Makes and keeps a delta, or joins the making; resolves when it is kept (`findKept` and `openKept` have it then), or
+   * to undefined if it is not worth keeping or cannot be kept. Rejects with the maker's Fault.
+   */
+  keepDelta(target: DeltaEnd, base: DeltaEnd): Promise<CompressedNar | undefined>
+
   /** For status and metrics. */
   readonly stats: LarderStats
 }
@@ -75,6 +85,8 @@ export interface LarderStats {
   readonly fillsUnderWay: number
   readonly hits: number
   readonly fills: number
+  /** Deltas made. */
+  readonly deltas: number
   readonly evictions: number
   /** Kept files found missing, truncated or rotten, and dropped. */
   readonly damaged: number

@@ -5,6 +5,7 @@
 import { randomBytes } from 'node:crypto'
 
 import type { ByteRange, ChunkReader } from '../chunks.ts'
+import type { DeltaEnd, DeltaMaker } from '../delta/maker/contract.ts'
 import { ChunkBuffers } from '../disk/chunk-buffers.ts'
 import { FileReader, type OpenRest } from '../disk/file-reader.ts'
 import type { Source } from '../disk/file-source.ts'
@@ -13,9 +14,10 @@ import { Fault } from '../faults.ts'
 import type { Log } from '../log.ts'
 import type { CompressedNar, NarRequest, Packer } from '../nar/contract.ts'
 import { CompressionQueue } from './compression-queue.ts'
+import { Deltas } from './deltas.ts'
 import { DirectCompressor } from './direct-compressor.ts'
 import { Directory } from './directory.ts'
-import { formatRecipe, toBareHash } from './file-name.ts'
+import { formatDeltaRecipe, formatRecipe, toBareHash } from './file-name.ts'
 import { type FillContext, Filling } from './filling.ts'
 import { KeptFiles } from './kept-files.ts'
 import { KnownSizes } from './known-sizes.ts'
@@ -37,6 +39,8 @@ export interface LarderOptions {
   /** Of the zstd that the packer uses: `process.versions.zstd`. */
   readonly zstdVersion: string
   readonly packer: Packer
+  /** Closed with the larder. */
+  readonly deltaMaker: DeltaMaker
   readonly log: Log
   /** For compressed NARs of up to 64 KiB; 64 MiB unless told. */
   readonly memoryBytes?: number
@@ -80,6 +84,8 @@ class DiskLarder implements Larder {
   readonly #fillings = new Map<string, Filling>()
   readonly #readers = new LiveReaders()
   readonly #direct: DirectCompressor
+  readonly #deltas: Deltas
+  readonly #zstdVersion: string
   #arranged: Promise<void> = Promise.resolve()
   #hits = 0
   #fills = 0
@@ -87,7 +93,8 @@ class DiskLarder implements Larder {
   #isClosed = false
 
   constructor(options: LarderOptions) {
-    const { dir, maxBytes, level, zstdVersion, packer, log } = options
+    const { dir, maxBytes, level, zstdVersion, packer, deltaMaker, log } = options
+    this.#zstdVersion = zstdVersion
     const {
       memoryBytes = defaultMemoryBytes,
       now = Date.now,
@@ -103,6 +110,17 @@ class DiskLarder implements Larder {
     this.#direct = new DirectCompressor(packer, level, this.#known, this.#small)
     this.#kept = new KeptFiles(this.#shelf, this.#files, this.#directory, this.#small, log, now, steadyNow)
     this.#writability = new Writability(this.#directory, this.#room, log, steadyNow, (names) => this.#kept.adopt(names))
+    this.#deltas = new Deltas({
+      maker: deltaMaker,
+      directory: this.#directory,
+      shelf: this.#shelf,
+      room: this.#room,
+      known: this.#known,
+      files: this.#files,
+      writability: this.#writability,
+      now,
+      log,
+    })
     this.#fillContext = {
       packer,
       level,
@@ -137,6 +155,7 @@ class DiskLarder implements Larder {
       fillsUnderWay: this.#fillings.size,
       hits: this.#hits,
       fills: this.#fills,
+      deltas: this.#deltas.made,
       evictions: this.#evictions,
       damaged: this.#kept.damaged,
       unwritable: this.#writability.reason ?? this.#room.shortage,
@@ -207,6 +226,16 @@ class DiskLarder implements Larder {
     )
   }
 
+  deltaRecipe(baseNarHash: string): string {
+    return formatDeltaRecipe(this.#zstdVersion, baseNarHash)
+  }
+
+  keepDelta(target: DeltaEnd, base: DeltaEnd): Promise<CompressedNar | undefined> {
+    this.#refuseClosed()
+    if (this.#room.maxBytes === 0) return Promise.resolve(undefined)
+    return this.#deltas.keep(target, base, this.deltaRecipe(base.narHash))
+  }
+
   async [Symbol.asyncDispose](): Promise<void> {
     this.#isClosed = true
     this.#readers.closeAll()
@@ -214,6 +243,7 @@ class DiskLarder implements Larder {
     for (const filling of fillings) filling.abandon()
     await Promise.allSettled(fillings.map(({ settled }) => settled))
     await this.#direct.settle()
+    await this.#deltas.close()
     await this.#kept[Symbol.asyncDispose]()
     await this.#arranged
     await this.#room.settle()
@@ -271,7 +301,7 @@ class DiskLarder implements Larder {
 
   #findKept(narHash: string, recipe: string): KeptFile | undefined {
     const bare = toBareHash(narHash)
-    return recipe === this.recipe ? this.#shelf.find(bare) : this.#shelf.findOlder(bare, recipe)
+    return recipe === this.recipe ? this.#shelf.find(bare) : this.#shelf.findOther(bare, recipe)
   }
 
   /** The compression of this NAR, a new one if there is none; undefined when nothing can be kept now. */

@@ -7,7 +7,7 @@
 import type { Proof } from '../disk/file-stamp.ts'
 import type { CompressedNar } from '../nar/contract.ts'
 import type { Check } from './check.ts'
-import { parseKeptName, toDiskBytes } from './file-name.ts'
+import { isDeltaRecipe, parseKeptName, toDiskBytes } from './file-name.ts'
 
 /** Hashes bare. Small on purpose: there may be a million of them. */
 export class KeptFile {
@@ -44,7 +44,10 @@ export class KeptFile {
 
 export class Shelf {
   readonly #recipe: string
-  /** By NAR hash; the order of a Map's keys is the order of use, the least recent first. */
+  /**
+   * By NAR hash, and deltas by NAR hash and recipe; the order of a Map's keys is the order of use, the least recent
+   * first.
+   */
   readonly #current = new Map<string, KeptFile>()
   /** By NAR hash and recipe, likewise. */
   readonly #older = new Map<string, KeptFile>()
@@ -74,8 +77,9 @@ export class Shelf {
     return this.#current.get(narHash)
   }
 
-  findOlder(narHash: string, recipe: string): KeptFile | undefined {
-    return this.#older.get(`${narHash}.${recipe}`)
+  /** A delta, or a file of an older recipe. */
+  findOther(narHash: string, recipe: string): KeptFile | undefined {
+    return (isDeltaRecipe(recipe) ? this.#current : this.#older).get(`${narHash}.${recipe}`)
   }
 
   holds(file: KeptFile): boolean {
@@ -96,7 +100,7 @@ export class Shelf {
       isCurrent ? this.#recipe : this.#intern(parts.recipe),
       parts.fileSize,
     )
-    const map = isCurrent ? this.#current : this.#older
+    const map = this.#mapOf(file)
     const key = this.#keyOf(file)
     if (map.has(key)) return undefined
     map.set(key, file)
@@ -160,7 +164,7 @@ export class Shelf {
   }
 
   #mapOf(file: KeptFile): Map<string, KeptFile> {
-    return file.recipe === this.#recipe ? this.#current : this.#older
+    return file.recipe === this.#recipe || isDeltaRecipe(file.recipe) ? this.#current : this.#older
   }
 
   #keyOf(file: KeptFile): string {

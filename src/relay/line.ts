@@ -40,6 +40,10 @@ export class LineFault extends Error {
 const passingStatuses = new Set([408, 425, 429, 500, 502, 503, 504, 520, 521, 522, 523, 524, 525, 526, 527, 530])
 /** A line on which something arrived so recently is known to work: an answer may take longer. */
 const freshMs = 5_000
+/** A longer silence was not the line's: nothing was asked for. */
+const longestGapMs = 500
+const enoughBytes = 512 * 1024
+const forgottenBytes = 32 * 1024 * 1024
 const firstProbeMs = 1_000
 const longestProbeMs = 15_000
 const probeTimeoutMs = 5_000
@@ -54,6 +58,9 @@ export class Line implements Disposable {
   #failedProbes = 0
   #isClosed = false
   receivedBytes = 0
+  /** While bodies arrived: bytes and the time they took, both fading. */
+  #recentBytes = 0
+  #recentMs = 0
 
   constructor(options: LineOptions) {
     this.#options = options
@@ -91,10 +98,17 @@ export class Line implements Disposable {
     return reply
   }
 
+  /** What arrived lately, while something did; undefined before there was enough to tell. */
+  get bytesPerSecond(): number | undefined {
+    return this.#recentBytes < enoughBytes ? undefined : this.#recentBytes / (Math.max(1, this.#recentMs) / 1000)
+  }
+
   /** Counts bytes of a body. */
   received(bytes: number): void {
     this.receivedBytes += bytes
-    this.#receivedAtMs = this.#options.now()
+    const nowMs = this.#options.now()
+    this.#measure(bytes, nowMs - this.#receivedAtMs)
+    this.#receivedAtMs = nowMs
     if (this.#problem === undefined) return
     this.#problem = undefined
     this.#failedProbes = 0
@@ -107,6 +121,15 @@ export class Line implements Disposable {
     this.#isClosed = true
     clearTimeout(this.#probe)
     this.#agent.destroy()
+  }
+
+  #measure(bytes: number, passedMs: number): void {
+    if (bytes === 0 || passedMs > longestGapMs) return
+    this.#recentBytes += bytes
+    this.#recentMs += passedMs
+    if (this.#recentBytes < forgottenBytes) return
+    this.#recentBytes /= 2
+    this.#recentMs /= 2
   }
 
   #failed({ path, signal }: LineRequest, reason: string): LineFault {

@@ -39,6 +39,7 @@ const maxRemembered = 10_000
 const maxQuestions = 6
 /** Of one narinfo, and of one line of a closure. */
 const maxNarInfoBytes = 1024 * 1024
+const maxUrlLength = 500
 /** A far end that does not know the question is not asked again for so long. */
 const plainMs = 600_000
 
@@ -192,12 +193,14 @@ export class NarInfos {
 function basesIn(value: unknown): Base[] {
   if (!Array.isArray(value)) return []
   return value.slice(0, maxBases).flatMap((base: Partial<Base> | null) => {
-    const { hashPart, narHash } = base ?? {}
-    return typeof hashPart === 'string' && parseHashPart(hashPart) !== undefined && isNarHash(narHash)
-      ? [{ hashPart, narHash }]
-      : []
+    const { hashPart, narHash, narSize, url, deltaSize } = base ?? {}
+    if (typeof hashPart !== 'string' || parseHashPart(hashPart) === undefined || !isNarHash(narHash)) return []
+    if (!isSize(narSize) || typeof url !== 'string' || url.length > maxUrlLength) return []
+    return [{ hashPart, narHash, narSize, url, ...(isSize(deltaSize) && { deltaSize }) }]
   })
 }
+
+const isSize = (value: unknown): value is number => Number.isSafeInteger(value) && Number(value) > 0
 
 function isNarHash(value: unknown): value is string {
   return typeof value === 'string' && /^sha256:[01][0-9a-df-np-sv-z]{51}$/.test(value)

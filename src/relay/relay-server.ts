@@ -28,8 +28,7 @@ export interface RelayServerOptions {
   readonly readCacheInfo: () => CacheInfo
   /** Undefined if it is absent, or the far end is away. Never rejects. */
   readonly findPath: (hashPart: string) => Promise<KnownPath | undefined>
-  /** Rejects with a Fault. */
-  readonly openNar: (path: KnownPath) => Promise<ChunkReader>
+  readonly openNar: (path: KnownPath) => ChunkReader
   readonly line: Line
   /** As JSON at `/v1/relay/status`. */
   readonly readStatus: () => object
@@ -116,7 +115,7 @@ async function serveNar(
     ...(start > 0 && { 'content-range': `bytes ${start}-${narSize - 1}/${narSize}` }),
   }
   if (request.method === 'HEAD') return void response.writeHead(status, header).end()
-  const chunks = await options.openNar(path)
+  const chunks = options.openNar(path)
   try {
     await sendChunks(response, chunks, start, () => response.writeHead(status, header))
   } catch (error) {

@@ -17,16 +17,15 @@ import { parseCacheInfo } from '../nix/cache-info.ts'
 import type { NarInfo } from '../nix/nar-info.ts'
 import { hashPartOf } from '../nix/store-path.ts'
 import { readAtMost } from '../read-at-most.ts'
+import type { StoreObject } from '../store/store.ts'
 import { filteredReader } from '../stream-reader.ts'
+import { DeltaSources, wholeSizeOf } from './delta-sources.ts'
 import { Line } from './line.ts'
 import { type KnownPath, NarInfos } from './narinfos.ts'
 import { bufferReader, Prefetch } from './prefetch.ts'
 import { createRelayServer, type MayConnect, type RelayUploads } from './relay-server.ts'
 import { ResumedDownload } from './resumed-download.ts'
 import { type NarSource, VerifiedNar } from './verified-nar.ts'
-
-/** Opens the NAR of a path by a delta, if this machine has one of its bases; undefined otherwise. */
-export type FindDelta = (path: KnownPath, download: (url: string) => ChunkReader) => Promise<NarSource | undefined>
 
 export interface RelayOptions {
   /** Without credentials. */
@@ -40,7 +39,8 @@ export interface RelayOptions {
   readonly decompressors: Decompressors
   /** True if this machine's store has the path. */
   readonly isHere: (storePath: string) => boolean
-  readonly findDelta?: FindDelta
+  /** A store object of this machine, as the base of a delta; undefined: no deltas are asked for. */
+  readonly findLocal?: (hashPart: string) => StoreObject | undefined
   /** Undefined: nothing can be pushed. */
   readonly uploads?: RelayUploads
   /** Who may connect; everybody on this machine by default. */
@@ -91,6 +91,7 @@ class NearEnd implements Relay {
   readonly #line: Line
   readonly #narInfos: NarInfos
   readonly #prefetch: Prefetch
+  readonly #deltas: DeltaSources | undefined
   readonly #startedAt = new Date()
   /** By NAR hash: until when it is not served. */
   readonly #condemned = new Map<string, number>()
@@ -98,7 +99,7 @@ class NearEnd implements Relay {
   #counts = { underWay: 0, sent: 0, failed: 0, resumed: 0, byDelta: 0, narBytes: 0, savedByDeltas: 0 }
 
   constructor(options: RelayOptions) {
-    const { url, authorization, version, storeDir, log, isHere, findDelta } = options
+    const { url, authorization, version, storeDir, log, isHere, findLocal } = options
     this.#options = options
     this.#line = new Line({
       url,
@@ -115,8 +116,15 @@ class NearEnd implements Relay {
           )
       },
     })
-    this.#narInfos = new NarInfos({ line: this.#line, storeDir, wantsBases: findDelta !== undefined, now, log })
+    this.#narInfos = new NarInfos({ line: this.#line, storeDir, wantsBases: findLocal !== undefined, now, log })
     this.#prefetch = new Prefetch({ open: (narInfo) => this.#download(narInfo.url), isHere, now })
+    this.#deltas =
+      findLocal &&
+      new DeltaSources({
+        findLocal,
+        download: (url) => this.#download(url),
+        bytesPerSecond: () => this.#line.bytesPerSecond,
+      })
     void this.#learnPriority()
   }
 
@@ -158,9 +166,9 @@ class NearEnd implements Relay {
   }
 
   /** The verified NAR of a path. */
-  async #openNar(path: KnownPath): Promise<ChunkReader> {
+  #openNar(path: KnownPath): ChunkReader {
     const { narInfo } = path
-    const delta = await this.#findDelta(path)
+    const delta = this.#deltas?.find(path)
     const sources: NarSource[] = [
       ...(delta === undefined ? [] : [delta]),
       { kind: 'whole', open: () => this.#openWhole(narInfo) },
@@ -170,25 +178,19 @@ class NearEnd implements Relay {
       narHash: narInfo.narHash,
       narSize: narInfo.narSize,
       sources,
-      onFailure: (source, fault) => this.#onFailure(narInfo, source, fault),
+      onFailure: (source, fault) => {
+        if (source === delta) this.#deltas?.failed(delta, fault)
+        this.#onFailure(narInfo, source, fault)
+      },
       onVerified: ({ kind }) => {
         this.#counts.sent++
         this.#counts.narBytes += narInfo.narSize
-        if (kind === 'delta') this.#counts.byDelta++
+        if (kind !== 'delta' || delta === undefined) return
+        this.#counts.byDelta++
+        this.#counts.savedByDeltas += Math.max(0, wholeSizeOf(narInfo) - delta.receivedBytes)
       },
     })
     return onClose(nar, () => void this.#counts.underWay--)
-  }
-
-  async #findDelta(path: KnownPath): Promise<NarSource | undefined> {
-    const { findDelta, log } = this.#options
-    if (findDelta === undefined || path.bases.length === 0) return undefined
-    try {
-      return await findDelta(path, (url) => this.#download(url))
-    } catch (error) {
-      log.debug({ storePath: path.narInfo.storePath, err: error as object }, 'Cannot look for a base of a delta')
-      return undefined
-    }
   }
 
   async #openWhole(narInfo: NarInfo): Promise<ChunkReader> {

@@ -2,8 +2,8 @@
 import { mkdtemp, readdir, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-
 import type { ChunkReader } from '../../src/chunks.ts'
+import { openDeltaMaker } from '../../src/delta/maker/delta-thread.ts'
 import type { Larder } from '../../src/larder/larder.ts'
 import { type LarderOptions, openLarder } from '../../src/larder/open-larder.ts'
 import type { Log } from '../../src/log.ts'
@@ -56,6 +56,7 @@ export class TestLarder implements AsyncDisposable {
       level: 3,
       zstdVersion: '1.5.7',
       packer: this.packer,
+      deltaMaker: openDeltaMaker({ log: this.log }),
       log: this.log,
       now: () => this.now,
       steadyNow: () => this.steadyMs ?? this.now,

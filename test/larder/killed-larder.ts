@@ -1,4 +1,5 @@
 /** Run as a process of its own, to be killed: keeps one NAR, writes half of another, says so and waits. */
+import { openDeltaMaker } from '../../src/delta/maker/delta-thread.ts'
 import { openLarder } from '../../src/larder/open-larder.ts'
 import { silentLog } from '../../src/log.ts'
 import { StandInPacker } from './stand-in-packer.ts'
@@ -10,6 +11,7 @@ const larder = await openLarder({
   level: 3,
   zstdVersion: '1.5.7',
   packer,
+  deltaMaker: openDeltaMaker({ log: silentLog }),
   log: silentLog,
 })
 await larder.settle(packer.make('whole', 100_000))

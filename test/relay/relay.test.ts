@@ -1,13 +1,15 @@
 /** `burrow relay` between real Nix and the real cache, over a line that breaks. */
 import { randomBytes } from 'node:crypto'
-import { createServer, type Server } from 'node:http'
+import { createServer } from 'node:http'
 import { type AddressInfo, connect, createServer as createTcpServer } from 'node:net'
 
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals'
 
-import { generateSecretKey, hashPartOf, openRelay, type RelayOptions, silentLog } from '../../src/index.ts'
-import { benAuthorization, openTestCache, type TestCache } from '../fixtures/cache.ts'
+import { generateSecretKey, hashPartOf } from '../../src/index.ts'
+import { openTestCache, type TestCache } from '../fixtures/cache.ts'
+import { openCuttingProxy } from '../fixtures/cutting-proxy.ts'
 import { type BuiltClosure, type NixFixture, openNixFixture, type ScratchStore } from '../fixtures/nix.ts'
+import { openTestRelay } from './test-relay.ts'
 
 let nix: NixFixture
 let store: ScratchStore
@@ -23,67 +25,6 @@ beforeAll(async () => {
 })
 
 afterAll(() => nix[Symbol.asyncDispose]())
-
-/** Passes connections on, and cuts each one after so many bytes of replies. */
-async function openCuttingLine(
-  port: number,
-  cutAfter: () => number,
-): Promise<{ port: number; cuts: number } & AsyncDisposable> {
-  const sockets = new Set<{ destroy(): void }>()
-  const line = { port: 0, cuts: 0 }
-  const server = createTcpServer((near) => {
-    const far = connect(port, '127.0.0.1')
-    let left = cutAfter()
-    sockets.add(near)
-    near.on('error', () => far.destroy()).on('close', () => far.destroy())
-    far.on('error', () => near.destroy()).on('close', () => near.destroy())
-    near.pipe(far)
-    far.on('data', (bytes) => {
-      left -= bytes.length
-      if (left < 0) {
-        line.cuts++
-        near.destroy()
-        far.destroy()
-      } else near.write(bytes)
-    })
-  })
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
-  line.port = (server.address() as AddressInfo).port
-  return Object.assign(line, {
-    async [Symbol.asyncDispose]() {
-      for (const socket of sockets) socket.destroy()
-      await new Promise((resolve) => server.close(resolve))
-    },
-  })
-}
-
-async function openTestRelay(
-  url: string,
-  overrides: Partial<RelayOptions> = {},
-): Promise<{ url: string; relay: ReturnType<typeof openRelay> } & AsyncDisposable> {
-  const relay = openRelay({
-    url: new URL(url),
-    authorization: () => benAuthorization,
-    storeDir: '/nix/store',
-    version: '0.0.0',
-    patienceMs: 60_000,
-    decompressors: {},
-    isHere: () => false,
-    log: silentLog,
-    ...overrides,
-  })
-  const server: Server = relay.createServer()
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
-  return {
-    relay,
-    url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`,
-    async [Symbol.asyncDispose]() {
-      relay[Symbol.dispose]()
-      server.closeAllConnections()
-      await new Promise((resolve) => server.close(resolve))
-    },
-  }
-}
 
 async function copy(from: string, paths: readonly string[]): Promise<ScratchStore> {
   const to = await nix.openStore()
@@ -108,9 +49,8 @@ describe('between real Nix and the real cache', () => {
   })
 
   test('a line that is cut again and again costs no bytes', async () => {
-    let connections = 0
-    await using line = await openCuttingLine(cache.port, () => 300_000 + 50_000 * (connections++ % 7))
-    await using near = await openTestRelay(`http://127.0.0.1:${line.port}`)
+    await using line = await openCuttingProxy(cache.port, 400_000)
+    await using near = await openTestRelay(line.url)
     const to = await copy(near.url, [big])
     expect((await to.dump(big)).equals(await store.dump(big))).toBe(true)
     expect(line.cuts).toBeGreaterThan(10)

@@ -10,6 +10,8 @@ import type { Router } from 'express'
 import * as z from 'zod'
 
 import { Fault } from '../../faults.ts'
+import type { Larder } from '../../larder/larder.ts'
+import type { PathInfo } from '../../nix/path-info.ts'
 import { hashPartOf, parseHashPart } from '../../nix/store-path.ts'
 import {
   type Base,
@@ -27,6 +29,7 @@ import { createQueue, enqueue } from '../queue/enqueue.ts'
 import type { Reply } from '../reply.ts'
 import { replyOf } from '../reply-of.ts'
 import { createRouter } from '../router.ts'
+import { formatDeltaUrl } from '../target.ts'
 import type { VersionIndex } from './version-index.ts'
 
 const maxRequestBytes = 64 * 1024
@@ -176,13 +179,26 @@ async function findLeased({ catalogue }: Origin, hashPart: string): Promise<Cata
 async function findBases(origin: Origin, versions: VersionIndex, { object }: CatalogueEntry): Promise<Base[]> {
   const { storePath, narHash, narSize } = object.info
   const bases: Base[] = []
-  if (narSize < minNarBytes) return bases
+  const { larder } = origin
+  if (larder === undefined || narSize < minNarBytes) return bases
   for (const hashPart of versions.find(storePath)) {
     if (bases.length === maxBases) break
     const base = await origin.catalogue.findObject(hashPart)
     if (base === undefined || base.info.narHash === narHash) continue
     const ratio = base.info.narSize / narSize
-    if (ratio <= maxSizeRatio && ratio >= 1 / maxSizeRatio) bases.push({ hashPart, narHash: base.info.narHash })
+    if (ratio <= maxSizeRatio && ratio >= 1 / maxSizeRatio) bases.push(toBase(larder, object.info, hashPart, base.info))
   }
   return bases
+}
+
+function toBase(larder: Larder, target: PathInfo, hashPart: string, { narHash, narSize }: PathInfo): Base {
+  const recipe = larder.deltaRecipe(narHash)
+  const kept = larder.findKept(target.narHash, recipe)
+  return {
+    hashPart,
+    narHash,
+    narSize,
+    url: formatDeltaUrl(hashPartOf(target.storePath), target.narHash, hashPart, recipe),
+    ...(kept && { deltaSize: kept.fileSize }),
+  }
 }

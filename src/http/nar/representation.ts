@@ -11,6 +11,7 @@ import type { FileForm, StoreObject } from '../../store/store.ts'
 import type { ServedFrom } from '../observer.ts'
 import { type Origin, withdrawIfCondemned } from '../origin.ts'
 import { fileRecipe, isFileRecipe, type NarTarget } from '../target.ts'
+import { deltaFor } from './delta.ts'
 
 export interface OpenedNar {
   readonly size: number | undefined
@@ -31,6 +32,7 @@ export interface Representation {
 export function representationOf(origin: Origin, target: NarTarget, object: StoreObject): Representation {
   const { form, info } = object
   const etag = etagOf(target)
+  if (target.base !== undefined) return deltaFor(origin, target, object, etag)
   if (form.kind === 'file')
     return servesAsStored(object, target) ? asStored(object, form, etag) : convertedFor(form, info, target)
   const { packer, larder } = origin
@@ -47,7 +49,8 @@ export function representationOf(origin: Origin, target: NarTarget, object: Stor
 export function fitsTarget(object: StoreObject, target: NarTarget): boolean {
   return (
     object.info.narHash === `sha256:${target.narHash}` &&
-    (object.form.kind === 'tree' ? !isFileRecipe(target.recipe) : servesAsStored(object, target))
+    (target.base !== undefined ||
+      (object.form.kind === 'tree' ? !isFileRecipe(target.recipe) : servesAsStored(object, target)))
   )
 }
 

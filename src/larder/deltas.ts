@@ -1,0 +1,135 @@
+/**
+ * Deltas in the larder: made once, kept like any compressed NAR and evicted like one. They are made one at a time and
+ * for nobody in particular: a client that asks for one which is not ready soon gets the compressed NAR.
+ */
+import type { DeltaEnd, DeltaMaker } from '../delta/maker/contract.ts'
+import { neverRead } from '../disk/file-stamp.ts'
+import type { OpenFiles } from '../disk/open-files.ts'
+import { Fault } from '../faults.ts'
+import type { Log } from '../log.ts'
+import type { CompressedNar } from '../nar/contract.ts'
+import type { Directory } from './directory.ts'
+import { formatKeptName, toBareHash } from './file-name.ts'
+import type { KnownSizes } from './known-sizes.ts'
+import type { Room } from './room.ts'
+import type { Shelf } from './shelf.ts'
+import type { Writability } from './writability.ts'
+
+export interface DeltasContext {
+  readonly maker: DeltaMaker
+  readonly directory: Directory
+  readonly shelf: Shelf
+  readonly room: Room
+  readonly known: KnownSizes
+  readonly files: OpenFiles
+  readonly writability: Writability
+  readonly now: () => number
+  readonly log: Log
+}
+
+/** A delta larger than this share of the compressed NAR is not worth its making. */
+const worthShare = 0.6
+/** Unpacking, and the processor's time, are bounded by this. */
+const maxNarBytes = 4 * 1024 ** 3
+const maxWaiting = 16
+const maxWorthless = 10_000
+
+export class Deltas {
+  readonly #at: DeltasContext
+  /** By bare NAR hash and recipe. */
+  readonly #underWay = new Map<string, Promise<CompressedNar | undefined>>()
+  /** Tried before, in vain. */
+  readonly #worthless = new Set<string>()
+  made = 0
+  #isClosed = false
+
+  constructor(at: DeltasContext) {
+    this.#at = at
+  }
+
+  /** As `Larder.keepDelta`. */
+  keep(target: DeltaEnd, base: DeltaEnd, recipe: string): Promise<CompressedNar | undefined> {
+    const narHash = toBareHash(target.narHash)
+    const key = `${narHash}.${recipe}`
+    const kept = this.#at.shelf.findOther(narHash, recipe)
+    if (kept !== undefined) return Promise.resolve(kept.toCompressedNar())
+    const present = this.#underWay.get(key)
+    if (present !== undefined) return present
+    if (this.#worthless.has(key) || this.#isClosed || !this.#at.writability.mayTry) return Promise.resolve(undefined)
+    if (this.#underWay.size >= maxWaiting || Math.max(target.narSize, base.narSize) > maxNarBytes)
+      return Promise.resolve(undefined)
+    const making = this.#make(target, base, recipe, key).finally(() => void this.#underWay.delete(key))
+    this.#underWay.set(key, making)
+    return making
+  }
+
+  /** Gives up what is under way. */
+  async close(): Promise<void> {
+    this.#isClosed = true
+    await this.#at.maker[Symbol.asyncDispose]()
+    await Promise.allSettled(this.#underWay.values())
+  }
+
+  async #make(target: DeltaEnd, base: DeltaEnd, recipe: string, key: string): Promise<CompressedNar | undefined> {
+    const { maker, directory, room, known, shelf, writability, log } = this.#at
+    const narHash = toBareHash(target.narHash)
+    const whole = shelf.find(narHash)?.fileSize ?? known.estimate(narHash, target.narSize)
+    const maxBytes = Math.floor(whole * worthShare)
+    const holder = {}
+    if (!(await writability.prepare()) || !(await room.reserve(holder, maxBytes))) return undefined
+    const tempPath = directory.newTempPath()
+    const startedMs = performance.now()
+    try {
+      const made = await maker.make({ base, target, tempPath, scratchDir: directory.newTempPath(), maxBytes })
+      if (made === undefined) this.#giveUp(key)
+      else await this.#publish(tempPath, narHash, recipe, made)
+      log.debug(
+        {
+          narHash: target.narHash,
+          base: base.narHash,
+          bytes: made?.fileSize,
+          ms: Math.round(performance.now() - startedMs),
+        },
+        'made a delta',
+      )
+      return made
+    } catch (error) {
+      await directory.removeTemp(tempPath)
+      if (!(error instanceof Fault) || error.code !== 'larder-unwritable') {
+        this.#giveUp(key)
+        throw error
+      }
+      await writability.onUnwritten(maxBytes, error.message)
+      return undefined
+    } finally {
+      room.giveBack(holder)
+    }
+  }
+
+  async #publish(tempPath: string, narHash: string, recipe: string, made: CompressedNar): Promise<void> {
+    const { directory, shelf, files, writability, now } = this.#at
+    const name = formatKeptName({ narHash, recipe, fileHash: toBareHash(made.fileHash), fileSize: made.fileSize })
+    const file = await files.open(tempPath)
+    try {
+      const before = file.stamp()
+      if (!file.isWhole(made.fileSize))
+        throw new Error("The delta's temporary file is not as long as what was written to it")
+      await directory.publish(tempPath, name)
+      writability.onWritten()
+      const kept = shelf.add(name)
+      if (kept === undefined) return
+      this.made++
+      kept.usedAt = kept.markedAt = now()
+      const stamp = file.stamp()
+      // Its new name has moved one of the times.
+      if (stamp.modifiedMs === before.modifiedMs) kept.proof = { stamp, readAtMs: neverRead }
+    } finally {
+      file.release()
+    }
+  }
+
+  #giveUp(key: string): void {
+    if (this.#worthless.size >= maxWorthless) this.#worthless.clear()
+    this.#worthless.add(key)
+  }
+}
