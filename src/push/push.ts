@@ -59,14 +59,19 @@ const maxRounds = 5
  */
 export async function pushPaths(storePaths: readonly string[], options: PushOptions): Promise<PushResult> {
   const { store, farEnd } = options
-  const info = await readInfo(farEnd, store.storeDir)
-  const objects = await findClosure(store, storePaths, options)
+  const [info, objects] = await bothOf(readInfo(farEnd, store.storeDir), findClosure(store, storePaths, options))
   await using held = await holdAll(store, objects)
   void held
   const run = new PushRun(info, options)
   for (let at = 0; at < objects.length; at += info.planPaths)
     await run.push(objects.slice(at, at + info.planPaths), at + info.planPaths >= objects.length)
   return run.result
+}
+
+/** Waits for both even if one fails: the second still uses what the caller holds. */
+async function bothOf<First, Second>(first: Promise<First>, second: Promise<Second>): Promise<[First, Second]> {
+  await Promise.allSettled([first, second])
+  return [await first, await second]
 }
 
 async function readInfo(farEnd: FarEnd, storeDir: string): Promise<PushInfo> {

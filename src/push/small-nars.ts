@@ -1,0 +1,103 @@
+/**
+ * Small NARs, many in one request: read and compressed several at once, collected in batches.
+ */
+import { NarParts, PartsHash } from '../nar/nar-parts.ts'
+import { batchNarBytes } from '../nar/part-ranges.ts'
+import type { LocalObject } from './closure.ts'
+import { mapConcurrently } from './concurrent-map.ts'
+import { compressFrame } from './frames.ts'
+import type { BatchEntry, BatchHeader } from './protocol.ts'
+import { PushFault } from './push-fault.ts'
+
+/** One NAR as a batch carries it. */
+export interface SmallFrame {
+  readonly entry: BatchEntry
+  readonly frame: Buffer
+}
+
+/** Compressed by other threads, where they are not so small that the calling one does it. */
+const readAhead = 4
+/** Reading is synchronous: replies to requests are seen at least this often. */
+const turnMs = 8
+const turn = () => new Promise<void>((resolve) => setImmediate(resolve))
+/** Of an entry in a batch's header: two numbers, a hash, and JSON around them. */
+const headerBytesPerEntry = 200
+/** What the cache needs for a file however small it is, as bytes of NAR that take it the same time. */
+const entryCostBytes = 16 * 1024
+
+/**
+ * The frames in the order of the objects. Memory: that of four NARs and their frames. Ends with a PushFault
+ * `unreadable` at a NAR that is not what its record says, and with the faults nar-changed and nar-unreadable.
+ */
+export function readFrames(objects: readonly LocalObject[], level: number): AsyncGenerator<SmallFrame> {
+  let turnEndsMs = performance.now() + turnMs
+  return mapConcurrently(objects, readAhead, async (object) => {
+    if (performance.now() > turnEndsMs) {
+      await turn()
+      turnEndsMs = performance.now() + turnMs
+    }
+    const { narHash, narSize } = object.info
+    const frame = await compressFrame(await readWhole(object), level)
+    return { entry: { narHash, narSize, bytes: frame.length }, frame }
+  })
+}
+
+/** What handling a small NAR costs, comparable between NARs. */
+export function costOf({ narSize }: { readonly narSize: number }): number {
+  return narSize + entryCostBytes
+}
+
+/** Frames that go out together. */
+export class Batch {
+  readonly #frames: SmallFrame[] = []
+  narBytes = 0
+  wireBytes = 0
+  cost = 0
+
+  get isEmpty(): boolean {
+    return this.#frames.length === 0
+  }
+
+  /** Of the body, with this frame as well: an upper bound. */
+  bytesWith({ frame }: SmallFrame): number {
+    return this.wireBytes + frame.length + headerBytesPerEntry * (this.#frames.length + 1)
+  }
+
+  add(small: SmallFrame): void {
+    this.#frames.push(small)
+    this.narBytes += small.entry.narSize
+    this.wireBytes += small.frame.length
+    this.cost += costOf(small.entry)
+  }
+
+  /** As the protocol has it: a line of JSON, then the frames. */
+  toBody(): Buffer {
+    const header: BatchHeader = { entries: this.#frames.map(({ entry }) => entry) }
+    return Buffer.concat([Buffer.from(`${JSON.stringify(header)}\n`), ...this.#frames.map(({ frame }) => frame)])
+  }
+}
+
+async function readWhole({ info: { storePath, narHash, narSize }, form }: LocalObject): Promise<Buffer> {
+  const parts = await NarParts.open(form.realPath, batchNarBytes)
+  if (parts.narSize !== narSize) throw wrongSize(storePath, parts.narSize, narSize)
+  const nar = await parts.read(0)
+  const hash = new PartsHash()
+  hash.add(nar)
+  if (hash.digest() !== narHash) throw wrongHash(storePath)
+  return nar
+}
+
+export function wrongSize(storePath: string, actual: number, recorded: number): PushFault {
+  return changed(storePath, `its NAR has ${actual} bytes, but ${recorded} bytes are recorded for it`)
+}
+
+export function wrongHash(storePath: string): PushFault {
+  return changed(storePath, 'its NAR does not have the recorded hash')
+}
+
+function changed(storePath: string, how: string): PushFault {
+  return new PushFault(
+    'unreadable',
+    `Cannot push "${storePath}": ${how}; run "nix-store --verify-path ${storePath}" and repair it`,
+  )
+}
