@@ -1,13 +1,13 @@
 /**
- * The request targets of the two hot routes, and the NAR URLs which narinfos name:
+ * The request targets of the two hot routes, and the NAR URLs in narinfos:
  *
  *     /<hash part>.narinfo
  *     /nar/<hash part>-<NAR hash>.nar                 the NAR as it is
- *     /nar/<hash part>-<NAR hash>.<recipe>.nar        compressed; recipe = zstd-<level>-<zstd version>, made here, or file-<file hash or another id>, as it is stored
+ *     /nar/<hash part>-<NAR hash>.<recipe>.nar        compressed; recipe: zstd-<level>-<zstd version>, or file-<file hash or another id> for a stored file
  *
- * A URL names everything its bytes depend on, since a client that resumes splices what it gets to what it has. It ends
- * in `.nar` because the edge caches `.zst`, `.gz` and `.bz2` by extension, and has no query because clients re-encode
- * those.
+ * A URL contains everything its bytes depend on, because a client that resumes a download appends to the bytes it has.
+ * It ends in `.nar` because the edge caches `.zst`, `.gz` and `.bz2` by extension, and it has no query because clients
+ * re-encode queries.
  */
 
 export type HotTarget =
@@ -27,7 +27,7 @@ const narInfoPath = /^\/([0-9a-df-np-sv-z]{32})\.narinfo$/
 const narPath =
   /^\/nar\/([0-9a-df-np-sv-z]{32})-([01][0-9a-df-np-sv-z]{51})(?:\.(zstd-[0-9a-z.-]{1,30}|file-[01][0-9a-df-np-sv-z]{51}))?\.nar$/
 
-/** Of a path already percent-decoded, or a raw target without query; undefined for any other route. */
+/** Expects a decoded path or a raw target without query. Undefined for any other route. */
 export function parseHotTarget(path: string): HotTarget | undefined {
   const narInfo = narInfoPath.exec(path)
   if (narInfo !== null) return { route: 'narinfo', hashPart: narInfo[1]! }
@@ -45,7 +45,7 @@ export function isFileRecipe(recipe: string | undefined): boolean {
   return recipe?.startsWith('file-') === true
 }
 
-/** The recipe of a NAR that is served as it is stored, from what names the stored bytes. */
+/** The recipe of a NAR that is served as it is stored. `id` identifies the stored bytes. */
 export function fileRecipe(id: string): string {
   return `file-${id}`
 }

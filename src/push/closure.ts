@@ -1,21 +1,21 @@
-/** What a push is about: the closure of some paths of a local store, dependencies first. */
+/** Finds what to push: the closure of some paths of a local store, dependencies first. */
 import { hashPartOf } from '../nix/store-path.ts'
 import type { Store, StoreObject } from '../store/store.ts'
 import { PushFault } from './push-fault.ts'
 
 export interface ClosureOptions {
-  /** False: the paths alone. */
+  /** False: only the paths themselves. */
   readonly withReferences: boolean
-  /** True for what is to be left out. */
+  /** True for paths to leave out. */
   readonly isExcluded: (storePath: string) => boolean
 }
 
-/** A store object whose files are here. */
+/** A store object whose files are on this machine. */
 export type LocalObject = StoreObject & { readonly form: { readonly kind: 'tree' } }
 
 /**
- * Each object once, what it refers to before it. Rejects with a PushFault `unreadable` that names a path which is not
- * valid here.
+ * Each object once, after the objects it refers to. Rejects with a PushFault `unreadable` that names the first path that
+ * is not valid in this store.
  */
 export async function findClosure(
   store: Store,
@@ -24,7 +24,7 @@ export async function findClosure(
 ): Promise<LocalObject[]> {
   const ordered: LocalObject[] = []
   const seen = new Set<string>()
-  // An explicit stack: closures are deeper than the call stack may be.
+  // An explicit stack, because closures can be deeper than the call stack.
   const stack = storePaths
     .toReversed()
     .map((storePath) => ({ storePath, object: undefined as LocalObject | undefined }))
@@ -49,9 +49,9 @@ async function findObject(store: Store, storePath: string): Promise<LocalObject>
   if (object === undefined || object.info.storePath !== storePath) {
     throw new PushFault(
       'unreadable',
-      `Cannot push "${storePath}": it is not valid in this store (never built, or collected as garbage)`,
+      `Cannot push "${storePath}": it is not valid in this store (not built yet, or garbage-collected)`,
     )
   }
-  if (object.form.kind !== 'tree') throw new Error(`"${storePath}" has no files here`)
+  if (object.form.kind !== 'tree') throw new Error(`"${storePath}" has no files on this machine`)
   return object as LocalObject
 }

@@ -1,4 +1,4 @@
-/** What goes over the line: zstd frames, and the digests that say whether they arrived whole. */
+/** zstd frames, and the digests by which the cache checks that they arrived intact. */
 import { createHash } from 'node:crypto'
 import { promisify } from 'node:util'
 import { constants, zstdCompress, zstdCompressSync } from 'node:zlib'
@@ -6,12 +6,12 @@ import { constants, zstdCompress, zstdCompressSync } from 'node:zlib'
 const compress = promisify(zstdCompress)
 
 /**
- * Up to here the way to another thread and back takes longer than the compression. Measured with NARs of 37 KB at level
- * 3: half the time on the calling thread, and a third of the processor time.
+ * Up to this size, handing work to another thread costs more than it saves. Measured with NARs of 37 KB at level 3:
+ * compressing them on the calling thread takes half the time and less than half the CPU time.
  */
 const maxBytesOnCallingThread = 64 * 1024
 
-/** One zstd frame that says how many bytes it holds. */
+/** One zstd frame whose header contains the size of the content. */
 export async function compressFrame(bytes: Uint8Array, level: number): Promise<Buffer> {
   const options = {
     pledgedSrcSize: bytes.byteLength,

@@ -1,27 +1,27 @@
-/** How fast a line carries requests that overlap: their bytes, over the time in which at least one was under way. */
+/** Measures the throughput of overlapping requests: their bytes, divided by the time during which any was running. */
 export class LineSpeed {
   readonly #now: () => number
-  #underWay = 0
+  #running = 0
   #busySinceMs = 0
   #busyMs = 0
   #bytes = 0
 
-  /** `now`: milliseconds of a steady clock. */
+  /** `now`: milliseconds of a monotonic clock. */
   constructor(now: () => number) {
     this.#now = now
   }
 
   begin(): void {
-    if (this.#underWay++ === 0) this.#busySinceMs = this.#now()
+    if (this.#running++ === 0) this.#busySinceMs = this.#now()
   }
 
-  /** `bytes`: what went over the line since the matching `begin`. */
+  /** `bytes`: sent since the matching `begin`. */
   end(bytes: number): void {
     this.#bytes += bytes
-    if (--this.#underWay === 0) this.#busyMs += this.#now() - this.#busySinceMs
+    if (--this.#running === 0) this.#busyMs += this.#now() - this.#busySinceMs
   }
 
-  /** Undefined as long as too little was sent to tell. Meaningful between requests. */
+  /** Undefined until there are two seconds of measurements. Requests that are still running do not count. */
   get bitsPerSecond(): number | undefined {
     return this.#busyMs < leastMs ? undefined : (this.#bytes * 8) / (this.#busyMs / 1000)
   }

@@ -1,6 +1,4 @@
-/**
- * Small NARs, many in one request: read and compressed several at once, collected in batches.
- */
+/** Small NARs: read and compressed several at once, and collected in batches that are sent in one request. */
 import { NarParts, PartsHash } from '../nar/nar-parts.ts'
 import { batchNarBytes } from '../nar/part-ranges.ts'
 import type { LocalObject } from './closure.ts'
@@ -15,19 +13,19 @@ export interface SmallFrame {
   readonly frame: Buffer
 }
 
-/** Compressed by other threads, where they are not so small that the calling one does it. */
+/** Number of NARs that are read and compressed at the same time. Each has at most 1 MiB. */
 const readAhead = 4
-/** Reading is synchronous: replies to requests are seen at least this often. */
+/** Reading is synchronous, so the event loop gets a turn at least this often. */
 const turnMs = 8
 const turn = () => new Promise<void>((resolve) => setImmediate(resolve))
-/** Of an entry in a batch's header: two numbers, a hash, and JSON around them. */
+/** Upper bound for an entry in the header of a batch: two numbers, a hash, and the JSON syntax. */
 const headerBytesPerEntry = 200
-/** What the cache needs for a file however small it is, as bytes of NAR that take it the same time. */
+/** The fixed cost of storing a file, as the number of NAR bytes that take the cache the same time. */
 const entryCostBytes = 16 * 1024
 
 /**
- * The frames in the order of the objects. Memory: that of four NARs and their frames. Ends with a PushFault
- * `unreadable` at a NAR that is not what its record says, and with the faults nar-changed and nar-unreadable.
+ * The frames, in the order of the objects. Throws a PushFault `unreadable` if a NAR does not match its record, and the
+ * faults nar-changed and nar-unreadable.
  */
 export function readFrames(objects: readonly LocalObject[], level: number): AsyncGenerator<SmallFrame> {
   let turnEndsMs = performance.now() + turnMs
@@ -42,12 +40,12 @@ export function readFrames(objects: readonly LocalObject[], level: number): Asyn
   })
 }
 
-/** What handling a small NAR costs, comparable between NARs. */
+/** The estimated cost of a small NAR, to balance batches. */
 export function costOf({ narSize }: { readonly narSize: number }): number {
   return narSize + entryCostBytes
 }
 
-/** Frames that go out together. */
+/** NARs that are sent in one request. */
 export class Batch {
   readonly #frames: SmallFrame[] = []
   narBytes = 0
@@ -58,7 +56,7 @@ export class Batch {
     return this.#frames.length === 0
   }
 
-  /** Of the body, with this frame as well: an upper bound. */
+  /** Upper bound for the size of the body if this frame is added. */
   bytesWith({ frame }: SmallFrame): number {
     return this.wireBytes + frame.length + headerBytesPerEntry * (this.#frames.length + 1)
   }
@@ -70,7 +68,7 @@ export class Batch {
     this.cost += costOf(small.entry)
   }
 
-  /** As the protocol has it: a line of JSON, then the frames. */
+  /** A line of JSON, then the frames. */
   toBody(): Buffer {
     const header: BatchHeader = { entries: this.#frames.map(({ entry }) => entry) }
     return Buffer.concat([Buffer.from(`${JSON.stringify(header)}\n`), ...this.#frames.map(({ frame }) => frame)])

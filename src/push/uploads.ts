@@ -25,7 +25,7 @@ export interface UploadsOptions {
 
 export interface MissingNar {
   readonly object: LocalObject
-  /** Indices of the parts that the cache has. */
+  /** Indices of the parts that are already stored. */
   readonly have: ReadonlySet<number>
 }
 
@@ -55,14 +55,14 @@ export class Uploads {
     this.#partBytes = options.info.partBytes.default
   }
 
-  /** Bytes of NAR in a part from now on. */
+  /** Current part size, in bytes of the uncompressed NAR. */
   get partBytes(): number {
     return this.#partBytes
   }
 
   /**
-   * Resolves when all of it was taken, or with `resized` when the line wants parts of another size: the caller asks for
-   * a new plan then. Rejects with the first PushFault or Fault; what is under way is waited for.
+   * Resolves when everything was accepted, or with `resized` when the part size was changed; the caller then needs a new
+   * plan. Rejects with the first PushFault or Fault, after all running requests have ended.
    */
   async send(missing: readonly MissingNar[]): Promise<'sent' | 'resized'> {
     try {
@@ -74,7 +74,7 @@ export class Uploads {
       if (this.#resize(this.#partBytes / 2)) return 'resized'
       throw new PushFault(
         'refused',
-        `The edge in front of ${this.#options.farEnd.url} refuses even parts of ${this.#partBytes} bytes (HTTP 413)`,
+        `The edge in front of ${this.#options.farEnd.url} rejects even parts of ${this.#partBytes} bytes (HTTP 413)`,
         { cause: error },
       )
     }
@@ -101,7 +101,7 @@ export class Uploads {
     return bitsPerSecond !== undefined && bitsPerSecond < slowBitsPerSecond
   }
 
-  /** False when parts cannot be smaller. */
+  /** False when the parts cannot be smaller. */
   #resize(partBytes: number): boolean {
     const next = Math.max(this.#options.info.partBytes.min, partBytes)
     if (next >= this.#partBytes) return false
@@ -175,7 +175,7 @@ export class Uploads {
     const compressedMs = performance.now()
     const reply = await this.#sendIntact({ method: 'PUT', path, body, contentType: 'application/zstd' })
     this.#level.learn(level, compressedMs - startedMs, performance.now() - compressedMs)
-    // The cache itself answers in JSON: this is the edge's limit on bodies.
+    // The cache itself answers in JSON, so this 413 is the body limit of the edge.
     if (reply.status === 413 && !/^application\/json/.test(reply.headers['content-type'] ?? ''))
       throw new PartTooLarge()
     // 409: another client has completed this NAR in the meantime.
@@ -183,7 +183,7 @@ export class Uploads {
     this.#count(part.length, body.length)
   }
 
-  /** Sends again what arrived damaged. */
+  /** Sends a body again if it arrived damaged. */
   async #sendIntact({
     method,
     path,
