@@ -15,7 +15,6 @@ import { createVerifier } from './http/auth/verifier.ts'
 import { createCacheHeaders } from './http/cache-headers.ts'
 import { VersionIndex } from './http/closure/version-index.ts'
 import { createHandler } from './http/hot-routes.ts'
-import { createIllness, watchForIllness } from './http/illness.ts'
 import { createCatalogue } from './http/narinfo/catalogue.ts'
 import type { Observer } from './http/observer.ts'
 import type { IndexPage, Limits, Origin } from './http/origin.ts'
@@ -25,6 +24,7 @@ import { Reply } from './http/reply.ts'
 import { keepReply } from './http/reply-of.ts'
 import type { ReadClientProgram } from './http/routes/client-program.ts'
 import { createPublicServer } from './http/server.ts'
+import { createStoreOutage, watchForOutage } from './http/store-outage.ts'
 import type { LarderStats } from './larder/larder.ts'
 import { openLarder } from './larder/open-larder.ts'
 import type { Log } from './log.ts'
@@ -113,14 +113,14 @@ export async function openCache(options: CacheOptions): Promise<Cache> {
           }).catch(refuseLarder),
         )
 
-  const illness = createIllness(log, () => performance.now())
-  opening.defer(watchForIllness(illness, stores.generation, after))
-  const catalogue = createCatalogue(stores, larder, options.signing, illness.end)
+  const outage = createStoreOutage(log, () => performance.now())
+  opening.defer(watchForOutage(outage, stores.generation, after))
+  const catalogue = createCatalogue(stores, larder, options.signing, outage.end)
   const throttle = createLoginThrottle(sleep)
   const verifier = createVerifier({ users: options.users, throttle, now: Date.now })
   const door = createDoor(verifier, createAuthenticator(verifier, options.visitors), options.pushes !== undefined)
   const transfers = createQueue(limits.concurrentNars, limits.waitingNars)
-  const origin: Origin = { stores, packer, larder, catalogue, transfers, limits, log, illness, after }
+  const origin: Origin = { stores, packer, larder, catalogue, transfers, limits, log, outage, after }
   let reloadable: Reloadable = options
   let cacheHeaders = createCacheHeaders(options.users === undefined, options.edgeCache)
 
@@ -164,7 +164,7 @@ export async function openCache(options: CacheOptions): Promise<Cache> {
         transfersUnderWay: transfers.underWay,
         transfersWaiting: transfers.waiting,
         failedLogins: throttle.failures,
-        answersAbsent: illness.isHidden,
+        answersAbsent: outage.isHidden,
         larder: larder?.stats,
       }
     },

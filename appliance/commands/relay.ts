@@ -38,15 +38,16 @@ interface RelayFlags extends FarEndFlags {
   readonly verbose?: boolean
 }
 
+interface StatusFlags {
+  readonly listen: ListenAddress
+  readonly json?: boolean
+}
+
 export function relayCommand(machine: Machine): Command {
   const command = farEndOptions(
     new Command('relay').description('serve the cache to Nix on this machine, over a line that may break'),
   )
-    .addOption(
-      new Option('--listen <address>', 'where Nix finds it: a loopback address')
-        .argParser(loopback)
-        .default(loopback(defaultListen), defaultListen),
-    )
+    .addOption(listenOption('where Nix finds it: a loopback address'))
     .addOption(
       new Option('--patience <time>', 'give up a transfer after this time without any progress')
         .argParser(duration)
@@ -82,10 +83,10 @@ Exit codes: 0 it was told to stop, and did · 1 it cannot listen · 2 usage · 7
   command.addCommand(
     new Command('status')
       .description('show how the relay does: the line, and what it saved')
+      .addOption(listenOption('where the relay listens'))
       .option('--json', 'as JSON')
-      .action((_options, status: Command) =>
-        showStatus(machine, status.optsWithGlobals<RelayFlags & { readonly json?: boolean }>()),
-      ),
+      .addHelpText('after', '\nExit codes: 0 it runs, whether or not the cache can be reached · 1 no relay answers')
+      .action((_options, status: Command) => showStatus(machine, status.opts<StatusFlags>())),
   )
   return command
 }
@@ -145,7 +146,7 @@ async function serve(machine: Machine, flags: RelayFlags): Promise<void> {
   }
 }
 
-async function showStatus(machine: Machine, flags: RelayFlags & { readonly json?: boolean }): Promise<void> {
+async function showStatus(machine: Machine, flags: StatusFlags): Promise<void> {
   const url = urlOf(flags.listen)!
   const status = await fetch(`${url}/v1/relay/status`, { signal: AbortSignal.timeout(statusTimeoutMs) })
     .then(async (reply) => (reply.ok ? ((await reply.json()) as RelayStatus) : undefined))
@@ -153,6 +154,12 @@ async function showStatus(machine: Machine, flags: RelayFlags & { readonly json?
   if (status?.nars === undefined)
     throw new Complaint('refused', `No relay answers on ${url}: start it with "burrow relay", or name it with --listen`)
   machine.stdout.write(flags.json === true ? `${JSON.stringify(status)}\n` : formatRelayStatus(status, Date.now()))
+}
+
+function listenOption(description: string): Option {
+  return new Option('--listen <address>', description)
+    .argParser(loopback)
+    .default(loopback(defaultListen), defaultListen)
 }
 
 function loopback(text: string): ListenAddress {

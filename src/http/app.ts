@@ -1,6 +1,6 @@
 /**
- * Everything but the two hot routes, in Express: one file a route in `routes/`. Requests were authenticated before
- * (auth/door.ts). First the method, then the route, then a 404 in plain text.
+ * All routes but the two hot ones, in Express, one file per route in `routes/`. Requests have been authenticated before
+ * (auth/door.ts). Uploads come first, then only GET and HEAD are allowed; the last handler answers 404 in plain text.
  */
 import express, { type ErrorRequestHandler, type Express, type RequestHandler } from 'express'
 import { closureRoute } from './closure/closure-route.ts'
@@ -23,7 +23,7 @@ import { publicKeyRoute } from './routes/public-key.ts'
 import { realisationRoute } from './routes/realisation.ts'
 import { versionRoute } from './routes/version.ts'
 
-/** `pushes`: undefined where nothing can be pushed. */
+/** `pushes`: undefined when this cache does not accept pushes. */
 export function createApp(
   origin: Origin,
   particulars: () => Particulars,
@@ -44,7 +44,7 @@ export function createApp(
     app.use(pins(pushes.depot))
     app.use(nixUploads(pushes))
   }
-  app.use(onlyReading)
+  app.use(requireGetOrHead)
   app.use(indexRoute(origin, particulars))
   app.use(cacheInfoRoute(origin, particulars))
   app.use(hotRoutes(origin))
@@ -56,22 +56,22 @@ export function createApp(
   app.use(versionRoute(particulars))
   app.use(publicKeyRoute(particulars))
   if (readClientProgram !== undefined) app.use(clientProgramRoute(readClientProgram))
-  app.use(absent)
-  app.use(faults(origin))
+  app.use(notFound)
+  app.use(errorHandler(origin))
   return app
 }
 
-const onlyReading: RequestHandler = (request, _response, next) => {
+const requireGetOrHead: RequestHandler = (request, _response, next) => {
   if (request.method === 'GET' || request.method === 'HEAD') next()
   else replyOf(request).refuse(405, ['Allow', 'GET, HEAD'])
 }
 
-const absent: RequestHandler = (request) => replyOf(request).refuse(404)
+const notFound: RequestHandler = (request) => replyOf(request).refuse(404)
 
-function faults(origin: Origin): ErrorRequestHandler {
+function errorHandler(origin: Origin): ErrorRequestHandler {
   return (error, request, _response, _next) => {
     const reply = replyOf(request)
-    // Express's own complaints are about targets that cannot be decoded: nothing of that name is here.
+    // Express's own errors are about targets that cannot be decoded: there is nothing with such a name.
     if (error instanceof URIError || (error as { status?: unknown }).status === 400) reply.refuse(404)
     else answerError(origin, reply, error)
   }

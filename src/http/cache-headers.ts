@@ -1,8 +1,8 @@
 /**
- * What may be kept by others. Of a private cache nothing stays at the edge, whatever its rules say of file extensions;
- * `no-transform` also keeps the edge from compressing anew, which would lose Content-Length. Of a public cache the
- * operator may allow it. Names: RFC 9111, RFC 9213 (CDN-Cache-Control), Cloudflare's own
- * `Cloudflare-CDN-Cache-Control`, which overrides both there.
+ * The caching headers of replies. The edge stores nothing of a private cache, whatever its rules for file extensions
+ * say; for a public cache the operator can allow it. `no-transform` also prevents the edge from compressing a reply,
+ * which would remove Content-Length. Sources: RFC 9111, RFC 9213 (CDN-Cache-Control), and Cloudflare's own
+ * `Cloudflare-CDN-Cache-Control`, which overrides both at its edge.
  */
 import type { PreparedReply } from './prepared-reply.ts'
 import type { RawHeaders } from './raw-headers.ts'
@@ -12,26 +12,26 @@ export type Kind = 'immutable' | 'found' | 'missed'
 export interface CacheHeaders {
   /** For NARs, whose bytes never change. */
   readonly immutable: RawHeaders
-  /** For what changes with the store: narinfos, listings, logs. */
+  /** For replies that change with the store: narinfos, listings, logs. */
   readonly found: RawHeaders
-  /** For everything that is not a success. */
+  /** For every reply that is not a success. */
   readonly missed: RawHeaders
-  /** Replies rendered with these headers, by what they were made from; they go when it goes. */
+  /** Replies rendered with these headers, by the object they were made from, and kept as long as that object. */
   readonly prepared: WeakMap<object, PreparedReply>
 }
 
-const notAtTheEdge = ['CDN-Cache-Control', 'no-store', 'Cloudflare-CDN-Cache-Control', 'no-store']
-const missed = ['Cache-Control', 'no-store', ...notAtTheEdge]
+const notAtEdge = ['CDN-Cache-Control', 'no-store', 'Cloudflare-CDN-Cache-Control', 'no-store']
+const missed = ['Cache-Control', 'no-store', ...notAtEdge]
 
 export function createCacheHeaders(isPublic: boolean, edgeCache: 'allow' | 'deny'): CacheHeaders {
   if (!isPublic) {
-    const found = ['Cache-Control', 'private, no-transform', ...notAtTheEdge]
+    const found = ['Cache-Control', 'private, no-transform', ...notAtEdge]
     return { immutable: found, found, missed, prepared: new WeakMap() }
   }
-  const edge = edgeCache === 'allow' ? [] : notAtTheEdge
+  const edge = edgeCache === 'allow' ? [] : notAtEdge
   return {
     immutable: ['Cache-Control', 'public, max-age=2592000, immutable, no-transform', ...edge],
-    // A garbage-collected path must not be promised for long.
+    // The path may be garbage-collected at any time.
     found: ['Cache-Control', 'public, max-age=60, no-transform', ...edge],
     missed,
     prepared: new WeakMap(),

@@ -1,6 +1,6 @@
 /**
- * The two hot routes, narinfo and NAR, on plain node:http. Express gives each request and response another prototype,
- * which costs more than the whole of a narinfo's answer; so it sees only what is left over.
+ * The two hot routes, narinfo and NAR, on plain node:http. Express replaces the prototype of each request and response,
+ * which costs more than answering a narinfo request, so it only gets the other requests.
  */
 import type { IncomingMessage, ServerResponse } from 'node:http'
 
@@ -11,7 +11,7 @@ import { answerError, type Origin } from './origin.ts'
 import type { Reply } from './reply.ts'
 import { type HotTarget, parseHotTarget } from './target.ts'
 
-/** Every request: authenticated, then answered here or handed to `otherwise`. */
+/** Authenticates every request, then answers it here or passes it to `otherwise`. */
 export function createHandler(
   origin: Origin,
   door: Door,
@@ -26,10 +26,10 @@ export function createHandler(
     return undefined
   }
   return (request, response) => {
-    // Hundreds may have been sent one behind the other on a connection that was ended meanwhile.
+    // Hundreds of requests may have been pipelined on a connection that has been closed in the meantime.
     if (request.socket.destroyed) return
     const reply = createReply(request, response)
-    // Nothing below rejects but by a bug; that costs its own request and no more.
+    // Everything below rejects only because of a bug, which must affect this request alone.
     const answerBug = (error: unknown) => answerError(origin, reply, error)
     const admission = door.admit(reply)
     if (admission instanceof Promise)

@@ -1,6 +1,6 @@
 /**
- * What happened, for the access log and the metrics: one exchange for each request, when its reply has ended or was
- * cut.
+ * What the access log and the metrics learn about requests: one exchange per request, when its reply has ended or was
+ * cut off.
  */
 
 export type RouteName =
@@ -21,7 +21,7 @@ export type RouteName =
   | 'other'
 
 /**
- * `fill`: compressed while it was sent, for all who ask. `tree`: packed or compressed for this client alone. `file`: as
+ * `fill`: compressed into the larder while it was sent. `tree`: packed or compressed for this request only. `file`: as
  * it is stored. `delta`: as a delta, for a relay.
  */
 export type ServedFrom = 'memory' | 'larder' | 'fill' | 'tree' | 'file' | 'upstream' | 'delta'
@@ -30,39 +30,39 @@ export interface Exchange {
   readonly route: RouteName
   readonly method: string
   /**
-   * The path as sent, cut to 512 characters; of a query, which may hold secrets, only that there was one. Hostile text.
+   * The path as sent, cut to 512 characters. A query is replaced by `…` because it may contain secrets. Untrusted text.
    */
   readonly target: string
   readonly status: number
-  /** The verified user's name; undefined on a public cache and for refused requests. */
+  /** The authenticated user; undefined on a public cache and for refused requests. */
   readonly user: string | undefined
-  /** The name that a refused login claimed. Hostile text, of at most 64 characters. */
+  /** The user name of a refused login. Untrusted text, at most 64 characters. */
   readonly claimedUser: string | undefined
-  /** The store object that was asked for and found. */
+  /** The store object that was requested and found. */
   readonly storePath: string | undefined
   /** Where its bytes came from; undefined when none were sent. */
   readonly servedFrom: ServedFrom | undefined
   readonly address: string
-  /** `CF-Ray`, when it came through the connector and looks like one. */
+  /** `CF-Ray`, if the request came through the connector and the value is well-formed. */
   readonly ray: string | undefined
-  /** Body bytes handed to the socket. */
+  /** Body bytes passed to the socket. */
   readonly bytes: number
   readonly durationMs: number
-  /** False when the transfer was cut, by either side. */
+  /** False when the transfer was cut off by either side. */
   readonly isComplete: boolean
-  /** Of a push; undefined for all other requests. */
+  /** Undefined for requests that are not part of a push. */
   readonly push?: PushTally | undefined
 }
 
-/** What one request of a push brought. */
+/** What one request of a push has transferred. */
 export interface PushTally {
-  /** Body bytes that arrived. */
+  /** Body bytes received. */
   readonly receivedBytes: number
-  /** Store paths that are here since this request. */
+  /** Number of store paths that this request has made available. */
   readonly registered: number
   readonly refused: number
   /**
-   * Why the first of them was refused, as the client was told. May hold names that the client sent; at most 300
+   * The error message for the first refused path, as sent to the client. May contain text from the client; at most 300
    * characters.
    */
   readonly refusal: string | undefined

@@ -1,6 +1,5 @@
 /**
- * What every route has at hand: where store objects come from, how they are packed and kept, and the few rules all
- * replies share.
+ * What all routes share: the stores, the packer, the larder, limits, and how errors are answered.
  */
 import { condemnsStoreObject, Fault, type FaultCode } from '../faults.ts'
 import type { Larder } from '../larder/larder.ts'
@@ -8,27 +7,27 @@ import type { Log } from '../log.ts'
 import type { Packer } from '../nar/contract.ts'
 import { hashPartOf } from '../nix/store-path.ts'
 import type { StoreObject, Stores } from '../store/store.ts'
-import type { Illness } from './illness.ts'
 import type { Catalogue } from './narinfo/catalogue.ts'
 import type { FairQueue } from './queue/fair-queue.ts'
 import type { Reply } from './reply.ts'
+import type { StoreOutage } from './store-outage.ts'
 
 export interface Limits {
   /** Connections to the public listener. */
   readonly connections: number
   /** Bytes of a request's header. */
   readonly headerBytes: number
-  /** A request's header must be there within this time. */
+  /** A request's header must arrive within this time. */
   readonly headersSeconds: number
-  /** A transfer which makes no progress for so long is cut. */
+  /** A transfer without progress for this time is cut off. */
   readonly stallSeconds: number
-  /** NARs on their way at once; no client gets more than three quarters. */
+  /** Concurrent NAR transfers. A single client gets at most three quarters of them. */
   readonly concurrentNars: number
-  /** Requests that wait for one of those places. */
+  /** Requests that may wait for a transfer slot. */
   readonly waitingNars: number
-  /** They wait no longer than this, nor than half of `firstByteSeconds`. */
+  /** They wait at most this long, and at most half of `firstByteSeconds`. */
   readonly queueSeconds: number
-  /** A reply that needs longer than this to begin is postponed; the edge gives up after 100. */
+  /** A reply that takes longer than this to start becomes a 503; the edge gives up after 100 s. */
   readonly firstByteSeconds: number
 }
 
@@ -52,22 +51,22 @@ export interface IndexPage {
 export interface Origin {
   readonly stores: Stores
   readonly packer: Packer
-  /** Undefined where NARs are served uncompressed. */
+  /** Undefined when NARs are served uncompressed. */
   readonly larder: Larder | undefined
   readonly catalogue: Catalogue
-  /** The places of NARs on their way. */
+  /** Limits concurrent NAR transfers. */
   readonly transfers: FairQueue
   readonly limits: Limits
   readonly log: Log
-  readonly illness: Illness
-  /** Calls back after so many milliseconds, unless the result is called before. */
+  readonly outage: StoreOutage
+  /** Calls back after this time, unless the returned function is called first. */
   after(ms: number, callback: () => void): () => void
 }
 
 /**
- * Takes an object out of service whose bytes contradict its record, unless it was merely collected meanwhile: Nix
- * deletes the record before the files. It is looked up again: it may have been registered anew since. Any other error
- * leaves it alone. Rejects with the fault store-unavailable.
+ * Stops serving an object whose files do not match its record. The object is looked up again first: it may have been
+ * garbage-collected (Nix deletes the record before the files) or registered again in the meantime. Other errors have no
+ * effect. Rejects with the fault store-unavailable.
  */
 export async function withdrawIfCondemned({ info, store }: StoreObject, error: unknown): Promise<void> {
   if (!condemnsStoreObject(error)) return
@@ -75,7 +74,7 @@ export async function withdrawIfCondemned({ info, store }: StoreObject, error: u
   if (current?.info.narHash === info.narHash) store.withdraw(current, error)
 }
 
-/** Answers a fault met while a store object was read. */
+/** Answers a request whose store object could not be read. */
 export async function answerReadError(
   origin: Origin,
   reply: Reply,
@@ -91,8 +90,8 @@ export async function answerReadError(
 }
 
 /**
- * The one table from faults to statuses. What passes by itself is 503, since clients try again; a store object that is
- * not to be served is absent.
+ * The status for each fault: 503 for temporary faults, since clients try again, and 404 for an object that must not be
+ * served.
  */
 const statusByFault: Readonly<Record<Exclude<FaultCode, 'store-unavailable'>, 404 | 503>> = {
   'nar-mismatch': 404,
@@ -107,16 +106,16 @@ const statusByFault: Readonly<Record<Exclude<FaultCode, 'store-unavailable'>, 40
 }
 
 /**
- * Answers a fault or a bug; after headers were sent the transfer is broken. The reply says nothing of the cause, the
- * log everything.
+ * Answers a fault or a bug. If the header was already sent, the connection is reset. The cause goes to the log only, not
+ * into the reply.
  */
-export function answerError({ log, illness }: Pick<Origin, 'log' | 'illness'>, reply: Reply, error: unknown): void {
+export function answerError({ log, outage }: Pick<Origin, 'log' | 'outage'>, reply: Reply, error: unknown): void {
   if (!(error instanceof Fault)) {
     log.error({ err: error, route: reply.route, target: reply.target }, 'Answered 500: this is a bug in Burrow')
     return reply.refuse(500)
   }
-  const status = error.code === 'store-unavailable' ? illness.status() : statusByFault[error.code]
-  // A client that went away is its own business; the store adapter reports its illness once, not with every request.
+  const status = error.code === 'store-unavailable' ? outage.status() : statusByFault[error.code]
+  // Debug only: a client that disconnects is no problem, and a store logs once when it becomes unreadable.
   log.debug({ err: error, code: error.code, route: reply.route, target: reply.target }, 'Could not answer a request')
   if (status === 404) reply.refuse(404)
   else reply.postpone(error.code === 'busy' ? 5 : 15)

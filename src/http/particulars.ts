@@ -1,6 +1,6 @@
 import type { IndexPage } from './origin.ts'
 
-/** What the small routes tell; read anew for each request, since a reload changes it. */
+/** What the small routes return. Read for each request, since a reload of the configuration changes it. */
 export interface Particulars {
   readonly version: string
   readonly priority: number
@@ -9,6 +9,6 @@ export interface Particulars {
   readonly publicKeys: readonly string[]
   /** Undefined: the built-in page; false: none. */
   readonly indexPage: IndexPage | false | undefined
-  /** Nobody is asked for a password. */
+  /** No login is required. */
   readonly isPublic: boolean
 }

@@ -1,4 +1,4 @@
-/** From the request as Express hands it on to the reply that was begun before Express saw it. */
+/** Finds the reply of a request that has passed through Express. */
 import type { IncomingMessage } from 'node:http'
 
 import type { Reply } from './reply.ts'

@@ -1,6 +1,6 @@
 /**
- * One request being answered, on the hot routes and in Express alike: who asks, since when, and the few ways to answer.
- * Replies that are not a success carry the status phrase and nothing else: no path, no cause.
+ * A request and its reply, on the hot routes and in Express: who sent it, when, and the ways to answer. By default, replies
+ * that are not a success contain the status phrase only: no path, no cause.
  */
 import { type IncomingMessage, type ServerResponse, STATUS_CODES } from 'node:http'
 import { clientAddressOf, rayOf } from './auth/client-address.ts'
@@ -11,7 +11,7 @@ import { endWithPrepared, prepareReply } from './prepared-reply.ts'
 import { receivedBytesOf } from './push/request-body.ts'
 import type { RawHeaders } from './raw-headers.ts'
 
-/** When its reply has ended it is the exchange to be reported: what costs is worked out only if it is asked for. */
+/** Passed to the observer as the exchange when the reply has ended. Expensive values are computed only when read. */
 export class Reply implements Exchange {
   readonly request: IncomingMessage
   readonly response: ServerResponse
@@ -20,7 +20,7 @@ export class Reply implements Exchange {
   storePath: string | undefined
   servedFrom: ServedFrom | undefined
   #claimedUser: string | undefined
-  /** Body bytes handed to the socket so far. */
+  /** Body bytes passed to the socket so far. */
   bytes = 0
   readonly #cacheHeaders: CacheHeaders
   readonly #observer: Observer
@@ -36,15 +36,14 @@ export class Reply implements Exchange {
     this.response = response
     this.#cacheHeaders = cacheHeaders
     this.#observer = observer
-    // Most routes read no request body: a connection on which one is still to come cannot be used again.
+    // Most routes do not read the request body, so its connection cannot be reused.
     const { headers } = request
     if (headers['content-length'] !== undefined || headers['transfer-encoding'] !== undefined)
       response.shouldKeepAlive = false
   }
 
   /**
-   * For a route that has read the request's body to its end, or will before it answers: the connection can carry the
-   * next request.
+   * For routes that read the whole request body before they answer: the connection can be reused.
    */
   uploaded(): void {
     const { headers, httpVersionMinor } = this.request
@@ -85,12 +84,12 @@ export class Reply implements Exchange {
     }
   }
 
-  /** Store paths that are here since this request. */
+  /** Counts store paths that this request has made available. */
   noteRegistered(paths: number): void {
     this.#registered += paths
   }
 
-  /** A path that may not be pushed, and why. */
+  /** Counts a path that was refused. */
   noteRefused(reason: string): void {
     this.#refused++
     this.#refusal ??= reason.slice(0, maxRefusalLength)
@@ -118,8 +117,8 @@ export class Reply implements Exchange {
   }
 
   /**
-   * A success that is the same for everybody, rendered once, status line to last byte, and remembered as long as
-   * `origin`, the thing it was made from. This is what the hot cases send.
+   * Sends a success that is the same for all clients. It is rendered once, from status line to last byte, and kept as
+   * long as `origin`, the object it was made from. For the hot routes.
    */
   sendPrepared(origin: object, kind: Kind, headers: () => RawHeaders, body: string | Uint8Array): void {
     const { response } = this
@@ -138,7 +137,7 @@ export class Reply implements Exchange {
     })
   }
 
-  /** A whole body at hand. HEAD gets the headers alone. */
+  /** Sends a whole body; only its headers for HEAD. */
   send(status: number, kind: Kind, headers: RawHeaders, body: string | Uint8Array): void {
     const length = typeof body === 'string' ? Buffer.byteLength(body) : body.byteLength
     this.begin(status, kind, [...headers, 'Content-Length', String(length)])
@@ -149,7 +148,7 @@ export class Reply implements Exchange {
     }
   }
 
-  /** Status line and headers alone; the caller ends the response. */
+  /** Sends status line and headers. The caller ends the response. */
   begin(status: number, kind: Kind, headers: RawHeaders): void {
     const { response } = this
     response.writeHead(status, [...headers, ...this.#cacheHeaders[kind]])
@@ -158,8 +157,8 @@ export class Reply implements Exchange {
   }
 
   /**
-   * A refusal or a miss, in plain text (by default the status phrase alone); after headers were sent it breaks the
-   * transfer instead.
+   * Answers an error in plain text, by default with the status phrase. If the header was already sent, it resets the
+   * connection instead.
    */
   refuse(status: number, headers: RawHeaders = [], text = STATUS_CODES[status] ?? 'Error'): void {
     if (this.response.headersSent) this.break()
@@ -172,22 +171,22 @@ export class Reply implements Exchange {
       )
   }
 
-  /** Something that passes: the client is told to try again. */
+  /** Answers a temporary error: the client should try again. */
   postpone(retryAfterSeconds: number, status: 429 | 503 = 503): void {
     this.refuse(status, ['Retry-After', String(retryAfterSeconds)])
   }
 
-  /** Ends the connection so that nobody can take what was sent for the whole. */
+  /** Resets the connection, so that the client cannot mistake what it got for the whole body. */
   break(): void {
-    // A reply that waits behind others on its connection has no socket yet.
+    // A pipelined reply that waits for others on its connection has no socket yet.
     const socket = this.response.socket ?? this.request.socket
     if ('resetAndDestroy' in socket) socket.resetAndDestroy()
     else this.response.destroy()
   }
 
   /**
-   * Without it, Nix takes such a reply to a resumed request as a refusal of ranges and gives up, instead of asking
-   * again for the rest.
+   * Without this header, Nix takes such a reply to a resumed download as missing support for ranges and gives up,
+   * instead of trying again.
    */
   #resumeHint(status: number): RawHeaders {
     return (status === 503 || status === 429 || status === 416) && this.request.url?.startsWith('/nar/')
@@ -207,8 +206,8 @@ const maxClaimedLength = 64
 const maxRefusalLength = 300
 
 /**
- * Secrets come in queries (`?token=`) and before hosts (`http://user:password@`): neither means anything here, but for
- * `?json`. Node's parser lets nothing but printable ASCII through.
+ * Queries (`?token=`) and the part before a host (`http://user:password@`) may contain secrets, so they are removed; only
+ * `?json` is kept. Node's parser accepts printable ASCII only.
  */
 function loggableTarget(url: string): string {
   const [path = '', query] = url.replace(/^[a-z][a-z0-9+.-]*:\/\/[^/?#]*/i, '').split(/[?#](.*)/s, 2)

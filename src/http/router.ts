@@ -1,4 +1,4 @@
-/** Express's router for paths that mean exactly what they say: no trailing slash is added, no case folded. */
+/** Express's router with strict paths: trailing slashes and upper or lower case matter. */
 import { Router } from 'express'
 
 export function createRouter(): Router {

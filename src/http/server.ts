@@ -1,5 +1,6 @@
 /**
- * The public server, not yet listening: node:http with limits for hostile clients and settings for the tunnel in front.
+ * Creates the public server, not yet listening: node:http with limits against hostile clients and settings for the
+ * tunnel.
  */
 import { createServer, type IncomingMessage, type Server, type ServerResponse, STATUS_CODES } from 'node:http'
 import type { Socket } from 'node:net'
@@ -8,11 +9,11 @@ import type { Duplex } from 'node:stream'
 import type { Limits } from './origin.ts'
 
 /**
- * cloudflared keeps idle connections for 90 s; whoever closes first must not be us, or a request meets a closing socket
- * and becomes a 502.
+ * cloudflared keeps idle connections for 90 s. It must close them before we do: a request on a connection that we are
+ * closing would become a 502.
  */
 const keepAliveMs = 120_000
-/** For a peer that neither reads nor closes after it was refused. */
+/** For a peer that does not close its connection after an error reply. */
 const lingerMs = 1_000
 const checkIntervalMs = 2_000
 
@@ -24,8 +25,8 @@ export function createPublicServer(
     {
       maxHeaderSize: limits.headerBytes,
       headersTimeout: limits.headersSeconds * 1000,
-      // An upload takes as long as it takes; a route that reads a body bounds how long it may stall, and all others end
-      // the connection with their reply.
+      // Uploads may take any time: routes that read a body limit how long it may stall, and all others close the
+      // connection after their reply.
       requestTimeout: 0,
       keepAliveTimeout: keepAliveMs,
       connectionsCheckingInterval: checkIntervalMs,
@@ -36,12 +37,11 @@ export function createPublicServer(
   server.maxConnections = limits.connections
   server.timeout = limits.stallSeconds * 1000
   server.on('clientError', refuseMalformed)
-  // Node remembers the peer's address once it was asked for, and can no longer find it out when the connection is
-  // closed.
+  // Node caches the peer's address when it is first read, and cannot determine it after the connection was closed.
   server.on('connection', (socket: Socket) => void socket.remoteAddress)
-  // Whatever a request expects, it is answered as any other: Node's own 417 would ask for no credentials.
+  // Requests with any Expect header are handled like others: Node's own 417 would not require credentials.
   server.on('checkExpectation', handle)
-  // A tunnel through the origin is never meant.
+  // This is not a proxy.
   server.on('connect', (_request: IncomingMessage, socket: Duplex) => socket.destroy())
   return server
 }
@@ -52,14 +52,14 @@ const statusByParserError: Readonly<Record<string, number>> = {
   ERR_HTTP_REQUEST_TIMEOUT: 408,
 }
 
-/** What is no HTTP gets a bare status and the end of the connection: nothing of what it sent comes back. */
+/** Answers malformed requests with a status, without any text from the request, and closes the connection. */
 function refuseMalformed(error: NodeJS.ErrnoException, duplex: Duplex): void {
   const socket = duplex as Socket
   if (error.code === 'ECONNRESET' || !socket.writable) {
     socket.destroy()
     return
   }
-  // A reply already under way on this connection must not be continued by an error message.
+  // An error reply must not end up in the middle of another reply.
   if (socket.bytesWritten > 0) {
     socket.destroy()
     return
@@ -68,6 +68,6 @@ function refuseMalformed(error: NodeJS.ErrnoException, duplex: Duplex): void {
   socket.end(
     `HTTP/1.1 ${status} ${STATUS_CODES[status]}\r\nConnection: close\r\nCache-Control: no-store\r\nCDN-Cache-Control: no-store\r\nCloudflare-CDN-Cache-Control: no-store\r\nContent-Length: 0\r\n\r\n`,
   )
-  // `end` closes one direction only: a peer that never closes its own would keep the descriptor.
+  // `end` closes one direction only: the peer could keep the other open, and with it the file descriptor.
   setTimeout(() => socket.destroy(), lingerMs).unref()
 }

@@ -1,14 +1,14 @@
 /**
- * The request targets of the two hot routes, and the NAR URLs which narinfos name:
+ * The request targets of the two hot routes, and the NAR URLs in narinfos:
  *
  *     /<hash part>.narinfo
  *     /nar/<hash part>-<NAR hash>.nar                 the NAR as it is
+ *     /nar/<hash part>-<NAR hash>.<recipe>.nar        compressed; recipe: zstd-<level>-<zstd version>, or file-<file hash or another id> for a stored file
  *     /nar/<hash part>-<NAR hash>.delta-<…>-<base's hash part>-<base's NAR hash>.nar      a delta, for a relay
- *     /nar/<hash part>-<NAR hash>.<recipe>.nar        compressed; recipe = zstd-<level>-<zstd version>, made here, or file-<file hash or another id>, as it is stored
  *
- * A URL names everything its bytes depend on, since a client that resumes splices what it gets to what it has. It ends
- * in `.nar` because the edge caches `.zst`, `.gz` and `.bz2` by extension, and has no query because clients re-encode
- * those.
+ * A URL contains everything its bytes depend on, because a client that resumes a download appends to the bytes it has.
+ * It ends in `.nar` because the edge caches `.zst`, `.gz` and `.bz2` by extension, and it has no query because clients
+ * re-encode queries.
  */
 
 export type HotTarget =
@@ -33,7 +33,7 @@ const narPath =
 const deltaPath =
   /^\/nar\/([0-9a-df-np-sv-z]{32})-([01][0-9a-df-np-sv-z]{51})\.(delta-[0-9a-z.-]{1,30})-([0-9a-df-np-sv-z]{32})-([01][0-9a-df-np-sv-z]{51})\.nar$/
 
-/** Of a path already percent-decoded, or a raw target without query; undefined for any other route. */
+/** Expects a decoded path or a raw target without query. Undefined for any other route. */
 export function parseHotTarget(path: string): HotTarget | undefined {
   const narInfo = narInfoPath.exec(path)
   if (narInfo !== null) return { route: 'narinfo', hashPart: narInfo[1]! }
@@ -61,7 +61,7 @@ export function isFileRecipe(recipe: string | undefined): boolean {
   return recipe?.startsWith('file-') === true
 }
 
-/** The recipe of a NAR that is served as it is stored, from what names the stored bytes. */
+/** The recipe of a NAR that is served as it is stored. `id` identifies the stored bytes. */
 export function fileRecipe(id: string): string {
   return `file-${id}`
 }

@@ -1,33 +1,31 @@
-/** What a push is about: the closure of some paths of a local store, dependencies first. */
+/** Finds what to push: the closure of some paths of a local store, dependencies first. */
 import { hashPartOf } from '../nix/store-path.ts'
-import type { Store, StoreObject } from '../store/store.ts'
+import type { Store } from '../store/store.ts'
+import { isPushable, type PushedObject } from './object-parts.ts'
 import { PushFault } from './push-fault.ts'
 
 export interface ClosureOptions {
-  /** False: the paths alone. */
+  /** False: only the paths themselves. */
   readonly withReferences: boolean
-  /** True for what is to be left out. */
+  /** True for paths to leave out. */
   readonly isExcluded: (storePath: string) => boolean
 }
 
-/** A store object whose files are here. */
-export type LocalObject = StoreObject & { readonly form: { readonly kind: 'tree' } }
-
 /**
- * Each object once, what it refers to before it. Rejects with a PushFault `unreadable` that names a path which is not
- * valid here.
+ * Each object once, after the objects it refers to. Rejects with a PushFault `unreadable` that names the first path that
+ * is not valid in this store.
  */
 export async function findClosure(
   store: Store,
   storePaths: readonly string[],
   { withReferences, isExcluded }: ClosureOptions,
-): Promise<LocalObject[]> {
-  const ordered: LocalObject[] = []
+): Promise<PushedObject[]> {
+  const ordered: PushedObject[] = []
   const seen = new Set<string>()
-  // An explicit stack: closures are deeper than the call stack may be.
+  // An explicit stack, because closures can be deeper than the call stack.
   const stack = storePaths
     .toReversed()
-    .map((storePath) => ({ storePath, object: undefined as LocalObject | undefined }))
+    .map((storePath) => ({ storePath, object: undefined as PushedObject | undefined }))
   for (let top = stack.pop(); top !== undefined; top = stack.pop()) {
     if (top.object !== undefined) {
       ordered.push(top.object)
@@ -44,14 +42,14 @@ export async function findClosure(
   return ordered
 }
 
-async function findObject(store: Store, storePath: string): Promise<LocalObject> {
+async function findObject(store: Store, storePath: string): Promise<PushedObject> {
   const object = await store.find(hashPartOf(storePath))
   if (object === undefined || object.info.storePath !== storePath) {
     throw new PushFault(
       'unreadable',
-      `Cannot push "${storePath}": it is not valid in this store (never built, or collected as garbage)`,
+      `Cannot push "${storePath}": it is not valid in this store (not built yet, or garbage-collected)`,
     )
   }
-  if (object.form.kind !== 'tree') throw new Error(`"${storePath}" has no files here`)
-  return object as LocalObject
+  if (!isPushable(object)) throw new Error(`"${storePath}" has no files on this machine`)
+  return object
 }

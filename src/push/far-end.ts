@@ -1,7 +1,6 @@
 /**
- * Requests to the cache at the far end of a tunnel, repeated until they succeed: connections break, the edge answers in
- * the place of an origin it does not reach, the cache asks to be left alone for a while. What counts is progress: it
- * gives up when none was made for a time, not after a number of tries.
+ * Requests to a cache behind a tunnel, repeated until they succeed: connections break, the edge answers when it cannot
+ * reach the cache, the cache is busy. It gives up after a time without any progress, not after a number of attempts.
  */
 import { Agent, type Agent as HttpAgent, request as httpRequest, type IncomingMessage } from 'node:http'
 import { Agent as HttpsAgent, request as httpsRequest } from 'node:https'
@@ -10,29 +9,29 @@ import type { PushError } from './protocol.ts'
 import { PushFault } from './push-fault.ts'
 
 export interface FarEndOptions {
-  /** `https://cache.example.org`, without credentials; a path in it is kept. */
+  /** `https://cache.example.org`, without credentials. May have a path. */
   readonly url: URL
   /** The `Authorization` header; undefined for a public cache. */
   readonly authorization: string | undefined
-  /** Of this program: `Burrow-Client`. */
+  /** The version of this program, for the `Burrow-Client` header. */
   readonly version: string
-  /** Without any progress. */
+  /** Gives up after this time without any progress. */
   readonly patienceMs: number
-  /** Requests at once. */
+  /** Maximum number of concurrent requests. */
   readonly connections: number
-  /** Milliseconds of a steady clock. */
+  /** Milliseconds of a monotonic clock. */
   readonly now: () => number
   readonly sleep: (ms: number) => Promise<void>
   /** 0 (inclusive) to 1. */
   readonly random: () => number
-  /** Before each repetition, with what went wrong. */
+  /** Called before each retry. */
   readonly onRetry?: (reason: string, waitMs: number) => void
   readonly signal?: AbortSignal
 }
 
 export interface FarRequest {
   readonly method: 'GET' | 'POST' | 'PUT' | 'DELETE'
-  /** Relative to the cache's URL, without a slash at its beginning. */
+  /** Relative to the cache's URL, without a leading slash. */
   readonly path: string
   readonly headers?: Readonly<Record<string, string>>
   readonly body?: Uint8Array
@@ -47,12 +46,12 @@ export interface FarReply {
 const firstWaitMs = 500
 const longestWaitMs = 30_000
 const longestRetryAfterMs = 120_000
-/** The edge gives up after 120 s; a cut that nobody announces is noticed after this. */
-const silenceMs = 130_000
+/** Longer than the timeout of the edge (120 s). Detects connections that are lost without a reset. */
+const idleTimeoutMs = 130_000
 const maxReplyBytes = 64 * 1024 * 1024
 
-/** What passes by itself; 520 to 530 are Cloudflare's own. */
-const passing = new Set([408, 425, 429, 500, 502, 503, 504, 520, 521, 522, 523, 524, 525, 526, 527, 530])
+/** Temporary errors; 520 to 530 are Cloudflare's own. */
+const temporaryStatuses = new Set([408, 425, 429, 500, 502, 503, 504, 520, 521, 522, 523, 524, 525, 526, 527, 530])
 
 export class FarEnd implements Disposable {
   readonly #options: FarEndOptions
@@ -71,26 +70,26 @@ export class FarEnd implements Disposable {
   }
 
   /**
-   * The reply, whatever its status, once it is one that will not change by asking again.
-   * Rejects with a PushFault: unreachable, unauthorized, forbidden, challenged; and with the signal's reason.
+   * The first reply that is not a temporary error. Rejects with a PushFault (unreachable, unauthorized, forbidden,
+   * challenged) or the signal's reason.
    */
-  async request(wanted: FarRequest): Promise<FarReply> {
+  async request(message: FarRequest): Promise<FarReply> {
     for (let failures = 0; ; failures++) {
-      const outcome = await this.#try(wanted)
+      const outcome = await this.#try(message)
       if (typeof outcome !== 'string') {
         const refusal = this.#refusalOf(outcome)
         if (refusal !== undefined) throw refusal
-        if (!passing.has(outcome.status)) {
+        if (!temporaryStatuses.has(outcome.status)) {
           this.#progressAtMs = this.#options.now()
           return outcome
         }
       }
       const reason = typeof outcome === 'string' ? outcome : `HTTP ${outcome.status}`
-      const quietMs = this.#options.now() - this.#progressAtMs
-      if (quietMs >= this.#options.patienceMs) {
+      const idleMs = this.#options.now() - this.#progressAtMs
+      if (idleMs >= this.#options.patienceMs) {
         throw new PushFault(
           'unreachable',
-          `Gave up on ${this.url}: no progress for ${Math.round(quietMs / 1000)} s (${reason}); run it again to go on`,
+          `Gave up on ${this.url}: no progress for ${Math.round(idleMs / 1000)} s (${reason}); run the command again to continue`,
         )
       }
       const waitMs = this.#waitMs(failures, typeof outcome === 'string' ? undefined : outcome)
@@ -100,7 +99,7 @@ export class FarEnd implements Disposable {
     }
   }
 
-  /** Sends and receives JSON. Rejects as `request` does, and with `refused` or `protocol` for any status but 2xx. */
+  /** Sends and receives JSON. Rejects as `request` does, and with `refused` or `protocol` for any other status than 2xx. */
   async ask<T>(method: FarRequest['method'], path: string, value?: unknown): Promise<T> {
     const body = value === undefined ? undefined : Buffer.from(JSON.stringify(value))
     const reply = await this.request({
@@ -114,19 +113,19 @@ export class FarEnd implements Disposable {
     if (answer === undefined)
       throw new PushFault(
         'protocol',
-        `${this.url}/${path} answered with something else than JSON: is this a Burrow that takes pushes?`,
+        `${this.url}/${path} did not answer with JSON: is this the URL of a Burrow cache that accepts pushes?`,
       )
     return answer
   }
 
-  /** The fault for a reply that is no success. */
+  /** The fault for a reply that is not a success. */
   refusal(reply: FarReply): PushFault {
-    const told = parseJson<Partial<PushError>>(reply)?.error
-    if (typeof told === 'string') return new PushFault('refused', told, { status: reply.status })
+    const message = parseJson<Partial<PushError>>(reply)?.error
+    if (typeof message === 'string') return new PushFault('refused', message, { status: reply.status })
     if (reply.status === 404)
       return new PushFault(
         'protocol',
-        `${this.url} takes no pushes by this protocol (HTTP 404): is the URL right, and is it a Burrow?`,
+        `${this.url} does not accept pushes with this protocol (HTTP 404): is this the URL of a Burrow cache?`,
       )
     return new PushFault('protocol', `${this.url} answered HTTP ${reply.status}`)
   }
@@ -140,23 +139,23 @@ export class FarEnd implements Disposable {
     if (status === 401)
       return new PushFault(
         'unauthorized',
-        `${this.url} does not know this user or password (HTTP 401): check the netrc entry for its host`,
+        `${this.url} rejected the user name or password (HTTP 401): check the netrc entry for its host`,
       )
     if (status !== 403) return undefined
     if (headers['cf-mitigated'] !== undefined || /^text\/html/.test(headers['content-type'] ?? '')) {
       return new PushFault(
         'challenged',
-        `The edge in front of ${this.url} challenges this client (HTTP 403): see "burrow doctor" on the machine of the cache`,
+        `The edge in front of ${this.url} challenges this client (HTTP 403): run "burrow doctor" on the machine of the cache`,
       )
     }
-    const told = parseJson<Partial<PushError>>(reply)?.error
+    const message = parseJson<Partial<PushError>>(reply)?.error
     return new PushFault(
       'forbidden',
-      typeof told === 'string' ? told : `This user may not push to ${this.url} (HTTP 403)`,
+      typeof message === 'string' ? message : `This user may not push to ${this.url} (HTTP 403)`,
     )
   }
 
-  /** Full jitter, so that many who failed together do not come back together. */
+  /** Full jitter, so that clients that failed together do not retry together. */
   #waitMs(failures: number, reply: FarReply | undefined): number {
     const retryAfter = Number(reply?.headers['retry-after'])
     if (Number.isFinite(retryAfter) && retryAfter > 0)
@@ -164,7 +163,7 @@ export class FarEnd implements Disposable {
     return this.#options.random() * Math.min(longestWaitMs, firstWaitMs * 2 ** Math.min(failures, 10)) + firstWaitMs / 5
   }
 
-  /** The reply, or what broke. */
+  /** The reply, or an error message. */
   #try({ method, path, headers, body }: FarRequest): Promise<FarReply | string> {
     const { url, authorization, version, signal } = this.#options
     const target = new URL(path, url.href.endsWith('/') ? url.href : `${url.href}/`)
@@ -174,19 +173,19 @@ export class FarEnd implements Disposable {
         method,
         agent: this.#agent,
         ...(signal && { signal }),
-        timeout: silenceMs,
+        timeout: idleTimeoutMs,
         headers: {
           'user-agent': `burrow/${version}`,
           'burrow-client': version,
           ...(authorization !== undefined && { authorization }),
-          // A tunnel over QUIC drops bodies whose length is not given.
+          // A tunnel over QUIC drops bodies without a length.
           ...(body && { 'content-length': String(body.byteLength) }),
           ...headers,
         },
       })
       const fail = (error: Error) => resolve((error as NodeJS.ErrnoException).code ?? error.message)
       request.on('error', fail)
-      request.on('timeout', () => request.destroy(new Error(`no answer within ${silenceMs / 1000} s`)))
+      request.on('timeout', () => request.destroy(new Error(`no answer for ${idleTimeoutMs / 1000} s`)))
       request.on('response', (response) => {
         const chunks: Buffer[] = []
         let length = 0

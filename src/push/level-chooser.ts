@@ -1,43 +1,43 @@
 /**
- * zstd's level for the next part: higher as long as the line, not the processor, is what a push waits for. Measured on
+ * Chooses zstd's level for the next part: higher while the push waits for the network and not for the CPU. Measured with
  * NARs, level 6 is 11 % smaller than level 3 at less than half its speed, level 9 is 15 % smaller at a quarter.
  */
 
 const steps = [3, 6, 9]
-/** Compressing may take up to this share of the time that sending takes, or the line would run dry. */
+/** Thresholds for the ratio of the time for compressing to the time for sending. */
 const raiseBelow = 0.15
 const lowerAbove = 0.7
-/** Parts that are looked at before the next decision. */
-const sample = 4
+/** Number of parts before each decision. */
+const sampleSize = 4
 
 export class LevelChooser {
   readonly #lowest: number
-  readonly #lanes: number
+  readonly #concurrency: number
   #level: number
   #compressMs = 0
   #sendMs = 0
   #count = 0
 
   /**
-   * @param lowest what the user asked for @param lanes requests at once: sending of one part overlaps with that of so
-   * many others
+   * @param lowest the level that the user requested
+   * @param concurrency number of parts that are sent at the same time
    */
-  constructor(lowest: number, lanes: number) {
+  constructor(lowest: number, concurrency: number) {
     this.#lowest = lowest
     this.#level = lowest
-    this.#lanes = lanes
+    this.#concurrency = concurrency
   }
 
   get current(): number {
     return this.#level
   }
 
-  /** How long a part of this level took. */
+  /** Records how long a part took that was compressed with this level. */
   learn(level: number, compressMs: number, sendMs: number): void {
     if (level !== this.#level) return
     this.#compressMs += compressMs
-    this.#sendMs += sendMs / this.#lanes
-    if (++this.#count < sample) return
+    this.#sendMs += sendMs / this.#concurrency
+    if (++this.#count < sampleSize) return
     const share = this.#compressMs / Math.max(1, this.#sendMs)
     if (share < raiseBelow) this.#level = steps.find((step) => step > this.#level) ?? this.#level
     else if (share > lowerAbove)

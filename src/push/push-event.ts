@@ -1,7 +1,7 @@
-/** What a push reports while it works. */
+/** Progress of a push. */
 
 export type PushEvent =
-  /** Bytes of NAR. */
+  /** Sizes in bytes of uncompressed NARs. */
   | {
       readonly event: 'plan'
       readonly paths: number
@@ -9,7 +9,7 @@ export type PushEvent =
       readonly missingBytes: number
       readonly freeBytes: number
     }
-  /** Sent and taken: bytes of NAR, and of what went over the line. */
+  /** Something was sent and accepted: bytes of NAR, and compressed bytes. */
   | { readonly event: 'sent'; readonly narBytes: number; readonly wireBytes: number }
   | { readonly event: 'path'; readonly storePath: string; readonly status: PathStatus; readonly reason?: string }
 

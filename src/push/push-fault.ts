@@ -1,25 +1,25 @@
-/** Why a push ended: each kind has an exit code of its own, since scripts decide by it what to do next. */
+/** Why a push failed. Each code has its own exit code for scripts. */
 
 export type PushFaultCode =
-  /** The cache cannot be reached, or made no progress for too long: worth running again. */
+  /** The cache cannot be reached, or there was no progress for too long: running it again may help. */
   | 'unreachable'
   /** Wrong user or password. */
   | 'unauthorized'
   /** The user may not push. */
   | 'forbidden'
-  /** Something between here and the cache wants proof that this is a person. */
+  /** The edge wants proof that the client is a person. */
   | 'challenged'
-  /** The cache refuses: no room, a policy, a conflict that counts as a failure. */
+  /** The cache refused it: no space, a policy, or a conflict that counts as a failure. */
   | 'refused'
-  /** A store path here cannot be read, or is not what its record says. */
+  /** A local store path cannot be read, or does not match its record. */
   | 'unreadable'
-  /** The other end is no Burrow, or one that speaks another protocol. */
+  /** The URL is not a Burrow cache, or it uses another version of the protocol. */
   | 'protocol'
 
 export class PushFault extends Error {
   override readonly name = 'PushFault'
   readonly code: PushFaultCode
-  /** Of the reply that says so. */
+  /** HTTP status of the reply, if there was one. */
   readonly status: number | undefined
 
   constructor(

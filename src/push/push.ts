@@ -1,16 +1,17 @@
 /**
- * Pushes store paths to a cache: asks what is missing, sends that, has it made visible in one go.
+ * Pushes store paths to a cache: asks what is missing, uploads it, and commits all paths at once.
  *
  *     plan ─┬─ present, elsewhere ──────────────────────────────────────┐
  *           ├─ small NARs: batches ─┐                                   │
- *           └─ large NARs: parts ───┴─ what got lost: plan again ─ commit
+ *           └─ large NARs: parts ───┴─ if any were lost: plan again ─ commit
  *
- * Nothing is remembered between two runs: what the cache has of an unfinished push is in the next plan.
+ * No state is kept between runs: the next plan contains what the cache has of an unfinished push.
  */
 import { parseRanges } from '../nar/part-ranges.ts'
 import type { Store } from '../store/store.ts'
-import { findClosure, type LocalObject } from './closure.ts'
+import { findClosure } from './closure.ts'
 import type { FarEnd } from './far-end.ts'
+import type { PushedObject } from './object-parts.ts'
 import {
   type CommitReply,
   type CommitRequest,
@@ -29,14 +30,14 @@ import { Uploads } from './uploads.ts'
 export interface PushOptions {
   readonly store: Store
   readonly farEnd: FarEnd
-  /** Parts and batches on their way at once. */
+  /** Number of concurrent uploads. */
   readonly jobs: number
-  /** zstd's, 1 to 19; raised for what would only wait. */
+  /** zstd level, 1 to 19. Raised while the network is slower than the compression. */
   readonly level: number
   readonly withReferences: boolean
   readonly isExcluded: (storePath: string) => boolean
   readonly includeUpstream: boolean
-  /** Nothing is sent. */
+  /** Only plan, without sending anything. */
   readonly isDryRun: boolean
   readonly pin?: { readonly name: string; readonly keepLast?: number } | undefined
   readonly sleep: (ms: number) => Promise<void>
@@ -50,17 +51,15 @@ export interface PushResult {
 }
 
 const pollMs = 1000
-/** Plans that find something lost although it was sent: the cache gave parts up for room, or is not what it says. */
+/** Attempts when the cache loses parts after it has accepted them, for example because it ran out of space. */
 const maxRounds = 5
 
 /**
- * Rejects with a PushFault, or a Fault of a store path that cannot be read. Paths that the cache refused are in the
- * result.
+ * Rejects with a PushFault, or with a Fault if a store path cannot be read. Paths that the cache refused are in the result.
  */
 export async function pushPaths(storePaths: readonly string[], options: PushOptions): Promise<PushResult> {
   const { store, farEnd } = options
-  const info = await readInfo(farEnd, store.storeDir)
-  const objects = await findClosure(store, storePaths, options)
+  const [info, objects] = await bothOf(readInfo(farEnd, store.storeDir), findClosure(store, storePaths, options))
   await using held = await holdAll(store, objects)
   void held
   const run = new PushRun(info, options)
@@ -69,21 +68,27 @@ export async function pushPaths(storePaths: readonly string[], options: PushOpti
   return run.result
 }
 
+/** Waits for both even if one fails, because the other may use resources that the caller releases. */
+async function bothOf<First, Second>(first: Promise<First>, second: Promise<Second>): Promise<[First, Second]> {
+  await Promise.allSettled([first, second])
+  return [await first, await second]
+}
+
 async function readInfo(farEnd: FarEnd, storeDir: string): Promise<PushInfo> {
   const info = await farEnd.ask<PushInfo>('GET', 'v1/push')
   if (info.protocol !== protocolVersion) {
     throw new PushFault(
       'protocol',
-      `${farEnd.url} speaks push protocol ${info.protocol}, this program ${protocolVersion}: use the client it serves at ${farEnd.url}/v1/client.mjs`,
+      `${farEnd.url} uses push protocol ${info.protocol}, but this program uses ${protocolVersion}: get the matching client from ${farEnd.url}/v1/client.mjs`,
     )
   }
   if (info.storeDir !== storeDir)
-    throw new PushFault('refused', `${farEnd.url} is a cache for "${info.storeDir}", and this store is "${storeDir}"`)
+    throw new PushFault('refused', `${farEnd.url} is a cache for "${info.storeDir}", but this store is "${storeDir}"`)
   return info
 }
 
-/** Nothing of it is collected while it is being pushed. What was collected before is noticed when it is read. */
-async function holdAll(store: Store, objects: readonly LocalObject[]): Promise<AsyncDisposable> {
+/** Protects the objects from garbage collection. If one is gone already, reading it will fail. */
+async function holdAll(store: Store, objects: readonly PushedObject[]): Promise<AsyncDisposable> {
   const releases = await Promise.all(objects.map(({ info }) => store.leases.hold(info.storePath)))
   return {
     async [Symbol.asyncDispose]() {
@@ -107,28 +112,28 @@ class PushRun {
     return { paths: this.#paths, narBytes, wireBytes }
   }
 
-  /** One slice: what it refers to is in it or was pushed before. */
-  async push(objects: readonly LocalObject[], isLast: boolean): Promise<void> {
+  /** Pushes one slice. All references are in this slice or in an earlier one. */
+  async push(objects: readonly PushedObject[], isLast: boolean): Promise<void> {
     const byPath = new Map(objects.map((object) => [object.info.storePath, object]))
     for (let round = 0, isFirst = true; round < maxRounds; isFirst = false) {
       const plan = await this.#plan(objects, isFirst)
-      if (this.#options.isDryRun) return this.#tellDryRun(plan)
-      // Parts of another size are other parts: what is missing of them is asked again.
+      if (this.#options.isDryRun) return this.#reportDryRun(plan)
+      // Parts of another size are different parts, so a new plan is needed.
       if ((await this.#uploads.send(this.#findMissing(plan, byPath))) === 'resized') continue
       round++
       const lost = await this.#commit(
-        objects.filter(({ info }) => !isOver(plan, info.storePath)),
+        objects.filter(({ info }) => !isSettled(plan, info.storePath)),
         isLast,
       )
       if (lost === 0) return
     }
     throw new PushFault(
       'refused',
-      `${this.#options.farEnd.url} lost parts that it had taken, ${maxRounds} times: see its status for room and unfinished uploads`,
+      `${this.#options.farEnd.url} lost parts ${maxRounds} times after accepting them: check free space and unfinished uploads with "burrow status" on its machine`,
     )
   }
 
-  async #plan(objects: readonly LocalObject[], isFirst: boolean): Promise<Map<string, PlannedPath>> {
+  async #plan(objects: readonly PushedObject[], isFirst: boolean): Promise<Map<string, PlannedPath>> {
     const { farEnd, includeUpstream, report } = this.#options
     const request: PlanRequest = {
       partBytes: this.#uploads.partBytes,
@@ -157,8 +162,8 @@ class PushRun {
 
   #findMissing(
     plan: ReadonlyMap<string, PlannedPath>,
-    byPath: ReadonlyMap<string, LocalObject>,
-  ): { object: LocalObject; have: ReadonlySet<number> }[] {
+    byPath: ReadonlyMap<string, PushedObject>,
+  ): { object: PushedObject; have: ReadonlySet<number> }[] {
     return [...plan.values()].flatMap((path) => {
       const object = byPath.get(path.storePath)
       if (object === undefined || path.status !== 'upload') return []
@@ -166,13 +171,13 @@ class PushRun {
     })
   }
 
-  #tellDryRun(plan: ReadonlyMap<string, PlannedPath>): void {
+  #reportDryRun(plan: ReadonlyMap<string, PlannedPath>): void {
     for (const { storePath, status } of plan.values())
       if (status === 'upload' || status === 'have-nar') this.#settle(storePath, 'would-push')
   }
 
-  /** Returns how many paths lack parts. What others refer to goes with them: the whole slice is one transaction. */
-  async #commit(objects: readonly LocalObject[], isLast: boolean): Promise<number> {
+  /** Returns the number of paths with missing parts. The whole slice is one transaction. */
+  async #commit(objects: readonly PushedObject[], isLast: boolean): Promise<number> {
     const { farEnd, pin, includeUpstream, sleep } = this.#options
     const paths = objects.map(toPushedPath)
     if (paths.length === 0 && (!isLast || pin === undefined)) return 0
@@ -208,13 +213,13 @@ class PushRun {
   }
 }
 
-/** Nothing is to be done for it in the commit. */
-function isOver(plan: ReadonlyMap<string, PlannedPath>, storePath: string): boolean {
+/** True if the path is not part of the commit. */
+function isSettled(plan: ReadonlyMap<string, PlannedPath>, storePath: string): boolean {
   const status = plan.get(storePath)?.status
   return status === 'present' || status === 'conflict' || status === 'refused'
 }
 
-function toPushedPath({ info }: LocalObject): PushedPath {
+function toPushedPath({ info }: PushedObject): PushedPath {
   const { storePath, narHash, narSize, references, deriver, signatures, contentAddress } = info
   return {
     storePath,

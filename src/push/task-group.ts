@@ -1,4 +1,4 @@
-/** Work that is started and not waited for at once, so many at a time; the first failure ends it all. */
+/** Runs tasks in the background with limited concurrency. After the first failure no more are started. */
 export class TaskGroup {
   readonly #permits: number
   #running = 0
@@ -9,18 +9,18 @@ export class TaskGroup {
     this.#permits = permits
   }
 
-  /** Resolves when one more may start. Rejects with the first failure of the work. */
+  /** Resolves when a task may start. Rejects with the first failure of any task. */
   async untilFree(): Promise<void> {
     await this.#until(() => this.#running < this.#permits)
   }
 
-  /** Starts the work when there is room, and resolves then. */
+  /** Starts the task as soon as it may, and resolves then. */
   async run(work: () => Promise<void>): Promise<void> {
     await this.untilFree()
     this.start(work)
   }
 
-  /** Starts the work at once. */
+  /** Starts the task at once. */
   start(work: () => Promise<void>): void {
     this.#running++
     work()
@@ -33,20 +33,20 @@ export class TaskGroup {
       })
   }
 
-  /** Resolves when nothing is under way any more. Rejects then with the first failure. */
+  /** Resolves when all tasks have ended, or rejects then with the first failure. */
   async drain(): Promise<void> {
     while (this.#running > 0) await new Promise<void>((resolve) => this.#wake.push(resolve))
     if (this.#failure !== undefined) throw this.#failure.error
   }
 
-  /** After `drain` has rejected: work may be started again. */
+  /** Allows new tasks after `drain` has rejected. */
   forgetFailure(): void {
     this.#failure = undefined
   }
 
   async #until(isTrue: () => boolean): Promise<void> {
     while (this.#failure === undefined && !isTrue()) await new Promise<void>((resolve) => this.#wake.push(resolve))
-    // What is under way still uses what its caller holds.
+    // Running tasks may still use resources that the caller releases after a failure.
     if (this.#failure !== undefined) await this.drain()
   }
 }

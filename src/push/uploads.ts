@@ -1,18 +1,18 @@
 /**
- * Sends NARs: read in order, compressed by several threads, sent by several connections, with bounded memory. Small
- * ones go together in batches and first, since they also tell how fast the line is; then the large ones in parts, the
- * largest first.
+ * Sends NARs: read in order, compressed by several threads, sent over several connections, with bounded memory. Small
+ * NARs are sent first, many in one batch, which also measures the line. Large NARs follow in parts, the largest first.
  */
-
-import { NarParts, PartsHash } from '../nar/nar-parts.ts'
+import { PartsHash } from '../nar/nar-parts.ts'
 import { batchNarBytes } from '../nar/part-ranges.ts'
-import type { LocalObject } from './closure.ts'
 import type { FarEnd, FarReply } from './far-end.ts'
 import { compressFrame, contentDigest } from './frames.ts'
 import { LevelChooser } from './level-chooser.ts'
-import type { BatchEntry, BatchHeader, BatchReply, PushInfo } from './protocol.ts'
+import { LineSpeed } from './line-speed.ts'
+import { openParts, type PushedObject } from './object-parts.ts'
+import type { BatchReply, PushInfo } from './protocol.ts'
 import type { PushEvent } from './push-event.ts'
 import { PushFault } from './push-fault.ts'
+import { Batch, costOf, readFrames, wrongHash, wrongSize } from './small-nars.ts'
 import { TaskGroup } from './task-group.ts'
 
 export interface UploadsOptions {
@@ -24,15 +24,17 @@ export interface UploadsOptions {
 }
 
 export interface MissingNar {
-  readonly object: LocalObject
-  /** Indices of the parts that the cache has. */
+  readonly object: PushedObject
+  /** Indices of the parts that are already stored. */
   readonly have: ReadonlySet<number>
 }
 
 const slowBitsPerSecond = 4_000_000
 const slowPartBytes = 2 * 1024 * 1024
 
-/** Parts that the cache calls damaged: each was right when it left. */
+/** Number of batches for the small NARs of one plan, unless that makes them too large. */
+const smallBatches = 3
+/** Repeats of a request whose body arrived damaged. */
 const maxDamaged = 5
 
 class PartTooLarge extends Error {}
@@ -41,9 +43,8 @@ export class Uploads {
   readonly #options: UploadsOptions
   readonly #jobs: TaskGroup
   readonly #level: LevelChooser
+  readonly #line = new LineSpeed(() => performance.now())
   #partBytes: number
-  /** While at least one request was under way. */
-  #sentMs = 0
   narBytes = 0
   wireBytes = 0
 
@@ -54,49 +55,53 @@ export class Uploads {
     this.#partBytes = options.info.partBytes.default
   }
 
-  /** Bytes of NAR in a part from now on. */
+  /** Current part size, in bytes of the uncompressed NAR. */
   get partBytes(): number {
     return this.#partBytes
   }
 
   /**
-   * Resolves when all of it was taken, or with `resized` when the line wants parts of another size: the caller asks for
-   * a new plan then. Rejects with the first PushFault or Fault; what is under way is waited for.
+   * Resolves when everything was accepted, or with `resized` when the part size was changed; the caller then needs a new
+   * plan. Rejects with the first PushFault or Fault, after all running requests have ended.
    */
   async send(missing: readonly MissingNar[]): Promise<'sent' | 'resized'> {
-    // Two paths may have one NAR.
-    const nars = [...new Map(missing.map((nar) => [nar.object.info.narHash, nar])).values()]
-    const isSmall = ({ object }: MissingNar) => object.info.narSize <= batchNarBytes
-    await this.#sendSmall(nars.filter(isSmall))
-    const large = nars
-      .filter((nar) => !isSmall(nar))
-      .sort((left, right) => right.object.info.narSize - left.object.info.narSize)
-    if (large.length === 0) return 'sent'
-    if (this.#isSlowLine() && this.#resize(slowPartBytes)) return 'resized'
     try {
-      for (const nar of large) await this.#sendLarge(nar)
-      await this.#jobs.drain()
-      return 'sent'
+      return await this.#sendAll(missing)
     } catch (error) {
+      await this.#jobs.drain().catch(() => {})
       if (!(error instanceof PartTooLarge)) throw error
       this.#jobs.forgetFailure()
       if (this.#resize(this.#partBytes / 2)) return 'resized'
       throw new PushFault(
         'refused',
-        `The edge in front of ${this.#options.farEnd.url} refuses even parts of ${this.#partBytes} bytes (HTTP 413)`,
-        {
-          cause: error,
-        },
+        `The edge in front of ${this.#options.farEnd.url} rejects even parts of ${this.#partBytes} bytes (HTTP 413)`,
+        { cause: error },
       )
     }
   }
 
-  /** A part should be over in less than half a minute, or a line that breaks once a minute never gets one through. */
-  #isSlowLine(): boolean {
-    return this.#sentMs > 2000 && (this.wireBytes * 8) / (this.#sentMs / 1000) < slowBitsPerSecond
+  async #sendAll(missing: readonly MissingNar[]): Promise<'sent' | 'resized'> {
+    // Two paths may have one NAR.
+    const nars = [...new Map(missing.map((nar) => [nar.object.info.narHash, nar])).values()]
+    const isSmall = ({ object }: MissingNar) => object.info.narSize <= batchNarBytes
+    await this.#sendSmall(nars.filter(isSmall).map(({ object }) => object))
+    const large = nars
+      .filter((nar) => !isSmall(nar))
+      .sort((left, right) => right.object.info.narSize - left.object.info.narSize)
+    if (large.length === 0) return 'sent'
+    if (this.#isSlowLine() && this.#resize(slowPartBytes)) return 'resized'
+    for (const nar of large) await this.#sendLarge(nar)
+    await this.#jobs.drain()
+    return 'sent'
   }
 
-  /** False when parts cannot be smaller. */
+  /** A part should take less than half a minute: a line that breaks once a minute would never finish a longer one. */
+  #isSlowLine(): boolean {
+    const bitsPerSecond = this.#line.bitsPerSecond
+    return bitsPerSecond !== undefined && bitsPerSecond < slowBitsPerSecond
+  }
+
+  /** False when the parts cannot be smaller. */
   #resize(partBytes: number): boolean {
     const next = Math.max(this.#options.info.partBytes.min, partBytes)
     if (next >= this.#partBytes) return false
@@ -104,35 +109,29 @@ export class Uploads {
     return true
   }
 
-  async #sendSmall(nars: readonly MissingNar[]): Promise<void> {
-    let entries: BatchEntry[] = []
-    let frames: Buffer[] = []
-    let bytes = 0
+  /** Several batches, so that reading, sending and the checks of the cache overlap. */
+  async #sendSmall(objects: readonly PushedObject[]): Promise<void> {
+    const { info, level } = this.#options
+    const maxBytes = info.batchBytes / 2
+    const wantedCost = objects.reduce((sum, object) => sum + costOf(object.info), 0) / smallBatches
+    let batch = new Batch()
     const flush = async () => {
-      if (entries.length === 0) return
-      const [sentEntries, sentFrames] = [entries, frames]
-      entries = []
-      frames = []
-      bytes = 0
-      await this.#jobs.run(() => this.#sendBatch(sentEntries, sentFrames))
+      if (batch.isEmpty) return
+      const full = batch
+      batch = new Batch()
+      await this.#jobs.run(() => this.#sendBatch(full))
     }
-    for (const { object } of nars) {
-      const nar = await readWhole(object)
-      const frame = await compressFrame(nar, this.#options.level)
-      const { narHash, narSize } = object.info
-      // The header has some 130 bytes for each.
-      if (bytes + frame.length + 200 * (entries.length + 1) > this.#options.info.batchBytes / 2) await flush()
-      entries.push({ narHash, narSize, bytes: frame.length })
-      frames.push(frame)
-      bytes += frame.length
+    for await (const frame of readFrames(objects, level)) {
+      if (batch.bytesWith(frame) > maxBytes) await flush()
+      batch.add(frame)
+      if (batch.cost >= wantedCost) await flush()
     }
     await flush()
     await this.#jobs.drain()
   }
 
-  async #sendBatch(entries: readonly BatchEntry[], frames: readonly Buffer[]): Promise<void> {
-    const body = Buffer.concat([Buffer.from(`${JSON.stringify({ entries } satisfies BatchHeader)}\n`), ...frames])
-    const startedMs = performance.now()
+  async #sendBatch(batch: Batch): Promise<void> {
+    const body = batch.toBody()
     const reply = await this.#sendIntact({
       method: 'POST',
       path: 'v1/push/batch',
@@ -140,35 +139,29 @@ export class Uploads {
       contentType: 'application/octet-stream',
     })
     if (reply.status >= 300) throw this.#options.farEnd.refusal(reply)
-    const { entries: taken } = JSON.parse(reply.body.toString()) as BatchReply
-    const refused = taken.find(({ status }) => status === 'refused')
+    const { entries } = JSON.parse(reply.body.toString()) as BatchReply
+    const refused = entries.find(({ status }) => status === 'refused')
     if (refused !== undefined)
       throw new PushFault(
         'refused',
         `${this.#options.farEnd.url} refused the NAR ${refused.narHash}: ${refused.reason ?? 'no reason given'}`,
       )
-    this.#count(
-      entries.reduce((sum, { narSize }) => sum + narSize, 0),
-      body.length,
-    )
-    this.#sentMs += performance.now() - startedMs
+    this.#count(batch.narBytes, body.length)
   }
 
-  /** Begins with each part when there is room for it; those of the next NAR follow without a gap. */
+  /** Starts each part as soon as a job is free. The parts of the next NAR follow without a gap. */
   async #sendLarge({ object, have }: MissingNar): Promise<void> {
     const { narHash, narSize, storePath } = object.info
-    const parts = await NarParts.open(object.form.realPath, this.#partBytes)
-    if (parts.narSize !== narSize)
-      throw changed(storePath, `its NAR has ${parts.narSize} bytes, its record says ${narSize}`)
+    const parts = await openParts(object, this.#partBytes)
+    if (parts.narSize !== narSize) throw wrongSize(storePath, parts.narSize, narSize)
     const hash = have.size === 0 ? new PartsHash() : undefined
     for (let index = 0; index < parts.count; index++) {
       if (have.has(index)) continue
       await this.#jobs.untilFree()
       const part = await parts.read(index)
       hash?.add(part)
-      // The last part of a NAR that is not what its record says never leaves.
-      if (index === parts.count - 1 && hash !== undefined && hash.digest() !== narHash)
-        throw changed(storePath, 'its NAR has another hash than its record says')
+      // If the NAR does not have the recorded hash, its last part is not sent.
+      if (index === parts.count - 1 && hash !== undefined && hash.digest() !== narHash) throw wrongHash(storePath)
       void this.#jobs.start(() =>
         this.#sendPart(`v1/push/nar/${narHash.slice('sha256:'.length)}/${narSize}/${parts.partBytes}/${index}`, part),
       )
@@ -182,15 +175,15 @@ export class Uploads {
     const compressedMs = performance.now()
     const reply = await this.#sendIntact({ method: 'PUT', path, body, contentType: 'application/zstd' })
     this.#level.learn(level, compressedMs - startedMs, performance.now() - compressedMs)
-    // The cache itself answers in JSON: this is the edge's limit on bodies.
+    // The cache itself answers in JSON, so this 413 is the body limit of the edge.
     if (reply.status === 413 && !/^application\/json/.test(reply.headers['content-type'] ?? ''))
       throw new PartTooLarge()
-    // 409: somebody else has completed this NAR meanwhile.
+    // 409: another client has completed this NAR in the meantime.
     if (reply.status >= 300 && reply.status !== 409) throw this.#options.farEnd.refusal(reply)
     this.#count(part.length, body.length)
   }
 
-  /** Sends again what arrived damaged. */
+  /** Sends a body again if it arrived damaged. */
   async #sendIntact({
     method,
     path,
@@ -203,9 +196,14 @@ export class Uploads {
     contentType: string
   }): Promise<FarReply> {
     const headers = { 'content-type': contentType, 'content-digest': contentDigest(body), accept: 'application/json' }
-    for (let damaged = 0; ; damaged++) {
-      const reply = await this.#options.farEnd.request({ method, path, headers, body })
-      if (reply.status !== 422 || damaged === maxDamaged) return reply
+    this.#line.begin()
+    try {
+      for (let damaged = 0; ; damaged++) {
+        const reply = await this.#options.farEnd.request({ method, path, headers, body })
+        if (reply.status !== 422 || damaged === maxDamaged) return reply
+      }
+    } finally {
+      this.#line.end(body.length)
     }
   }
 
@@ -214,22 +212,4 @@ export class Uploads {
     this.wireBytes += wireBytes
     this.#options.report({ event: 'sent', narBytes, wireBytes })
   }
-}
-
-async function readWhole({ info: { storePath, narHash, narSize }, form }: LocalObject): Promise<Buffer> {
-  const parts = await NarParts.open(form.realPath, batchNarBytes)
-  if (parts.narSize !== narSize)
-    throw changed(storePath, `its NAR has ${parts.narSize} bytes, its record says ${narSize}`)
-  const nar = await parts.read(0)
-  const hash = new PartsHash()
-  hash.add(nar)
-  if (hash.digest() !== narHash) throw changed(storePath, 'its NAR has another hash than its record says')
-  return nar
-}
-
-function changed(storePath: string, how: string): PushFault {
-  return new PushFault(
-    'unreadable',
-    `Cannot push "${storePath}": ${how}; run "nix-store --verify-path ${storePath}" and repair it`,
-  )
 }

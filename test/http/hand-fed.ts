@@ -21,13 +21,13 @@ import { createVerifier } from '../../src/http/auth/verifier.ts'
 import { createCacheHeaders } from '../../src/http/cache-headers.ts'
 import { VersionIndex } from '../../src/http/closure/version-index.ts'
 import { createHandler } from '../../src/http/hot-routes.ts'
-import { createIllness } from '../../src/http/illness.ts'
 import type { Exchange } from '../../src/http/observer.ts'
 import { defaultLimits, type Limits, type Origin } from '../../src/http/origin.ts'
 import { createQueue } from '../../src/http/queue/enqueue.ts'
 import { Reply } from '../../src/http/reply.ts'
 import { keepReply } from '../../src/http/reply-of.ts'
 import { createPublicServer } from '../../src/http/server.ts'
+import { createStoreOutage } from '../../src/http/store-outage.ts'
 import type { Larder } from '../../src/larder/larder.ts'
 import { silentLog } from '../../src/log.ts'
 import type { Packer } from '../../src/nar/contract.ts'
@@ -143,7 +143,7 @@ export async function openHandFed(options: HandFedOptions = {}): Promise<HandFed
     transfers: createQueue(limits.concurrentNars, limits.waitingNars),
     limits,
     log: silentLog,
-    illness: createIllness(silentLog, () => 0),
+    outage: createStoreOutage(silentLog, () => 0),
     after(ms, callback) {
       const timer = {
         ms,

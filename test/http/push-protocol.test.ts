@@ -52,7 +52,7 @@ test.each([
 ])('%s is no path', async (_what, value) => {
   const reply = await planOf(value)
   expect(reply.status).toBe(400)
-  expect(((await reply.json()) as { error: string }).error).toContain('The request cannot be understood: paths/0')
+  expect(((await reply.json()) as { error: string }).error).toContain('Invalid request: paths/0')
 })
 
 test('a content address that is none is refused with a reason', async () => {

@@ -55,7 +55,7 @@ describe('a pin', () => {
       stdout: `ci/app is no pin at ${cache.url} any more.\n`,
     })
     expect(cache.depot.pins()).toEqual([])
-    expect(await run('unpin', 'ci/app', ...at)).toMatchObject({ code: 4, stderr: 'There is no such pin\n' })
+    expect(await run('unpin', 'ci/app', ...at)).toMatchObject({ code: 4, stderr: 'No such pin\n' })
   })
 
   test('that expires is kept until then', async () => {
@@ -77,7 +77,7 @@ describe('a pin', () => {
     ],
     ['of another user', 'ci', ['ben/app', 'FIRST'], 77, /whose names begin with "ci\/"/],
     ['by a user who may not push', 'ben', ['ben/app', 'FIRST'], 77, /ben|push/],
-    ['by nobody known', 'eve', ['eve/app', 'FIRST'], 77, /does not know this user or password/],
+    ['by nobody known', 'eve', ['eve/app', 'FIRST'], 77, /rejected the user name or password/],
     ['with a name of another form', 'ci', ['ci//app', 'FIRST'], 2, /Use letters, digits/],
     ['that has expired already', 'ci', ['ci/app', 'FIRST', '--expires', '2001-01-01'], 2, /Use a date to come/],
   ])('%s is refused', async (_what, user, args, code, text) => {

@@ -1,11 +1,11 @@
 /**
- * Who may do what: every request to the public listener passes here once, before anything looks at its path more
- * closely. Strangers get the same 401 for what is here, what is not, and what cannot be.
+ * Authentication and access rules. Every request to the public listener passes here once, before it is routed. Without
+ * valid credentials, existing, missing and malformed paths all get the same 401.
  */
 import type { IncomingMessage } from 'node:http'
 
 import type { Reply } from '../reply.ts'
-import { createStrangerTurns } from './stranger-turns.ts'
+import { createLoginPacer } from './login-pacer.ts'
 import type { Authentication, Authenticator } from './strategies.ts'
 import { type Access, type Identity, mayDo } from './user.ts'
 import type { Verifier } from './verifier.ts'
@@ -13,9 +13,9 @@ import type { Verifier } from './verifier.ts'
 interface Rule {
   readonly methods: RegExp
   readonly path: RegExp
-  /** One of these is enough; `admin` always is. */
+  /** One of these is enough. `admin` is always enough. */
   readonly access: readonly Access[]
-  /** People that something in front vouches for get in without a password. */
+  /** Visitors that were authenticated in front of this cache (Cloudflare Access) need no password. */
   readonly forVisitors?: true
 }
 
@@ -23,11 +23,11 @@ const read = /^(?:GET|HEAD)$/
 const any = /./
 
 /**
- * The first rule that fits decides. Paths are compared as they were sent: what is written in another way falls to the
- * last rules, which ask for no less.
+ * The first rule that matches applies. Paths are compared as they were sent: a path that is encoded differently matches
+ * the last rules, which are at least as strict.
  */
 const pushRules: readonly Rule[] = [
-  // What a push needs to know before it begins; NARs themselves are for those who may pull.
+  // What a client reads before it pushes. Downloading NARs requires pull access.
   { methods: read, path: /^\/(?:nix-cache-info|[0-9a-z]{32}\.narinfo)$/, access: ['pull', 'push'] },
   { methods: /^HEAD$/, path: /^\/nar\//, access: ['pull', 'push'] },
   { methods: read, path: /^\/v1\/(?:version|public-key|client\.mjs)$/, access: ['pull', 'push'] },
@@ -38,7 +38,7 @@ const pushRules: readonly Rule[] = [
 ]
 
 const pullRules: readonly Rule[] = [
-  // What people look at with a browser.
+  // Pages for browsers.
   { methods: read, path: /^\/(?:\?.*)?$/, access: ['pull'], forVisitors: true },
   { methods: read, path: /^\/[^/]*\.ls(?:\?.*)?$/, access: ['pull'], forVisitors: true },
   { methods: read, path: /^\/log\//, access: ['pull'], forVisitors: true },
@@ -46,51 +46,50 @@ const pullRules: readonly Rule[] = [
 ]
 
 export interface Door {
-  /** True when the request may go on, at once or later; else it was answered. Rejects only by a bug. */
+  /** True when the request is allowed; otherwise it was answered. Rejects only because of a bug. */
   admit(reply: Reply): boolean | Promise<boolean>
 }
 
 /**
- * Requests of one connection that wait for a login. No client of a cache sends a second before it has the first answer;
- * a guesser sends thousands.
+ * Requests of one connection that may wait for a login. Cache clients do not send a second request before the first
+ * answer; password guessers send thousands.
  */
 const maxWaitingPerConnection = 16
 
 /**
- * `takesPushes`: without a depot there is nothing to push to, and what is no reading is refused as in any other cache.
+ * `takesPushes`: false without a depot. Other methods than GET and HEAD are then refused as in any read-only cache.
  */
 export function createDoor(verifier: Verifier, authenticator: Authenticator, takesPushes: boolean): Door {
   const rules = takesPushes ? [...pushRules, ...pullRules] : pullRules
-  const turns = createStrangerTurns(setImmediate)
-  const lines = new WeakMap<object, { last: Promise<unknown>; length: number }>()
+  const pacer = createLoginPacer(setImmediate)
+  const queues = new WeakMap<object, { last: Promise<unknown>; length: number }>()
 
   /**
-   * One login of a connection after another: what is sent in one go is checked no faster than what waits for its
-   * answers.
+   * Checks the logins of a connection one after another: pipelined requests are not checked faster than requests that
+   * wait for their answers.
    */
-  async function authenticateInLine(reply: Reply, rule: Rule): Promise<boolean> {
+  async function authenticateInOrder(reply: Reply, rule: Rule): Promise<boolean> {
     const { request } = reply
-    const line = lines.get(request.socket) ?? { last: Promise.resolve(), length: 0 }
-    lines.set(request.socket, line)
-    if (line.length >= maxWaitingPerConnection) {
-      endWithoutTraces(reply)
+    const queue = queues.get(request.socket) ?? { last: Promise.resolve(), length: 0 }
+    queues.set(request.socket, queue)
+    if (queue.length >= maxWaitingPerConnection) {
+      breakWithoutStackTraces(reply)
       return false
     }
-    line.length++
-    const before = line.last
-    const mine = before.then(() => authenticate(reply, rule))
-    line.last = mine.catch(() => {})
+    queue.length++
+    const login = queue.last.then(() => authenticate(reply, rule))
+    queue.last = login.catch(() => {})
     try {
-      return await mine
+      return await login
     } finally {
-      line.length--
+      queue.length--
     }
   }
 
   async function authenticate(reply: Reply, rule: Rule): Promise<boolean> {
     const { request } = reply
-    // What is left in the line of a connection that was ended takes no turns.
-    if (!request.socket.destroyed) await turns.next()
+    // Requests that are left over from a closed connection are dropped at once.
+    if (!request.socket.destroyed) await pacer.next()
     if (request.socket.destroyed) return false
     const identity = verifier.recall(request.headers.authorization)
     if (identity !== undefined) return admitIdentity(reply, rule, identity)
@@ -102,16 +101,16 @@ export function createDoor(verifier: Verifier, authenticator: Authenticator, tak
       const { request } = reply
       const rule = ruleOf(rules, request)
       const identity = verifier.recall(request.headers.authorization)
-      return identity === undefined ? authenticateInLine(reply, rule) : admitIdentity(reply, rule, identity)
+      return identity === undefined ? authenticateInOrder(reply, rule) : admitIdentity(reply, rule, identity)
     },
   }
 }
 
 /**
- * Node makes an error for each request that it has read of such a connection, some 400 of them: without their stacks
+ * Node creates an error for each request that it has read from this connection, about 400 of them. Without stack traces
  * that takes a third of the time.
  */
-function endWithoutTraces(reply: Reply): void {
+function breakWithoutStackTraces(reply: Reply): void {
   const limit = Error.stackTraceLimit
   reply.request.socket
     .prependListener('close', () => {
@@ -150,7 +149,7 @@ function admitIdentity(reply: Reply, { access }: Rule, identity: Identity): bool
   return false
 }
 
-/** Nix shows it to the person who pushes. It says nothing about what is here. */
+/** Nix shows this to the user who pushes. It does not reveal what the cache contains. */
 function refusalText({ name, access: has }: Identity, wanted: readonly Access[]): string {
   const may = [...has].join(' and ') || 'nothing'
   return `User ${name ?? 'anonymous'} may ${may}, not ${wanted[0] ?? 'administer'}`

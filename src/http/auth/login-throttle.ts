@@ -1,8 +1,8 @@
 /**
- * Slows guesses of passwords without locking anybody out. A login that is not remembered needs a place of its network
- * before it is checked; a wrong one keeps that place for the whole of its delay, whatever becomes of the answer. So a
- * network makes at most 8 guesses in 8 seconds in the long run, however many connections it opens. A right password
- * waits for no delay.
+ * Slows down password guessing without locking users out. A login that is not remembered needs one of its network's
+ * slots before it is checked. A wrong login keeps the slot for its whole delay, even if the client disconnects. In the
+ * long run a network can make at most 8 guesses in 8 seconds, however many connections it opens. A right password is
+ * never delayed.
  */
 import { hash, randomBytes } from 'node:crypto'
 
@@ -14,45 +14,45 @@ import { networkOf } from './client-address.ts'
 const windowSeconds = 15 * 60
 const firstDelayMs = 250
 const longestDelayMs = 8_000
-/** Logins of one network under way at once, delays included: with the longest delay this is one guess a second. */
+/** Concurrent logins of one network, delays included: with the longest delay this is one guess a second. */
 const perNetwork = 8
 /**
- * Logins under way of all networks together, delays included: bounds the sockets that wait for an answer. What finds no
- * place is not checked. The last places are for networks that have not failed, and the very last for those from which
- * somebody has logged in: they get through while many others guess.
+ * Concurrent logins of all networks, delays included: bounds the sockets that wait for an answer. A login without a slot
+ * is not checked. The last slots are reserved for networks without failed logins, and some of these for networks with a
+ * successful login, so that users can log in while many others guess.
  */
 const maxUnderWay: Readonly<Record<Standing, number>> = { suspect: 256, new: 448, familiar: 512 }
-/** From here on a network is suspect although somebody has logged in from it. */
+/** From this number of failures on, a network is suspect even if a login from it has succeeded. */
 const manyFailures = 8
-/** Networks remembered for a right login. */
+/** Networks that are remembered for a successful login. */
 const maxFamiliar = 4096
 /**
- * Names and networks are chosen by strangers. Their failures are counted in a fixed number of buckets, so memory is
- * bounded; what shares a bucket waits together.
+ * Attackers choose names and networks freely. Failures are counted in a fixed number of buckets, so memory is bounded;
+ * names or networks that share a bucket share its delay.
  */
 const buckets = 16_384
 
-/** What is known of a network: nothing, a right login, or a wrong one within the window. */
+/** What is known about a network: a successful login, nothing, or a failed login within the window. */
 export type Standing = 'familiar' | 'new' | 'suspect'
 
-/** One login under way. Exactly one of the two functions is called. */
+/** A login that is being checked. Exactly one of the two functions is called. */
 export interface Attempt {
   readonly standing: Standing
-  /** The password was right: gives the place back. */
+  /** The password was right: returns the slot. */
   succeed(): void
-  /** The password was wrong: counts it, resolves after the delay, and gives the place back then. */
+  /** The password was wrong: counts the failure, then resolves and returns the slot after the delay. */
   fail(name: string): Promise<void>
 }
 
 export interface LoginThrottle {
-  /** Undefined when there is no place: the login must not be checked then. */
+  /** Undefined when no slot is free: the login must not be checked. */
   begin(address: string): Promise<Attempt | undefined>
   /** Failures since the start. */
   readonly failures: number
 }
 
 export function createLoginThrottle(sleep: (ms: number) => Promise<void>): LoginThrottle {
-  // The limiter is used as an expiring counter: its limit is never reached, so it never rejects.
+  // The limiter is used as an expiring counter. Its limit is never reached, so it never rejects.
   const options = { points: Number.MAX_SAFE_INTEGER, duration: windowSeconds }
   const byNetwork = new RateLimiterMemory({ ...options, keyPrefix: 'network' })
   const byName = new RateLimiterMemory({ ...options, keyPrefix: 'name' })
@@ -62,14 +62,14 @@ export function createLoginThrottle(sleep: (ms: number) => Promise<void>): Login
   let total = 0
   let failures = 0
 
-  function leave(network: string): void {
+  function release(network: string): void {
     total--
     const left = underWay.get(network)! - 1
     if (left === 0) underWay.delete(network)
     else underWay.set(network, left)
   }
 
-  function greet(network: string): void {
+  function noteSuccess(network: string): void {
     familiar.delete(network)
     familiar.add(network)
     for (const oldest of familiar) {
@@ -93,7 +93,7 @@ export function createLoginThrottle(sleep: (ms: number) => Promise<void>): Login
       const network = networkOf(address)
       const known = await standingOf(network)
       const already = underWay.get(network) ?? 0
-      // Until the first login of a new network is decided, its further ones have no privilege.
+      // While the first login of a new network is being checked, its other logins count as suspect.
       const standing = known === 'new' && already > 0 ? 'suspect' : known
       if (already >= perNetwork || total >= maxUnderWay[standing]) return undefined
       underWay.set(network, already + 1)
@@ -101,8 +101,8 @@ export function createLoginThrottle(sleep: (ms: number) => Promise<void>): Login
       return {
         standing,
         succeed() {
-          greet(network)
-          leave(network)
+          noteSuccess(network)
+          release(network)
         },
         async fail(name) {
           failures++
@@ -111,12 +111,12 @@ export function createLoginThrottle(sleep: (ms: number) => Promise<void>): Login
               byNetwork.consume(bucketOf(network)),
               byName.consume(bucketOf(name)),
             ])
-            // The name's own count weighs less: many strangers who guess at one name are slowed, one typing error after
-            // theirs is not.
+            // Failures of the name count less: they slow down distributed guessing of one user's password, but hardly
+            // delay that user after a typing error.
             const steps = Math.max(ofNetwork.consumedPoints - 1, Math.floor(Math.log2(ofName.consumedPoints)))
             await sleep(Math.min(longestDelayMs, firstDelayMs * 2 ** Math.min(steps, 10)))
           } finally {
-            leave(network)
+            release(network)
           }
         },
       }
@@ -124,7 +124,7 @@ export function createLoginThrottle(sleep: (ms: number) => Promise<void>): Login
   }
 }
 
-/** Salted: a stranger with many networks cannot choose one that shares the bucket of somebody else's. */
+/** Salted: an attacker with many networks cannot pick one that shares the bucket of another network. */
 function createBuckets(): (text: string) => number {
   const salt = randomBytes(16).toString('hex')
   return (text) => hash('sha256', salt + text, 'buffer').readUInt32LE() % buckets

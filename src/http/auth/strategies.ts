@@ -1,7 +1,7 @@
 /**
- * How a request that is not remembered says who it comes from, as strategies of Passport: basic auth for Nix and
- * scripts, and a visitor vouched for by something in front (Cloudflare Access) for people with browsers. Each asks the
- * verifier or the voucher; none judges by itself.
+ * Authenticates requests whose credentials are not remembered, with strategies of Passport: basic auth for Nix and
+ * scripts, and Cloudflare Access for people with browsers. The strategies only extract what was sent; the verifier and
+ * the visitor check decide.
  */
 import type { IncomingHttpHeaders, IncomingMessage } from 'node:http'
 
@@ -15,23 +15,22 @@ import type { Verifier } from './verifier.ts'
 export const realm = 'burrow'
 
 /**
- * Who a browser's request comes from, where something in front of us has asked; `undefined` when nothing vouches for
- * it. Never rejects.
+ * The visitor that was authenticated in front of this cache. Undefined without a valid assertion. Never rejects.
  */
 export type Visitors = (headers: IncomingHttpHeaders) => Promise<{ readonly name: string } | undefined>
 
 export type Authentication =
   | { readonly kind: 'known'; readonly identity: Identity }
-  /** `challenge`: the `WWW-Authenticate` header. `name`: the one that was claimed. */
+  /** `challenge`: the `WWW-Authenticate` header. `name`: the user name that was sent. */
   | { readonly kind: 'unknown'; readonly challenge: string; readonly name: string | undefined }
   | { readonly kind: 'slow-down'; readonly retryAfterSeconds: number }
 
 export interface Authenticator {
-  /** Never rejects but by a bug. `forVisitors`: whether the route is for people that something in front vouches for. */
+  /** Rejects only because of a bug. `forVisitors`: whether the route accepts visitors without a password. */
   authenticate(request: IncomingMessage, forVisitors: boolean): Promise<Authentication>
 }
 
-/** What Passport adds to a strategy for each request. */
+/** The methods that Passport adds to a strategy for each request. */
 interface StrategyActions {
   success(identity: Identity): void
   fail(why: Failure | undefined): void
@@ -42,7 +41,7 @@ type Failure =
   | { readonly challenge: string; readonly name: string | undefined }
   | { readonly kind: 'slow-down'; readonly retryAfterSeconds: number }
 
-/** passport-http would cut a password at its colons; the header goes to the one parser, in the verifier. */
+/** passport-http would cut a password at a colon, so the verifier parses the header instead. */
 function createLoginStrategy(verifier: Verifier): passport.Strategy {
   return Object.assign(new BasicStrategy({ realm }, () => {}), {
     authenticate(this: StrategyActions, request: IncomingMessage): void {
@@ -75,7 +74,7 @@ export function createAuthenticator(verifier: Verifier, visitors: Visitors | und
   if (visitors !== undefined) passports.use('visitor', createVisitorStrategy(visitors))
   return {
     authenticate(request, forVisitors) {
-      // A password that is sent counts, whatever vouches for its sender.
+      // If a password was sent, it must be right, even for a visitor with a valid assertion.
       const asksVisitors = visitors !== undefined && forVisitors && request.headers.authorization === undefined
       const strategies = asksVisitors ? ['visitor', 'login'] : ['login']
       return new Promise((resolve, reject) => {

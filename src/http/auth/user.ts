@@ -1,6 +1,6 @@
 /**
- * Who may use the cache. A user is a name with a secret, as HTTP basic auth carries them (RFC 7617);
- * the secret is known in clear or as an argon2id string (`$argon2id$v=19$m=…`, libsodium's `crypto_pwhash_str`).
+ * Who may use the cache. A user has a name and a password for HTTP basic auth (RFC 7617). The password is stored as plain
+ * text or as an argon2id string (`$argon2id$v=19$m=…`, libsodium's `crypto_pwhash_str`).
  */
 
 export type Access = 'pull' | 'push' | 'admin'
@@ -12,11 +12,11 @@ export interface User {
     | { readonly kind: 'plain'; readonly password: string }
     | { readonly kind: 'argon2id'; readonly hash: string }
   readonly access: ReadonlySet<Access>
-  /** From this instant on the user is unknown. */
+  /** From this time on the user cannot log in. */
   readonly expires?: Date | undefined
 }
 
-/** Whoever a request was found to come from. On a public cache everybody is `anyone`. */
+/** Who sent a request. On a public cache every client is `anyone`. */
 export interface Identity {
   readonly name: string | undefined
   readonly access: ReadonlySet<Access>

@@ -1,30 +1,30 @@
 /**
- * The one judge of credentials, asked by the hot routes and by Passport's BasicStrategy alike.
+ * Verifies credentials, for all routes.
  *
- * A password is verified once (argon2id takes tens of milliseconds by design) and the `Authorization` header that
- * carried it is then remembered under a keyed hash (BLAKE2b with a random key of this process), so neither passwords
- * nor guessable digests of them lie in memory, and the time of a look-up tells nothing. A change of users forgets
- * whoever is not the same as before; expiry is looked at with every request.
+ * A password is verified once (argon2id takes tens of milliseconds by design). The `Authorization` header that contained
+ * it is then remembered under a keyed hash (BLAKE2b with a random key of this process). So neither passwords nor digests
+ * that could be guessed are kept in memory, and the time of a look-up reveals nothing. When the users change, only those
+ * that stay the same are still remembered. Expiry is checked on every request.
  */
 import sodium from 'sodium-native'
 import { networkOf } from './client-address.ts'
 import { type Credentials, parseBasicAuthorization } from './credentials.ts'
-import { createHashLine } from './hash-line.ts'
+import { createHashQueue } from './hash-queue.ts'
 import type { LoginThrottle, Standing } from './login-throttle.ts'
 import { anyone, type Identity, type User } from './user.ts'
 
 export type LoginResult =
   | { readonly kind: 'known'; readonly identity: Identity }
-  /** `name`: the one that was claimed. Hostile text. */
+  /** `name`: the user name that was sent. Untrusted text. */
   | { readonly kind: 'unknown'; readonly name: string | undefined }
   | { readonly kind: 'slow-down'; readonly retryAfterSeconds: number }
 
 export interface Verifier {
-  /** The identity of a header verified before (or of everybody, on a public cache). Synchronous: microseconds. */
+  /** The identity of a header that was verified before; `anyone` on a public cache. Synchronous: microseconds. */
   recall(authorization: string | undefined): Identity | undefined
-  /** Verifies a header. Wrong credentials take longer each time; see login-throttle.ts. Never rejects. */
+  /** Verifies a header. Wrong credentials take longer each time (login-throttle.ts). Never rejects. */
   verify(authorization: string | undefined, address: string): Promise<LoginResult>
-  /** Replaces all users at once; `undefined` makes the cache public. Acts on the next request. */
+  /** Replaces all users at once; `undefined` makes the cache public. Applies from the next request on. */
   replaceUsers(users: readonly User[] | undefined): void
 }
 
@@ -35,7 +35,7 @@ export interface VerifierOptions {
   readonly now: () => number
 }
 
-/** One user may spell the same credentials in several ways; more than a few thousand is not a user. */
+/** Headers. The same credentials can be encoded in several ways, but no honest client uses thousands of them. */
 const maxRemembered = 4096
 
 interface Remembered {
@@ -43,7 +43,7 @@ interface Remembered {
   readonly user: User
 }
 
-/** `delay`: what a wrong login has to wait for before it is answered. */
+/** `delay`: resolves when a wrong login may be answered. */
 interface Check {
   readonly result: LoginResult
   readonly delay?: Promise<void>
@@ -51,21 +51,21 @@ interface Check {
 
 export function createVerifier({ users: initialUsers, throttle, now }: VerifierOptions): Verifier {
   const digestOf = createKeyedHash()
-  const hashLine = createHashLine()
-  /** Checks under way, by network and login. */
+  const hashQueue = createHashQueue()
+  /** Running checks, by network and login. */
   const checks = new Map<string, Promise<Check>>()
   let users = toMap(initialUsers)
   let decoy = decoyFor(initialUsers)
   const remembered = new Map<string, Remembered>()
 
   /**
-   * Whoever is asked for, a hash is computed if anybody has one: otherwise the time would tell which names exist, and
-   * how they are stored.
+   * If any user has a hash, one is computed for every name. Otherwise the time would reveal which names exist, and how
+   * their passwords are stored.
    */
   async function matches(user: User | undefined, password: string, standing: Standing): Promise<boolean> {
     const isPlainMatch = user?.secret.kind === 'plain' && sameText(digestOf, user.secret.password, password)
     const hash = user?.secret.kind === 'argon2id' ? user.secret.hash : decoy
-    const isHashMatch = hash !== undefined && (await hashLine.run(standing, () => verifyArgon2id(hash, password)))
+    const isHashMatch = hash !== undefined && (await hashQueue.run(standing, () => verifyArgon2id(hash, password)))
     return user?.secret.kind === 'argon2id' ? isHashMatch : isPlainMatch
   }
 
@@ -74,7 +74,7 @@ export function createVerifier({ users: initialUsers, throttle, now }: VerifierO
     if (attempt === undefined) return { result: slowDown }
     const user = users?.get(name)
     const isRight = await matches(user, password, attempt.standing)
-    // Users may have been replaced meanwhile.
+    // Users may have been replaced in the meantime.
     if (!isRight || user === undefined || users?.get(name) !== user || isExpired(user, now()))
       return { result: { kind: 'unknown', name }, delay: attempt.fail(name) }
     attempt.succeed()
@@ -104,8 +104,8 @@ export function createVerifier({ users: initialUsers, throttle, now }: VerifierO
       if (recalled !== undefined) return { kind: 'known', identity: recalled }
       const credentials = authorization === undefined ? undefined : parseBasicAuthorization(authorization)
       if (credentials === undefined) return { kind: 'unknown', name: undefined }
-      // A client sends its first requests on many connections at once, all with the same login: one of them is checked,
-      // and the place taken by a wrong one is held for it alone.
+      // A client sends its first requests over many connections at once, all with the same login: it is checked once,
+      // and a wrong one takes one slot.
       const key = `${networkOf(address)} ${digestOf(authorization!)}`
       const underWay = checks.get(key)
       if (underWay !== undefined) return (await underWay).result
@@ -144,8 +144,7 @@ function toMap(users: readonly User[] | undefined): ReadonlyMap<string, User> | 
 }
 
 /**
- * A hash with the same cost as the users' own, so that unknown names take as long; none is needed where no user has
- * one.
+ * A hash with the same cost as those of the users, so that unknown names take as long. Undefined when no user has a hash.
  */
 function decoyFor(users: readonly User[] | undefined): string | undefined {
   return users
@@ -163,7 +162,7 @@ function createKeyedHash(): (text: string) => string {
   }
 }
 
-/** Equality in constant time, whatever the lengths. */
+/** Compares in constant time, also for different lengths. */
 function sameText(digestOf: (text: string) => string, left: string, right: string): boolean {
   return sodium.sodium_memcmp(Buffer.from(digestOf(left), 'latin1'), Buffer.from(digestOf(right), 'latin1'))
 }
@@ -172,7 +171,7 @@ function verifyArgon2id(hash: string, password: string): Promise<boolean> {
   const padded = Buffer.alloc(sodium.crypto_pwhash_STRBYTES)
   if (padded.write(hash, 'latin1') !== hash.length || hash.length >= padded.length) return Promise.resolve(false)
   return new Promise((resolve) => {
-    // libsodium's binding throws for an empty password, which nobody has; one byte takes as long.
+    // libsodium's binding throws for an empty password, which no user has. One byte takes as long.
     const bytes = Buffer.from(password === '' ? '\0' : password)
     sodium.crypto_pwhash_str_verify_async(padded, bytes, (error, right) =>
       resolve(error === null && right === true && password !== ''),

@@ -1,18 +1,18 @@
 /**
- * Moves a body from its producer to the socket. Two chunks are on their way at once, so that the kernel never runs dry
- * while the next one is fetched; a slow client holds back the producer and nothing else. A body that cannot be finished
- * breaks the connection, never ends it.
+ * Moves a body from its producer to the socket, with back-pressure. Two chunks are in flight at once, so that the socket
+ * always has data while the next chunk is fetched. If a body cannot be completed, the connection is reset, so that the
+ * client cannot mistake it for a complete one.
  */
 import type { ChunkReader } from '../../chunks.ts'
 import { Fault } from '../../faults.ts'
 import type { Reply } from '../reply.ts'
 
-const chunksOnTheirWay = 2
+const maxChunksInFlight = 2
 
 /**
- * Sends the chunks and ends the response; the header was begun. Resolves when the body was taken by the socket whole.
- * Rejects with the producer's Fault after breaking the connection, or with `abandoned` when the client went away.
- * Closes the reader in every case.
+ * Sends the chunks and ends the response. The caller has written the header. Resolves when the socket has taken the
+ * whole body. Rejects with the producer's Fault after resetting the connection, or with `abandoned` when the client
+ * disconnected. Always closes the reader.
  */
 export async function pumpChunks(
   reply: Reply,
@@ -20,7 +20,7 @@ export async function pumpChunks(
   first: Awaited<ReturnType<ChunkReader['next']>>,
 ): Promise<void> {
   const { response } = reply
-  let onTheirWay = 0
+  let inFlight = 0
   let wake: (() => void) | undefined
   const gone = () => {
     chunks.close()
@@ -34,14 +34,14 @@ export async function pumpChunks(
         chunk.release()
         throw new Fault('abandoned', 'The client closed the connection')
       }
-      onTheirWay++
+      inFlight++
       response.write(bytes, () => {
-        onTheirWay--
+        inFlight--
         chunk.release()
         wake?.()
       })
       reply.bytes += bytes.byteLength
-      while (onTheirWay >= chunksOnTheirWay && !response.destroyed)
+      while (inFlight >= maxChunksInFlight && !response.destroyed)
         await new Promise<void>((resolve) => (wake = resolve))
     }
     response.end()

@@ -1,6 +1,6 @@
 /**
- * `/nar/…`: the NARs our narinfos name, uncompressed by seeking in the store, compressed from the larder; whole or in
- * ranges.
+ * `/nar/…`: the NARs that our narinfos refer to, whole or as ranges. Uncompressed ones are packed from the store,
+ * compressed ones come from the larder, stored files are sent as they are.
  */
 import type { ByteRange, ChunkReader } from '../../chunks.ts'
 import { Fault } from '../../faults.ts'
@@ -15,12 +15,12 @@ import { mayHonourRange, statusByConditions } from './conditions.ts'
 import { parseRange } from './range.ts'
 import { etagOf, fitsTarget, type Representation, representationOf } from './representation.ts'
 
-/** A NAR in a form, as a route asks for it. Each part is asked for anew when time has passed. */
+/** A NAR in the form that a route needs. It is looked up again after the request has waited. */
 export interface Wanted {
   /** @throws {Fault} store-unavailable; a promise rejects with it */
   find(): Awaitable<StoreObject | undefined>
   formOf(object: StoreObject): Representation
-  /** Where a transfer takes its turn. */
+  /** Where a transfer waits for its turn. */
   readonly queue: FairQueue
 }
 
@@ -46,7 +46,10 @@ export async function serveNar(origin: Origin, reply: Reply, target: NarTarget):
   await serveForm(origin, reply, wanted, object)
 }
 
-/** What needs no bytes of the NAR needs no place either. Rejects only where the store cannot be asked. */
+/**
+ * Replies without bytes of the NAR are sent at once, all others wait in the queue. Rejects only when the store cannot be
+ * read.
+ */
 export async function serveForm(origin: Origin, reply: Reply, wanted: Wanted, object: StoreObject): Promise<void> {
   const { headers } = reply.request
   const form = wanted.formOf(object)
@@ -59,7 +62,7 @@ export async function serveForm(origin: Origin, reply: Reply, wanted: Wanted, ob
   await enqueue(origin, reply, wanted.queue, () => send(origin, reply, wanted))
 }
 
-/** In its turn, for which it may have waited: the path may be gone, and the size known. Every fault becomes a reply. */
+/** After waiting in the queue: the path may be gone, and its size may be known by now. Every fault becomes a reply. */
 async function send(origin: Origin, reply: Reply, wanted: Wanted): Promise<void> {
   const object = await wanted.find()
   if (object === undefined) return reply.refuse(404)
@@ -69,13 +72,13 @@ async function send(origin: Origin, reply: Reply, wanted: Wanted): Promise<void>
     const range = size === undefined ? undefined : rangeOf(reply, form, size)
     if (range === 'unsatisfiable') return refuseRange(reply, size!)
 
-    const letGo = await object.store.leases.hold(object.info.storePath)
+    const release = await object.store.leases.hold(object.info.storePath)
     try {
-      // Between the look-up and the lease the path may have been collected.
+      // The path may have been garbage-collected between the look-up and the lease.
       if ((await wanted.find()) === undefined) return reply.refuse(404)
       await sendForm(origin, reply, form, range, size)
     } finally {
-      letGo()
+      release()
     }
   } catch (error) {
     await answerReadError(origin, reply, object, error)
@@ -104,8 +107,8 @@ type Opened = Awaited<ReturnType<Representation['open']>>
 type First = Awaited<ReturnType<ChunkReader['next']>>
 
 /**
- * The first chunk comes before the header: what is wrong from the start gets an honest status, or is made again when it
- * was a kept file.
+ * Reads the first chunk before the header is sent: an early fault still gets the right status, and a damaged file of the
+ * larder is made again.
  */
 async function openWithFirstChunk(
   origin: Origin,
@@ -123,7 +126,7 @@ async function openWithFirstChunk(
     if (!(error instanceof Fault) || error.code !== 'larder-damaged') throw error
     origin.log.debug(
       { err: error, target: reply.target },
-      'Opens a NAR again: its kept file was found damaged before anything was sent',
+      'Opening a NAR again: its cached file turned out to be damaged before anything was sent',
     )
     return await open()
   }
@@ -147,7 +150,7 @@ async function openInTime(
   }
 }
 
-/** A range is defined for GET alone (RFC 9110, section 14.2). */
+/** Ranges are defined for GET only (RFC 9110, section 14.2). */
 function mayRange({ isHead, request: { headers } }: Reply, { isResumable, etag }: Representation): boolean {
   return headers.range !== undefined && !isHead && isResumable && mayHonourRange(headers, etag)
 }
@@ -161,8 +164,8 @@ function refuseRange(reply: Reply, size: number): void {
 }
 
 /**
- * A NAR request is answered only for the NAR it names: the path may have been rebuilt with other contents since.
- * The store whose bytes are those of the URL comes first; another one with the same NAR will do.
+ * Finds the object only if it has the NAR hash of the URL: the path may have been rebuilt with other contents. Prefers a
+ * store that has exactly the bytes of the URL, else takes another store with the same NAR.
  */
 function findNar({ catalogue }: Origin, target: NarTarget): Awaitable<StoreObject | undefined> {
   const narHash = `sha256:${target.narHash}`

@@ -1,12 +1,12 @@
 /**
- * The `Range` request header, reduced to what clients of a cache send: one range, `bytes=a-b`, `bytes=a-` or `bytes=-n`
- * (RFC 9110, section 14).
+ * The `Range` request header, limited to what cache clients send: one range, `bytes=a-b`, `bytes=a-` or `bytes=-n` (RFC
+ * 9110, section 14).
  */
 import type { ByteRange } from '../../chunks.ts'
 
 /**
- * `undefined`: there is no range to honour (none, several, another unit, nonsense): answer with the whole.
- * `'unsatisfiable'`: 416. Otherwise half-open, within `[0, size)`.
+ * `undefined`: no range that we support (none, several, another unit, malformed); send the whole body. `unsatisfiable`:
+ * answer 416. Otherwise a half-open range within `[0, size)`.
  */
 export function parseRange(header: string | undefined, size: number): ByteRange | 'unsatisfiable' | undefined {
   if (header === undefined) return undefined

@@ -1,6 +1,6 @@
 /**
- * The forms of a NAR as HTTP sees them: packed from a tree, compressed from the larder, as it is stored. Each has an
- * entity tag, perhaps a known size, and a way to be opened.
+ * The representations of a NAR in HTTP: packed from a file tree, compressed from the larder, or as it is stored. Each
+ * has an entity tag, a way to open it, and a size if it is known.
  */
 import type { ByteRange, ChunkReader } from '../../chunks.ts'
 import { Fault } from '../../faults.ts'
@@ -21,10 +21,10 @@ export interface OpenedNar {
 
 export interface Representation {
   readonly etag: string
-  /** Bytes; undefined while a compression has not come to its end. */
+  /** Bytes; undefined until the compression has finished. */
   readonly size: number | undefined
   readonly isResumable: boolean
-  /** Waits until the size is known; only called while it is not. */
+  /** Waits for the size. Called only while it is unknown. */
   settle(): Promise<number>
   open(range: ByteRange | undefined): Promise<OpenedNar>
 }
@@ -45,7 +45,7 @@ export function representationOf(origin: Origin, target: NarTarget, object: Stor
   return compressedOnce(packer, nar, target.recipe)
 }
 
-/** True when the object's own form has the very bytes that the target names, so that a client may resume. */
+/** True if the object has exactly the bytes of the target, so that a client can resume a download with them. */
 export function fitsTarget(object: StoreObject, target: NarTarget): boolean {
   return (
     object.info.narHash === `sha256:${target.narHash}` &&
@@ -59,7 +59,7 @@ function servesAsStored({ form }: StoreObject, { recipe }: NarTarget): boolean {
   return form.compression === 'none' ? recipe === undefined : recipe === fileRecipe(form.id)
 }
 
-/** The adapter verifies what it hands out. */
+/** The store verifies the bytes it returns. */
 function asStored({ trust }: StoreObject, form: FileForm, etag: string): Representation {
   const servedFrom = trust === 'as-signed' ? 'upstream' : 'file'
   return {
@@ -72,8 +72,8 @@ function asStored({ trust }: StoreObject, form: FileForm, etag: string): Represe
 }
 
 /**
- * A client remembers the narinfo that another store gave for the same NAR. It gets what its narinfo says, made for it
- * alone and not to be resumed: the NAR itself, or a file of the same compression.
+ * For a client with a cached narinfo from another store that had the same NAR. It gets what its narinfo says, converted
+ * for this request and not resumable: the NAR itself, or a file with the same compression.
  */
 function convertedFor(form: FileForm, { narHash, narSize }: PathInfo, { recipe }: NarTarget): Representation {
   const isNar = recipe === undefined
@@ -87,7 +87,7 @@ function convertedFor(form: FileForm, { narHash, narSize }: PathInfo, { recipe }
       if (isNar) return { size, chunks: await form.openNar(), servedFrom: 'file' }
       if (form.compression === 'zstd' && !isFileRecipe(recipe))
         return { size, chunks: await form.open(), servedFrom: 'file' }
-      throw new Fault('absent', `Only a NAR compressed with ${form.compression} is here, not "${recipe}"`)
+      throw new Fault('absent', `The NAR is stored with compression ${form.compression}, not as "${recipe}"`)
     },
   }
 }
@@ -118,7 +118,7 @@ function fromLarder(larder: Larder, nar: NarRequest, object: StoreObject, etag: 
   }
 }
 
-/** A client remembers a narinfo of other times, and the file it names is still kept. */
+/** For a client with an old narinfo, whose file is still in the larder. */
 function keptOfOtherRecipe(
   larder: Larder,
   narHash: string,
@@ -133,16 +133,16 @@ function keptOfOtherRecipe(
     settle: async () => size,
     async open(range) {
       const opened = await larder.openKept(narHash, recipe, range)
-      if (opened === undefined) throw new Fault('busy', 'The file of an older recipe was evicted as it was asked for')
+      if (opened === undefined) throw new Fault('busy', 'The file of an older recipe was evicted when it was requested')
       return { ...opened, servedFrom: 'larder' }
     },
   }
 }
 
 /**
- * A client remembers a narinfo of other times: another level, another zstd, or compression since switched off. It gets
- * the NAR compressed as it expects, but made for it alone and not to be resumed, since the bytes are not those it would
- * splice them to.
+ * For a client with an old narinfo: another level, another version of zstd, or compression has been switched off since.
+ * It gets the NAR with the expected compression, but compressed for this request and not resumable, because the bytes
+ * differ from those it may already have.
  */
 function compressedOnce(packer: Packer, nar: NarRequest, recipe: string): Representation {
   const level = Math.min(19, Math.max(1, Number(/^zstd-(\d{1,2})/.exec(recipe)?.[1] ?? 3)))
@@ -150,26 +150,27 @@ function compressedOnce(packer: Packer, nar: NarRequest, recipe: string): Repres
     etag: `"${nar.narHash.slice('sha256:'.length)}.${recipe}.once"`,
     size: undefined,
     isResumable: false,
-    settle: () => Promise.reject(new Fault('busy', 'The size of a NAR compressed for one client is not known')),
+    settle: () =>
+      Promise.reject(new Fault('busy', 'The size of a NAR that is compressed for one request is not known')),
     open: async () => ({ size: undefined, chunks: packer.openCompressedNar(nar, level), servedFrom: 'tree' }),
   }
 }
 
 /**
- * A compression goes on when its first client leaves, and so must the lease, and so must what follows if the files turn
- * out wrong.
+ * A compression continues when the client that started it disconnects. So must the lease, and so must the withdrawal if
+ * the files turn out to be wrong.
  */
 async function settleLeased(larder: Larder, nar: NarRequest, object: StoreObject): Promise<CompressedNar> {
   const settling = larder.settle(nar)
   settling.catch(() => {})
-  const letGo = await object.store.leases.hold(object.info.storePath)
+  const release = await object.store.leases.hold(object.info.storePath)
   try {
     return await settling
   } catch (error) {
     await withdrawIfCondemned(object, error)
     throw error
   } finally {
-    letGo()
+    release()
   }
 }
 

@@ -1,7 +1,7 @@
 /**
- * Narinfos rendered and remembered. Signing takes 20 us and a look-up 30 us, a remembered answer none of it; it is used
- * only while the store's generation stands still, and looked up afresh otherwise, so that a path which came or went is
- * seen by the very next request.
+ * Renders narinfos and caches them in memory. Signing takes 20 us and a look-up 30 us. A cached entry is used only while
+ * the stores' generation is the same, and looked up again otherwise, so that the next request sees every path that was
+ * added or removed.
  */
 
 import type { Larder } from '../../larder/larder.ts'
@@ -24,13 +24,13 @@ export interface CatalogueEntry {
 export interface Catalogue {
   /** A promise only where a store needs one. @throws {Fault} store-unavailable; a promise rejects with it */
   find(hashPart: string): Awaitable<CatalogueEntry | undefined>
-  /** As `find`, where the narinfo is not needed: the first object that fits. */
+  /** Like `find` when the narinfo is not needed: the first object that fits. */
   findObject(hashPart: string, fits?: (object: StoreObject) => boolean): Awaitable<StoreObject | undefined>
   /** Signs with other keys from now on. */
   replaceKeys(keys: readonly SecretKey[]): void
 }
 
-/** At some 1.5 KB an entry, 30 MB at the most. */
+/** About 1.5 KB each, 30 MB in total. */
 const maxEntries = 20_000
 
 interface Remembered extends CatalogueEntry {
@@ -54,13 +54,13 @@ export function createCatalogue(
       ...info,
       ...offerOf(object),
       system: systemOf(info),
-      // One malformed line would make newer clients refuse the whole narinfo.
+      // Newer clients reject the whole narinfo because of one malformed signature.
       signatures: [...new Set([...info.signatures.filter(isSignature), ...ownSignatures])],
     }
     return { object, narInfo, text: formatNarInfo(narInfo), generation }
   }
 
-  /** A tree goes out as the larder makes it; a NAR that is stored already goes out as it is. */
+  /** A file tree is offered in the form that the larder makes, a stored NAR as it is stored. */
   function offerOf({ info, form }: StoreObject): Pick<NarInfo, 'url' | 'compression' | 'fileHash' | 'fileSize'> {
     const hashPart = hashPartOf(info.storePath)
     if (form.kind === 'file') {
@@ -80,7 +80,7 @@ export function createCatalogue(
 
   const systemOf = ({ deriver }: PathInfo) => (deriver === undefined ? undefined : stores.findSystem(deriver))
 
-  /** The compressed size became known since the narinfo was rendered. */
+  /** The compressed size has become known since the narinfo was rendered. */
   const isOutdated = ({ narInfo }: Remembered) =>
     narInfo.fileHash === undefined && larder?.find(narInfo.narHash) !== undefined
 
@@ -112,13 +112,13 @@ export function createCatalogue(
   return {
     find(hashPart) {
       const generation = stores.generation()
-      // While one of several stores is away it is no number.
+      // It is NaN while one of several stores cannot be read.
       if (!Number.isNaN(generation)) onReadable()
       const known = remembered.get(hashPart)
       if (known !== undefined && known.generation === generation && !isOutdated(known)) return known
       const found = stores.find(hashPart)
-      // What came by a promise may be out of date as soon as it is here: it is looked up again each time. Only the
-      // signed text is used again.
+      // An asynchronous result may be outdated when it arrives, so it is looked up each time. Only the signed text is
+      // reused.
       if (found instanceof Promise) return found.then((object) => renderOrRecall(hashPart, object, Number.NaN))
       return renderOrRecall(hashPart, found, generation)
     },

@@ -7,7 +7,7 @@ import type { Reply } from '../reply.ts'
 import type { CatalogueEntry } from './catalogue.ts'
 
 /**
- * Never rejects. Synchronous as long as the path is at hand and leased already, so that the hot case costs no promise.
+ * Never rejects. Synchronous if the path is in memory and already leased, so that the hot case costs no promise.
  */
 export function serveNarInfo(
   origin: Origin,
@@ -49,8 +49,8 @@ function leaseAndSend(
 }
 
 /**
- * The client will ask for the NAR next: it must outlive a garbage collection until then. The lease may have come too
- * late: look again.
+ * The client will request the NAR next, so the path must survive a garbage collection until then. It may have been
+ * collected before the lease was taken, so it is looked up again.
  */
 async function takeLeaseAndSend(
   origin: Origin,

@@ -1,4 +1,4 @@
-/** Requests of Burrow's own client that come and go as JSON. */
+/** Requests of Burrow's own client with JSON bodies. */
 import type { RequestHandler } from 'express'
 import * as z from 'zod'
 
@@ -7,7 +7,7 @@ import { replyOf } from '../reply-of.ts'
 import { refuseJson } from './refusals.ts'
 import { readWhole } from './request-body.ts'
 
-/** The most paths of one request. */
+/** Maximum number of paths in one request. */
 export const planPaths = 2000
 const maxJsonBytes = 8 * 1024 * 1024
 
@@ -24,21 +24,17 @@ export function pushRoute<Params>(
   }
 }
 
-/** Undefined when it was refused. */
+/** Undefined when the request was refused. */
 export async function readJson<T>(reply: Reply, schema: z.ZodType<T>): Promise<T | undefined> {
   const bytes = await readWhole(reply.request, maxJsonBytes)
   if (bytes === undefined) {
-    refuseJson(reply, 413, `A request has at most ${maxJsonBytes} bytes, plain or encoded with gzip, br or zstd`)
+    refuseJson(reply, 413, `A request may have at most ${maxJsonBytes} bytes, uncompressed or with gzip, br or zstd`)
     return undefined
   }
   const parsed = schema.safeParse(parseJson(bytes))
   if (parsed.success) return parsed.data
   const [issue] = parsed.error.issues
-  refuseJson(
-    reply,
-    400,
-    `The request cannot be understood: ${issue?.path.join('/') ?? ''} ${issue?.message ?? ''}`.slice(0, 300),
-  )
+  refuseJson(reply, 400, `Invalid request: ${issue?.path.join('/') ?? ''} ${issue?.message ?? ''}`.slice(0, 300))
   return undefined
 }
 

@@ -1,6 +1,6 @@
 /**
- * What stock Nix sends with `nix copy --to https://…`: NARs, then narinfos, and what else its options make it send.
- * Everything that the header can decide is decided before the body is read.
+ * Uploads of stock Nix with `nix copy --to https://…`: NARs, then narinfos, and the extra files that some options
+ * produce. Everything that can be checked by the header is checked before the body is read.
  */
 import type { RequestHandler, Router } from 'express'
 
@@ -25,8 +25,8 @@ const maxCacheInfoBytes = 4 * 1024
 export interface NixUploadsOptions {
   readonly depot: PushTarget
   /**
-   * A NAR body above this is refused with a hint at `burrow push`: the edge would cut it. Undefined: no limit but the
-   * depot's own.
+   * A larger NAR body is refused with a hint at `burrow push`, since the edge would reject it. Undefined: only the limits
+   * of the depot apply.
    */
   readonly maxBodyBytes: number | undefined
 }
@@ -39,7 +39,7 @@ export function nixUploads(options: NixUploadsOptions): Router {
       const reply = replyOf(request)
       reply.route = 'push'
       const length = bodyLength(request)
-      if (!length) return refuseUpload(reply, 411, 'A Content-Length is required, and a body')
+      if (!length) return refuseUpload(reply, 411, 'A body with a Content-Length is required')
       await serve(reply, request.params.file)
     }
   }
@@ -83,7 +83,7 @@ async function putNar({ depot, maxBodyBytes }: NixUploadsOptions, reply: Reply, 
     return refuseUpload(
       reply,
       415,
-      'NARs are taken as nar/<file hash>.nar, .nar.zst, .nar.xz, .nar.br, .nar.bz2 and .nar.gz',
+      'Supported NAR files: nar/<file hash>.nar, .nar.zst, .nar.xz, .nar.br, .nar.bz2 and .nar.gz',
     )
   const fileSize = bodyLength(request)!
   if (maxBodyBytes !== undefined && fileSize > maxBodyBytes) return refuseUpload(reply, 413, hintAtPush(fileSize))
@@ -96,7 +96,7 @@ async function putNar({ depot, maxBodyBytes }: NixUploadsOptions, reply: Reply, 
   }
   const received = await depot.receiveNar(upload, readPieces(request))
   if (received.status === 'refused') {
-    // Who went away needs no answer.
+    // The client has disconnected.
     if (received.code === 'cut') return reply.break()
     return refuseNix(reply, received)
   }
@@ -104,14 +104,14 @@ async function putNar({ depot, maxBodyBytes }: NixUploadsOptions, reply: Reply, 
 }
 
 function hintAtPush(fileSize: number): string {
-  return `This NAR has ${Math.round(fileSize / 1e6)} MB; Cloudflare passes bodies up to 100 MB. Use: burrow push --to <this cache> <store path>`
+  return `This NAR has ${Math.round(fileSize / 1e6)} MB; Cloudflare accepts bodies up to 100 MB. Use: burrow push --to <this cache> <store path>`
 }
 
 async function putTopLevel(depot: PushTarget, reply: Reply, file: string): Promise<void> {
   const narInfo = parseHashPart(/^(.+)\.narinfo$/.exec(file)?.[1] ?? '')
   if (narInfo !== undefined) return await putNarInfo(depot, reply, narInfo)
   if (parseHashPart(/^(.+)\.ls$/.exec(file)?.[1] ?? '') !== undefined) return await putListing(reply)
-  refuseUpload(reply, 405, 'Only what Nix writes into a binary cache can be put here')
+  refuseUpload(reply, 405, 'Only files of a Nix binary cache can be uploaded')
 }
 
 async function putNarInfo(depot: PushTarget, reply: Reply, hashPart: string): Promise<void> {
@@ -120,10 +120,10 @@ async function putNarInfo(depot: PushTarget, reply: Reply, hashPart: string): Pr
     return refuseUpload(
       reply,
       413,
-      `A narinfo has at most ${maxNarInfoBytes} bytes, plain or encoded with gzip, br or zstd`,
+      `A narinfo may have at most ${maxNarInfoBytes} bytes, uncompressed or with gzip, br or zstd`,
     )
   const narInfo = parseNarInfo(text.toString('utf8'), depot.storeDir)
-  if (narInfo === undefined) return refuseUpload(reply, 422, `This is no narinfo of a path in ${depot.storeDir}`)
+  if (narInfo === undefined) return refuseUpload(reply, 422, `This is not a narinfo of a path in ${depot.storeDir}`)
   reply.storePath = narInfo.storePath
   const registered = await depot.registerNarInfo(hashPart, narInfo, pusherOf(reply, 'nix'))
   switch (registered.status) {
@@ -133,7 +133,7 @@ async function putNarInfo(depot: PushTarget, reply: Reply, hashPart: string): Pr
       return refuseUpload(
         reply,
         409,
-        `${narInfo.storePath} is ${describeConflict(registered)}; an administrator may forget it first`,
+        `${narInfo.storePath} is ${describeConflict(registered)}; an administrator can remove it with "burrow forget"`,
       )
     default:
       if (registered.status === 'registered') reply.noteRegistered(1)
@@ -141,10 +141,10 @@ async function putNarInfo(depot: PushTarget, reply: Reply, hashPart: string): Pr
   }
 }
 
-/** The same listing is made here when it is asked for. */
+/** The listing is dropped: this cache makes the same one when it is requested. */
 async function putListing(reply: Reply): Promise<void> {
   if (bodyLength(reply.request)! > maxListingBytes)
-    return refuseUpload(reply, 413, `A listing has at most ${maxListingBytes} bytes`)
+    return refuseUpload(reply, 413, `A listing may have at most ${maxListingBytes} bytes`)
   await drain(reply.request)
   created(reply, false)
 }
@@ -153,19 +153,25 @@ async function putCacheInfo({ storeDir }: PushTarget, reply: Reply): Promise<voi
   const text = await readWhole(reply.request, maxCacheInfoBytes)
   const theirs = text && parseCacheInfo(text.toString('utf8'))?.storeDir
   if (theirs === storeDir) created(reply, false)
-  else refuseUpload(reply, 409, `This is a cache for ${storeDir}`)
+  else refuseUpload(reply, 409, `This cache is for ${storeDir}`)
 }
+
+const labels = {
+  realisation: 'a realisation',
+  'build-trace': 'a build trace',
+  debuginfo: 'debug information',
+} as const
 
 async function putDocument(
   depot: PushTarget,
   reply: Reply,
-  kind: 'realisation' | 'build-trace' | 'debuginfo',
+  kind: keyof typeof labels,
   key: string | undefined,
   maxBytes: number,
 ): Promise<void> {
-  if (key === undefined) return refuseUpload(reply, 422, `This is no name for a ${kind}`)
+  if (key === undefined) return refuseUpload(reply, 422, `This is not a valid file name for ${labels[kind]}`)
   const text = await readWhole(reply.request, maxBytes)
-  if (text === undefined) return refuseUpload(reply, 413, `It has more than ${maxBytes} bytes`)
+  if (text === undefined) return refuseUpload(reply, 413, `It may have at most ${maxBytes} bytes`)
   answerStored(reply, await depot.putDocument(kind, key, text.toString('utf8'), pusherOf(reply, 'nix')))
 }
 
@@ -175,7 +181,7 @@ async function putLog(depot: PushTarget, reply: Reply, drvBaseName: string): Pro
 
 function answerStored(reply: Reply, outcome: Awaited<ReturnType<PushTarget['putDocument']>>): void {
   if (typeof outcome === 'object') refuseNix(reply, outcome)
-  else if (outcome === 'conflict') refuseUpload(reply, 409, 'Other content is here under this name')
+  else if (outcome === 'conflict') refuseUpload(reply, 409, 'Different content is already stored under this name')
   else created(reply, outcome === 'stored')
 }
 

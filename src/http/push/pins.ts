@@ -1,4 +1,4 @@
-/** `/v1/pins`, and `/v1/forget`: what is kept under a name, and what is wanted no more. */
+/** `/v1/pins`: protects paths from garbage collection under a name. `/v1/forget`: removes paths. */
 import type { Router } from 'express'
 import * as z from 'zod'
 
@@ -9,7 +9,8 @@ import { createRouter } from '../router.ts'
 import { planPaths, pushRoute, readJson, storePath } from './json-requests.ts'
 import { refuseClient, refuseJson, sendJson, userOf } from './refusals.ts'
 
-const pinName = 'a pin is named like "app" or "ci/app": letters, digits, ".", "_", "+" and "-", in up to four parts'
+const pinName =
+  'a pin has a name like "app" or "ci/app": letters, digits, ".", "_", "+" and "-", in up to four parts separated by "/"'
 export const pin = z.object({
   name: z.string().max(260).refine(isPinName, pinName),
   keepLast: z.int().min(1).max(1000).default(1),
@@ -52,7 +53,7 @@ interface PinParams {
 
 function getPin(depot: PushTarget, reply: Reply, { name }: PinParams): void {
   const found = depot.pins().find((one) => one.name === name.join('/'))
-  if (found === undefined) refuseJson(reply, 404, 'There is no such pin')
+  if (found === undefined) refuseJson(reply, 404, 'No such pin')
   else sendJson(reply, found)
 }
 
@@ -60,7 +61,7 @@ async function putPin(depot: PushTarget, reply: Reply, params: PinParams): Promi
   const name = params.name.join('/')
   const wanted = await readJson(reply, pinRequest)
   if (wanted === undefined) return
-  if (!isPinName(name)) return refuseJson(reply, 400, `Cannot use this name: ${pinName}`)
+  if (!isPinName(name)) return refuseJson(reply, 400, `Invalid pin name: ${pinName}`)
   if (!mayPin(reply, name)) return refusePin(reply)
   const { storePaths, keepLast, expires } = wanted
   const outcome = await depot.setPin({
@@ -80,7 +81,7 @@ async function deletePin(depot: PushTarget, reply: Reply, params: PinParams): Pr
   const outcome = await depot.removePin(name, userOf(reply))
   if (typeof outcome === 'object') refuseClient(reply, outcome)
   else if (outcome) sendJson(reply, { name, status: 'removed' })
-  else refuseJson(reply, 404, 'There is no such pin')
+  else refuseJson(reply, 404, 'No such pin')
 }
 
 async function forget(depot: PushTarget, reply: Reply): Promise<void> {
@@ -99,6 +100,6 @@ export function refusePin(reply: Reply): void {
   refuseJson(
     reply,
     403,
-    `You may write pins whose names begin with "${reply.user ?? ''}/"; others need an administrator`,
+    `You may only change pins whose names start with "${reply.user ?? ''}/"; other pins require the access "admin"`,
   )
 }

@@ -1,6 +1,6 @@
 /**
- * Burrow's own push protocol, `/v1/push`: see src/push/protocol.ts for its requests. Each is answered well before the
- * edge loses patience.
+ * The server side of Burrow's own push protocol, `/v1/push`. Its requests are described in src/push/protocol.ts. Each is
+ * answered well before the edge times out.
  */
 import type { Router } from 'express'
 import * as z from 'zod'
@@ -20,7 +20,7 @@ import { mayPin, pin, refusePin } from './pins.ts'
 import { describeConflict, pusherOf, refuseClient, refuseJson, sendJson, userOf } from './refusals.ts'
 import { bodyLength, readPieces } from './request-body.ts'
 
-/** A commit waits so long for what is still being checked before it says `pending`. */
+/** A commit waits this long for uploads that are still being checked before it answers `pending`. */
 const commitWaitMs = 10_000
 
 const hash = z.string().regex(/^sha256:[01][0-9a-df-np-sv-z]{51}$/)
@@ -134,9 +134,10 @@ async function putPart(depot: PushTarget, reply: Reply, params: PartParams): Pro
       index: toInteger(params.index),
     })
   if (!part.success || part.data.index >= countParts(part.data.narSize, part.data.partBytes))
-    return refuseJson(reply, 404, 'There is no such part')
-  if (!bodyBytes) return refuseJson(reply, 411, 'A part needs a Content-Length')
-  if (digest === undefined) return refuseJson(reply, 400, 'A part needs Content-Digest: sha-256=:<base64>: (RFC 9530)')
+    return refuseJson(reply, 404, 'No such part')
+  if (!bodyBytes) return refuseJson(reply, 411, 'A part requires a Content-Length')
+  if (digest === undefined)
+    return refuseJson(reply, 400, 'A part requires Content-Digest: sha-256=:<base64>: (RFC 9530)')
   const encoding = request.headers['content-type'] === 'application/gzip' ? 'gzip' : 'zstd'
   const received = await depot.putPart(
     { ...part.data, bodyBytes, digest, encoding, who: pusherOf(reply, 'burrow') },
@@ -146,7 +147,7 @@ async function putPart(depot: PushTarget, reply: Reply, params: PartParams): Pro
     case 'refused':
       return received.code === 'cut' ? reply.break() : refuseClient(reply, received)
     case 'complete':
-      return refuseJson(reply, 409, 'This NAR is complete')
+      return refuseJson(reply, 409, 'This NAR is already complete')
     default:
       reply.send(received.status === 'stored' ? 201 : 200, 'missed', [], '')
   }
@@ -160,9 +161,10 @@ async function putBatch(depot: PushTarget, reply: Reply): Promise<void> {
     return refuseJson(
       reply,
       bodyBytes ? 413 : 411,
-      `A batch needs a Content-Length of at most ${batchLimits.bodyBytes}`,
+      `A batch requires a Content-Length of at most ${batchLimits.bodyBytes}`,
     )
-  if (digest === undefined) return refuseJson(reply, 400, 'A batch needs Content-Digest: sha-256=:<base64>: (RFC 9530)')
+  if (digest === undefined)
+    return refuseJson(reply, 400, 'A batch requires Content-Digest: sha-256=:<base64>: (RFC 9530)')
   const received = await depot.putBatch({ bodyBytes, digest, who: pusherOf(reply, 'burrow') }, readPieces(request))
   if ('status' in received) return received.code === 'cut' ? reply.break() : refuseClient(reply, received)
   for (const one of received) if (one.status === 'refused') reply.noteRefused(one.reason)
@@ -197,7 +199,7 @@ function noteRefused(reply: Reply, outcome: Planned | Committed): void {
   else if (outcome.status === 'refused') reply.noteRefused(outcome.reason)
 }
 
-/** Of a closure, what nothing else in it refers to. */
+/** The paths that no other path of the closure refers to. */
 function rootsOf(pushed: readonly Pushed[]): string[] {
   const referred = new Set(
     pushed.flatMap(({ storePath: path, references }) => references.filter((reference) => reference !== path)),
@@ -226,7 +228,7 @@ function toInteger(text: string): number {
   return /^\d{1,15}$/.test(text) ? Number(text) : Number.NaN
 }
 
-/** Of `sha-256=:<base64>:` the base64; RFC 9530. */
+/** The base64 of `sha-256=:<base64>:` (RFC 9530). */
 function digestOf(header: string | string[] | undefined): string | undefined {
   return typeof header === 'string' ? /(?:^|,\s*)sha-256=:([A-Za-z0-9+/]{43}=):/.exec(header)?.[1] : undefined
 }

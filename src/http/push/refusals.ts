@@ -1,7 +1,7 @@
 /**
- * Refusals of uploads as replies. Stock Nix stops at once at a 4xx other than 408 and 429 and shows its text; at a 5xx
- * or 429 it tries again, and Nix 2.8 hangs when a body was under way. So it gets no others. Burrow's own client knows
- * what passes by itself.
+ * Replies for refused uploads. Stock Nix stops at a 4xx other than 408 and 429 and shows its text. After a 5xx or 429 it
+ * tries again, and Nix 2.8 hangs if it was sending a body; so stock Nix only gets the former. Burrow's own client can
+ * handle temporary errors.
  */
 import type { PushError } from '../../push/protocol.ts'
 import type { Conflict, Pusher, Refusal, RefusalCode } from '../../store/depot/contract.ts'
@@ -33,7 +33,7 @@ const statusForClient: Readonly<Record<RefusalCode, number>> = {
   cut: 503,
 }
 
-/** In plain text, with the end of the connection: what is left of the body is not read. */
+/** In plain text. Closes the connection, because the rest of the body is not read. */
 export function refuseNix(reply: Reply, { code, reason }: Refusal): void {
   refuseUpload(reply, statusForNix[code], reason)
 }
@@ -47,7 +47,7 @@ export function refuseUpload(reply: Reply, status: number, text: string): void {
 /** `{"error": …}`, for Burrow's own client. */
 export function refuseClient(reply: Reply, { code, reason }: Refusal): void {
   const status = statusForClient[code]
-  // What passes is tried again.
+  // The client will try again after a temporary error.
   if (status !== 503) reply.noteRefused(reason)
   refuseJson(reply, status, reason, status === 503 ? ['Retry-After', '5'] : [])
 }
@@ -66,12 +66,12 @@ export function sendJson(reply: Reply, value: unknown): void {
   reply.send(200, 'missed', ['Content-Type', 'application/json'], `${JSON.stringify(value)}\n`)
 }
 
-/** "here since 2026-11-26T15:00:00.000Z by ci with NAR hash sha256:…" */
+/** "already stored by ci since 2026-11-26T15:00:00.000Z, with NAR hash sha256:…" */
 export function describeConflict({ since, by, narHash }: Conflict): string {
-  return `here since ${new Date(since).toISOString()} by ${by} with NAR hash ${narHash}`
+  return `already stored by ${by} since ${new Date(since).toISOString()}, with NAR hash ${narHash}`
 }
 
-/** Of a public cache nobody is known by name. */
+/** The user's name in records; a public cache does not know its users. */
 export function userOf({ user }: Reply): string {
   return user ?? 'anonymous'
 }

@@ -1,5 +1,5 @@
 /**
- * Bodies of uploads: read piece by piece with a bound on how long they may stall, or whole with a bound on their size.
+ * Reads the bodies of uploads: in pieces with a limit on how long they may stall, or whole with a limit on their size.
  */
 import type { IncomingMessage } from 'node:http'
 import { promisify } from 'node:util'
@@ -7,17 +7,17 @@ import { brotliDecompress, gunzip, zstdDecompress } from 'node:zlib'
 
 import { readAtMost } from '../../read-at-most.ts'
 
-/** A client that sends nothing for so long is gone. */
+/** A client that sends nothing for this time is considered gone. */
 const stallMs = 60_000
 
 const receivedBytes = new WeakMap<IncomingMessage, number>()
 
-/** Of the body, so far. */
+/** Bytes of the body received so far. */
 export function receivedBytesOf(request: IncomingMessage): number {
   return receivedBytes.get(request) ?? 0
 }
 
-/** Ends with the body, or throws when it stalls or breaks off. The request stays usable for its reply. */
+/** Ends with the body; throws when it stalls or is cut off. The request can still be answered afterwards. */
 export async function* readPieces(request: IncomingMessage): AsyncGenerator<Buffer> {
   const { socket } = request
   const stalled = () => request.destroy(new Error(`The body stalled for ${stallMs / 1000} s`))
@@ -34,7 +34,7 @@ export async function* readPieces(request: IncomingMessage): AsyncGenerator<Buff
   }
 }
 
-/** Reads what is left and drops it, so that the connection can carry the next request. */
+/** Reads and discards the rest of the body, so that the connection can be reused. */
 export async function drain(request: IncomingMessage): Promise<void> {
   for await (const piece of readPieces(request)) void piece
 }
@@ -47,8 +47,8 @@ const decoders: Readonly<Record<string, (bytes: Buffer, options: { maxOutputLeng
 }
 
 /**
- * The whole body, decoded by its `Content-Encoding`. Undefined when it is larger than `maxBytes` as sent or decoded, or
- * encoded in a way that is not known or not kept to. Rejects when it breaks off.
+ * The whole body, decoded according to its `Content-Encoding`. Undefined when it is larger than `maxBytes` as sent or
+ * decoded, or when its encoding is unknown or invalid. Rejects when the body is cut off.
  */
 export async function readWhole(request: IncomingMessage, maxBytes: number): Promise<Buffer | undefined> {
   const bytes = await readAtMost(readPieces(request), maxBytes)
@@ -58,7 +58,7 @@ export async function readWhole(request: IncomingMessage, maxBytes: number): Pro
   return await decoders[encoding]?.(bytes, { maxOutputLength: maxBytes }).catch(() => undefined)
 }
 
-/** Undefined for a body without a length, whose end a tunnel may not tell from a broken connection. */
+/** Undefined for a body without a length: behind a tunnel, its end may look like a broken connection. */
 export function bodyLength({ headers }: IncomingMessage): number | undefined {
   const text = headers['content-length']
   return text !== undefined && /^\d{1,15}$/.test(text) ? Number(text) : undefined

@@ -1,5 +1,5 @@
 /**
- * What was pushed beside store objects, read back: debug information, build traces, and NARs by the hash of their file.
+ * Serves what was pushed in addition to store objects: debug information, build traces, and NARs by their file hash.
  */
 import type { Router } from 'express'
 

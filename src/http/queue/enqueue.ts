@@ -1,7 +1,7 @@
 /**
- * A request's turn and its patience. Work that costs (NARs, listings, build logs) passes a queue, clients in turn: a
- * client is a user, or without users a network. Whoever waits too long, or finds the queue full, is told to come again;
- * nothing that a client waits for takes longer to begin than the edge's patience allows.
+ * Waiting for a slot, and the deadline for a reply. Expensive work (NARs, listings, build logs) goes through a queue that
+ * is fair between clients: users, or networks on a public cache. A request that waits too long or finds the queue full is
+ * answered 503 with Retry-After. Every reply starts well before the edge times out.
  */
 import { Fault } from '../../faults.ts'
 import { networkOf } from '../auth/client-address.ts'
@@ -9,16 +9,16 @@ import type { Origin } from '../origin.ts'
 import type { Reply } from '../reply.ts'
 import { createFairQueue, type FairQueue, type Leave } from './fair-queue.ts'
 
-/** See queue.ts: one client gets three quarters of the places at the most, however slow his downloads are. */
+/** See fair-queue.ts: a client gets at most three quarters of the slots, however slow its downloads are. */
 const share = 3
 
-export function createQueue(places: number, maxWaiting: number): FairQueue {
-  return createFairQueue({ places, maxWaiting, share })
+export function createQueue(slots: number, maxWaiting: number): FairQueue {
+  return createFairQueue({ slots, maxWaiting, share })
 }
 
 /**
- * Does the work in its turn, or answers 503. The place is given back when the work has ended, however it ends. Rejects
- * as the work does.
+ * Does the work when a slot is free, or answers 503. The slot is released when the work has ended. Rejects as the work
+ * does.
  */
 export async function enqueue(
   origin: Origin,
@@ -27,7 +27,7 @@ export async function enqueue(
   work: () => Promise<void>,
 ): Promise<void> {
   const key = reply.user ?? networkOf(reply.address)
-  const leave = queue.enter(key) ?? (await waitForPlace(origin, reply, queue, key))
+  const leave = queue.enter(key) ?? (await waitForSlot(origin, reply, queue, key))
   if (leave === undefined) return reply.postpone(nextRetrySeconds())
   try {
     await work()
@@ -36,8 +36,8 @@ export async function enqueue(
   }
 }
 
-/** Undefined when there was no room to wait, when it took too long, or when the client went away. */
-async function waitForPlace(
+/** Undefined when the queue was full, when it took too long, or when the client disconnected. */
+async function waitForSlot(
   { limits, after }: Origin,
   reply: Reply,
   queue: FairQueue,
@@ -47,9 +47,9 @@ async function waitForPlace(
   if (response.destroyed) return undefined
   const waiting = queue.wait(key)
   if (waiting === undefined) return undefined
-  // Half of the time is left for the work itself.
-  const patienceMs = Math.min(limits.queueSeconds, limits.firstByteSeconds / 2) * 1000
-  const stop = after(patienceMs, waiting.giveUp)
+  // Leaves half of the time for the work itself.
+  const maxWaitMs = Math.min(limits.queueSeconds, limits.firstByteSeconds / 2) * 1000
+  const stop = after(maxWaitMs, waiting.giveUp)
   response.once('close', waiting.giveUp)
   try {
     return await waiting.admitted
@@ -63,16 +63,16 @@ const shortestRetrySeconds = 5
 const retrySpread = 11
 let refusals = 0
 
-/** One second apart for one after the other: a crowd turned away together does not come back together. */
+/** Spreads the retries of clients that were refused at the same time. */
 function nextRetrySeconds(): number {
   refusals = (refusals + 1) % retrySpread
   return shortestRetrySeconds + refusals
 }
 
 /**
- * A reply must have begun well before the edge's limit of 120 s, counted from the request's arrival; the client comes
- * again and finds more done. Rejects as the work does, with `busy` when the time is over, or with `abandoned` when the
- * client goes away: the work then goes on unless its owner ends it.
+ * A reply must start well before the edge's limit of 120 s, counted from the arrival of the request; when the client
+ * tries again, more of the work is done. Rejects as the work does, with `busy` at the deadline, or with `abandoned` when
+ * the client disconnects. The work then continues unless its owner stops it.
  */
 export async function withinDeadline<T>({ limits, after }: Origin, reply: Reply, work: Promise<T>): Promise<T> {
   work.catch(() => {})
@@ -82,7 +82,7 @@ export async function withinDeadline<T>({ limits, after }: Origin, reply: Reply,
   if (response.destroyed) abandon()
   else response.once('close', abandon)
   const leftMs = Math.max(0, limits.firstByteSeconds * 1000 - reply.elapsedMs)
-  const stop = after(leftMs, () => reject(new Fault('busy', 'The reply takes longer to begin than a client may wait')))
+  const stop = after(leftMs, () => reject(new Fault('busy', 'The reply could not start before the deadline')))
   try {
     return await Promise.race([work, givenUp])
   } finally {

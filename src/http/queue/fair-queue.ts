@@ -1,35 +1,35 @@
 /**
- * Lets so much work through at once. The rest waits in a queue for each key, and the queues are served in turn: whoever
- * fills his own holds up the others by one piece of work a round.
+ * Limits concurrent work, fairly between keys. Waiting work is queued by key, and the queues are served round-robin: a
+ * key with a long queue delays the others by one piece of work per round.
  *
- * What is held for long (a slow download holds its place for hours) no queue can share out. So a key may take a place,
- * and a place in the queue, only while it has less than `share` times what is left over for everybody: with a share of
- * 3 one key alone gets three quarters and the next finds room at once; as places come back, n greedy keys come to
- * 3/(3n+1) each. Nobody who is inside is ever put out. Source: the dynamic thresholds of A. Choudhury and E. Hahne, by
- * which switches share one buffer among their ports (IEEE/ACM Transactions on Networking 6(2), 1998).
+ * Round-robin alone does not help when slots are held for long, as by a slow download. So a key may take a slot, or a
+ * place in the queue, only while it has less than `share` times the number that is still free. With a share of 3, a
+ * single key gets three quarters and the next key still finds a free slot; n greedy keys converge to 3/(3n+1) each. Work
+ * that has started is never interrupted. Source: dynamic thresholds by A. Choudhury and E. Hahne, for switches that share
+ * one buffer among their ports (IEEE/ACM Transactions on Networking 6(2), 1998).
  */
 
-/** Gives a place back; called exactly once. */
+/** Releases a slot. Must be called exactly once. */
 export type Leave = () => void
 
 export interface Waiting {
-  /** Resolves with a place; with undefined when the wait was given up. Never rejects. */
+  /** Resolves when a slot was assigned; with undefined after `giveUp`. Never rejects. */
   readonly admitted: Promise<Leave | undefined>
-  /** Leaves the queue at once. Means nothing to whoever was admitted before. */
+  /** Leaves the queue at once. No effect once a slot was assigned. */
   giveUp(): void
 }
 
 export interface FairQueue {
-  /** A place that can be had at once. */
+  /** Takes a slot if one is available at once. */
   enter(key: string): Leave | undefined
-  /** A place in the key's queue, for whoever could not enter at once; undefined when it is full. */
+  /** Joins the key's queue, after `enter` has failed. Undefined when the queue is full. */
   wait(key: string): Waiting | undefined
   readonly underWay: number
   readonly waiting: number
 }
 
 export interface FairQueueOptions {
-  readonly places: number
+  readonly slots: number
   /** Of all keys together. */
   readonly maxWaiting?: number
   readonly share?: number
@@ -37,19 +37,19 @@ export interface FairQueueOptions {
 
 interface Holder {
   held: number
-  /** In the order of their coming. */
+  /** First in, first out. */
   readonly queue: Set<(leave: Leave | undefined) => void>
 }
 
 export function createFairQueue({
-  places,
+  slots,
   maxWaiting = Number.POSITIVE_INFINITY,
   share = Number.POSITIVE_INFINITY,
 }: FairQueueOptions): FairQueue {
   const holders = new Map<string, Holder>()
-  /** Those with a queue, the next to be served first. */
+  /** Keys with waiting work, in the order in which they are served. */
   const round = new Map<string, Holder>()
-  let free = places
+  let free = slots
   let waiting = 0
 
   const mayEnter = ({ held }: Holder) => free > 0 && held < share * free
@@ -79,8 +79,8 @@ export function createFairQueue({
   }
 
   /**
-   * A key set anew is visited again in the same loop, behind all others. Who may not enter now may not later in it:
-   * what is free only shrinks.
+   * A key that is deleted and set again is visited again in the same loop, after all others. A key that may not enter now
+   * cannot enter later in the loop, since the number of free slots only shrinks.
    */
   function admitWaiting(): void {
     for (const [key, holder] of round) {
@@ -102,7 +102,7 @@ export function createFairQueue({
 
   return {
     get underWay() {
-      return places - free
+      return slots - free
     },
     get waiting() {
       return waiting
@@ -133,7 +133,7 @@ export function createFairQueue({
   }
 }
 
-/** Does the work when it is its turn, however long that takes; undefined when the queue is full. */
+/** Does the work when a slot is free, however long that takes. Undefined when the queue is full. */
 export async function runQueued<T>(queue: FairQueue, key: string, work: () => Promise<T>): Promise<T | undefined> {
   const leave = queue.enter(key) ?? (await queue.wait(key)?.admitted)
   if (leave === undefined) return undefined

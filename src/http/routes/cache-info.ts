@@ -1,4 +1,4 @@
-/** `/nix-cache-info`: the first thing a client asks. It remembers the answer for days, old ones for ever. */
+/** `/nix-cache-info`: a client's first request. Clients cache the answer for days, old ones forever. */
 import type { Router } from 'express'
 
 import { formatCacheInfo } from '../../nix/cache-info.ts'

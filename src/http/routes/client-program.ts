@@ -1,13 +1,13 @@
-/** `/v1/client.mjs`: the client of this very version, in one file, for machines that push and have but Node. */
+/** `/v1/client.mjs`: the client of this version in one file, for machines that push and only have Node. */
 import type { Router } from 'express'
 
 import { replyOf } from '../reply-of.ts'
 import { createRouter } from '../router.ts'
 
-/** Undefined where it was not built. */
+/** Undefined if it was not built. */
 export type ReadClientProgram = () => Promise<Uint8Array | undefined>
 
-const missing = 'This cache has no client to give: run "npm run bundle" in the folder of Burrow on its machine'
+const missing = 'The client was not built: run "npm run bundle" in the folder of Burrow on the machine of this cache'
 
 export function clientProgramRoute(readClientProgram: ReadClientProgram): Router {
   return createRouter().get('/v1/client.mjs', async (request) => {

@@ -1,6 +1,6 @@
 /**
- * The hot routes again, for targets written in another way: percent-encoded, or with a query. `?json` asks for a
- * narinfo in JSON; other queries mean nothing.
+ * The hot routes for targets that are percent-encoded or have a query. `?json` requests a narinfo in JSON; other queries
+ * are ignored.
  */
 import type { Request, RequestHandler, Router } from 'express'
 

@@ -1,7 +1,7 @@
 /**
- * The NAR URL of Eris and its like: `/nar/<hash part>.nar`. Clients remember narinfos for a month, so a cache that
- * moves to Burrow goes on answering them. Their `.nar.xz` and `.nar.bz2` are absent: made anew they could not be
- * resumed, and a client that gets a 404 goes to its next cache.
+ * The NAR URL of Eris and similar caches: `/nar/<hash part>.nar`. Clients cache narinfos for a month, so Burrow answers
+ * these URLs after a migration. `.nar.xz` and `.nar.bz2` get a 404: compressed again, they could not be resumed, and after
+ * a 404 the client uses its next cache.
  */
 import type { Router } from 'express'
 

@@ -1,4 +1,4 @@
-/** `/<hash part>.ls`: the files of a store object, with where their contents lie in the NAR. */
+/** `/<hash part>.ls`: the files of a store object, with the offsets of their contents in the NAR. */
 import type { Router } from 'express'
 
 import { parseHashPart } from '../../nix/store-path.ts'
@@ -8,7 +8,7 @@ import type { Reply } from '../reply.ts'
 import { replyOf } from '../reply-of.ts'
 import { createRouter } from '../router.ts'
 
-/** Each lies in memory whole, tens of megabytes for the largest paths. */
+/** Each listing is held in memory: tens of megabytes for the largest paths. */
 const maxListings = 8
 const maxWaiting = 512
 
@@ -29,19 +29,18 @@ async function sendListing(origin: Origin, reply: Reply, hashPart: string): Prom
   const object = await stores.find(hashPart)
   if (object === undefined) return reply.refuse(404)
   reply.storePath = object.info.storePath
-  const letGo = await object.store.leases.hold(object.info.storePath)
+  const release = await object.store.leases.hold(object.info.storePath)
   try {
-    // Between the look-up and the lease the path may have been collected.
+    // The path may have been garbage-collected between the look-up and the lease.
     if ((await stores.find(hashPart)) === undefined) return reply.refuse(404)
     const listing = object.form.kind === 'tree' ? packer.listJson(object.form.realPath) : object.form.list()
     await withinDeadline(origin, reply, listing).then(
       (json) => reply.send(200, 'found', ['Content-Type', 'application/json'], json),
       (error: unknown) => answerReadError(origin, reply, object, error),
     )
-    // A client that was told to come again leaves the work behind, and its place and its lease are taken until that is
-    // done.
+    // After a 503 the work continues, and keeps its slot and its lease until it is done.
     await listing.catch(() => {})
   } finally {
-    letGo()
+    release()
   }
 }

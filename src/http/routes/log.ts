@@ -13,10 +13,10 @@ import type { Reply } from '../reply.ts'
 import { replyOf } from '../reply-of.ts'
 import { createRouter } from '../router.ts'
 
-/** As many as the store decodes at once. */
+/** The number of logs that the store decodes at once. */
 const maxLogs = 8
 const maxWaiting = 512
-/** So much is read before the header is sent: most logs are known to their end then, and get their length. */
+/** Read before the header is sent: most logs are smaller and get a Content-Length. */
 const smallBytes = 64 * 1024
 
 const headers = ['Content-Type', 'text/plain; charset=utf-8', 'X-Content-Type-Options', 'nosniff']
@@ -34,8 +34,8 @@ export function logRoute(origin: Origin): Router {
         else await sendLog(origin, reply, streamReader(text))
       } catch (error) {
         if (error instanceof Fault) return answerError(origin, reply, error)
-        // Found gone or damaged: there is no such log.
-        origin.log.debug({ err: error, drv }, 'Could not send a build log to its end')
+        // The log is gone or damaged.
+        origin.log.debug({ err: error, drv }, 'Could not send a whole build log')
         reply.refuse(404)
       }
     })

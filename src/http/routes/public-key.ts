@@ -1,4 +1,4 @@
-/** `/v1/public-key`: the keys to trust, `name:base64`, one a line. */
+/** `/v1/public-key`: the public keys of this cache, `name:base64`, one per line. */
 import type { Router } from 'express'
 
 import type { Particulars } from '../particulars.ts'

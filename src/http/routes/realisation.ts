@@ -1,4 +1,4 @@
-/** `/realisations/<id>.doi`: which path an output of a content-addressed derivation came to. */
+/** `/realisations/<id>.doi`: the store path of an output of a content-addressed derivation. */
 import type { Router } from 'express'
 
 import { parseRealisationId } from '../../nix/realisation.ts'

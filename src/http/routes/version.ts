@@ -1,4 +1,4 @@
-/** `/v1/version`: the version of this program, one line. */
+/** `/v1/version`: the version of this program, in one line. */
 import type { Router } from 'express'
 
 import type { Particulars } from '../particulars.ts'

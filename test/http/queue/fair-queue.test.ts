@@ -15,7 +15,7 @@ const settled = () => new Promise<void>((resolve) => setImmediate(resolve))
 
 describe('createFairQueue', () => {
   test('serves the keys in turn, so that a full queue holds up nobody else', async () => {
-    const queue = createFairQueue({ places: 1 })
+    const queue = createFairQueue({ slots: 1 })
     const order: string[] = []
     const work = (key: string, name: string) => runQueued(queue, key, async () => void order.push(name))
     await Promise.all([
@@ -29,8 +29,8 @@ describe('createFairQueue', () => {
     expect(order).toEqual(['a1', 'a2', 'b1', 'c1', 'a3', 'b2'])
   })
 
-  test('lets no more through at once than it has places, and goes on after a failure', async () => {
-    const queue = createFairQueue({ places: 2 })
+  test('lets no more through at once than it has slots, and goes on after a failure', async () => {
+    const queue = createFairQueue({ slots: 2 })
     let underWay = 0
     let most = 0
     const results = await Promise.allSettled(
@@ -48,8 +48,8 @@ describe('createFairQueue', () => {
     expect(queue.underWay).toBe(0)
   })
 
-  test('gives one key no more than its share, so that newcomers find places, the last of them as well', () => {
-    const queue = createFairQueue({ places: 100, share: 3 })
+  test('gives one key no more than its share, so that newcomers find slots, the last of them as well', () => {
+    const queue = createFairQueue({ slots: 100, share: 3 })
     const take = (key: string) => {
       let taken = 0
       while (queue.enter(key) !== undefined) taken++
@@ -60,7 +60,7 @@ describe('createFairQueue', () => {
   })
 
   test('as places come back, greedy keys come to equal shares, whoever was first', async () => {
-    const queue = createFairQueue({ places: 70, share: 3 })
+    const queue = createFairQueue({ slots: 70, share: 3 })
     const inside: Record<string, Leave[]> = { first: [], second: [] }
     const fill = (key: string) => {
       for (let leave = queue.enter(key); leave !== undefined; leave = queue.enter(key)) inside[key]!.push(leave)
@@ -77,7 +77,7 @@ describe('createFairQueue', () => {
   })
 
   test('one who waits for his share to grow holds up nobody who has less', async () => {
-    const queue = createFairQueue({ places: 4, share: 3 })
+    const queue = createFairQueue({ slots: 4, share: 3 })
     const leaves = [enter(queue, 'greedy'), enter(queue, 'greedy'), enter(queue, 'greedy')]
     expect(queue.enter('greedy')).toBeUndefined()
     const waiting = queue.wait('greedy')!
@@ -90,7 +90,7 @@ describe('createFairQueue', () => {
   })
 
   test('a place given back goes to him who waits, not to him who comes', async () => {
-    const queue = createFairQueue({ places: 1 })
+    const queue = createFairQueue({ slots: 1 })
     const leave = enter(queue, 'a')
     const waiting = queue.wait('b')!
     leave()
@@ -99,7 +99,7 @@ describe('createFairQueue', () => {
   })
 
   test('whoever gives up is out of the queue at once, and takes no place that was for another', async () => {
-    const queue = createFairQueue({ places: 1, maxWaiting: 2 })
+    const queue = createFairQueue({ slots: 1, maxWaiting: 2 })
     const leave = enter(queue, 'a')
     const [first, second] = [queue.wait('a')!, queue.wait('b')!]
     expect(queue.wait('c')).toBeUndefined()
@@ -116,7 +116,7 @@ describe('createFairQueue', () => {
   })
 
   test('one key cannot fill the queue for the others', () => {
-    const queue = createFairQueue({ places: 1, maxWaiting: 100, share: 3 })
+    const queue = createFairQueue({ slots: 1, maxWaiting: 100, share: 3 })
     enter(queue, 'a')
     while (queue.wait('flood') !== undefined);
     expect(queue.waiting).toBe(75)
@@ -130,8 +130,8 @@ describe('createFairQueue', () => {
       which: fc.nat(20),
     })
     await fc.assert(
-      fc.asyncProperty(fc.integer({ min: 1, max: 6 }), fc.array(step, { maxLength: 60 }), async (places, steps) => {
-        const queue = createFairQueue({ places, maxWaiting: 10, share: 2 })
+      fc.asyncProperty(fc.integer({ min: 1, max: 6 }), fc.array(step, { maxLength: 60 }), async (slots, steps) => {
+        const queue = createFairQueue({ slots, maxWaiting: 10, share: 2 })
         const inside: Leave[] = []
         const waiting: { giveUp: () => void }[] = []
         for (const { do: what, key, which } of steps) {
@@ -149,7 +149,7 @@ describe('createFairQueue', () => {
           }
           await settled()
           expect(queue.underWay).toBe(inside.length)
-          expect(queue.underWay).toBeLessThanOrEqual(places)
+          expect(queue.underWay).toBeLessThanOrEqual(slots)
           expect(queue.waiting).toBeLessThanOrEqual(10)
           if (queue.underWay === 0) expect(queue.waiting).toBe(0)
         }
@@ -165,7 +165,7 @@ describe('createFairQueue', () => {
 })
 
 test('runQueued does no work when the queue is full', async () => {
-  const queue = createFairQueue({ places: 1, maxWaiting: 0 })
+  const queue = createFairQueue({ slots: 1, maxWaiting: 0 })
   enter(queue, 'a')
   let isDone = false
   expect(await runQueued(queue, 'b', async () => (isDone = true))).toBeUndefined()

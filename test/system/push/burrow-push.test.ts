@@ -133,7 +133,7 @@ describe('a push', () => {
     const second = await push(cache.url, [path!], other)
     expect(second.paths.get(path!)).toMatchObject({
       status: 'conflict',
-      reason: expect.stringMatching(/^here since .* by ci with NAR hash/),
+      reason: expect.stringMatching(/^already stored by ci since .*, with NAR hash sha256:/),
     })
     await expectPulled(cache, [path!])
   })
@@ -181,7 +181,7 @@ describe('a bad line', () => {
     const broken = push(proxy.url, [big], store, { patienceMs: 500, jobs: 2 })
     const failed = expect(broken).rejects.toMatchObject({
       code: 'unreachable',
-      message: expect.stringContaining('run it again to go on'),
+      message: expect.stringContaining('run the command again to continue'),
     })
     await proxy.untilBytes(20_000_000)
     proxy.target = undefined

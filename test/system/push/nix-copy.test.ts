@@ -205,7 +205,7 @@ describe('what is refused, with the text that the user sees', () => {
     const loser = results.find(({ code }) => code !== 0)
     if (loser !== undefined) {
       expect(codes.filter((code) => code === 0).length).toBe(1)
-      expect(loser.stderr).toMatch(/here since \d{4}-.* by ci with NAR hash sha256:/)
+      expect(loser.stderr).toMatch(/already stored by ci since \d{4}-\S+, with NAR hash sha256:/)
     }
     const to = await pull(cache, 'ben', [path!])
     const read = await to.dump(path!)
@@ -216,7 +216,7 @@ describe('what is refused, with the text that the user sees', () => {
     await using cache = await openPushCache(nix, { maxBodyBytes: 1_000_000 })
     const { code, stderr } = await push('ci', `${cache.url}?compression=none`, [big])
     expect(code).not.toBe(0)
-    expect(stderr).toMatch(/This NAR has 6 MB; Cloudflare passes bodies up to 100 MB\. Use: burrow push/)
+    expect(stderr).toMatch(/This NAR has 6 MB; Cloudflare accepts bodies up to 100 MB\. Use: burrow push/)
   })
 
   test('a cache that is full, with the numbers', async () => {
@@ -231,7 +231,7 @@ describe('what is refused, with the text that the user sees', () => {
     await using cache = await openPushCache(nix)
     const headers = { authorization: basic('ci', 'secret') }
     const { status, body } = await put(cache, '/nix-cache-info', Buffer.from('StoreDir: /gnu/store\n'), headers)
-    expect([status, body]).toEqual([409, 'This is a cache for /nix/store\n'])
+    expect([status, body]).toEqual([409, 'This cache is for /nix/store\n'])
   })
 
   test.each([

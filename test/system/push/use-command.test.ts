@@ -157,7 +157,7 @@ describe('burrow use', () => {
   })
 
   test.each([
-    ['a wrong password', ['URL', '--user', 'ci'], { input: 'wrong\n' }, 77, /does not know this user or password/],
+    ['a wrong password', ['URL', '--user', 'ci'], { input: 'wrong\n' }, 77, /rejected the user name or password/],
     ['--push without the right', ['URL', '--user', 'ben', '--push'], {}, 77, /push/],
     ['--push without root', ['URL', '--user', 'ci', '--push'], { userId: 1000 }, 2, /--push needs root/],
     ['a password in the URL', ['http://ci:secret@127.0.0.1', '--user', 'ci'], {}, 2, /hold no name, password or query/],

@@ -1,10 +1,10 @@
 import { expect, test } from '@jest/globals'
 
-import { createStrangerTurns } from '../../../src/http/auth/stranger-turns.ts'
+import { createLoginPacer } from '../../../src/http/auth/login-pacer.ts'
 
 test('a few strangers are let through in each turn of the event loop, in the order of their coming', async () => {
   const due: (() => void)[] = []
-  const turns = createStrangerTurns((callback) => void due.push(callback))
+  const turns = createLoginPacer((callback) => void due.push(callback))
   const through: number[] = []
   for (let stranger = 0; stranger < 20; stranger++) void turns.next().then(() => through.push(stranger))
   const afterTurn: number[] = []

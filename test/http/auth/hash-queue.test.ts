@@ -1,11 +1,11 @@
 import { expect, test } from '@jest/globals'
 
-import { createHashLine } from '../../../src/http/auth/hash-line.ts'
+import { createHashQueue } from '../../../src/http/auth/hash-queue.ts'
 import type { Standing } from '../../../src/http/auth/login-throttle.ts'
 
 /** A line whose work the test ends by name. */
 function open() {
-  const line = createHashLine()
+  const line = createHashQueue()
   const begun: string[] = []
   const ends = new Map<string, () => void>()
   const ask = (standing: Standing, name: string) =>
@@ -39,7 +39,7 @@ test('familiar networks go first, then the newest of the new ones, and suspects 
 })
 
 test('work that fails gives its place back', async () => {
-  const line = createHashLine()
+  const line = createHashQueue()
   for (let time = 0; time < 3; time++)
     await expect(line.run('suspect', () => Promise.reject(new Error('no memory')))).rejects.toThrow('no memory')
   expect(await line.run('suspect', async () => 'done')).toBe('done')

@@ -1,22 +1,22 @@
 /**
- * The line in front of argon2id, which takes 64 MiB and a core for each password by design. So that guessing does not
- * become the means to keep others out, logins of networks with a good name go first, and suspect ones never take all
- * places. Its length is bounded by the places of login-throttle.ts.
+ * The queue for argon2id, which takes 64 MiB and a core for each password by design. Logins of networks with a good
+ * standing go first, and suspect ones never take all slots, so that guessing cannot keep users from logging in. The
+ * login throttle (login-throttle.ts) bounds its length.
  */
 import type { Standing } from './login-throttle.ts'
 
-/** Verifications at once. */
-const places = 2
-/** Of these for suspects: whoever else comes waits for no guess to be hashed. */
-const forSuspects = 1
+/** Concurrent verifications. */
+const slots = 2
+/** Of these, for suspect networks: other logins do not wait until a guess has been hashed. */
+const slotsForSuspects = 1
 const order: readonly Standing[] = ['familiar', 'new', 'suspect']
 
-export interface HashLine {
-  /** Does the work when it is its turn. */
+export interface HashQueue {
+  /** Does the work when a slot is free. */
   run<T>(standing: Standing, work: () => Promise<T>): Promise<T>
 }
 
-export function createHashLine(): HashLine {
+export function createHashQueue(): HashQueue {
   const waiting: Readonly<Record<Standing, Set<() => void>>> = {
     familiar: new Set(),
     new: new Set(),
@@ -25,14 +25,14 @@ export function createHashLine(): HashLine {
   let underWay = 0
   let suspects = 0
 
-  const mayStart = (standing: Standing) => underWay < places && (standing !== 'suspect' || suspects < forSuspects)
+  const mayStart = (standing: Standing) => underWay < slots && (standing !== 'suspect' || suspects < slotsForSuspects)
 
   function startNext(): void {
     for (const standing of order) {
-      const line = [...waiting[standing]]
-      // New networks last in, first out: when guessers come from a hundred of them at once, whoever comes next does not
-      // wait for a hundred hashes.
-      for (const start of standing === 'new' ? line.reverse() : line) {
+      const queue = [...waiting[standing]]
+      // New networks are served last in, first out: when guesses arrive from a hundred of them at once, the next client
+      // does not wait for a hundred hashes.
+      for (const start of standing === 'new' ? queue.reverse() : queue) {
         if (!mayStart(standing)) break
         waiting[standing].delete(start)
         take(standing)

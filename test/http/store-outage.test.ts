@@ -3,7 +3,7 @@ import { rename } from 'node:fs/promises'
 
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals'
 import { Fault } from '../../src/faults.ts'
-import { createIllness, watchForIllness } from '../../src/http/illness.ts'
+import { createStoreOutage, watchForOutage } from '../../src/http/store-outage.ts'
 import { silentLog } from '../../src/log.ts'
 import { openTestCache } from '../fixtures/cache.ts'
 import { type NixFixture, openNixFixture, type ScratchStore } from '../fixtures/nix.ts'
@@ -17,42 +17,42 @@ beforeAll(async () => {
 })
 afterAll(() => nix[Symbol.asyncDispose]())
 
-describe('createIllness', () => {
+describe('createStoreOutage', () => {
   test('answers 503 for as long as Nix tries again and 404 afterwards, says so once, and begins anew after the store was readable', () => {
     const clock = { ms: 0 }
     const logged: string[] = []
     const note = (_fields: object, message: string) => void logged.push(message)
-    const illness = createIllness({ ...silentLog, error: note, info: note }, () => clock.ms)
-    illness.end()
-    expect(illness.status()).toBe(503)
+    const outage = createStoreOutage({ ...silentLog, error: note, info: note }, () => clock.ms)
+    outage.end()
+    expect(outage.status()).toBe(503)
     clock.ms = 3_499
-    expect(illness.status()).toBe(503)
+    expect(outage.status()).toBe(503)
     clock.ms = 3_500
-    expect([illness.status(), illness.status(), illness.isHidden]).toEqual([404, 404, true])
+    expect([outage.status(), outage.status(), outage.isHidden]).toEqual([404, 404, true])
     expect(logged.length).toBe(1)
-    illness.end()
-    expect([illness.isHidden, illness.status(), logged.length]).toEqual([false, 503, 2])
+    outage.end()
+    expect([outage.isHidden, outage.status(), logged.length]).toEqual([false, 503, 2])
   })
 
   test('leaves a store that could never be read to its adapter: there may be no Nix yet', () => {
     const clock = { ms: 0 }
     const logged: string[] = []
-    const illness = createIllness(
+    const outage = createStoreOutage(
       { ...silentLog, error: (_fields, message) => void logged.push(message) },
       () => clock.ms,
     )
-    illness.status()
+    outage.status()
     clock.ms = 5_000
-    expect([illness.status(), illness.isHidden, logged]).toEqual([404, true, []])
+    expect([outage.status(), outage.isHidden, logged]).toEqual([404, true, []])
   })
 })
 
-test('watchForIllness knows of an illness although nobody asks, of one of several stores too, and of its end', () => {
+test('watchForOutage knows of an outage although nobody asks, of one of several stores too, and of its end', () => {
   const clock = { ms: 0, wake: () => {} }
-  const illness = createIllness(silentLog, () => clock.ms)
+  const outage = createStoreOutage(silentLog, () => clock.ms)
   let generation = () => 1
-  const stop = watchForIllness(
-    illness,
+  const stop = watchForOutage(
+    outage,
     () => generation(),
     (ms, callback) => {
       clock.wake = () => {
@@ -66,7 +66,7 @@ test('watchForIllness knows of an illness although nobody asks, of one of severa
   )
   const wakeTimes = (times: number) => {
     for (let time = 0; time < times; time++) clock.wake()
-    return illness.isHidden
+    return outage.isHidden
   }
   expect(wakeTimes(10)).toBe(false)
   const unavailable = () => {
@@ -102,7 +102,9 @@ test('a build that could do without a cache whose store is away ends well, as so
     expect(status).toBe(404)
     expect(performance.now() - firstMs).toBeGreaterThan(2_500)
     expect(cache.cache.stats.answersAbsent).toBe(true)
-    expect(cache.log.some(({ level, message }) => level === 'error' && /answered as absent/.test(message))).toBe(true)
+    expect(
+      cache.log.some(({ level, message }) => level === 'error' && /answering 404 for its paths/.test(message)),
+    ).toBe(true)
   } finally {
     await rename(`${store.database}.away`, store.database)
   }
