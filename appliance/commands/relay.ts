@@ -99,7 +99,7 @@ async function serve(machine: Machine, flags: RelayFlags): Promise<void> {
   const uploads = await openRelayUploads(machine, {
     login,
     storeDir: place.dir,
-    spoolDir: join(await makeStateDir(machine), 'spool'),
+    stateDir: await makeStateDir(machine),
     jobs: flags.jobs,
     patienceMs: flags.patience,
     log,

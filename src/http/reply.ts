@@ -6,6 +6,7 @@ import { type IncomingMessage, type ServerResponse, STATUS_CODES } from 'node:ht
 import { clientAddressOf, rayOf } from './auth/client-address.ts'
 import type { Identity } from './auth/user.ts'
 import type { CacheHeaders, Kind } from './cache-headers.ts'
+import { loggableTarget } from './loggable-target.ts'
 import type { Exchange, Observer, PushTally, RouteName, ServedFrom } from './observer.ts'
 import { endWithPrepared, prepareReply } from './prepared-reply.ts'
 import { receivedBytesOf } from './push/request-body.ts'
@@ -201,19 +202,8 @@ export class Reply implements Exchange {
   }
 }
 
-const maxTargetLength = 512
 const maxClaimedLength = 64
 const maxRefusalLength = 300
-
-/**
- * Queries (`?token=`) and the part before a host (`http://user:password@`) may contain secrets, so they are removed; only
- * `?json` is kept. Node's parser accepts printable ASCII only.
- */
-function loggableTarget(url: string): string {
-  const [path = '', query] = url.replace(/^[a-z][a-z0-9+.-]*:\/\/[^/?#]*/i, '').split(/[?#](.*)/s, 2)
-  const shown = query === undefined ? path : `${path}?${query === 'json' ? 'json' : '…'}`
-  return shown.slice(0, maxTargetLength)
-}
 
 function isPlainGet({ method, httpVersionMinor }: IncomingMessage): boolean {
   return method === 'GET' && httpVersionMinor === 1

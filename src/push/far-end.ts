@@ -2,19 +2,16 @@
  * Requests to a cache behind a tunnel, repeated until they succeed: connections break, the edge answers when it cannot
  * reach the cache, the cache is busy. It gives up after a time without any progress, not after a number of attempts.
  */
-import { Agent, type Agent as HttpAgent, request as httpRequest, type IncomingMessage } from 'node:http'
-import { Agent as HttpsAgent, request as httpsRequest } from 'node:https'
+import { Agent } from 'node:http'
+import { Agent as HttpsAgent } from 'node:https'
 
+import { type FarAddress, type FarReply, type FarRequest, sendRequest } from './far-request.ts'
 import type { PushError } from './protocol.ts'
 import { PushFault } from './push-fault.ts'
 
-export interface FarEndOptions {
-  /** `https://cache.example.org`, without credentials. May have a path. */
-  readonly url: URL
-  /** The `Authorization` header; undefined for a public cache. */
-  readonly authorization: string | undefined
-  /** The version of this program, for the `Burrow-Client` header. */
-  readonly version: string
+export type { FarReply, FarRequest }
+
+export interface FarEndOptions extends FarAddress {
   /** Gives up after this time without any progress. */
   readonly patienceMs: number
   /** Maximum number of concurrent requests. */
@@ -26,36 +23,17 @@ export interface FarEndOptions {
   readonly random: () => number
   /** Called before each retry. */
   readonly onRetry?: (reason: string, waitMs: number) => void
-  readonly signal?: AbortSignal
-}
-
-export interface FarRequest {
-  readonly method: 'GET' | 'POST' | 'PUT' | 'DELETE'
-  /** Relative to the cache's URL, without a leading slash. */
-  readonly path: string
-  readonly headers?: Readonly<Record<string, string>>
-  readonly body?: Uint8Array
-}
-
-export interface FarReply {
-  readonly status: number
-  readonly headers: IncomingMessage['headers']
-  readonly body: Buffer
 }
 
 const firstWaitMs = 500
 const longestWaitMs = 30_000
 const longestRetryAfterMs = 120_000
-/** Longer than the timeout of the edge (120 s). Detects connections that are lost without a reset. */
-const idleTimeoutMs = 130_000
-const maxReplyBytes = 64 * 1024 * 1024
-
 /** Temporary errors; 520 to 530 are Cloudflare's own. */
 const temporaryStatuses = new Set([408, 425, 429, 500, 502, 503, 504, 520, 521, 522, 523, 524, 525, 526, 527, 530])
 
 export class FarEnd implements Disposable {
   readonly #options: FarEndOptions
-  readonly #agent: HttpAgent
+  readonly #agent: Agent
   #progressAtMs: number
 
   constructor(options: FarEndOptions) {
@@ -75,7 +53,7 @@ export class FarEnd implements Disposable {
    */
   async request(message: FarRequest): Promise<FarReply> {
     for (let failures = 0; ; failures++) {
-      const outcome = await this.#try(message)
+      const outcome = await sendRequest(message, this.#agent, this.#options)
       if (typeof outcome !== 'string') {
         const refusal = this.#refusalOf(outcome)
         if (refusal !== undefined) throw refusal
@@ -161,46 +139,6 @@ export class FarEnd implements Disposable {
     if (Number.isFinite(retryAfter) && retryAfter > 0)
       return Math.min(retryAfter * 1000, longestRetryAfterMs) * (1 + this.#options.random() / 4)
     return this.#options.random() * Math.min(longestWaitMs, firstWaitMs * 2 ** Math.min(failures, 10)) + firstWaitMs / 5
-  }
-
-  /** The reply, or an error message. */
-  #try({ method, path, headers, body }: FarRequest): Promise<FarReply | string> {
-    const { url, authorization, version, signal } = this.#options
-    const target = new URL(path, url.href.endsWith('/') ? url.href : `${url.href}/`)
-    const send = target.protocol === 'https:' ? httpsRequest : httpRequest
-    return new Promise((resolve) => {
-      const request = send(target, {
-        method,
-        agent: this.#agent,
-        ...(signal && { signal }),
-        timeout: idleTimeoutMs,
-        headers: {
-          'user-agent': `burrow/${version}`,
-          'burrow-client': version,
-          ...(authorization !== undefined && { authorization }),
-          // A tunnel over QUIC drops bodies without a length.
-          ...(body && { 'content-length': String(body.byteLength) }),
-          ...headers,
-        },
-      })
-      const fail = (error: Error) => resolve((error as NodeJS.ErrnoException).code ?? error.message)
-      request.on('error', fail)
-      request.on('timeout', () => request.destroy(new Error(`no answer for ${idleTimeoutMs / 1000} s`)))
-      request.on('response', (response) => {
-        const chunks: Buffer[] = []
-        let length = 0
-        response.on('data', (chunk: Buffer) => {
-          length += chunk.length
-          if (length > maxReplyBytes) response.destroy(new Error('the reply is too large'))
-          else chunks.push(chunk)
-        })
-        response.on('error', fail)
-        response.on('end', () =>
-          resolve({ status: response.statusCode!, headers: response.headers, body: Buffer.concat(chunks) }),
-        )
-      })
-      request.end(body)
-    })
   }
 }
 

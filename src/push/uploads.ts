@@ -4,14 +4,14 @@
  */
 import { PartsHash } from '../nar/nar-parts.ts'
 import { batchNarBytes } from '../nar/part-ranges.ts'
-import type { FarEnd, FarReply } from './far-end.ts'
-import { compressFrame, contentDigest } from './frames.ts'
+import type { FarEnd } from './far-end.ts'
+import { compressFrame } from './frames.ts'
 import { LevelChooser } from './level-chooser.ts'
-import { LineSpeed } from './line-speed.ts'
 import { openParts, type PushedObject } from './object-parts.ts'
 import type { BatchReply, PushInfo } from './protocol.ts'
 import type { PushEvent } from './push-event.ts'
 import { PushFault } from './push-fault.ts'
+import { Sender } from './sender.ts'
 import { Batch, costOf, readFrames, wrongHash, wrongSize } from './small-nars.ts'
 import { TaskGroup } from './task-group.ts'
 
@@ -34,8 +34,6 @@ const slowPartBytes = 2 * 1024 * 1024
 
 /** Number of batches for the small NARs of one plan, unless that makes them too large. */
 const smallBatches = 3
-/** Repeats of a request whose body arrived damaged. */
-const maxDamaged = 5
 
 class PartTooLarge extends Error {}
 
@@ -43,13 +41,14 @@ export class Uploads {
   readonly #options: UploadsOptions
   readonly #jobs: TaskGroup
   readonly #level: LevelChooser
-  readonly #line = new LineSpeed(() => performance.now())
+  readonly #sender: Sender
   #partBytes: number
   narBytes = 0
   wireBytes = 0
 
   constructor(options: UploadsOptions) {
     this.#options = options
+    this.#sender = new Sender(options.farEnd)
     this.#jobs = new TaskGroup(options.jobs)
     this.#level = new LevelChooser(options.level, options.jobs)
     this.#partBytes = options.info.partBytes.default
@@ -97,7 +96,7 @@ export class Uploads {
 
   /** A part should take less than half a minute: a line that breaks once a minute would never finish a longer one. */
   #isSlowLine(): boolean {
-    const bitsPerSecond = this.#line.bitsPerSecond
+    const { bitsPerSecond } = this.#sender
     return bitsPerSecond !== undefined && bitsPerSecond < slowBitsPerSecond
   }
 
@@ -132,7 +131,7 @@ export class Uploads {
 
   async #sendBatch(batch: Batch): Promise<void> {
     const body = batch.toBody()
-    const reply = await this.#sendIntact({
+    const reply = await this.#sender.send({
       method: 'POST',
       path: 'v1/push/batch',
       body,
@@ -173,7 +172,7 @@ export class Uploads {
     const startedMs = performance.now()
     const body = await compressFrame(part, level)
     const compressedMs = performance.now()
-    const reply = await this.#sendIntact({ method: 'PUT', path, body, contentType: 'application/zstd' })
+    const reply = await this.#sender.send({ method: 'PUT', path, body, contentType: 'application/zstd' })
     this.#level.learn(level, compressedMs - startedMs, performance.now() - compressedMs)
     // The cache itself answers in JSON, so this 413 is the body limit of the edge.
     if (reply.status === 413 && !/^application\/json/.test(reply.headers['content-type'] ?? ''))
@@ -181,30 +180,6 @@ export class Uploads {
     // 409: another client has completed this NAR in the meantime.
     if (reply.status >= 300 && reply.status !== 409) throw this.#options.farEnd.refusal(reply)
     this.#count(part.length, body.length)
-  }
-
-  /** Sends a body again if it arrived damaged. */
-  async #sendIntact({
-    method,
-    path,
-    body,
-    contentType,
-  }: {
-    method: 'PUT' | 'POST'
-    path: string
-    body: Buffer
-    contentType: string
-  }): Promise<FarReply> {
-    const headers = { 'content-type': contentType, 'content-digest': contentDigest(body), accept: 'application/json' }
-    this.#line.begin()
-    try {
-      for (let damaged = 0; ; damaged++) {
-        const reply = await this.#options.farEnd.request({ method, path, headers, body })
-        if (reply.status !== 422 || damaged === maxDamaged) return reply
-      }
-    } finally {
-      this.#line.end(body.length)
-    }
   }
 
   #count(narBytes: number, wireBytes: number): void {

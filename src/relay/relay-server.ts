@@ -4,13 +4,16 @@
  */
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
 import type { Socket } from 'node:net'
+import type { Duplex } from 'node:stream'
+import { createBrotliCompress, createGzip, createZstdCompress } from 'node:zlib'
 
 import type { ChunkReader } from '../chunks.ts'
 import { condemnsStoreObject, Fault } from '../faults.ts'
 import type { Log } from '../log.ts'
 import { type CacheInfo, formatCacheInfo } from '../nix/cache-info.ts'
-import { formatNarInfo, type NarInfo } from '../nix/nar-info.ts'
+import { type Compression, formatNarInfo, type NarInfo } from '../nix/nar-info.ts'
 import { hashPartOf } from '../nix/store-path.ts'
+import { filteredReader } from '../stream-reader.ts'
 import type { Line } from './line.ts'
 import type { KnownPath } from './narinfos.ts'
 import { sendChunks } from './send-chunks.ts'
@@ -22,6 +25,10 @@ export interface RelayUploads {
   readonly handle: (request: IncomingMessage, response: ServerResponse) => Promise<void>
   /** True if Nix need not send this NAR (`nar/<file hash>.nar.xz`) again. */
   readonly hasNar: (path: string) => boolean
+  /** What a file was that Nix pushed earlier; undefined if that is not known. */
+  readonly findPushed: (
+    path: string,
+  ) => { readonly hashPart: string; readonly narHash: string; readonly compression: Compression } | undefined
 }
 
 export interface RelayServerOptions {
@@ -45,6 +52,11 @@ const narTarget = /^\/nar\/([0-9a-df-np-sv-z]{32})-([01][0-9a-df-np-sv-z]{51})\.
 /** Small things that are passed on as they are: listings, build logs, realisations, debug information. */
 const passedOn =
   /^\/(?:[0-9a-df-np-sv-z]{32}\.ls|(?:log|realisations|build-trace-v2|debuginfo)\/[0-9A-Za-z+\-._?=!:]{1,300}(?:\/[0-9A-Za-z+\-._?=!:]{1,300})?)$/
+const compressors: Readonly<Partial<Record<Compression, () => Duplex>>> = {
+  zstd: createZstdCompress,
+  gzip: createGzip,
+  br: createBrotliCompress,
+}
 const quietDeadlineMs = 900
 const busyDeadlineMs = 10_000
 
@@ -78,6 +90,8 @@ async function serve(options: RelayServerOptions, request: IncomingMessage, resp
     return send(response, 'application/json', `${JSON.stringify(options.readStatus())}\n`)
   if (passedOn.test(target)) return await passOn(options, request, response, target.slice(1))
   if (method === 'HEAD' && options.uploads?.hasNar(target.slice(1)) === true) return void response.writeHead(200).end()
+  const pushed = options.uploads?.findPushed(target.slice(1))
+  if (pushed !== undefined) return await servePushed(options, request, response, pushed)
   refuse(response, 404)
 }
 
@@ -94,6 +108,24 @@ function toLocal(narInfo: NarInfo): NarInfo {
   return { ...narInfo, url, compression: 'none', fileHash: narHash, fileSize: narSize }
 }
 
+/** In the compression that Nix remembers, made again: Nix checks the NAR, not the file. */
+async function servePushed(
+  options: RelayServerOptions,
+  request: IncomingMessage,
+  response: ServerResponse,
+  { hashPart, narHash, compression }: NonNullable<ReturnType<RelayUploads['findPushed']>>,
+): Promise<void> {
+  if (compression === 'none') return await serveNar(options, request, response, hashPart, narHash)
+  const compressor = compressors[compression]?.()
+  const path = compressor && (await options.findPath(hashPart))
+  if (compressor === undefined || path?.narInfo.narHash !== narHash) return refuse(response, 404)
+  const header = { 'content-type': 'application/x-nix-nar', 'cache-control': 'no-store' }
+  if (request.method === 'HEAD') return void response.writeHead(200, header).end()
+  await sendNar(options, response, path, filteredReader(options.openNar(path), compressor), 0, () =>
+    response.writeHead(200, header),
+  )
+}
+
 async function serveNar(
   options: RelayServerOptions,
   request: IncomingMessage,
@@ -103,7 +135,7 @@ async function serveNar(
 ): Promise<void> {
   const path = await options.findPath(hashPart)
   if (path === undefined || path.narInfo.narHash !== narHash) return refuse(response, 404)
-  const { narSize, storePath } = path.narInfo
+  const { narSize } = path.narInfo
   const start = startOf(request, narSize)
   const status = start === 0 ? 200 : 206
   const header = {
@@ -115,13 +147,23 @@ async function serveNar(
     ...(start > 0 && { 'content-range': `bytes ${start}-${narSize - 1}/${narSize}` }),
   }
   if (request.method === 'HEAD') return void response.writeHead(status, header).end()
-  const chunks = options.openNar(path)
+  await sendNar(options, response, path, options.openNar(path), start, () => response.writeHead(status, header))
+}
+
+async function sendNar(
+  { log }: RelayServerOptions,
+  response: ServerResponse,
+  { narInfo: { storePath } }: KnownPath,
+  chunks: ChunkReader,
+  start: number,
+  begin: () => void,
+): Promise<void> {
   try {
-    await sendChunks(response, chunks, start, () => response.writeHead(status, header))
+    await sendChunks(response, chunks, start, begin)
   } catch (error) {
     if (!(error instanceof Fault)) throw error
     if (error.code !== 'abandoned')
-      options.log.debug({ storePath, code: error.code, reason: error.message }, 'Could not send a NAR')
+      log.debug({ storePath, code: error.code, reason: error.message }, 'Could not send a NAR')
     if (response.headersSent) response.destroy()
     else if (error.code === 'absent' || condemnsStoreObject(error)) refuse(response, 404)
     else response.destroy()

@@ -75,7 +75,7 @@ describe('a pin', () => {
       4,
       /is not here: push it before it is pinned/,
     ],
-    ['of another user', 'ci', ['ben/app', 'FIRST'], 77, /whose names begin with "ci\/"/],
+    ['of another user', 'ci', ['ben/app', 'FIRST'], 77, /whose names start with "ci\/"/],
     ['by a user who may not push', 'ben', ['ben/app', 'FIRST'], 77, /ben|push/],
     ['by nobody known', 'eve', ['eve/app', 'FIRST'], 77, /rejected the user name or password/],
     ['with a name of another form', 'ci', ['ci//app', 'FIRST'], 2, /Use letters, digits/],

@@ -1,7 +1,16 @@
 /** Pushing through the relay: what stock Nix puts there goes to the far end by the push protocol. */
+import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 
-import { type HandleUpload, type Log, NarSpool, PushFault, pushPaths, UploadHandler } from '../../../src/index.ts'
+import {
+  type Log,
+  NarSpool,
+  PushedFiles,
+  PushFault,
+  pushPaths,
+  type RelayUploads,
+  UploadHandler,
+} from '../../../src/index.ts'
 import type { Machine } from '../../machine.ts'
 import { findDecompressors } from '../../server/decompressors.ts'
 import { openFarEnd } from '../open-push.ts'
@@ -10,8 +19,8 @@ import type { RelayLogin } from './relay-login.ts'
 export interface RelayUploadOptions {
   readonly login: RelayLogin
   readonly storeDir: string
-  /** For NARs on their way; made if it is missing. */
-  readonly spoolDir: string
+  /** For NARs on their way, and for what was pushed. Exists. */
+  readonly stateDir: string
   readonly jobs: number
   /** A push is given up after this time without progress. */
   readonly patienceMs: number
@@ -20,9 +29,10 @@ export interface RelayUploadOptions {
 
 export async function openRelayUploads(
   machine: Machine,
-  { login, storeDir, spoolDir, jobs, patienceMs, log }: RelayUploadOptions,
-): Promise<{ readonly handle: HandleUpload; readonly hasNar: (path: string) => boolean }> {
-  const spool = await NarSpool.open(spoolDir, findDecompressors(machine.env.PATH))
+  { login, storeDir, stateDir, jobs, patienceMs, log }: RelayUploadOptions,
+): Promise<RelayUploads> {
+  const spool = await NarSpool.open(join(stateDir, 'spool'), findDecompressors(machine.env.PATH))
+  const pushed = await PushedFiles.open(join(stateDir, 'pushed'))
   const open = () =>
     openFarEnd(login.location, {
       jobs,
@@ -31,6 +41,7 @@ export async function openRelayUploads(
     })
   const handler = new UploadHandler({
     spool,
+    pushed,
     storeDir,
     log,
     async push(storePath, store) {
@@ -57,5 +68,9 @@ export async function openRelayUploads(
       return { status: reply.status, text: reply.body.toString('utf8').trim().slice(0, 500) }
     },
   })
-  return { handle: (request, response) => handler.handle(request, response), hasNar: (path) => handler.hasNar(path) }
+  return {
+    handle: (request, response) => handler.handle(request, response),
+    hasNar: (path) => handler.hasNar(path),
+    findPushed: (path) => handler.findPushed(path),
+  }
 }

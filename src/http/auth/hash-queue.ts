@@ -22,10 +22,10 @@ export function createHashQueue(): HashQueue {
     new: new Set(),
     suspect: new Set(),
   }
-  let underWay = 0
+  let running = 0
   let suspects = 0
 
-  const mayStart = (standing: Standing) => underWay < slots && (standing !== 'suspect' || suspects < slotsForSuspects)
+  const mayStart = (standing: Standing) => running < slots && (standing !== 'suspect' || suspects < slotsForSuspects)
 
   function startNext(): void {
     for (const standing of order) {
@@ -42,7 +42,7 @@ export function createHashQueue(): HashQueue {
   }
 
   function take(standing: Standing): void {
-    underWay++
+    running++
     if (standing === 'suspect') suspects++
   }
 
@@ -53,7 +53,7 @@ export function createHashQueue(): HashQueue {
       try {
         return await work()
       } finally {
-        underWay--
+        running--
         if (standing === 'suspect') suspects--
         startNext()
       }

@@ -21,7 +21,7 @@ const perNetwork = 8
  * is not checked. The last slots are reserved for networks without failed logins, and some of these for networks with a
  * successful login, so that users can log in while many others guess.
  */
-const maxUnderWay: Readonly<Record<Standing, number>> = { suspect: 256, new: 448, familiar: 512 }
+const maxConcurrent: Readonly<Record<Standing, number>> = { suspect: 256, new: 448, familiar: 512 }
 /** From this number of failures on, a network is suspect even if a login from it has succeeded. */
 const manyFailures = 8
 /** Networks that are remembered for a successful login. */
@@ -58,15 +58,15 @@ export function createLoginThrottle(sleep: (ms: number) => Promise<void>): Login
   const byName = new RateLimiterMemory({ ...options, keyPrefix: 'name' })
   const bucketOf = createBuckets()
   const familiar = new Set<string>()
-  const underWay = new Map<string, number>()
+  const running = new Map<string, number>()
   let total = 0
   let failures = 0
 
   function release(network: string): void {
     total--
-    const left = underWay.get(network)! - 1
-    if (left === 0) underWay.delete(network)
-    else underWay.set(network, left)
+    const left = running.get(network)! - 1
+    if (left === 0) running.delete(network)
+    else running.set(network, left)
   }
 
   function noteSuccess(network: string): void {
@@ -92,11 +92,11 @@ export function createLoginThrottle(sleep: (ms: number) => Promise<void>): Login
     async begin(address) {
       const network = networkOf(address)
       const known = await standingOf(network)
-      const already = underWay.get(network) ?? 0
+      const already = running.get(network) ?? 0
       // While the first login of a new network is being checked, its other logins count as suspect.
       const standing = known === 'new' && already > 0 ? 'suspect' : known
-      if (already >= perNetwork || total >= maxUnderWay[standing]) return undefined
-      underWay.set(network, already + 1)
+      if (already >= perNetwork || total >= maxConcurrent[standing]) return undefined
+      running.set(network, already + 1)
       total++
       return {
         standing,

@@ -107,8 +107,8 @@ export function createVerifier({ users: initialUsers, throttle, now }: VerifierO
       // A client sends its first requests over many connections at once, all with the same login: it is checked once,
       // and a wrong one takes one slot.
       const key = `${networkOf(address)} ${digestOf(authorization!)}`
-      const underWay = checks.get(key)
-      if (underWay !== undefined) return (await underWay).result
+      const running = checks.get(key)
+      if (running !== undefined) return (await running).result
       const checking = check(authorization!, credentials, address).finally(() => checks.delete(key))
       checks.set(key, checking)
       const { result, delay } = await checking

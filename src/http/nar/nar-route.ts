@@ -2,8 +2,7 @@
  * `/nar/…`: the NARs that our narinfos refer to, whole or as ranges. Uncompressed ones are packed from the store,
  * compressed ones come from the larder, stored files are sent as they are.
  */
-import type { ByteRange, ChunkReader } from '../../chunks.ts'
-import { Fault } from '../../faults.ts'
+import type { ByteRange } from '../../chunks.ts'
 import type { Awaitable, StoreObject } from '../../store/store.ts'
 import { answerReadError, type Origin } from '../origin.ts'
 import { enqueue, withinDeadline } from '../queue/enqueue.ts'
@@ -12,6 +11,7 @@ import type { Reply } from '../reply.ts'
 import type { NarTarget } from '../target.ts'
 import { pumpChunks } from './chunk-pump.ts'
 import { mayHonourRange, statusByConditions } from './conditions.ts'
+import { openWithFirstChunk } from './open-nar.ts'
 import { parseRange } from './range.ts'
 import { etagOf, fitsTarget, type Representation, representationOf } from './representation.ts'
 
@@ -103,53 +103,6 @@ async function sendForm(
   await pumpChunks(reply, opened.chunks, first)
 }
 
-type Opened = Awaited<ReturnType<Representation['open']>>
-type First = Awaited<ReturnType<ChunkReader['next']>>
-
-/**
- * Reads the first chunk before the header is sent: an early fault still gets the right status, and a damaged file of the
- * larder is made again.
- */
-async function openWithFirstChunk(
-  origin: Origin,
-  reply: Reply,
-  form: Representation,
-  range: ByteRange | undefined,
-): Promise<{ readonly opened: Opened; readonly first: First }> {
-  const open = async () => {
-    const opened = await openInTime(origin, reply, form, range)
-    return { opened, first: await firstChunk(origin, reply, opened.chunks) }
-  }
-  try {
-    return await open()
-  } catch (error) {
-    if (!(error instanceof Fault) || error.code !== 'larder-damaged') throw error
-    origin.log.debug(
-      { err: error, target: reply.target },
-      'Opening a NAR again: its cached file turned out to be damaged before anything was sent',
-    )
-    return await open()
-  }
-}
-
-async function openInTime(
-  origin: Origin,
-  reply: Reply,
-  form: Representation,
-  range: ByteRange | undefined,
-): ReturnType<Representation['open']> {
-  const opening = form.open(range)
-  try {
-    return await withinDeadline(origin, reply, opening)
-  } catch (error) {
-    opening.then(
-      ({ chunks }) => chunks.close(),
-      () => {},
-    )
-    throw error
-  }
-}
-
 /** Ranges are defined for GET only (RFC 9110, section 14.2). */
 function mayRange({ isHead, request: { headers } }: Reply, { isResumable, etag }: Representation): boolean {
   return headers.range !== undefined && !isHead && isResumable && mayHonourRange(headers, etag)
@@ -197,13 +150,4 @@ function answerCondition(reply: Reply, status: 304 | 412, etag: string): void {
 function answerHead(reply: Reply, common: string[], size: number | undefined): void {
   reply.begin(200, 'immutable', size === undefined ? common : [...common, 'Content-Length', String(size)])
   reply.response.end()
-}
-
-async function firstChunk(origin: Origin, reply: Reply, chunks: ChunkReader): Promise<First> {
-  try {
-    return await withinDeadline(origin, reply, chunks.next())
-  } catch (error) {
-    chunks.close()
-    throw error
-  }
 }

@@ -7,12 +7,12 @@ import type { RequestHandler, Router } from 'express'
 import { parseCacheInfo } from '../../nix/cache-info.ts'
 import { parseNarFileUrl } from '../../nix/nar-file-url.ts'
 import { parseNarInfo } from '../../nix/parse-nar-info.ts'
-import { parseRealisationId } from '../../nix/realisation.ts'
 import { parseHashPart } from '../../nix/store-path.ts'
 import type { PushTarget } from '../../store/depot/contract.ts'
 import type { Reply } from '../reply.ts'
 import { replyOf } from '../reply-of.ts'
 import { createRouter } from '../router.ts'
+import { parseBuildTrace, parseDebugInfo, parseRealisation } from './document-names.ts'
 import { describeConflict, pusherOf, refuseNix, refuseUpload } from './refusals.ts'
 import { bodyLength, drain, readPieces, readWhole } from './request-body.ts'
 
@@ -188,20 +188,4 @@ function answerStored(reply: Reply, outcome: Awaited<ReturnType<PushTarget['putD
 function created(reply: Reply, isNew: boolean): void {
   reply.uploaded()
   reply.send(isNew ? 201 : 200, 'missed', [], '')
-}
-
-export function parseDebugInfo(file: string): string | undefined {
-  return /^([0-9a-f]{40})\.debug$/.exec(file)?.[1]
-}
-
-function parseRealisation(file: string): string | undefined {
-  const id = /^(.+)\.doi$/.exec(file)?.[1]
-  return id !== undefined && parseRealisationId(id) !== undefined ? id : undefined
-}
-
-export function parseBuildTrace(drv: string, file: string): string | undefined {
-  const output = /^([0-9A-Za-z+\-._?=]{1,211})\.doi$/.exec(file)?.[1]
-  return output !== undefined && /^[0-9a-df-np-sv-z]{32}-[0-9A-Za-z+\-._?=]{1,211}\.drv$/.test(drv)
-    ? `${drv}/${output}`
-    : undefined
 }

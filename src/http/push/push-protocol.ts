@@ -17,16 +17,15 @@ import type { Reply } from '../reply.ts'
 import { createRouter } from '../router.ts'
 import { planPaths, pushRoute, readJson, storePath } from './json-requests.ts'
 import { mayPin, pin, refusePin } from './pins.ts'
-import { describeConflict, pusherOf, refuseClient, refuseJson, sendJson, userOf } from './refusals.ts'
-import { bodyLength, readPieces } from './request-body.ts'
+import { narHash, type PartParams, partBytes, putBatch, putPart } from './received-parts.ts'
+import { describeConflict, pusherOf, refuseClient, sendJson, userOf } from './refusals.ts'
 
 /** A commit waits this long for uploads that are still being checked before it answers `pending`. */
 const commitWaitMs = 10_000
 
-const hash = z.string().regex(/^sha256:[01][0-9a-df-np-sv-z]{51}$/)
 const pushedPath = z.object({
   storePath,
-  narHash: hash,
+  narHash,
   narSize: z.int().positive(),
   references: z.array(storePath).max(10_000),
   deriver: storePath.optional(),
@@ -34,8 +33,7 @@ const pushedPath = z.object({
   ca: z.string().max(300).optional(),
 })
 const paths = z.array(pushedPath).max(planPaths)
-const size = z.int().min(partLimits.min).max(partLimits.max)
-const planRequest = z.object({ partBytes: size, paths, includeUpstream: z.boolean().default(false) })
+const planRequest = z.object({ partBytes, paths, includeUpstream: z.boolean().default(false) })
 const commitRequest = z.object({
   paths,
   pin: pin.optional(),
@@ -114,68 +112,6 @@ function toPlannedPath(
   }
 }
 
-interface PartParams {
-  readonly narHash: string
-  readonly narSize: string
-  readonly partBytes: string
-  readonly index: string
-}
-
-async function putPart(depot: PushTarget, reply: Reply, params: PartParams): Promise<void> {
-  const { request } = reply
-  const bodyBytes = bodyLength(request)
-  const digest = digestOf(request.headers['content-digest'])
-  const part = z
-    .object({ narHash: hash, narSize: z.int().positive(), partBytes: size, index: z.int().min(0) })
-    .safeParse({
-      narHash: `sha256:${params.narHash}`,
-      narSize: toInteger(params.narSize),
-      partBytes: toInteger(params.partBytes),
-      index: toInteger(params.index),
-    })
-  if (!part.success || part.data.index >= countParts(part.data.narSize, part.data.partBytes))
-    return refuseJson(reply, 404, 'No such part')
-  if (!bodyBytes) return refuseJson(reply, 411, 'A part requires a Content-Length')
-  if (digest === undefined)
-    return refuseJson(reply, 400, 'A part requires Content-Digest: sha-256=:<base64>: (RFC 9530)')
-  const encoding = request.headers['content-type'] === 'application/gzip' ? 'gzip' : 'zstd'
-  const received = await depot.putPart(
-    { ...part.data, bodyBytes, digest, encoding, who: pusherOf(reply, 'burrow') },
-    readPieces(request),
-  )
-  switch (received.status) {
-    case 'refused':
-      return received.code === 'cut' ? reply.break() : refuseClient(reply, received)
-    case 'complete':
-      return refuseJson(reply, 409, 'This NAR is already complete')
-    default:
-      reply.send(received.status === 'stored' ? 201 : 200, 'missed', [], '')
-  }
-}
-
-async function putBatch(depot: PushTarget, reply: Reply): Promise<void> {
-  const { request } = reply
-  const bodyBytes = bodyLength(request)
-  const digest = digestOf(request.headers['content-digest'])
-  if (!bodyBytes || bodyBytes > batchLimits.bodyBytes)
-    return refuseJson(
-      reply,
-      bodyBytes ? 413 : 411,
-      `A batch requires a Content-Length of at most ${batchLimits.bodyBytes}`,
-    )
-  if (digest === undefined)
-    return refuseJson(reply, 400, 'A batch requires Content-Digest: sha-256=:<base64>: (RFC 9530)')
-  const received = await depot.putBatch({ bodyBytes, digest, who: pusherOf(reply, 'burrow') }, readPieces(request))
-  if ('status' in received) return received.code === 'cut' ? reply.break() : refuseClient(reply, received)
-  for (const one of received) if (one.status === 'refused') reply.noteRefused(one.reason)
-  sendJson(reply, { entries: received.map((one) => toBatchEntry(one)) })
-}
-
-function toBatchEntry(received: Exclude<Awaited<ReturnType<PushTarget['putBatch']>>, { status: 'refused' }>[number]) {
-  if (received.status === 'refused') return { status: 'refused', reason: received.reason }
-  return { narHash: received.narHash, status: received.status === 'stored' ? 'stored' : 'present' }
-}
-
 async function commit(depot: PushTarget, reply: Reply): Promise<void> {
   const wanted = await readJson(reply, commitRequest)
   if (wanted === undefined) return
@@ -222,13 +158,4 @@ function toCommittedPath(committed: Committed, path: string): CommittedPath {
 
 function toRecord({ ca, deriver, ...path }: Pushed) {
   return { ...path, deriver, contentAddress: ca }
-}
-
-function toInteger(text: string): number {
-  return /^\d{1,15}$/.test(text) ? Number(text) : Number.NaN
-}
-
-/** The base64 of `sha-256=:<base64>:` (RFC 9530). */
-function digestOf(header: string | string[] | undefined): string | undefined {
-  return typeof header === 'string' ? /(?:^|,\s*)sha-256=:([A-Za-z0-9+/]{43}=):/.exec(header)?.[1] : undefined
 }

@@ -9,7 +9,7 @@ import { pumpChunks } from '../nar/chunk-pump.ts'
 import type { Reply } from '../reply.ts'
 import { replyOf } from '../reply-of.ts'
 import { createRouter } from '../router.ts'
-import { parseBuildTrace, parseDebugInfo } from './nix-uploads.ts'
+import { parseBuildTrace, parseDebugInfo } from './document-names.ts'
 
 export function storedDocuments(depot: PushTarget): Router {
   return createRouter()

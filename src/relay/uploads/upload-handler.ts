@@ -8,17 +8,19 @@ import type { IncomingMessage, ServerResponse } from 'node:http'
 import { Fault } from '../../faults.ts'
 import type { Log } from '../../log.ts'
 import { parseNarFileUrl } from '../../nix/nar-file-url.ts'
-import type { NarInfo } from '../../nix/nar-info.ts'
+import type { Compression, NarInfo } from '../../nix/nar-info.ts'
 import { parseNarInfo } from '../../nix/parse-nar-info.ts'
 import { hashPartOf } from '../../nix/store-path.ts'
 import { PushFault } from '../../push/push-fault.ts'
 import { readAtMost } from '../../read-at-most.ts'
 import type { Store } from '../../store/store.ts'
 import type { NarSpool } from './nar-spool.ts'
+import type { PushedFiles, PushedNar } from './pushed-files.ts'
 import { createSpooledStore } from './spooled-object.ts'
 
 export interface UploadHandlerOptions {
   readonly spool: NarSpool
+  readonly pushed: PushedFiles
   readonly storeDir: string
   /** Pushes one path, without what it refers to. Rejects with a PushFault or a Fault. */
   readonly push: (storePath: string, store: Store) => Promise<void>
@@ -36,8 +38,6 @@ const signOfLifeMs = 20_000
 const rememberedMs = 120_000
 /** Nix 2.8 hangs when a 5xx comes during an upload, so each refusal is a 4xx. */
 const unavailableStatus = 424
-
-export type HandleUpload = UploadHandler['handle']
 
 interface Outcome {
   readonly status: number
@@ -57,6 +57,13 @@ export class UploadHandler {
   hasNar(path: string): boolean {
     const url = parseNarFileUrl(path)
     return url !== undefined && this.#options.spool.find(url.fileHash) !== undefined
+  }
+
+  /** What a file was that Nix pushed earlier: `nar/<file hash>.nar.zst`. */
+  findPushed(path: string): (PushedNar & { readonly compression: Compression }) | undefined {
+    const url = parseNarFileUrl(path)
+    const nar = url && this.#options.pushed.find(url.fileHash)
+    return nar && { ...nar, compression: url.compression }
   }
 
   /** Answers a PUT. Rejects only if the body breaks off. */
@@ -115,7 +122,7 @@ export class UploadHandler {
   }
 
   async #push(narInfo: NarInfo): Promise<Outcome> {
-    const { spool, storeDir, push } = this.#options
+    const { spool, pushed, storeDir, push } = this.#options
     const fileHash = parseNarFileUrl(narInfo.url)?.fileHash ?? narInfo.fileHash ?? ''
     const nar = spool.find(fileHash)
     if (nar === undefined)
@@ -128,6 +135,7 @@ export class UploadHandler {
     try {
       await push(narInfo.storePath, createSpooledStore(storeDir, narInfo, nar))
       await spool.remove(fileHash)
+      await pushed.add(fileHash, { hashPart: hashPartOf(narInfo.storePath), narHash: narInfo.narHash })
       return { status: 201, text: '' }
     } catch (error) {
       return this.#refusal(narInfo.storePath, error)

@@ -30,7 +30,7 @@ const copyTo = (url: string, paths: readonly string[]) =>
   nix.run('nix', ['copy', '--no-check-sigs', '--from', store.root, '--to', url, ...paths], { allowFailure: true })
 
 describe('nix copy to the relay', () => {
-  test.each(['xz', 'zstd', 'none', 'bzip2'])('a closure, as Nix compresses it with %s', async (compression) => {
+  test.each(['zstd', 'none', 'gzip'])('a closure, as Nix compresses it with %s', async (compression) => {
     await using cache = await openPushCache(nix)
     const spoolHome = await nix.makeDir('state')
     await using relay = await startRelay(nix, { to: cache.url, env: { STATE_DIRECTORY: spoolHome } })
@@ -92,6 +92,6 @@ describe('nix copy to the relay', () => {
       await fetch(`${relay.url}/${file}`, { method: 'PUT', body: await readFile(join(folder, file)) })
     for (const nar of await readdir(join(folder, 'nar'))) expect((await put(`nar/${nar}`)).status).toBe(201)
     const answer = await put(`${path!.slice(11, 43)}.narinfo`)
-    expect([answer.status, await answer.text()]).toEqual([409, expect.stringMatching(/since .* by ci/)])
+    expect([answer.status, await answer.text()]).toEqual([409, expect.stringMatching(/by ci since/)])
   })
 })
