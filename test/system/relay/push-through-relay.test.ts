@@ -30,7 +30,7 @@ const copyTo = (url: string, paths: readonly string[]) =>
   nix.run('nix', ['copy', '--no-check-sigs', '--from', store.root, '--to', url, ...paths], { allowFailure: true })
 
 describe('nix copy to the relay', () => {
-  test.each(['zstd', 'none', 'gzip'])('a closure, as Nix compresses it with %s', async (compression) => {
+  test.each(['zstd', 'none', 'br'])('a closure, as Nix compresses it with %s', async (compression) => {
     await using cache = await openPushCache(nix)
     const spoolHome = await nix.makeDir('state')
     await using relay = await startRelay(nix, { to: cache.url, env: { STATE_DIRECTORY: spoolHome } })
