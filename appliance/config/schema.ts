@@ -36,7 +36,7 @@ const userName = () =>
 
 const password = () => text(passwordFault)
 
-const hashForm = /^\$(?:argon2(?:id|i|d)|2[abxy]?|[156y]|gy|7|scrypt|pbkdf2[a-z0-9-]*)\$/
+const hashForm = /^\$(?:argon2(?:id|i|d)|apr1|2[abxy]?|[156y]|gy|7|scrypt|pbkdf2[a-z0-9-]*)\$/
 
 export function passwordFault(value: string): readonly [message: string, remedy: string] | undefined {
   if (value.startsWith('$argon2id$'))
@@ -46,11 +46,19 @@ export function passwordFault(value: string): readonly [message: string, remedy:
       'holds a password hash of another kind, which Burrow cannot check',
       'make an argon2id hash with "burrow hash-password" and give it as "passwordHash"',
     ]
+  if (hashForm.test(value.slice(value.indexOf(':') + 1)))
+    return [
+      'holds a line of an htpasswd file ("name:hash"), where a password belongs',
+      'give the password alone, or make a hash with "burrow hash-password" and give it as "passwordHash"',
+    ]
   if (value === '') return ['is an empty password', 'give one, or remove the user']
   if (controlCharacters.test(value))
     return ['has a control character, which HTTP basic auth cannot carry', 'choose a password without one']
   return undefined
 }
+
+/** Shorter ones are guessed within hours, however slow each guess is. */
+export const minPasswordLength = 8
 
 const passwordHash = () =>
   text((value) => {
