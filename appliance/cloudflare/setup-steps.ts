@@ -10,7 +10,7 @@ import { toRuleStep } from './rule-step.ts'
 import { requireTunnelId, type SetupStep, type StepOptions } from './setup-step.ts'
 import type { Survey } from './survey.ts'
 
-/** In the order in which they can be done: what the world sees comes after what answers it. */
+/** In the order in which they depend on each other: what clients see comes last. */
 export function toSetupSteps(found: Survey, options: StepOptions): SetupStep[] {
   return [
     toTunnelStep(found, options),
@@ -42,7 +42,7 @@ function toTunnelStep(
       what: `"${tunnelName}", managed at Cloudflare`,
       drift: drift ?? 'there is none',
       async run() {
-        // First the intent: if this is the last thing we do, the next run knows whose the tunnel is.
+        // Recorded before it is created: if the run is interrupted, the next one knows that the tunnel is ours.
         progress.record.tunnel = { name: tunnelName, isMade: true }
         await progress.save()
         const { id, name } = await api.createTunnel(zone.account.id, tunnelName)
@@ -61,12 +61,12 @@ function toTunnelStep(
     }
   }
   if (made?.tunnel?.id === tunnel.id) return { part: 'tunnel', verb: 'keep', what: shown }
-  // The record names it without an id: an earlier run was cut off in the middle of making it.
+  // The record names it without an id: an earlier run was interrupted while it was created.
   const isMade = made?.tunnel?.id === undefined && made?.tunnel?.name === tunnel.name
   const connections = countConnections(connectors)
   const company =
     connections > 0
-      ? `; ${formatCount(connections, 'connection')} of it up: another machine runs it, and requests will go to either`
+      ? `; ${formatCount(connections, 'connection')} of it up: another machine runs it too, and requests will go to either of them`
       : ''
   return {
     part: 'tunnel',
@@ -101,7 +101,7 @@ function toIngressStep(
     ...(isChanged && { drift: describeIngressDrift(hostname, service, before) }),
     async run() {
       const tunnelId = requireTunnelId(progress)
-      // What others have changed since is not undone.
+      // Read again: changes made by others since are kept.
       const { config: current } = await api.readConfiguration(zone.account.id, tunnelId)
       const change = withHostname(rulesOf(current), hostname, service)
       if (change.isChanged)
@@ -135,7 +135,7 @@ function toTokenStep(
     async run() {
       const text = token ?? (await api.readTunnelToken(zone.account.id, requireTunnelId(progress)))
       await prepareStateDir(stateDir, userId)
-      // First: no run that is cut off leaves a token that nobody knows of.
+      // Before the file is written, so that an interrupted run leaves no token file unrecorded.
       progress.record.tokenFile = tokenFile
       await progress.save()
       await writeToken(tokenFile, text)
@@ -177,7 +177,7 @@ function toConfigStep({ config }: Survey): SetupStep {
   }
 }
 
-/** A token that stands in the config itself is not shown. */
+/** Hides a token that is written in the config itself. */
 function toShown(tunnel: unknown): string {
   return JSON.stringify(tunnel, (key, value) =>
     key === 'token' && typeof value === 'string' && !value.startsWith('$') ? '…' : value,

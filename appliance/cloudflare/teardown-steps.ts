@@ -1,6 +1,6 @@
 /**
- * Away with what the set-up made, and with nothing else: each thing is looked up by its id, and left where somebody has
- * made it theirs since.
+ * Removes what "burrow tunnel setup" made, and nothing else: each thing is found by its id, and left if it was changed
+ * by others since.
  */
 import { formatCount, printable } from '../terminal/format.ts'
 import type { CloudflareApi } from './api.ts'
@@ -21,7 +21,7 @@ export interface TeardownWish {
   readonly progress: Progress
 }
 
-/** In the order in which nothing is ever led to what is gone: first what the world sees. */
+/** What is visible to clients goes first, so that nothing points to what no longer exists. */
 export async function toTeardownSteps(wish: TeardownWish): Promise<SetupStep[]> {
   return [
     ...(await toRecordSteps(wish)),
