@@ -12,7 +12,8 @@ import { findLogin, type NetrcLogin } from '../near-end/netrc.ts'
 import { findNixStore } from '../near-end/nix-store.ts'
 import { openFarEnd, toComplaint } from '../near-end/open-push.ts'
 import { netrcFileOf, planUse } from '../near-end/use/use-plan.ts'
-import { isChange, readText, take } from '../systemd/steps.ts'
+import { readText } from '../plan/file-steps.ts'
+import { formatStep, isChange, runPlan } from '../plan/plan.ts'
 import { hostOf, parseCacheUrl } from '../terminal/client-setup.ts'
 import { printable } from '../terminal/format.ts'
 import { readHiddenLine } from '../terminal/password-prompt.ts'
@@ -83,9 +84,9 @@ async function use(machine: Machine, urlText: string, flags: UseFlags): Promise<
   })
   if (flags.print === true)
     return void machine.stdout.write(texts.map(({ file, text }) => `# ${file}\n${text}`).join('\n'))
-  await take(steps, false, (line) => machine.stdout.write(`${line}\n`))
+  await runPlan(steps, (step) => void machine.stdout.write(formatStep(step)))
   if (publicKeys.length === 0)
-    machine.stdout.write('note that the cache signs nothing itself: trust the keys its paths were signed with before\n')
+    machine.stdout.write('Note: this cache does not sign paths itself. Trust the keys that signed them.\n')
   if (steps.some(isChange))
     machine.stdout.write('Restart the nix-daemon, if there is one: systemctl restart nix-daemon\n')
 }
