@@ -3,7 +3,6 @@ import { Command } from 'commander'
 
 import { tokenHelp } from '../../cloudflare/api-token.ts'
 import { planTunnelOff } from '../../cloudflare/config-change.ts'
-import { confirm } from '../../cloudflare/confirm.ts'
 import {
   apiUrlOption,
   loadConfigFile,
@@ -16,6 +15,7 @@ import { applySteps, formatPlan, type Progress } from '../../cloudflare/step.ts'
 import { toTeardownSteps } from '../../cloudflare/teardown-steps.ts'
 import { Complaint } from '../../complaint.ts'
 import type { Machine } from '../../machine.ts'
+import { confirm } from '../../terminal/prompts.ts'
 
 interface TeardownOptions extends SessionOptions {
   readonly force?: boolean
@@ -65,7 +65,7 @@ async function teardown(machine: Machine, options: TeardownOptions): Promise<voi
   if (refusals.length > 0)
     throw new Complaint('refused', `Cannot take this away, and nothing was changed: ${refusals.join('; ')}`)
   if (options.dryRun === true) return void machine.stdout.write('\nNothing was changed (--dry-run).\n')
-  if (options.yes !== true && !(await confirm(machine, '\nDo this?')))
+  if (options.yes !== true && !(await confirm(machine, 'Do this?')))
     throw new Complaint('refused', 'Nothing was changed')
 
   const progress: Progress = {
