@@ -2,12 +2,11 @@
 import { existsSync } from 'node:fs'
 import { resolve } from 'node:path'
 import { Command } from 'commander'
-
-import { confirm } from '../cloudflare/confirm.ts'
 import { Complaint } from '../complaint.ts'
 import type { Machine } from '../machine.ts'
 import { formatPlan, formatStep, runPlan } from '../plan/plan.ts'
 import { planUninstall } from '../systemd/uninstall.ts'
+import { confirm } from '../terminal/prompts.ts'
 import { bootMark, requireRoot } from './install-service.ts'
 
 interface UninstallOptions {
@@ -39,7 +38,7 @@ export function uninstallServiceCommand(machine: Machine, mark = bootMark): Comm
       if (purge && options.yes !== true) {
         machine.stderr.write(formatPlan(steps))
         const question =
-          '\nDo this? Signing keys, passwords and the note of what "burrow tunnel setup" made at Cloudflare cannot be had back.'
+          'Do this? Signing keys, passwords and the note of what "burrow tunnel setup" made at Cloudflare cannot be had back.'
         if (!(await confirm(machine, question))) throw new Complaint('refused', 'Nothing was changed')
       }
       await runPlan(steps, (step) => void machine.stderr.write(formatStep(step)))

@@ -16,7 +16,7 @@ import { readText } from '../plan/file-steps.ts'
 import { formatStep, isChange, runPlan } from '../plan/plan.ts'
 import { hostOf, parseCacheUrl } from '../terminal/client-setup.ts'
 import { printable } from '../terminal/format.ts'
-import { readHiddenLine } from '../terminal/password-prompt.ts'
+import { askPassword } from '../terminal/prompts.ts'
 import { readInput } from '../terminal/standard-input.ts'
 import { bootMark } from './install-service.ts'
 
@@ -125,8 +125,7 @@ async function readPassword(
   // One that is set up already is not asked for again.
   const known = findLogin((await readText(await netrcFileOf(machine, root)).catch(() => undefined)) ?? '', hostOf(url))
   if (known?.login === user) return known.password
-  if (isTerminal)
-    return await readHiddenLine(machine.stdin, machine.stderr, `Password of ${printable(user)} at ${hostOf(url)}: `)
+  if (isTerminal) return await askPassword(machine, `Password of ${printable(user)} at ${hostOf(url)}:`)
   throw new Complaint(
     'usage',
     'No password was given: name a file with --password-file, or give it as a line of standard input',

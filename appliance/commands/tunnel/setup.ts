@@ -2,7 +2,6 @@
 import { Command } from 'commander'
 
 import { tokenHelp } from '../../cloudflare/api-token.ts'
-import { confirm } from '../../cloudflare/confirm.ts'
 import { findZone, listZoneNotes } from '../../cloudflare/find-zone.ts'
 import { toTunnelName } from '../../cloudflare/marks.ts'
 import { listRuleNotes } from '../../cloudflare/rule-step.ts'
@@ -22,6 +21,7 @@ import { isHostname } from '../../config/hostname.ts'
 import type { Machine } from '../../machine.ts'
 import { formatByHand, formatPlan, isChange, nameOf, requireNoRefusal, runPlan } from '../../plan/plan.ts'
 import { exceptRoot, prepareStateDir } from '../../state/state-dir.ts'
+import { confirm } from '../../terminal/prompts.ts'
 
 interface SetupOptions extends SessionOptions {
   readonly hostname?: string
@@ -95,7 +95,7 @@ async function setup(machine: Machine, options: SetupOptions): Promise<void> {
   requireNoRefusal(steps, 'set this up')
   if (!steps.some(isChange)) return void machine.stdout.write('\nEverything is set up; nothing was changed.\n')
   if (options.dryRun === true) return void machine.stdout.write('\nNothing was changed (--dry-run).\n')
-  if (options.yes !== true && !(await confirm(machine, '\nDo this?')))
+  if (options.yes !== true && !(await confirm(machine, 'Do this?')))
     throw new Complaint('refused', 'Nothing was changed')
 
   await prepareStateDir(stateDir, exceptRoot(machine.userId))

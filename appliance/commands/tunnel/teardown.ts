@@ -3,7 +3,6 @@ import { Command } from 'commander'
 
 import { tokenHelp } from '../../cloudflare/api-token.ts'
 import { planTunnelOff } from '../../cloudflare/config-change.ts'
-import { confirm } from '../../cloudflare/confirm.ts'
 import {
   apiUrlOption,
   loadConfigFile,
@@ -17,6 +16,7 @@ import { toTeardownSteps } from '../../cloudflare/teardown-steps.ts'
 import { Complaint } from '../../complaint.ts'
 import type { Machine } from '../../machine.ts'
 import { formatByHand, formatPlan, nameOf, requireNoRefusal, runPlan } from '../../plan/plan.ts'
+import { confirm } from '../../terminal/prompts.ts'
 
 interface TeardownOptions extends SessionOptions {
   readonly force?: boolean
@@ -70,7 +70,7 @@ async function teardown(machine: Machine, options: TeardownOptions): Promise<voi
   )
   requireNoRefusal(steps, 'remove this')
   if (options.dryRun === true) return void machine.stdout.write('\nNothing was changed (--dry-run).\n')
-  if (options.yes !== true && !(await confirm(machine, '\nDo this?')))
+  if (options.yes !== true && !(await confirm(machine, 'Do this?')))
     throw new Complaint('refused', 'Nothing was changed')
 
   await runPlan(steps, (step) => {
