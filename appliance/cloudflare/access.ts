@@ -5,7 +5,7 @@
  */
 import { createRemoteJWKSet, customFetch, errors, type JWTPayload, jwtVerify } from 'jose'
 
-import { readAtMost } from '../../src/index.ts'
+import { fetchBounded } from './bounded-fetch.ts'
 
 export const accessHeader = 'cf-access-jwt-assertion'
 
@@ -57,7 +57,7 @@ export function createAccessVerifier({
     timeoutDuration: keysTimeoutMs,
     cooldownDuration: refetchMs,
     cacheMaxAge: keysMaxAgeMs,
-    [customFetch]: pauseAfterFailure(fetchBounded, refetchMs, now),
+    [customFetch]: pauseAfterFailure(fetchFromTeam, refetchMs, now),
   })
   return {
     async verify(assertion) {
@@ -117,7 +117,7 @@ function toRefusal(error: unknown): AccessRefusal {
 }
 
 /** The keys are asked for by requests of strangers: after a failure nothing is fetched for a while. */
-function pauseAfterFailure(fetchKeys: typeof fetchBounded, pauseMs: number, now: () => Date): typeof fetchBounded {
+function pauseAfterFailure(fetchKeys: typeof fetchFromTeam, pauseMs: number, now: () => Date): typeof fetchFromTeam {
   let failure: { readonly error: unknown; readonly untilMs: number } | undefined
   return async (url, init) => {
     if (failure !== undefined && now().getTime() < failure.untilMs) throw failure.error
@@ -133,9 +133,6 @@ function pauseAfterFailure(fetchKeys: typeof fetchBounded, pauseMs: number, now:
   }
 }
 
-async function fetchBounded(url: string, init: RequestInit): Promise<Response> {
-  const response = await fetch(url, { ...init, redirect: 'error' })
-  const keys = response.body === null ? Buffer.alloc(0) : await readAtMost(response.body, maxKeysBytes)
-  if (keys === undefined) throw new Error(`the keys are longer than ${maxKeysBytes} bytes`)
-  return new Response(new Uint8Array(keys), { status: response.status })
+function fetchFromTeam(url: string, init: RequestInit): Promise<Response> {
+  return fetchBounded(url, init, { timeoutMs: keysTimeoutMs, maxBytes: maxKeysBytes })
 }

@@ -7,7 +7,7 @@ import { resolve } from 'node:path'
 
 import { Complaint, reasonOf } from '../complaint.ts'
 import type { Machine } from '../machine.ts'
-import { readHiddenLine } from '../terminal/password-prompt.ts'
+import { askPassword } from '../terminal/prompts.ts'
 import { permissions, tokensPage } from './marks.ts'
 import { accountTokensPage, tokenKindOf } from './token-kind.ts'
 
@@ -30,7 +30,7 @@ export async function obtainApiToken(machine: Machine, file: string | undefined)
       `Cannot ask for an API token: there is no terminal; set $CLOUDFLARE_API_TOKEN or give --api-token-file\n\n${tokenHelp}`,
     )
   }
-  return requireToken(await readHiddenLine(machine.stdin, machine.stderr, 'Cloudflare API token: '), 'this')
+  return requireToken(await askPassword(machine, 'Cloudflare API token:'), 'this')
 }
 
 async function readToken(path: string, shownName: string): Promise<string> {

@@ -8,10 +8,10 @@ import { pathToFileURL } from 'node:url'
 
 import type { Cloudflare } from 'cloudflare/client'
 
-import { readAtMost } from '../../src/index.ts'
 import { findBundle } from '../bundles.ts'
 import { Complaint, systemCodeOf } from '../complaint.ts'
 import { maxRetryWaitSeconds, parseRetryAfter } from './api-faults.ts'
+import { fetchBounded } from './bounded-fetch.ts'
 
 export type CloudflareClient = Cloudflare
 
@@ -34,7 +34,7 @@ export async function openClient(baseUrl: URL, apiToken: string): Promise<Cloudf
     maxRetries,
     // Its "debug" would print headers and bodies.
     logLevel: 'off',
-    fetch: fetchBounded,
+    fetch: fetchForSdk,
   })
 }
 
@@ -50,26 +50,9 @@ async function importSdk(): Promise<typeof import('./sdk.ts')> {
   }
 }
 
-async function fetchBounded(input: string | URL | Request, init?: RequestInit): Promise<Response> {
-  const signals = [AbortSignal.timeout(attemptMs), ...(init?.signal ? [init.signal] : [])]
-  // The API has none, and one would carry the token to where nobody sent it: it counts as a refusal.
-  const response = await fetch(input, { ...init, redirect: 'manual', signal: AbortSignal.any(signals) })
-  const headers = new Headers(response.headers)
-  const wait = parseRetryAfter(headers.get('retry-after'), Date.now())
-  if (wait !== undefined && wait > maxRetryWaitSeconds) headers.set('x-should-retry', 'false')
-  const body = await readBounded(response)
-  // `fetch` has decoded the body.
-  headers.delete('content-encoding')
-  headers.delete('content-length')
-  return new Response(body.length === 0 ? null : new Uint8Array(body), {
-    status: response.status,
-    statusText: response.statusText,
-    headers,
-  })
-}
-
-async function readBounded({ body }: Response): Promise<Buffer> {
-  const bytes = body === null ? Buffer.alloc(0) : await readAtMost(body, maxReplyBytes)
-  if (bytes === undefined) throw new Error(`a reply is longer than ${maxReplyBytes} bytes`)
-  return bytes
+async function fetchForSdk(input: string | URL | Request, init?: RequestInit): Promise<Response> {
+  const response = await fetchBounded(input, init, { timeoutMs: attemptMs, maxBytes: maxReplyBytes })
+  const wait = parseRetryAfter(response.headers.get('retry-after'), Date.now())
+  if (wait !== undefined && wait > maxRetryWaitSeconds) response.headers.set('x-should-retry', 'false')
+  return response
 }

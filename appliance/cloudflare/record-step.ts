@@ -5,7 +5,7 @@
 import { printable } from '../terminal/format.ts'
 import type { DnsRecord } from './api-types.ts'
 import { recordComment, toTunnelTarget } from './marks.ts'
-import { type Progress, requireTunnelId, type Step, type StepOptions } from './step.ts'
+import { requireTunnelId, type SetupStep, type StepOptions } from './setup-step.ts'
 import type { Survey } from './survey.ts'
 
 /** What cannot stand beside a CNAME at Cloudflare; the text records may. */
@@ -13,14 +13,14 @@ const conflicting = new Set(['A', 'AAAA', 'CNAME', 'NS', 'HTTPS', 'SVCB'])
 
 export function toRecordStep(
   { records, tunnel, hostname, zone, made }: Survey,
-  { api, mayReplaceRecord }: StepOptions,
-): Step {
+  { api, mayReplaceRecord, progress }: StepOptions,
+): SetupStep {
   const target = tunnel === undefined ? undefined : toTunnelTarget(tunnel.id)
   const inTheWay = records.filter(({ type }) => conflicting.has(type))
   const own = inTheWay.find((record) => isOurs(record, made?.record))
   const foreign = inTheWay.filter((record) => record !== own)
   const wanted = `CNAME ${hostname} -> ${target ?? "the new tunnel's name"}, proxied`
-  const remember = (progress: Progress, id: string, isMade: boolean) => {
+  const remember = (id: string, isMade: boolean) => {
     progress.record.record = { id, isMade }
     return progress.save()
   }
@@ -32,7 +32,7 @@ export function toRecordStep(
         part: 'record',
         verb: 'adopt',
         what: `${wanted}, made by an earlier run`,
-        apply: (progress) => remember(progress, own.id, true),
+        run: () => remember(own.id, true),
       }
     }
     return {
@@ -40,9 +40,9 @@ export function toRecordStep(
       verb: 'change',
       what: `${formatRecord(own)} -> ${wanted}`,
       drift: describeDrift(own, target),
-      async apply(progress) {
+      async run() {
         const { id } = await api.changeRecord(zone.id, own.id, toTunnelTarget(requireTunnelId(progress)))
-        await remember(progress, id, true)
+        await remember(id, true)
       },
     }
   }
@@ -50,7 +50,7 @@ export function toRecordStep(
   if (only !== undefined && foreign.length === 1 && own === undefined && isRight(only, target)) {
     if (made?.record?.id === only.id) return { part: 'record', verb: 'keep', what: `${wanted}, made by somebody else` }
     const what = `${wanted}, which somebody else made; teardown will leave it`
-    return { part: 'record', verb: 'adopt', what, apply: (progress) => remember(progress, only.id, false) }
+    return { part: 'record', verb: 'adopt', what, run: () => remember(only.id, false) }
   }
   if (foreign.length > 0 && !(mayReplaceRecord && foreign.every(({ type }) => type !== 'NS')))
     return refuse(foreign, hostname)
@@ -62,7 +62,7 @@ export function toRecordStep(
       foreign.length > 0
         ? `others lead ${hostname} elsewhere: ${formatRecords(foreign)}`
         : `there is no DNS record for ${hostname}`,
-    async apply(progress) {
+    async run() {
       const goal = toTunnelTarget(requireTunnelId(progress))
       const { id } = await api.createRecord(
         zone.id,
@@ -72,12 +72,12 @@ export function toRecordStep(
           .toSorted((left, right) => Number(right.type === 'CNAME') - Number(left.type === 'CNAME'))
           .map((record) => record.id),
       )
-      await remember(progress, id, true)
+      await remember(id, true)
     },
   }
 }
 
-function refuse(foreign: readonly DnsRecord[], hostname: string): Step {
+function refuse(foreign: readonly DnsRecord[], hostname: string): SetupStep {
   const there = formatRecords(foreign)
   const drift = `others lead ${hostname} elsewhere: ${there}`
   if (foreign.some(({ type }) => type === 'NS')) {

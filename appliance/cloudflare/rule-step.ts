@@ -5,30 +5,30 @@
 import { printable } from '../terminal/format.ts'
 import type { CacheRule, CacheRuleset } from './api-types.ts'
 import { formatRuleDescription, formatRuleExpression, hasRuleMark } from './marks.ts'
-import type { Progress, Step, StepOptions } from './step.ts'
+import type { SetupStep, StepOptions } from './setup-step.ts'
 import type { Survey } from './survey.ts'
 
 /** `edgeCache` in the config decides whether there is one. */
-export function toRuleStep(found: Survey, options: StepOptions): Step {
+export function toRuleStep(found: Survey, options: StepOptions): SetupStep {
   return found.mayEdgeCache ? toAbsentRule(found, options) : toPresentRule(found, options)
 }
 
-function toPresentRule({ ruleset, hostname, zone, made }: Survey, { api }: StepOptions): Step {
+function toPresentRule({ ruleset, hostname, zone, made }: Survey, { api, progress }: StepOptions): SetupStep {
   const own = findOwnRule(ruleset, hostname, made?.rule)
   const what = `no edge cache for ${hostname}`
-  const remember = (progress: Progress, rulesetId: string, id: string, isMade: boolean) => {
+  const remember = (rulesetId: string, id: string, isMade: boolean) => {
     const isRulesetMade = ruleset === undefined || progress.record.rule?.isRulesetMade === true
     progress.record.rule = { id, rulesetId, isMade, isRulesetMade }
     return progress.save()
   }
   /** Of the rules that the answer lists: the one that was not there before, or the one that was changed. */
-  const rememberFrom = (progress: Progress, answer: CacheRuleset, id: string | undefined) => {
+  const rememberFrom = (answer: CacheRuleset, id: string | undefined) => {
     const expression = formatRuleExpression(hostname)
     const made = answer.rules.findLast((rule) =>
       id === undefined ? rule.expression === expression && hasRuleMark(rule.description) : rule.id === id,
     )
     if (made === undefined) throw new Error('the answer does not list the rule that was made')
-    return remember(progress, answer.id, made.id, true)
+    return remember(answer.id, made.id, true)
   }
   if (ruleset === undefined || own === undefined) {
     return {
@@ -39,8 +39,7 @@ function toPresentRule({ ruleset, hostname, zone, made }: Survey, { api }: StepO
           ? `${what}, the first cache rule of ${zone.name}`
           : `${what}, after the ${ruleset.rules.length} that are there`,
       drift: `there is no cache rule for ${hostname}; the headers of the replies alone keep them out of the edge cache`,
-      apply: async (progress) =>
-        rememberFrom(progress, await api.createCacheRule(zone.id, ruleset?.id, hostname), undefined),
+      run: async () => rememberFrom(await api.createCacheRule(zone.id, ruleset?.id, hostname), undefined),
     }
   }
   const drift = describeDrift(own, hostname)
@@ -54,7 +53,7 @@ function toPresentRule({ ruleset, hostname, zone, made }: Survey, { api }: StepO
       part: 'rule',
       verb: 'adopt',
       what: `${what}, ${origin}`,
-      apply: (progress) => remember(progress, ruleset.id, own.id, isMade),
+      run: () => remember(ruleset.id, own.id, isMade),
     }
   }
   return {
@@ -62,12 +61,11 @@ function toPresentRule({ ruleset, hostname, zone, made }: Survey, { api }: StepO
     verb: 'change',
     what: `${what} (${drift})`,
     drift,
-    apply: async (progress) =>
-      rememberFrom(progress, await api.changeCacheRule(zone.id, ruleset.id, own.id, hostname), own.id),
+    run: async () => rememberFrom(await api.changeCacheRule(zone.id, ruleset.id, own.id, hostname), own.id),
   }
 }
 
-function toAbsentRule({ ruleset, hostname, zone, made }: Survey, { api }: StepOptions): Step {
+function toAbsentRule({ ruleset, hostname, zone, made }: Survey, { api, progress }: StepOptions): SetupStep {
   const allowed = '"edgeCache" in the config is "allow"'
   const own = findOwnRule(ruleset, hostname, made?.rule)
   if (ruleset === undefined || own === undefined) return { part: 'rule', verb: 'keep', what: `none, since ${allowed}` }
@@ -87,7 +85,7 @@ function toAbsentRule({ ruleset, hostname, zone, made }: Survey, { api }: StepOp
     verb: 'delete',
     what: `no edge cache for ${hostname}, since ${allowed}`,
     drift,
-    async apply(progress) {
+    async run() {
       await api.deleteCacheRule(zone.id, ruleset.id, own.id)
       const { rule } = progress.record
       if (rule?.isRulesetMade === true && rule.rulesetId === ruleset.id && ruleset.rules.length === 1)

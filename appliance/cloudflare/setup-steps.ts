@@ -7,11 +7,11 @@ import { countConnections } from './api-types.ts'
 import { listOtherHostnames, rulesOf, withHostname } from './ingress.ts'
 import { toRecordStep } from './record-step.ts'
 import { toRuleStep } from './rule-step.ts'
-import { type Progress, requireTunnelId, type Step, type StepOptions } from './step.ts'
+import { requireTunnelId, type SetupStep, type StepOptions } from './setup-step.ts'
 import type { Survey } from './survey.ts'
 
-/** In the order in which they can be done: what the world sees comes after what answers it. */
-export function toSetupSteps(found: Survey, options: StepOptions): Step[] {
+/** In the order in which they depend on each other: what clients see comes last. */
+export function toSetupSteps(found: Survey, options: StepOptions): SetupStep[] {
   return [
     toTunnelStep(found, options),
     toIngressStep(found, options),
@@ -22,8 +22,11 @@ export function toSetupSteps(found: Survey, options: StepOptions): Step[] {
   ]
 }
 
-function toTunnelStep({ tunnel, connectors, tunnelName, zone, made }: Survey, { api }: StepOptions): Step {
-  const remember = (progress: Progress, id: string, name: string, isMade: boolean) => {
+function toTunnelStep(
+  { tunnel, connectors, tunnelName, zone, made }: Survey,
+  { api, progress }: StepOptions,
+): SetupStep {
+  const remember = (id: string, name: string, isMade: boolean) => {
     progress.tunnelId = id
     progress.record.tunnel = { id, name, isMade }
     return progress.save()
@@ -38,12 +41,12 @@ function toTunnelStep({ tunnel, connectors, tunnelName, zone, made }: Survey, { 
       verb: 'create',
       what: `"${tunnelName}", managed at Cloudflare`,
       drift: drift ?? 'there is none',
-      async apply(progress) {
-        // First the intent: if this is the last thing we do, the next run knows whose the tunnel is.
+      async run() {
+        // Recorded before it is created: if the run is interrupted, the next one knows that the tunnel is ours.
         progress.record.tunnel = { name: tunnelName, isMade: true }
         await progress.save()
         const { id, name } = await api.createTunnel(zone.account.id, tunnelName)
-        await remember(progress, id, name, true)
+        await remember(id, name, true)
       },
     }
   }
@@ -58,23 +61,26 @@ function toTunnelStep({ tunnel, connectors, tunnelName, zone, made }: Survey, { 
     }
   }
   if (made?.tunnel?.id === tunnel.id) return { part: 'tunnel', verb: 'keep', what: shown }
-  // The record names it without an id: an earlier run was cut off in the middle of making it.
+  // The record names it without an id: an earlier run was interrupted while it was created.
   const isMade = made?.tunnel?.id === undefined && made?.tunnel?.name === tunnel.name
   const connections = countConnections(connectors)
   const company =
     connections > 0
-      ? `; ${formatCount(connections, 'connection')} of it up: another machine runs it, and requests will go to either`
+      ? `; ${formatCount(connections, 'connection')} of it up: another machine runs it too, and requests will go to either of them`
       : ''
   return {
     part: 'tunnel',
     verb: 'adopt',
     what: `${shown}${isMade ? ', made by an earlier run' : `, which is there already; teardown will leave it`}${company}`,
     drift: drift ?? `${shown} is there and not in the record`,
-    apply: (progress) => remember(progress, tunnel.id, tunnel.name, isMade),
+    run: () => remember(tunnel.id, tunnel.name, isMade),
   }
 }
 
-function toIngressStep({ configuration, hostname, service, zone, made }: Survey, { api }: StepOptions): Step {
+function toIngressStep(
+  { configuration, hostname, service, zone, made }: Survey,
+  { api, progress }: StepOptions,
+): SetupStep {
   const { before, isChanged, rules } = withHostname(rulesOf(configuration?.config ?? {}), hostname, service)
   const others = listOtherHostnames(rules, hostname)
   const beside = others.length === 0 ? '' : ` (kept: ${printable(others.join(', '), 200)})`
@@ -93,9 +99,9 @@ function toIngressStep({ configuration, hostname, service, zone, made }: Survey,
     verb: !isChanged ? 'adopt' : before === undefined ? 'create' : 'change',
     what: `${route}${from}${beside}`,
     ...(isChanged && { drift: describeIngressDrift(hostname, service, before) }),
-    async apply(progress) {
+    async run() {
       const tunnelId = requireTunnelId(progress)
-      // What others have changed since is not undone.
+      // Read again: changes made by others since are kept.
       const { config: current } = await api.readConfiguration(zone.account.id, tunnelId)
       const change = withHostname(rulesOf(current), hostname, service)
       if (change.isChanged)
@@ -112,7 +118,10 @@ function describeIngressDrift(hostname: string, service: string, before: string 
   return `the tunnel leads ${hostname} to ${printable(before)}, and Burrow listens at ${service}`
 }
 
-function toTokenStep({ token, storedToken, tokenFile, zone }: Survey, { api, stateDir, userId }: StepOptions): Step {
+function toTokenStep(
+  { token, storedToken, tokenFile, zone }: Survey,
+  { api, stateDir, userId, progress }: StepOptions,
+): SetupStep {
   if (token !== undefined && token === storedToken) return { part: 'token', verb: 'keep', what: tokenFile }
   return {
     part: 'token',
@@ -123,10 +132,10 @@ function toTokenStep({ token, storedToken, tokenFile, zone }: Survey, { api, sta
         ? `there is no "${tokenFile}"`
         : `"${tokenFile}" holds another token than the tunnel has now`,
     remedy: 'run "burrow tunnel setup", then reload Burrow (SIGHUP) or restart it',
-    async apply(progress) {
+    async run() {
       const text = token ?? (await api.readTunnelToken(zone.account.id, requireTunnelId(progress)))
       await prepareStateDir(stateDir, userId)
-      // First: no run that is cut off leaves a token that nobody knows of.
+      // Before the file is written, so that an interrupted run leaves no token file unrecorded.
       progress.record.tokenFile = tokenFile
       await progress.save()
       await writeToken(tokenFile, text)
@@ -146,7 +155,7 @@ async function writeToken(file: string, token: string): Promise<void> {
   }
 }
 
-function toConfigStep({ config }: Survey): Step {
+function toConfigStep({ config }: Survey): SetupStep {
   const setting = `"tunnel": ${JSON.stringify(config.after)}`
   if (!config.isNeeded) return { part: 'config', verb: 'keep', what: `${config.file}: ${setting}` }
   const drift = `"${config.file}" does not say ${setting}`
@@ -164,11 +173,11 @@ function toConfigStep({ config }: Survey): Step {
     verb: config.before === undefined ? 'create' : 'change',
     what: `${config.file}: ${config.before === undefined ? setting : `"tunnel": ${printable(toShown(config.before))} -> ${JSON.stringify(config.after)}`}`,
     drift,
-    apply: () => config.apply(),
+    run: () => config.apply(),
   }
 }
 
-/** A token that stands in the config itself is not shown. */
+/** Hides a token that is written in the config itself. */
 function toShown(tunnel: unknown): string {
   return JSON.stringify(tunnel, (key, value) =>
     key === 'token' && typeof value === 'string' && !value.startsWith('$') ? '…' : value,

@@ -1,6 +1,6 @@
 /**
- * Away with what the set-up made, and with nothing else: each thing is looked up by its id, and left where somebody has
- * made it theirs since.
+ * Removes what "burrow tunnel setup" made, and nothing else: each thing is found by its id, and left if it was changed
+ * by others since.
  */
 import { formatCount, printable } from '../terminal/format.ts'
 import type { CloudflareApi } from './api.ts'
@@ -10,18 +10,19 @@ import { findService, listOtherHostnames, rulesOf, withoutHostname } from './ing
 import { formatRuleExpression, hasRuleMark, recordComment, toTunnelTarget } from './marks.ts'
 import { formatRecord } from './record-step.ts'
 import { removeFile, type SetupRecord } from './setup-record.ts'
-import type { Step } from './step.ts'
+import type { Progress, SetupStep } from './setup-step.ts'
 
 export interface TeardownWish {
   readonly api: CloudflareApi
   readonly made: SetupRecord
   readonly config: ConfigChange | undefined
-  /** Even while connectors are connected. */
+  /** Delete the tunnel even while connectors are connected. */
   readonly isForced: boolean
+  readonly progress: Progress
 }
 
-/** In the order in which nothing is ever led to what is gone: first what the world sees. */
-export async function toTeardownSteps(wish: TeardownWish): Promise<Step[]> {
+/** What is visible to clients goes first, so that nothing points to what no longer exists. */
+export async function toTeardownSteps(wish: TeardownWish): Promise<SetupStep[]> {
   return [
     ...(await toRecordSteps(wish)),
     ...(await toRuleSteps(wish)),
@@ -31,11 +32,11 @@ export async function toTeardownSteps(wish: TeardownWish): Promise<Step[]> {
   ]
 }
 
-async function toRecordSteps({ api, made }: TeardownWish): Promise<Step[]> {
+async function toRecordSteps({ api, made, progress }: TeardownWish): Promise<SetupStep[]> {
   if (made.record === undefined) return []
   const { id, isMade } = made.record
   const record = (await api.listRecords(made.zone.id, made.hostname)).find((each) => each.id === id)
-  const leave = (why: string): Step[] => [{ part: 'record', verb: 'leave', what: why }]
+  const leave = (why: string): SetupStep[] => [{ part: 'record', verb: 'leave', what: why }]
   if (record === undefined) return leave(`${made.hostname} has no longer the record that was set up`)
   if (!isMade) return leave(`${formatRecord(record)}: Burrow did not make it`)
   if (!isStillOurs(record, made)) return leave(`${formatRecord(record)}: somebody has changed it since`)
@@ -44,7 +45,7 @@ async function toRecordSteps({ api, made }: TeardownWish): Promise<Step[]> {
       part: 'record',
       verb: 'delete',
       what: `${made.hostname} ${formatRecord(record)}`,
-      async apply(progress) {
+      async run() {
         await api.deleteRecord(made.zone.id, id)
         delete progress.record.record
         await progress.save()
@@ -60,12 +61,12 @@ function isStillOurs({ type, content, comment }: DnsRecord, { tunnel }: SetupRec
   )
 }
 
-async function toRuleSteps({ api, made }: TeardownWish): Promise<Step[]> {
+async function toRuleSteps({ api, made, progress }: TeardownWish): Promise<SetupStep[]> {
   if (made.rule === undefined) return []
   const { id, rulesetId, isMade, isRulesetMade } = made.rule
   const ruleset = await api.findCacheRules(made.zone.id)
   const rule = ruleset?.rules.find((each) => each.id === id)
-  const leave = (why: string): Step[] => [{ part: 'rule', verb: 'leave', what: why }]
+  const leave = (why: string): SetupStep[] => [{ part: 'rule', verb: 'leave', what: why }]
   if (ruleset === undefined || rule === undefined)
     return leave(`the zone ${made.zone.name} has no longer the cache rule that was set up`)
   if (!isMade) return leave(`"${printable(rule.description, 80)}": Burrow did not make it`)
@@ -78,7 +79,7 @@ async function toRuleSteps({ api, made }: TeardownWish): Promise<Step[]> {
       part: 'rule',
       verb: 'delete',
       what: `no edge cache for ${made.hostname}${isLast ? ', and the ruleset that was made for it' : ''}`,
-      async apply(progress) {
+      async run() {
         await api.deleteCacheRule(made.zone.id, ruleset.id, id)
         if (isLast) await api.deleteCacheRuleset(made.zone.id, ruleset.id)
         delete progress.record.rule
@@ -88,7 +89,7 @@ async function toRuleSteps({ api, made }: TeardownWish): Promise<Step[]> {
   ]
 }
 
-async function toTunnelSteps(wish: TeardownWish): Promise<Step[]> {
+async function toTunnelSteps(wish: TeardownWish): Promise<SetupStep[]> {
   const { api, made } = wish
   const { tunnel } = made
   if (tunnel === undefined) return []
@@ -109,7 +110,11 @@ async function toTunnelSteps(wish: TeardownWish): Promise<Step[]> {
   ]
 }
 
-function toDeletion({ api, made, isForced }: TeardownWish, { id, name }: RemoteTunnel, connections: number): Step {
+function toDeletion(
+  { api, made, isForced, progress }: TeardownWish,
+  { id, name }: RemoteTunnel,
+  connections: number,
+): SetupStep {
   const what = `"${printable(name, 100)}" (${id})`
   if (connections > 0 && !isForced) {
     const why = `has ${formatCount(connections, 'connection')}: stop Burrow first (a connector that was killed stays listed for some minutes), or cut them with --force`
@@ -119,7 +124,7 @@ function toDeletion({ api, made, isForced }: TeardownWish, { id, name }: RemoteT
     part: 'tunnel',
     verb: 'delete',
     what: connections > 0 ? `${what}, cutting its ${formatCount(connections, 'connection')}` : what,
-    async apply(progress) {
+    async run() {
       await api.deleteTunnel(made.account.id, id, isForced)
       delete progress.record.tunnel
       delete progress.record.ingress
@@ -128,7 +133,11 @@ function toDeletion({ api, made, isForced }: TeardownWish, { id, name }: RemoteT
   }
 }
 
-function toIngressSteps({ api, made }: TeardownWish, tunnelId: string, service: string | undefined): Step[] {
+function toIngressSteps(
+  { api, made, progress }: TeardownWish,
+  tunnelId: string,
+  service: string | undefined,
+): SetupStep[] {
   if (made.ingress === undefined || service === undefined) return []
   const route = `${made.hostname} -> ${printable(service)}`
   if (service !== made.ingress.service)
@@ -138,7 +147,7 @@ function toIngressSteps({ api, made }: TeardownWish, tunnelId: string, service: 
       part: 'ingress',
       verb: 'delete',
       what: route,
-      async apply(progress) {
+      async run() {
         const { config: current } = await api.readConfiguration(made.account.id, tunnelId)
         await api.writeConfiguration(made.account.id, tunnelId, {
           ...current,
@@ -151,14 +160,14 @@ function toIngressSteps({ api, made }: TeardownWish, tunnelId: string, service: 
   ]
 }
 
-function toTokenSteps({ made: { tokenFile } }: TeardownWish): Step[] {
+function toTokenSteps({ made: { tokenFile }, progress }: TeardownWish): SetupStep[] {
   if (tokenFile === undefined) return []
   return [
     {
       part: 'token',
       verb: 'delete',
       what: tokenFile,
-      async apply(progress) {
+      async run() {
         await removeFile(tokenFile)
         delete progress.record.tokenFile
         await progress.save()
@@ -167,7 +176,7 @@ function toTokenSteps({ made: { tokenFile } }: TeardownWish): Step[] {
   ]
 }
 
-function toConfigSteps({ config }: TeardownWish): Step[] {
+function toConfigSteps({ config }: TeardownWish): SetupStep[] {
   if (config === undefined || !config.isNeeded) return []
   const setting = `"tunnel": ${JSON.stringify(config.after)}`
   if (config.impediment !== undefined)
@@ -178,5 +187,5 @@ function toConfigSteps({ config }: TeardownWish): Step[] {
         what: `${config.file} cannot be written (${config.impediment}); put there: ${setting}`,
       },
     ]
-  return [{ part: 'config', verb: 'change', what: `${config.file}: ${setting}`, apply: () => config.apply() }]
+  return [{ part: 'config', verb: 'change', what: `${config.file}: ${setting}`, run: () => config.apply() }]
 }

@@ -4,7 +4,7 @@ import { Command } from 'commander'
 import { Complaint } from '../complaint.ts'
 import { passwordFault } from '../config/schema.ts'
 import type { Machine } from '../machine.ts'
-import { readHiddenLine } from '../terminal/password-prompt.ts'
+import { askPassword } from '../terminal/prompts.ts'
 import { readInput } from '../terminal/standard-input.ts'
 import { hashPassword } from '../users/password-hash.ts'
 
@@ -26,9 +26,9 @@ export function hashPasswordCommand(machine: Machine): Command {
     })
 }
 
-async function askTwice({ stdin, stderr }: Machine): Promise<string> {
-  const password = await readHiddenLine(stdin, stderr, 'Password: ')
-  if (password !== (await readHiddenLine(stdin, stderr, 'Once more: ')))
+async function askTwice(machine: Machine): Promise<string> {
+  const password = await askPassword(machine, 'Password:')
+  if (password !== (await askPassword(machine, 'Once more:')))
     throw new Complaint('refused', 'The two passwords differ; try again')
   return password
 }

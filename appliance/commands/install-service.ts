@@ -4,9 +4,9 @@ import { resolve } from 'node:path'
 import { Command } from 'commander'
 import { Complaint } from '../complaint.ts'
 import type { Machine } from '../machine.ts'
+import { formatPlan, formatStep, runPlan } from '../plan/plan.ts'
 import { urlOf } from '../server/listener.ts'
 import { clientConfigHint, type InstallPlan, planInstall } from '../systemd/install.ts'
-import { take } from '../systemd/steps.ts'
 import { findObstacle, findProgram } from '../systemd/unit-text.ts'
 import { formatClientSetup } from '../terminal/client-setup.ts'
 
@@ -70,11 +70,12 @@ async function install(machine: Machine, options: InstallOptions, mark: string):
     isBooted: root === undefined && existsSync(mark),
     env: machine.env,
   })
-  await take(plan.steps, isDry, tell)
-  if (!isDry) tellClients(machine, plan)
+  if (isDry) return void machine.stderr.write(`${formatPlan(plan.steps)}\nNothing was changed (--dry-run).\n`)
+  await runPlan(plan.steps, (step) => void machine.stderr.write(formatStep(step)))
+  printClientSetup(machine, plan)
 }
 
-function tellClients(machine: Machine, { first, listen }: InstallPlan): void {
+function printClientSetup(machine: Machine, { first, listen }: InstallPlan): void {
   if (first === undefined) {
     machine.stderr.write(`\nWhat clients need: ${clientConfigHint}\n`)
     return

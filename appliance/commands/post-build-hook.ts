@@ -4,7 +4,7 @@ import { Command } from 'commander'
 
 import type { Machine } from '../machine.ts'
 import { defaultSpool, formatHook, planHook } from '../near-end/post-build-hook.ts'
-import { take } from '../systemd/steps.ts'
+import { formatStep, runPlan } from '../plan/plan.ts'
 
 interface HookFlags {
   readonly install?: string
@@ -37,7 +37,6 @@ async function postBuildHook(machine: Machine, { install, spool: named }: HookFl
   const spool = named === undefined ? defaultSpool(machine) : resolve(machine.workingDir, named)
   if (install === undefined) return void machine.stdout.write(formatHook(spool))
   const file = resolve(machine.workingDir, install)
-  const tell = (line: string) => void machine.stdout.write(`${line}\n`)
-  await take(await planHook(file, spool), false, tell)
-  tell(`Put this into nix.conf, and restart the nix-daemon: post-build-hook = ${file}`)
+  await runPlan(await planHook(file, spool), (step) => void machine.stdout.write(formatStep(step)))
+  machine.stdout.write(`Add this line to nix.conf, and restart the nix-daemon: post-build-hook = ${file}\n`)
 }

@@ -1,4 +1,4 @@
-/** `burrow push`: store paths with their closure to a cache, whatever the line does. */
+/** `burrow push`: pushes store paths with their closure to a cache, and retries when the connection fails. */
 import { createInterface } from 'node:readline'
 import { setTimeout as sleep } from 'node:timers/promises'
 
@@ -9,8 +9,9 @@ import { Complaint } from '../complaint.ts'
 import type { Machine } from '../machine.ts'
 import { openPushEnds, type PushEnds, toComplaint } from '../near-end/open-push.ts'
 import { type ProgressMode, startProgress } from '../near-end/push-progress.ts'
+import { countByStatus, formatSummary, toSummary } from '../near-end/push-summary.ts'
 import { findPushedPaths } from '../near-end/pushed-paths.ts'
-import { formatBytes, formatCount, printable } from '../terminal/format.ts'
+import { formatCount, printable } from '../terminal/format.ts'
 import { duration, integer } from './option-values.ts'
 
 interface PushFlags {
@@ -34,18 +35,20 @@ interface PushFlags {
 
 export function pushCommand(machine: Machine): Command {
   return new Command('push')
-    .description('push store paths, with everything they refer to, to a cache')
+    .description('push store paths and their closure to a cache')
     .argument('[path...]', 'store paths, links to them (./result), or installables (nixpkgs#hello)')
-    .addOption(new Option('--to <url>', 'the cache (default: $BURROW_URL, or what "burrow use" has set)'))
-    .option('--netrc-file <file>', 'where the login is (default: that of Nix)')
-    .option('--no-closure', 'the paths alone, without what they refer to')
+    .addOption(new Option('--to <url>', 'URL of the cache (default: $BURROW_URL, or the one set by "burrow use")'))
+    .option('--netrc-file <file>', 'netrc file with the login (default: the one that Nix uses)')
+    .option('--no-closure', 'push only these paths, not their references')
     .option(
       '--stdin',
-      'read store paths from standard input, one a line, as they come; acknowledge each with a JSON line',
+      'read store paths from standard input, one per line, and print a JSON line for each as soon as it is pushed',
     )
-    .addOption(new Option('--jobs <n>', 'requests at once').argParser(integer(1, 64)).default(6))
+    .addOption(new Option('--jobs <n>', 'number of concurrent requests').argParser(integer(1, 64)).default(6))
     .addOption(
-      new Option('--level <n>', 'zstd level; raised by itself on a slow line').argParser(integer(1, 19)).default(3),
+      new Option('--level <n>', 'zstd level; raised automatically on a slow connection')
+        .argParser(integer(1, 19))
+        .default(3),
     )
     .addOption(
       new Option('--patience <time>', 'give up after this time without any progress')
@@ -53,22 +56,22 @@ export function pushCommand(machine: Machine): Command {
         .default(15 * 60_000, '15m'),
     )
     .option('--dry-run', 'show what would be pushed, and push nothing')
-    .option('--json', 'one JSON object a line on standard output')
+    .option('--json', 'print one JSON object per line to standard output')
     .option('--quiet', 'print errors only')
-    .option('--strict', 'a path that the cache has with other contents is a failure')
-    .option('--pin <name>', 'keep what is pushed under this name, as "user/name"')
-    .addOption(new Option('--keep-last <n>', 'revisions of the pin that are kept').argParser(integer(1, 1000)))
-    .option('--include-upstream', 'push also what carries a signature of an upstream cache')
-    .addOption(new Option('--exclude <regex>', 'leave out store paths that match').argParser(regex))
-    .option('--drvs', 'push derivations (.drv) too')
+    .option('--strict', 'fail if the cache has a path with different contents')
+    .option('--pin <name>', 'pin the pushed paths under this name, as "user/name"')
+    .addOption(new Option('--keep-last <n>', 'number of revisions of the pin to keep').argParser(integer(1, 1000)))
+    .option('--include-upstream', 'also push paths that are signed by an upstream cache')
+    .addOption(new Option('--exclude <regex>', 'do not push store paths that match').argParser(regex))
+    .option('--drvs', 'also push derivations (.drv)')
     .addHelpText(
       'after',
       `
 The login comes from the netrc file that Nix uses, or from $BURROW_USER and $BURROW_PASSWORD_FILE.
-A push that was interrupted goes on where it was when it is run again.
+An interrupted push continues where it stopped when you run it again.
 
-Exit codes: 0 everything is there · 1 a path here cannot be read · 2 usage · 4 refused (room, policy, conflict with --strict) ·
-75 the cache cannot be reached, run it again · 77 wrong login, or no right to push · 78 a file that is named cannot be read
+Exit codes: 0 all paths are in the cache · 1 a local path cannot be read · 2 usage · 4 refused (space, policy, conflict with --strict) ·
+75 the cache cannot be reached, try again · 77 wrong login, or no permission to push · 78 a file given on the command line cannot be read
 
   burrow push --to https://cache.example.org ./result
   nix build --print-out-paths .#a .#b | burrow push --stdin`,
@@ -92,7 +95,7 @@ async function push(machine: Machine, args: readonly string[], flags: PushFlags)
       ...flags,
       patienceMs: flags.patience,
       signal: interruption.signal,
-      onRetry: (reason, waitMs) => progress.note(`${printable(reason)}: trying again in ${Math.ceil(waitMs / 1000)} s`),
+      onRetry: (reason, waitMs) => progress.note(`${printable(reason)}: retrying in ${Math.ceil(waitMs / 1000)} s`),
     })
     if (flags.stdin) await pushLines(machine, ends, flags, interruption.signal)
     else await pushOnce(machine, ends, args, flags, progress.report)
@@ -106,7 +109,7 @@ async function push(machine: Machine, args: readonly string[], flags: PushFlags)
 function interrupted(name: string): Complaint {
   return new Complaint(
     name === 'SIGINT' ? 'interrupted' : 'terminated',
-    'Interrupted: run it again to go on where it was',
+    'Interrupted: run the same command again to continue',
   )
 }
 
@@ -125,11 +128,12 @@ async function pushOnce(
     machine.stdout.write(
       `${JSON.stringify({ event: 'summary', ...toSummary(result), seconds: Math.round(seconds * 10) / 10 })}\n`,
     )
-  else if (!flags.quiet) machine.stdout.write(`${formatSummary(result, seconds, ends.farEnd.url, flags)}\n`)
+  else if (!flags.quiet)
+    machine.stdout.write(`${formatSummary(result, seconds, ends.farEnd.url, flags.dryRun === true)}\n`)
   requireSuccess(result, flags)
 }
 
-/** A line at a time, so that each is acknowledged; those that fail do not keep the next from being pushed. */
+/** One line at a time, so that each is acknowledged; a failure does not stop the next ones. */
 async function pushLines(machine: Machine, ends: PushEnds, flags: PushFlags, signal: AbortSignal): Promise<void> {
   let failure: unknown
   for await (const line of createInterface({ input: machine.stdin, signal })) {
@@ -170,38 +174,6 @@ function toOptions(
     sleep: (ms) => sleep(ms),
     report,
   }
-}
-
-function countByStatus({ paths }: PushResult): Readonly<Record<string, number>> {
-  const counts: Record<string, number> = {}
-  for (const { status } of paths.values()) counts[status] = (counts[status] ?? 0) + 1
-  return counts
-}
-
-function toSummary(result: PushResult) {
-  return { paths: result.paths.size, ...countByStatus(result), narBytes: result.narBytes, wireBytes: result.wireBytes }
-}
-
-function formatSummary(result: PushResult, seconds: number, url: string, { dryRun }: PushFlags): string {
-  if (result.paths.size === 0) return 'Nothing to push.'
-  const counts = countByStatus(result)
-  const told: readonly (readonly [status: string, text: string])[] = [
-    ['elsewhere', 'at an upstream cache'],
-    ['present', 'there already'],
-    ['would-push', 'would be pushed'],
-    ['pushed', 'pushed'],
-    ['conflict', 'there with other contents'],
-    ['refused', 'refused'],
-  ]
-  const parts = told.flatMap(([status, text]) =>
-    counts[status] === undefined ? [] : [`${formatCount(counts[status])} ${text}`],
-  )
-  const rate = seconds > 0 ? `, ${formatBytes(Math.round(result.wireBytes / seconds))}/s` : ''
-  const sent =
-    dryRun || result.wireBytes === 0
-      ? ''
-      : `; ${formatBytes(result.narBytes)} as ${formatBytes(result.wireBytes)} in ${seconds.toFixed(1)} s${rate}`
-  return `${formatCount(result.paths.size, 'path')} to ${url}: ${parts.join(', ')}${sent}`
 }
 
 function requireSuccess(result: PushResult, { strict }: PushFlags): void {

@@ -2,12 +2,11 @@
 import { existsSync } from 'node:fs'
 import { resolve } from 'node:path'
 import { Command } from 'commander'
-
-import { confirm } from '../cloudflare/confirm.ts'
 import { Complaint } from '../complaint.ts'
 import type { Machine } from '../machine.ts'
-import { take } from '../systemd/steps.ts'
+import { formatPlan, formatStep, runPlan } from '../plan/plan.ts'
 import { planUninstall } from '../systemd/uninstall.ts'
+import { confirm } from '../terminal/prompts.ts'
 import { bootMark, requireRoot } from './install-service.ts'
 
 interface UninstallOptions {
@@ -34,13 +33,14 @@ export function uninstallServiceCommand(machine: Machine, mark = bootMark): Comm
         isBooted: root === undefined && existsSync(mark),
         env: machine.env,
       })
-      if (purge && !dryRun && options.yes !== true && steps.length > 0) {
-        await take(steps, true, (line) => void machine.stderr.write(`${line}\n`))
+      if (steps.length === 0) return void machine.stderr.write('The service is not installed here.\n')
+      if (dryRun) return void machine.stderr.write(`${formatPlan(steps)}\nNothing was changed (--dry-run).\n`)
+      if (purge && options.yes !== true) {
+        machine.stderr.write(formatPlan(steps))
         const question =
-          '\nDo this? Signing keys, passwords and the note of what "burrow tunnel setup" made at Cloudflare cannot be had back.'
+          'Do this? Signing keys, passwords and the note of what "burrow tunnel setup" made at Cloudflare cannot be had back.'
         if (!(await confirm(machine, question))) throw new Complaint('refused', 'Nothing was changed')
       }
-      await take(steps, dryRun, (line) => void machine.stderr.write(`${line}\n`))
-      if (steps.length === 0) machine.stderr.write('There is nothing of the service here.\n')
+      await runPlan(steps, (step) => void machine.stderr.write(formatStep(step)))
     })
 }

@@ -12,10 +12,11 @@ import { findLogin, type NetrcLogin } from '../near-end/netrc.ts'
 import { findNixStore } from '../near-end/nix-store.ts'
 import { openFarEnd, toComplaint } from '../near-end/open-push.ts'
 import { netrcFileOf, planUse } from '../near-end/use/use-plan.ts'
-import { isChange, readText, take } from '../systemd/steps.ts'
+import { readText } from '../plan/file-steps.ts'
+import { formatStep, isChange, runPlan } from '../plan/plan.ts'
 import { hostOf, parseCacheUrl } from '../terminal/client-setup.ts'
 import { printable } from '../terminal/format.ts'
-import { readHiddenLine } from '../terminal/password-prompt.ts'
+import { askPassword } from '../terminal/prompts.ts'
 import { readInput } from '../terminal/standard-input.ts'
 import { bootMark } from './install-service.ts'
 
@@ -83,9 +84,9 @@ async function use(machine: Machine, urlText: string, flags: UseFlags): Promise<
   })
   if (flags.print === true)
     return void machine.stdout.write(texts.map(({ file, text }) => `# ${file}\n${text}`).join('\n'))
-  await take(steps, false, (line) => machine.stdout.write(`${line}\n`))
+  await runPlan(steps, (step) => void machine.stdout.write(formatStep(step)))
   if (publicKeys.length === 0)
-    machine.stdout.write('note that the cache signs nothing itself: trust the keys its paths were signed with before\n')
+    machine.stdout.write('Note: this cache does not sign paths itself. Trust the keys that signed them.\n')
   if (steps.some(isChange))
     machine.stdout.write('Restart the nix-daemon, if there is one: systemctl restart nix-daemon\n')
 }
@@ -124,8 +125,7 @@ async function readPassword(
   // One that is set up already is not asked for again.
   const known = findLogin((await readText(await netrcFileOf(machine, root)).catch(() => undefined)) ?? '', hostOf(url))
   if (known?.login === user) return known.password
-  if (isTerminal)
-    return await readHiddenLine(machine.stdin, machine.stderr, `Password of ${printable(user)} at ${hostOf(url)}: `)
+  if (isTerminal) return await askPassword(machine, `Password of ${printable(user)} at ${hostOf(url)}:`)
   throw new Complaint(
     'usage',
     'No password was given: name a file with --password-file, or give it as a line of standard input',

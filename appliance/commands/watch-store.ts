@@ -157,7 +157,7 @@ async function pushOnce(machine: Machine, store: LocalStore, flags: WatchFlags, 
     warn(`${printable(reason)}: trying again`),
   ).catch((error: unknown) => {
     throw signal.aborted
-      ? new Complaint('interrupted', 'Interrupted: run it again to go on where it was')
+      ? new Complaint('interrupted', 'Interrupted: run the same command again to continue')
       : toComplaint(error)
   })
   for (const { path, outcome, reason } of result.verdicts)

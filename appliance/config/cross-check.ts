@@ -12,6 +12,7 @@ export function findCrossProblems(document: unknown): Problem[] {
   return [
     ...(Array.isArray(users) ? [...secretProblems(users), ...nameProblems(users)] : []),
     ...publicProblems(document, users),
+    ...depotProblems(document, users),
     ...keyNameProblems(document),
     ...listenerProblems(document),
     ...tunnelProblems(document),
@@ -83,6 +84,23 @@ function publicProblems(document: unknown, users: unknown): Problem[] {
     })
   }
   return problems
+}
+
+/** Without a depot there is nowhere to push to, and the user would see each push fail. */
+function depotProblems(document: unknown, users: unknown): Problem[] {
+  if (valueAt(document, ['depot']) !== false || !Array.isArray(users)) return []
+  return users.flatMap((user, index) => {
+    const access = valueAt(user, ['access'])
+    if (!Array.isArray(access) || !access.includes('push')) return []
+    const name = valueAt(user, ['name'])
+    return [
+      {
+        pointer: toPointer(['users', index, 'access']),
+        message: `lets user "${String(name)}" push, but "depot" is false, so nothing can be pushed`,
+        remedy: 'remove "push" here, or set "depot": true',
+      },
+    ]
+  })
 }
 
 function keyNameProblems(document: unknown): Problem[] {

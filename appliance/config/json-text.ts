@@ -1,8 +1,10 @@
 /**
- * What `JSON.parse` does not tell: where a JSON text (RFC 8259) goes wrong, by line and column and without quoting it
- * (it may hold passwords), whether an object names a key twice (the last would win in silence), and on which line each
- * value stands.
+ * What `JSON.parse` does not report: where a JSON text (RFC 8259) is wrong, by line and column and without quoting it
+ * (it may hold passwords), whether an object has a key twice (`JSON.parse` keeps the last), and the line of each value.
  */
+import { printParseErrorCode, visit } from 'jsonc-parser'
+
+import { toPointer } from './problem.ts'
 
 export interface JsonFault {
   /** Both from 1; columns in UTF-16 units. */
@@ -16,124 +18,108 @@ export type JsonText =
   | { readonly fault: JsonFault }
 
 export function parseJsonText(text: string): JsonText {
-  const offsets = new Map<string, number>()
+  const lines = new Map<string, number>()
   try {
-    scanDocument(text, offsets)
+    scan(text, lines)
   } catch (error) {
-    if (error instanceof ScanFault) return { fault: { ...positionOf(text, error.offset), message: error.message } }
+    if (error instanceof SyntaxFault) return { fault: error.fault }
     throw error
   }
-  return {
-    value: JSON.parse(text),
-    lineOf: (pointer) => {
-      const offset = offsets.get(pointer)
-      return offset === undefined ? undefined : positionOf(text, offset).line
-    },
-  }
+  return { value: JSON.parse(text), lineOf: (pointer) => lines.get(pointer) }
 }
 
 /** Deeper than any config, and far from the end of the stack. */
 const maxDepth = 64
 
-class ScanFault extends Error {
-  readonly offset: number
+/** Thrown from the visitor's callbacks, since nothing else stops it. */
+class SyntaxFault extends Error {
+  readonly fault: JsonFault
 
-  constructor(offset: number, message: string) {
+  constructor(line: number, character: number, message: string) {
     super(message)
-    this.offset = offset
+    this.fault = { line: line + 1, column: character + 1, message }
   }
 }
 
-function positionOf(text: string, offset: number): { line: number; column: number } {
-  const before = text.slice(0, offset)
-  return { line: before.split('\n').length, column: offset - before.lastIndexOf('\n') }
+function scan(text: string, lines: Map<string, number>): void {
+  const keysOfOpenObjects: Set<string>[] = []
+  let depth = 0
+  /** Where the last comma is, if nothing came after it. */
+  let comma: { line: number; character: number } | undefined
+
+  const begin = (line: number, character: number, path: readonly (string | number)[]) => {
+    comma = undefined
+    if (depth++ > maxDepth) throw new SyntaxFault(line, character, `has more than ${maxDepth} nested levels`)
+    lines.set(toPointer(path), line + 1)
+  }
+  visit(
+    text,
+    {
+      onObjectBegin(_offset, _length, line, character, path) {
+        begin(line, character, path())
+        keysOfOpenObjects.push(new Set())
+      },
+      onObjectProperty(key, _offset, _length, line, character) {
+        comma = undefined
+        const keys = keysOfOpenObjects.at(-1)!
+        if (keys.has(key))
+          throw new SyntaxFault(line, character, `has the key "${key}" twice in one object; remove one of them`)
+        keys.add(key)
+      },
+      onObjectEnd() {
+        depth--
+        keysOfOpenObjects.pop()
+      },
+      onArrayBegin: (_offset, _length, line, character, path) => begin(line, character, path()),
+      onArrayEnd() {
+        depth--
+      },
+      onLiteralValue(_value, _offset, _length, line, _character, path) {
+        comma = undefined
+        lines.set(toPointer(path()), line + 1)
+      },
+      onSeparator(separator, _offset, _length, line, character) {
+        comma = separator === ',' ? { line, character } : undefined
+      },
+      onError(code, offset, _length, line, character) {
+        const found = text[offset]
+        if (comma !== undefined && (found === '}' || found === ']'))
+          throw new SyntaxFault(comma.line, comma.character, `has a comma before "${found}"; remove it`)
+        throw new SyntaxFault(line, character, describe(printParseErrorCode(code), found))
+      },
+    },
+    { disallowComments: true },
+  )
 }
 
-const whitespace = /[ \t\n\r]*/y
-const numberOrWord = /-?(?:0|[1-9]\d*)(?:\.\d+)?(?:[eE][+-]?\d+)?(?![\w.+-])|(?:true|false|null)(?!\w)/y
-const stringBody = /(?:[^"\\\u0000-\u001f]|\\(?:["\\/bfnrt]|u[\dA-Fa-f]{4}))*/y
-
-function scanDocument(text: string, offsets: Map<string, number>): void {
-  let at = 0
-
-  const fail = (offset: number, message: string): never => {
-    throw new ScanFault(offset, message)
-  }
-  const skip = (pattern: RegExp): string => {
-    pattern.lastIndex = at
-    const found = pattern.exec(text)?.[0] ?? ''
-    at += found.length
-    return found
-  }
-
-  function scanValue(pointer: string, depth: number): void {
-    skip(whitespace)
-    offsets.set(pointer, at)
-    if (depth > maxDepth) fail(at, `nests deeper than ${maxDepth} levels`)
-    const first = text[at]
-    if (first === '{') scanMembers(pointer, depth)
-    else if (first === '[') scanItems(pointer, depth)
-    else if (first === '"') scanString()
-    else if (skip(numberOrWord) === '') fail(at, complaintAbout(first, 'a value'))
-  }
-
-  function scanString(): string {
-    const start = at++
-    skip(stringBody)
-    if (text[at] === '"') return JSON.parse(text.slice(start, ++at))
-    if (text[at] === '\\') return fail(at, 'has a backslash that begins no JSON escape; write "\\\\" for a backslash')
-    if (text[at] === undefined) return fail(start, 'has a string that does not end')
-    return fail(at, 'has a line break or another control character inside a string; write "\\n" for a line break')
-  }
-
-  function scanList(close: string, scanEntry: () => void): void {
-    at++
-    skip(whitespace)
-    if (text[at] === close) {
-      at++
-      return
-    }
-    for (;;) {
-      scanEntry()
-      skip(whitespace)
-      const next = text[at]
-      if (next !== ',' && next !== close) fail(at, complaintAbout(next, `"," or "${close}"`))
-      const separator = at++
-      if (next === close) return
-      skip(whitespace)
-      if (text[at] === close) fail(separator, `has a comma before "${close}"; remove it`)
-    }
-  }
-
-  function scanMembers(pointer: string, depth: number): void {
-    const keys = new Set<string>()
-    scanList('}', () => {
-      const start = at
-      if (text[at] !== '"') fail(at, complaintAbout(text[at], 'a key in double quotes'))
-      const key = scanString()
-      if (keys.has(key)) fail(start, `names the key "${key}" twice in one object; remove one of them`)
-      keys.add(key)
-      skip(whitespace)
-      if (text[at] !== ':') fail(at, complaintAbout(text[at], '":"'))
-      at++
-      scanValue(`${pointer}/${key.replaceAll('~', '~0').replaceAll('/', '~1')}`, depth + 1)
-    })
-  }
-
-  function scanItems(pointer: string, depth: number): void {
-    let index = 0
-    scanList(']', () => scanValue(`${pointer}/${index++}`, depth + 1))
-  }
-
-  scanValue('', 0)
-  skip(whitespace)
-  if (at < text.length) fail(at, 'goes on after its end; remove what follows')
+const wanted: Readonly<Record<string, string>> = {
+  PropertyNameExpected: 'a key in double quotes',
+  ValueExpected: 'a value',
+  ColonExpected: '":"',
+  CommaExpected: '"," or a closing bracket',
+  CloseBraceExpected: '"," or "}"',
+  CloseBracketExpected: '"," or "]"',
 }
 
-function complaintAbout(found: string | undefined, wanted: string): string {
-  if (found === undefined) return `ends where ${wanted} should be`
+function describe(code: string, found: string | undefined): string {
   if (found === '/' || found === '#')
-    return 'has a comment, which JSON does not know; remove it (editors show each setting\'s meaning by "$schema")'
-  if (found === "'") return 'has a single quote; JSON strings stand in double quotes'
-  return `should have ${wanted} here`
+    return 'has a comment, which JSON does not allow; remove it (editors show the meaning of each setting if "$schema" is set)'
+  if (found === "'") return 'has a single quote; write strings in double quotes'
+  switch (code) {
+    case 'UnexpectedEndOfString':
+      return 'has a string without a closing double quote on the same line; close it, and write "\\n" for a line break'
+    case 'InvalidCharacter':
+      return 'has a control character inside a string; write it as an escape sequence, such as "\\t"'
+    case 'InvalidEscapeCharacter':
+    case 'InvalidUnicode':
+      return 'has a string with a backslash that starts no JSON escape sequence; write "\\\\" for a backslash'
+    case 'UnexpectedEndOfNumber':
+      return 'has an incomplete number'
+    case 'EndOfFileExpected':
+      return 'has text after the end of the document; remove it'
+    case 'InvalidSymbol':
+      return 'has a word that is not JSON; strings and keys need double quotes'
+    default:
+      return found === undefined ? `ends where ${wanted[code]} should be` : `should have ${wanted[code]} here`
+  }
 }

@@ -14,7 +14,7 @@ import { expandEnv } from './expand-env.ts'
 import { parseJsonText } from './json-text.ts'
 import { formatProblems, isObject, type Problem } from './problem.ts'
 import { resolveConfig } from './resolve.ts'
-import { configSchema } from './schema.ts'
+import { configSchema, minPasswordLength } from './schema.ts'
 import { toProblems } from './zod-problems.ts'
 
 export interface ConfigSource {
@@ -189,8 +189,6 @@ function override(document: unknown, overrides: ConfigSource['overrides']): unkn
   return { ...document, ...Object.fromEntries(Object.entries(overrides).filter(([, value]) => value !== undefined)) }
 }
 
-/** Shorter ones are guessed within hours, however slow each guess is made. */
-const shortestPassword = 8
 const lowestFreePort = 1024
 
 function findWarnings(file: string | undefined, document: unknown, { access, listen }: Config): string[] {
@@ -198,9 +196,9 @@ function findWarnings(file: string | undefined, document: unknown, { access, lis
   return [
     ...(file === undefined ? [] : exposureWarnings(file, document)),
     ...users.flatMap(({ pointer, name, secret }) =>
-      secret.kind === 'plain' && secret.password.length < shortestPassword
+      secret.kind === 'plain' && secret.password.length < minPasswordLength
         ? [
-            `${pointer}: the password of user "${name}" has fewer than ${shortestPassword} characters; choose a longer one, or let "burrow hash-password" ask for one`,
+            `${pointer}: the password of user "${name}" has fewer than ${minPasswordLength} characters; choose a longer one, or let "burrow hash-password" ask for one`,
           ]
         : [],
     ),

@@ -36,7 +36,7 @@ const userName = () =>
 
 const password = () => text(passwordFault)
 
-const hashForm = /^\$(?:argon2(?:id|i|d)|2[abxy]?|[156y]|gy|7|scrypt|pbkdf2[a-z0-9-]*)\$/
+const hashForm = /^\$(?:argon2(?:id|i|d)|apr1|2[abxy]?|[156y]|gy|7|scrypt|pbkdf2[a-z0-9-]*)\$/
 
 export function passwordFault(value: string): readonly [message: string, remedy: string] | undefined {
   if (value.startsWith('$argon2id$'))
@@ -46,11 +46,19 @@ export function passwordFault(value: string): readonly [message: string, remedy:
       'holds a password hash of another kind, which Burrow cannot check',
       'make an argon2id hash with "burrow hash-password" and give it as "passwordHash"',
     ]
+  if (hashForm.test(value.slice(value.indexOf(':') + 1)))
+    return [
+      'holds a line of an htpasswd file ("name:hash"), where a password belongs',
+      'give the password alone, or make a hash with "burrow hash-password" and give it as "passwordHash"',
+    ]
   if (value === '') return ['is an empty password', 'give one, or remove the user']
   if (controlCharacters.test(value))
     return ['has a control character, which HTTP basic auth cannot carry', 'choose a password without one']
   return undefined
 }
+
+/** Shorter ones are guessed within hours, however slow each guess is. */
+export const minPasswordLength = 8
 
 const passwordHash = () =>
   text((value) => {
@@ -87,7 +95,7 @@ const userObject = z
     expires: z.iso
       .datetime({ offset: true })
       .optional()
-      .describe('Expiry (ISO 8601 with a zone, "2027-01-31T00:00:00Z"). From then on the user is unknown.'),
+      .describe('Expiry time (ISO 8601 with a zone, "2027-01-31T00:00:00Z"). After it the user is refused.'),
   })
   .meta({ oneOf: [{ required: ['password'] }, { required: ['passwordHash'] }, { required: ['passwordFile'] }] })
 
@@ -122,7 +130,7 @@ const store = z
       .nullable()
       .optional()
       .describe(
-        'The Nix daemon\'s socket, by which paths are protected from garbage collection while they are fetched. null: do without. Default: "daemon-socket/socket" in "stateDir".',
+        'The Nix daemon\'s socket, by which paths are protected from garbage collection while they are fetched. null: not used. Default: "daemon-socket/socket" in "stateDir".',
       ),
   })
   .describe('The Nix store that is served.')
@@ -184,24 +192,24 @@ const limits = z
       .min(1)
       .max(1_000_000)
       .default(4096)
-      .describe('Connections of all clients together; more are closed as they come.'),
+      .describe('Maximum number of client connections. Further ones are closed at once.'),
     concurrentNars: z
       .int()
       .min(1)
       .max(100_000)
       .default(1024)
       .describe(
-        'NARs being sent at once; no client gets more than three quarters of them. Further requests wait for their turn.',
+        'Maximum number of NARs sent at once; one client gets at most three quarters of them. Further requests wait.',
       ),
     waitingNars: z
       .int()
       .min(0)
       .max(100_000)
       .default(1024)
-      .describe('Requests that wait for one of those places; more are asked to come again (503 with Retry-After).'),
+      .describe('Maximum number of NAR requests that wait. Further ones get 503 with Retry-After.'),
     queueSeconds: seconds(1, 60)
       .default(20)
-      .describe('How long they wait before they are asked to come again; never longer than half of firstByteSeconds.'),
+      .describe('How long a request waits before it gets 503; at most half of firstByteSeconds.'),
     headerBytes: z.int().min(4096).max(1_048_576).default(16_384).describe("Size of a request's header."),
     headersSeconds: seconds(1, 600).default(20).describe("Time for a request's header to arrive whole."),
     stallSeconds: seconds(5, 86_400)
@@ -210,7 +218,7 @@ const limits = z
     firstByteSeconds: seconds(1, 90)
       .default(75)
       .describe(
-        'How long a client waits for the first byte of a reply, a place included, before it is asked to come again (503). The edge gives up after 120 s.',
+        'How long a client waits for the first byte of a reply, queueing included, before it gets 503. The edge times out after 120 s.',
       ),
   })
   .describe('Resource limits.')
@@ -219,8 +227,8 @@ const leases = z
   .strictObject({
     narInfoSeconds: seconds(30, 86_400)
       .default(600)
-      .describe('After its narinfo was served a path is protected from garbage collection for so long.'),
-    maxPaths: z.int().min(1).max(10_000_000).default(100_000).describe('The most paths protected at once.'),
+      .describe('How long a path is protected from garbage collection after its narinfo was served.'),
+    maxPaths: z.int().min(1).max(10_000_000).default(100_000).describe('Maximum number of paths protected at once.'),
   })
   .describe('Protection against garbage collection between a narinfo and its NAR; needs the Nix daemon.')
 
@@ -274,9 +282,12 @@ export const configSchema = z
       })
       .optional()
       .describe(
-        'Cloudflare Access in front: whoever it vouches for may see "/", listings and build logs without a password. Nix goes on by password.',
+        'Cloudflare Access in front of this host: people who logged in there can see "/", listings and build logs without a password. Nix still uses a password.',
       ),
-    public: z.boolean().default(false).describe('true: everybody may pull. Without users this must be said.'),
+    public: z
+      .boolean()
+      .default(false)
+      .describe('true: anyone can pull, without a password. Required if there are no users.'),
     users: z
       .array(z.union([userText, userObject]))
       .optional()

@@ -88,30 +88,28 @@ const options = z.strictObject({
   hostname: hostname()
     .optional()
     .describe(
-      'The public host name, "cache.example.org". Needed for "credentials"; for "token" it is what status, doctor and client set-up speak of.',
+      'The public host name, "cache.example.org". Needed for "credentials"; with "token", it is used by status, doctor and the client setup.',
     ),
   protocol: z
     .enum(['http2', 'quic', 'auto'])
     .default('http2')
-    .describe('How the connector talks to the edge. Over QUIC, bodies of requests without a length have been lost.'),
+    .describe('Protocol between connector and edge. QUIC has lost request bodies without a Content-Length.'),
   region: z.enum(['global', 'us']).default('global').describe('Where the connections to the edge end.'),
   edgeIpVersion: z.enum(['auto', '4', '6']).default('auto').describe('Which IP version reaches the edge.'),
   gracePeriod: gracePeriod()
     .default('30s')
-    .describe('How long downloads under way may go on when Burrow stops; at most "3m".'),
+    .describe('How long running downloads may continue when Burrow stops; at most "3m".'),
   logLevel: z
     .enum(['debug', 'info', 'warn', 'error'])
     .default('info')
-    .describe("The least of cloudflared's log lines that show up in Burrow's."),
+    .describe("Minimum level of cloudflared's messages in Burrow's log."),
   haConnections: z
     .int()
     .min(1)
     .max(8)
     .optional()
     .describe("Connections to the edge. Default: cloudflared's own number, 4."),
-  extraArgs: extraArgs()
-    .default([])
-    .describe('Further flags for "cloudflared tunnel", given as they stand, before "run".'),
+  extraArgs: extraArgs().default([]).describe('Extra flags for "cloudflared tunnel", passed unchanged before "run".'),
   binary: binary()
     .optional()
     .describe('The cloudflared to run. Default: "cloudflared" on PATH, else the one "burrow tunnel install" fetched.'),

@@ -30,17 +30,7 @@ export async function* checkPush({ config, users, report, now }: PushContext): F
   const pushers = users?.filter(
     (user) => !hasExpired(user, now) && (user.access.has('push') || user.access.has('admin')),
   )
-  const named = users?.filter((user) => user.access.has('push'))
-  const { depot } = config
-  if (depot === undefined) {
-    if (named === undefined || named.length === 0) return yield ok('depot', 'none: nothing can be pushed')
-    const who = named.map(({ name }) => `"${name}"`).join(', ')
-    return yield fail(
-      'depot',
-      `${who} may push, and "depot" is false: every push is refused`,
-      'remove "depot": false, or take "push" out of "access"',
-    )
-  }
+  if (config.depot === undefined) return yield ok('depot', 'none: nothing can be pushed')
   if (pushers?.length === 0 && !config.upstreams.some(({ keep }) => keep))
     yield warn(
       'depot',

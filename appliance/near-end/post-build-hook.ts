@@ -8,7 +8,8 @@ import { join } from 'node:path'
 
 import { Complaint } from '../complaint.ts'
 import type { Machine } from '../machine.ts'
-import { makeDir, readText, type Step, writeText } from '../systemd/steps.ts'
+import { planDir, planFile, readText } from '../plan/file-steps.ts'
+import type { Step } from '../plan/plan.ts'
 import { quoteForShell } from '../terminal/shell-quote.ts'
 
 const mark = '# Written by "burrow post-build-hook"'
@@ -59,5 +60,5 @@ export async function planHook(file: string, spool: string, namedSpool = spool):
       'refused',
       `Cannot write "${file}": it is there already, and is not Burrow's. Remove it, or name another file`,
     )
-  return [await makeDir(spool, 0o700), await writeText(file, text, 0o755)]
+  return [await planDir(spool, 0o700), await planFile(file, text, 0o755)]
 }

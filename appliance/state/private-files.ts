@@ -1,5 +1,5 @@
 /**
- * Files that nobody else may read: written whole or not at all, 0600 from their first byte.
+ * Files that only their owner may read: written atomically, mode 0600 from the start.
  */
 import { randomBytes } from 'node:crypto'
 import { link, open, readFile, rename, stat, unlink } from 'node:fs/promises'
@@ -8,8 +8,8 @@ import { basename, dirname, join } from 'node:path'
 import { systemCodeOf } from '../complaint.ts'
 
 /**
- * Makes the file if there is none, and returns what it holds: what was given, or what another was quicker to write. Of
- * several processes that try at once one wins, and all return the same; nobody ever reads a part of it.
+ * Creates the file if it is missing, and returns its text. If several processes do so at once, one wins and all return
+ * the same text. The file is never seen half-written.
  */
 export async function readOrCreatePrivateFile(
   file: string,
@@ -22,7 +22,7 @@ export async function readOrCreatePrivateFile(
   return { text: isNew ? text : await readFile(file, 'utf8'), isNew }
 }
 
-/** False when there is a file of that name already; it is left alone. */
+/** False when the file exists already; it is not changed. */
 export async function createPrivateFile(file: string, text: string): Promise<boolean> {
   const temporary = await writeTemporary(file, text)
   try {
@@ -30,7 +30,7 @@ export async function createPrivateFile(file: string, text: string): Promise<boo
   } catch (error) {
     const code = systemCodeOf(error)
     if (code === 'EEXIST') return false
-    // File systems without hard links (SMB, exFAT) can create exclusively, though a crash may leave a part.
+    // File systems without hard links (SMB, exFAT) can create exclusively, though a crash may leave it incomplete.
     if (code !== 'EPERM' && code !== 'ENOTSUP' && code !== 'EOPNOTSUPP' && code !== 'ENOSYS') throw error
     return await createInPlace(file, text)
   } finally {
@@ -40,7 +40,7 @@ export async function createPrivateFile(file: string, text: string): Promise<boo
   return true
 }
 
-/** Puts the text in the place of whatever the file held. */
+/** Creates or replaces the file. */
 export async function replacePrivateFile(file: string, text: string): Promise<void> {
   const temporary = await writeTemporary(file, text)
   try {
@@ -61,7 +61,7 @@ export async function readIfAny(file: string): Promise<string | undefined> {
   }
 }
 
-/** True when others than the owner may read the file. */
+/** True when users other than the owner have any access. */
 export async function isReadableByOthers(file: string): Promise<boolean> {
   return ((await stat(file)).mode & 0o077) !== 0
 }
@@ -98,13 +98,13 @@ async function createInPlace(file: string, text: string): Promise<boolean> {
   return true
 }
 
-/** A new name survives a power cut only when its directory is written too. */
+/** A new name survives a power cut only once its directory is synced. */
 async function syncDirectory(dir: string): Promise<void> {
   const handle = await open(dir, 'r')
   try {
     await handle.sync()
   } catch (error) {
-    // Some network file systems cannot; then it is theirs to keep.
+    // Some network file systems do not support this.
     if (systemCodeOf(error) !== 'EINVAL' && systemCodeOf(error) !== 'ENOTSUP') throw error
   } finally {
     await handle.close()

@@ -1,27 +1,27 @@
-/** The state directory: made when missing, and refused when its secrets would lie open or belong to somebody else. */
+/** The state directory: created if it is missing, refused if other users could read its secrets or own it. */
 import { chmod, mkdir, readdir, stat } from 'node:fs/promises'
 
 import { Complaint, reasonOf, systemCodeOf } from '../complaint.ts'
 
-/** Files that make a directory worth protecting. */
+/** Files with secrets. */
 export const secretKeyFile = 'secret-key'
 export const stateFile = 'state.json'
 export const tunnelTokenFile = 'tunnel-token'
 
 /**
- * Makes sure of a directory that only its owner, us, can enter.
+ * Makes sure that the directory exists and that only this user can enter it.
  * @throws {Complaint} state
  */
 export async function prepareStateDir(dir: string, userId: number | undefined): Promise<void> {
   try {
-    // 0700 for every directory that is made on the way too, as XDG wants it.
+    // Missing parents get 0700 too, as the XDG specification asks for.
     await mkdir(dir, { recursive: true, mode: 0o700 })
     await checkStateDir(dir, userId)
   } catch (error) {
     if (error instanceof Complaint) throw error
     throw new Complaint(
       'state',
-      `Cannot make state directory "${dir}": ${reasonOf(error)}; set "state": { "dir": … } to one that this user can write`,
+      `Cannot create state directory "${dir}": ${reasonOf(error)}; set "state": { "dir": … } to one that this user can write`,
       {
         cause: error,
       },
@@ -43,14 +43,14 @@ async function checkStateDir(dir: string, userId: number | undefined): Promise<v
     const octal = (mode & 0o777).toString(8).padStart(4, '0')
     throw new Complaint(
       'state',
-      `Cannot use state directory "${dir}": it holds secrets and has mode ${octal}, so others can enter it; run "chmod 700 ${dir}" (under systemd: StateDirectoryMode=0700), and change the key and password if somebody may have read them`,
+      `Cannot use state directory "${dir}": it holds secrets and has mode ${octal}, so other users can enter it; run "chmod 700 ${dir}" (under systemd: StateDirectoryMode=0700), and replace the key and password if they may have been read`,
     )
   }
   await chmod(dir, 0o700)
 }
 
 /**
- * For commands that only look: true when there is a state directory to look into. root may look at that of a service.
+ * For read-only commands: true when there is a state directory. root may read that of a service.
  * @throws {Complaint} state
  */
 export async function hasStateDir(dir: string, userId: number | undefined): Promise<boolean> {
@@ -68,7 +68,7 @@ export async function hasStateDir(dir: string, userId: number | undefined): Prom
   }
 }
 
-/** Whose directory it must be; root sets up and looks after services that run as others. */
+/** The required owner. root also manages services that run as other users. */
 export function exceptRoot(userId: number | undefined): number | undefined {
   return userId === 0 ? undefined : userId
 }

@@ -1,8 +1,9 @@
 /**
- * `state.json`, through lowdb: `{"version":1,"user":{…},"tunnel":{…},"connectors":[…]}`, 0600, replaced whole. A
- * damaged file is kept aside and begun anew. Keys of later versions are kept as they are.
+ * `state.json`, held by lowdb: `{"version":1,"user":{…},"tunnel":{…},"connectors":[…]}`. The file has mode 0600 and is
+ * replaced atomically. A damaged file is renamed, and a new one is created. Keys of later versions are kept.
  */
 import { rename } from 'node:fs/promises'
+import { isDeepStrictEqual } from 'node:util'
 import { type Adapter, Low } from 'lowdb'
 import * as z from 'zod'
 
@@ -10,7 +11,7 @@ import type { Log } from '../../src/index.ts'
 import { systemCodeOf } from '../complaint.ts'
 import { createPrivateFile, readIfAny, replacePrivateFile } from './private-files.ts'
 
-/** More connectors than ever run at once: what is older was ended or forgotten. */
+/** More connectors than ever run at once; the oldest records are dropped. */
 export const maxConnectors = 16
 
 const words = z.string().max(512)
@@ -43,31 +44,29 @@ const stateSchema = z.looseObject({
 export type StateContent = z.output<typeof stateSchema>
 
 export interface StateDocument {
-  /** `undefined` when there is none, or none that can be understood. */
+  /** Changes nothing. `undefined` when there is no file, or a damaged one. */
   find(): Promise<StateContent | undefined>
   /**
-   * One change after the other; each sees what is in the file then, so that several Burrows lose nothing of each
-   * other's.
+   * Changes run one after the other, each on what the file holds by then. A change may run twice: when another process
+   * creates the file meanwhile. What stays the same is not written.
    */
   update(change: (content: StateContent) => void): Promise<StateContent>
-  /**
-   * Like `update`, for a file that is not there yet: of several that try at once one wins, and all get what it wrote.
-   */
-  ensure(isThere: (content: StateContent) => boolean, change: (content: StateContent) => void): Promise<StateContent>
 }
 
 export function createStateDocument(file: string, log: Log): StateDocument {
-  const adapter = createAdapter(file, log)
+  const database = new Low<StateContent>(createAdapter(file, log), { version: 1 })
   let last: Promise<unknown> = Promise.resolve()
-  const inTurn = <T>(work: () => Promise<T>): Promise<T> => {
-    const turn = last.then(work)
-    last = turn.catch(() => {})
-    return turn
-  }
-  const open = async () => {
-    const database = new Low<StateContent>(adapter, { version: 1 })
-    await database.read()
-    return database
+
+  async function updateNow(change: (content: StateContent) => void): Promise<StateContent> {
+    for (;;) {
+      await database.read()
+      try {
+        await database.update(change)
+        return database.data
+      } catch (error) {
+        if (!(error instanceof CreatedMeanwhile)) throw error
+      }
+    }
   }
 
   return {
@@ -75,35 +74,35 @@ export function createStateDocument(file: string, log: Log): StateDocument {
       const content = parseState(await readIfAny(file))
       return content === 'damaged' ? undefined : content
     },
-    update: (change) =>
-      inTurn(async () => {
-        const database = await open()
-        await database.update(change)
-        return database.data
-      }),
-    ensure: (isThere, change) =>
-      inTurn(async () => {
-        const database = await open()
-        if (isThere(database.data)) return database.data
-        const first = structuredClone(database.data)
-        change(first)
-        if (await createPrivateFile(file, format(first))) return first
-        await database.read()
-        if (!isThere(database.data)) await database.update(change)
-        return database.data
-      }),
+    update(change) {
+      const update = last.then(() => updateNow(change))
+      last = update.catch(() => {})
+      return update
+    },
   }
 }
 
+class CreatedMeanwhile extends Error {}
+
+/** Reads and checks the file, and replaces it whole. A new file never overwrites that of another process. */
 function createAdapter(file: string, log: Log): Adapter<StateContent> {
+  let onDisk: string | undefined
   return {
     async read() {
-      const content = parseState(await readIfAny(file))
-      if (content !== 'damaged') return content ?? null
-      await keepAside(file, log)
-      return null
+      onDisk = await readIfAny(file)
+      const content = parseState(onDisk)
+      if (content === 'damaged') {
+        await keepAside(file, log)
+        onDisk = undefined
+        return { version: 1 }
+      }
+      return content ?? { version: 1 }
     },
-    write: (content) => replacePrivateFile(file, format(content)),
+    async write(content) {
+      if (onDisk === undefined) {
+        if (!(await createPrivateFile(file, format(content)))) throw new CreatedMeanwhile()
+      } else if (!isDeepStrictEqual(content, parseState(onDisk))) await replacePrivateFile(file, format(content))
+    },
   }
 }
 
@@ -112,13 +111,13 @@ async function keepAside(file: string, log: Log): Promise<void> {
   try {
     await rename(file, aside)
   } catch (error) {
-    // Another start was quicker.
+    // Another process has renamed it already.
     if (systemCodeOf(error) === 'ENOENT') return
     throw error
   }
   log.warn(
     { file, aside },
-    'The state file was damaged and is kept aside; a new one is made, so the user made at the first start gets a new password',
+    'The state file is damaged. It was renamed and a new one is created, so the generated user gets a new password',
   )
 }
 

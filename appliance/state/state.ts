@@ -1,7 +1,7 @@
 /**
- * What Burrow itself must remember from one start to the next, in its state directory (0700): the signing key it made
- * (`secret-key`, in Nix's own format), the user it made and what is known of the tunnel (`state.json`). Key and user
- * are made once, whoever comes first.
+ * What Burrow keeps from one start to the next, in its state directory (0700): the generated signing key (`secret-key`,
+ * in Nix's format), the generated user and what is known about the tunnel (`state.json`). Key and user are generated
+ * once, also when several processes start at the same time.
  */
 import { join } from 'node:path'
 
@@ -21,21 +21,18 @@ export interface GeneratedUser {
 
 export interface State {
   readonly dir: string
-  /**
-   * The text of the key file. It is made from `createKey` (name:base64) at the first call ever. @throws {Complaint}
-   * state
-   */
+  /** The text of the key file. If there is none, it is created from `createKey` (name:base64). @throws {Complaint} state */
   ensureSecretKey(
     createKey: () => string,
   ): Promise<{ readonly text: string; readonly file: string; readonly isNew: boolean }>
   /** @throws {Complaint} state */
   findSecretKey(): Promise<{ readonly text: string; readonly file: string } | undefined>
-  /** The user, made at the first call ever. @throws {Complaint} state */
+  /** The generated user; generates it if there is none. @throws {Complaint} state */
   ensureUser(): Promise<GeneratedUser>
   findUser(): Promise<GeneratedUser | undefined>
-  /** As it was when it was last written; `undefined` when there never was a tunnel. */
+  /** As last written; `undefined` when there never was a tunnel. */
   findTunnelFacts(): Promise<TunnelFacts | undefined>
-  /** For the one who runs the tunnel. */
+  /** For the process that runs the tunnel. */
   openTunnelMemory(): Promise<TunnelMemory>
 }
 
@@ -45,13 +42,13 @@ interface StateOptions {
   readonly log: Log
 }
 
-/** Makes the directory. @throws {Complaint} state */
+/** Creates the directory if it is missing. @throws {Complaint} state */
 export async function openState(options: StateOptions): Promise<State> {
   await prepareStateDir(options.dir, options.userId)
   return createState(options)
 }
 
-/** For commands that only look; `undefined` when there is no state directory yet. @throws {Complaint} state */
+/** For read-only commands; `undefined` when there is no state directory yet. @throws {Complaint} state */
 export async function findState(options: StateOptions): Promise<State | undefined> {
   return (await hasStateDir(options.dir, options.userId)) ? createState(options) : undefined
 }
@@ -65,7 +62,7 @@ function createState({ dir, log }: StateOptions): State {
     if (await isReadableByOthers(keyFile)) {
       throw new Complaint(
         'state',
-        `Cannot use signing key "${keyFile}": others can read it; run "chmod 600 ${keyFile}", and change the key if somebody may have read it`,
+        `Cannot use signing key "${keyFile}": other users can read it; run "chmod 600 ${keyFile}", and replace the key if it may have been read`,
       )
     }
     return { text, file: keyFile }
@@ -74,40 +71,37 @@ function createState({ dir, log }: StateOptions): State {
   return {
     dir,
     ensureSecretKey: (createKey) =>
-      toldOf(keyFile, async () => {
+      withStateErrors(keyFile, async () => {
         const { text, isNew } = await readOrCreatePrivateFile(keyFile, () => `${createKey()}\n`)
         return { ...(await requireKey(text)), isNew }
       }),
     findSecretKey: () =>
-      toldOf(keyFile, async () => {
+      withStateErrors(keyFile, async () => {
         const text = await readIfAny(keyFile)
         return text === undefined ? undefined : await requireKey(text)
       }),
     ensureUser: () =>
-      toldOf(file, async () => {
+      withStateErrors(file, async () => {
         const user: GeneratedUser = { name: 'burrow', password: createPassword() }
-        const { user: kept } = await document.ensure(
-          (content) => content.user !== undefined,
-          (content) => {
-            content.user = { ...user }
-          },
-        )
-        return kept ?? user
+        const { user: kept = user } = await document.update((content) => {
+          content.user ??= { ...user }
+        })
+        return kept
       }),
-    findUser: () => toldOf(file, async () => (await document.find())?.user),
-    findTunnelFacts: () => toldOf(file, async () => (await document.find())?.tunnel),
-    openTunnelMemory: () => toldOf(file, () => openTunnelMemory(document, log)),
+    findUser: () => withStateErrors(file, async () => (await document.find())?.user),
+    findTunnelFacts: () => withStateErrors(file, async () => (await document.find())?.tunnel),
+    openTunnelMemory: () => withStateErrors(file, () => openTunnelMemory(document, log)),
   }
 }
 
-async function toldOf<T>(file: string, work: () => Promise<T>): Promise<T> {
+async function withStateErrors<T>(file: string, work: () => Promise<T>): Promise<T> {
   try {
     return await work()
   } catch (error) {
     if (error instanceof Complaint || systemCodeOf(error) === undefined) throw error
     throw new Complaint(
       'state',
-      `Cannot use "${file}": ${reasonOf(error)}; see to it that the user who runs Burrow can read and write it`,
+      `Cannot use "${file}": ${reasonOf(error)}; make sure that the user who runs Burrow can read and write it`,
       { cause: error },
     )
   }

@@ -1,6 +1,6 @@
 /**
- * What the tunnel's supervisor wants remembered, kept in `state.json`. A disk that cannot be written is told and costs
- * the memory, not the tunnel.
+ * What the tunnel's supervisor keeps in `state.json`. If the file cannot be written, a warning is logged and the tunnel
+ * continues without it.
  */
 import { isDeepStrictEqual } from 'node:util'
 
@@ -18,7 +18,7 @@ export async function openTunnelMemory(document: StateDocument, log: Log): Promi
     try {
       await document.update(change)
     } catch (error) {
-      log.warn({ reason: reasonOf(error) }, 'Cannot remember the state of the tunnel; it goes on without')
+      log.warn({ reason: reasonOf(error) }, 'Cannot save the state of the tunnel; it continues without')
     }
   }
 

@@ -4,10 +4,11 @@
  */
 import { formatSecretKey, generateSecretKey, parseSecretKey } from '../../src/index.ts'
 import { Complaint } from '../complaint.ts'
+import { planFile, readText } from '../plan/file-steps.ts'
+import type { Step } from '../plan/plan.ts'
 import type { Login } from '../terminal/client-setup.ts'
 import { createKeyName, createPassword } from '../users/random-text.ts'
 import { type ConfigLocations, cacheDir, configFile, credentialsDir, stateDir } from './places.ts'
-import { readText, type Step, writeText } from './steps.ts'
 
 export interface FirstConfigWish {
   readonly places: ConfigLocations
@@ -56,7 +57,7 @@ export async function planFirstConfig({ places, listen, userName, hostName }: Fi
       await keepOrWrite(passwordFile, `${password}\n`),
       // Last, since it marks the installation as complete. It holds no secret, and the service's user must be able to
       // read it.
-      await writeText(places.configFile, `${JSON.stringify(config, null, 2)}\n`, 0o644),
+      await planFile(places.configFile, `${JSON.stringify(config, null, 2)}\n`, 0o644),
     ],
     credentials: [keyCredential, passwordCredential],
     publicKey: publicKeyOf(keyText, keyFile),
@@ -65,7 +66,7 @@ export async function planFirstConfig({ places, listen, userName, hostName }: Fi
 }
 
 async function keepOrWrite(file: string, text: string): Promise<Step> {
-  return (await readText(file)) === undefined ? await writeText(file, text, 0o600) : { verb: 'keep', what: file }
+  return (await readText(file)) === undefined ? await planFile(file, text, 0o600) : { verb: 'keep', what: file }
 }
 
 function publicKeyOf(text: string, file: string): string {

@@ -6,11 +6,12 @@ import { readdir } from 'node:fs/promises'
 import { Complaint, systemCodeOf } from '../complaint.ts'
 import { type ListenAddress, parseListenAddress } from '../config/listen-address.ts'
 import type { Environment } from '../machine.ts'
+import { planCommand, planDir, planFile, planRemoval, readText } from '../plan/file-steps.ts'
+import { isChange, type Step } from '../plan/plan.ts'
 import type { Login } from '../terminal/client-setup.ts'
 import { findListen, planFirstConfig } from './first-config.ts'
 import { type ConfigLocations, configFile, placesBelow } from './places.ts'
 import { checkPresentConfig, isNewerThanService, requireKnownUser } from './present-config.ts'
-import { isChange, makeDir, readText, remove, run, type Step, writeText } from './steps.ts'
 import { formatCredentials, formatService, formatSocket, isOurs, type Program } from './unit-text.ts'
 
 export interface InstallWish {
@@ -51,7 +52,7 @@ export async function planInstall(wish: InstallWish): Promise<InstallPlan> {
     if (wish.isChecked !== false) await checkPresentConfig(places)
   }
 
-  const dirs = [await makeDir(places.configDir, 0o755), await makeDir(places.credentialsDir, 0o700)]
+  const dirs = [await planDir(places.configDir, 0o755), await planDir(places.credentialsDir, 0o700)]
   const first =
     present === undefined
       ? await planFirstConfig({ ...wish, userName: wish.userName ?? 'burrow', places, listen: listenText })
@@ -61,8 +62,8 @@ export async function planInstall(wish: InstallWish): Promise<InstallPlan> {
   ]
   const names = await findCredentials(places, first?.credentials ?? [])
   const units = [
-    await writeText(places.unit, await formatService(wish.program, { hasSocket }), 0o644),
-    ...(hasSocket ? [await writeText(places.socket, await formatSocket(toListenStream(listen)), 0o644)] : []),
+    await planFile(places.unit, await formatService(wish.program, { hasSocket }), 0o644),
+    ...(hasSocket ? [await planFile(places.socket, await formatSocket(toListenStream(listen)), 0o644)] : []),
     ...(await planDropIn(places, names)),
   ]
   const isChanged = [...config, ...units].some(isChange) || (await isNewerThanService(places, names))
@@ -127,15 +128,15 @@ async function findCredentials({ credentialsDir }: ConfigLocations, planned: rea
 async function planDropIn(places: ConfigLocations, names: readonly string[]): Promise<Step[]> {
   const text = formatCredentials(names)
   return text === undefined
-    ? await remove(places.credentialsDropIn)
-    : [await writeText(places.credentialsDropIn, text, 0o644)]
+    ? await planRemoval(places.credentialsDropIn)
+    : [await planFile(places.credentialsDropIn, text, 0o644)]
 }
 
 function tellSystemd(
   env: Environment,
   { hasSocket, isNewSocket, isChanged }: { hasSocket: boolean; isNewSocket: boolean; isChanged: boolean },
 ): Step[] {
-  const systemctl = (...args: string[]) => run('systemctl', args, env)
+  const systemctl = (...args: string[]) => planCommand('systemctl', args, env)
   return [
     systemctl('daemon-reload'),
     // systemd cannot listen where the service still does.
@@ -149,7 +150,7 @@ function tellSystemd(
 function howToStart(hasSocket: boolean): Step {
   return {
     verb: 'note',
-    what: `reloading systemd, which is not running here. Where it is: systemctl daemon-reload && systemctl enable --now ${hasSocket ? 'burrow.socket ' : ''}burrow.service`,
+    what: `systemd is not running here. Where it runs, start the service: systemctl daemon-reload && systemctl enable --now ${hasSocket ? 'burrow.socket ' : ''}burrow.service`,
   }
 }
 

@@ -7,9 +7,9 @@ import { stat } from 'node:fs/promises'
 import { silentLog } from '../../src/index.ts'
 import { Complaint, systemCodeOf } from '../complaint.ts'
 import { checkConfigWithoutEnv, loadConfig } from '../config/load-config.ts'
+import { exists, readText } from '../plan/file-steps.ts'
 import { readNamedFiles } from '../users/load-reloadable.ts'
 import { type ConfigLocations, cacheDir, configFile, credentialsDir, stateDir } from './places.ts'
-import { exists, readText } from './steps.ts'
 
 /**
  * With the directories that systemd names to the service. What variables hold is known to the service manager alone

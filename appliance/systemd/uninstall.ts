@@ -3,8 +3,9 @@
  * stays unless it is asked for.
  */
 import type { Environment } from '../machine.ts'
+import { exists, planCommand, planEmptyDirRemoval, planLinkRemoval, planRemoval } from '../plan/file-steps.ts'
+import type { Step } from '../plan/plan.ts'
 import { placesBelow } from './places.ts'
-import { exists, remove, removeEmptyDir, removeLink, run, type Step } from './steps.ts'
 
 export interface UninstallWish {
   readonly root: string
@@ -21,11 +22,11 @@ export async function planUninstall({ root, wantsPurge, isBooted, env }: Uninsta
   ).flat()
   const names = units.map((file) => file.slice(file.lastIndexOf('/') + 1))
   const stops = isBooted
-    ? names.map((name) => run('systemctl', ['disable', '--now', name], env))
-    : (await Promise.all(places.links.map(removeLink))).flat()
-  const files = await Promise.all([...units, places.credentialsDropIn].map(remove))
-  const dropInDir = await removeEmptyDir(places.dropInDir)
-  const reload = isBooted && units.length > 0 ? [run('systemctl', ['daemon-reload'], env)] : []
+    ? names.map((name) => planCommand('systemctl', ['disable', '--now', name], env))
+    : (await Promise.all(places.links.map(planLinkRemoval))).flat()
+  const files = await Promise.all([...units, places.credentialsDropIn].map(planRemoval))
+  const dropInDir = await planEmptyDirRemoval(places.dropInDir)
+  const reload = isBooted && units.length > 0 ? [planCommand('systemctl', ['daemon-reload'], env)] : []
   return [
     ...stops,
     ...files.flat(),
@@ -36,7 +37,7 @@ export async function planUninstall({ root, wantsPurge, isBooted, env }: Uninsta
 }
 
 async function planData(paths: readonly string[], wantsPurge: boolean): Promise<Step[]> {
-  if (wantsPurge) return (await Promise.all(paths.map(remove))).flat()
+  if (wantsPurge) return (await Promise.all(paths.map(planRemoval))).flat()
   const present = await Promise.all(paths.map(async (path) => ((await exists(path)) ? [path] : [])))
   return present.flat().map((path) => ({ verb: 'keep', what: `${path}; --purge removes it` }))
 }

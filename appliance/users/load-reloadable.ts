@@ -18,7 +18,7 @@ import { Complaint, reasonOf } from '../complaint.ts'
 import type { Config, UserConfig } from '../config/config.ts'
 import type { LoadedConfig } from '../config/load-config.ts'
 import type { Problem } from '../config/problem.ts'
-import { passwordFault } from '../config/schema.ts'
+import { minPasswordLength, passwordFault } from '../config/schema.ts'
 import type { State } from '../state/state.ts'
 import { createKeyName } from './random-text.ts'
 
@@ -141,6 +141,8 @@ async function readPassword(file: string, log: Log): Promise<string> {
   const fault = passwordFault(password)
   if (fault !== undefined)
     throw new NamedFileFault(`names "${file}", which ${fault[0].replace(/^is/, 'holds')}`, fault[1])
+  if (password.length < minPasswordLength)
+    log.warn({ file }, `A password file holds fewer than ${minPasswordLength} characters; choose a longer password`)
   return password
 }
 

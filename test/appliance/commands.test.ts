@@ -110,6 +110,8 @@ describe('burrow check-config', () => {
       78,
       /is a bcrypt hash; only argon2id is supported; make one with/,
     ],
+    ['an htpasswd file', { name: 'ben', passwordFile: 'htpasswd' }, 78, /holds a line of an htpasswd file/],
+    ['a short password in a file', { name: 'ben', passwordFile: 'short' }, 0, /holds fewer than 8 characters/],
     ['a short password', { name: 'ben', password: 'x' }, 0, /the password of user "ben" has fewer than 8 characters/],
     [
       'an expired user',
@@ -121,6 +123,8 @@ describe('burrow check-config', () => {
     await using dir = await createScratchDir()
     await writeFile(dir.file('open'), 'long enough')
     await chmod(dir.file('open'), 0o666)
+    await writeFile(dir.file('htpasswd'), `ben:$2y$10$${'a'.repeat(53)}\n`, { mode: 0o600 })
+    await writeFile(dir.file('short'), 'x', { mode: 0o600 })
     await writeFile(dir.file('burrow.json'), JSON.stringify({ users: [user] }), { mode: 0o600 })
     const { code, stderr } = await runBurrow(['check-config'], { cwd: dir.path })
     expect(code).toBe(expected)
@@ -148,7 +152,7 @@ describe('burrow check-config', () => {
 
   test('check-config accepts what is right', async () => {
     await using dir = await createScratchDir()
-    await writeFile(dir.file('pw'), 'secret\r\n', { mode: 0o600 })
+    await writeFile(dir.file('pw'), 'long enough\r\n', { mode: 0o600 })
     await writeFile(dir.file('burrow.json'), '{"users": [{"name": "a", "passwordFile": "pw"}]}')
     expect(await runBurrow(['check-config'], { cwd: dir.path })).toEqual({
       code: 0,
@@ -313,7 +317,10 @@ describe('burrow client-config', () => {
       stderr: expect.stringContaining('"ben" may not push'),
     })
     await writeFile(dir.file('burrow.json'), JSON.stringify({ ...config, depot: false }), { mode: 0o600 })
-    expect(await run('--user', 'ci', '--push')).toMatchObject({ code: 1, stderr: expect.stringContaining('no depot') })
+    expect(await run('--user', 'ci', '--push')).toMatchObject({
+      code: 78,
+      stderr: expect.stringContaining('"depot" is false'),
+    })
   })
 
   const users = [

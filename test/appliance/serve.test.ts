@@ -71,7 +71,7 @@ describe('burrow serve without a config', () => {
     const served = starts.filter((start) => start.status === 'fulfilled')
     await using _served = served[0]!.value
     expect(served).toHaveLength(1)
-    expect(String(starts.find((start) => start.status === 'rejected')!.reason)).toContain('Burrow already runs')
+    expect(String(starts.find((start) => start.status === 'rejected')!.reason)).toContain('Burrow is already running')
   })
 
   test('serve keeps the password out of the journal', async () => {
@@ -96,7 +96,7 @@ describe('burrow serve refuses to start', () => {
     const first = await serve(dir)
     const { code, stderr, stdout } = await runBurrow(['serve', '--no-tunnel'], { cwd: dir.path })
     expect(stderr).toContain(
-      `Burrow already runs, pid ${first.child.pid}: it uses state directory "${dir.file('.local/state/burrow')}"; stop it first`,
+      `Burrow is already running, pid ${first.child.pid}: it uses state directory "${dir.file('.local/state/burrow')}"; stop it first`,
     )
     expect(stderr).not.toMatch(/\n +at /)
     expect({ code, stdout }).toEqual({ code: 1, stdout: '' })

@@ -83,6 +83,27 @@ describe('openState', () => {
     })
   })
 
+  test('the state file is read again before each change, so several processes lose nothing of each other', async () => {
+    await using dir = await createScratchDir()
+    const [one, other] = [await open(dir.path), await open(dir.path)]
+    const user = await one.ensureUser()
+    await (await other.openTunnelMemory()).remember({ hostname: 'a.example.org' })
+    await (await one.openTunnelMemory()).remember({ tunnelId: 'x' })
+    expect(JSON.parse(await readFile(dir.file('state.json'), 'utf8'))).toEqual({
+      version: 1,
+      user,
+      tunnel: { hostname: 'a.example.org', tunnelId: 'x' },
+    })
+  })
+
+  test('openState writes no state file that would hold the same', async () => {
+    await using dir = await createScratchDir()
+    await (await open(dir.path)).ensureUser()
+    const { ino } = await stat(dir.file('state.json'))
+    await (await open(dir.path)).ensureUser()
+    expect((await stat(dir.file('state.json'))).ino).toBe(ino)
+  })
+
   test('openState makes an open directory without secrets private', async () => {
     await using dir = await createScratchDir()
     await mkdir(dir.file('state'))
@@ -111,9 +132,9 @@ describe('openState', () => {
     await using dir = await createScratchDir()
     await writeFile(dir.file('file'), '')
     expect(await complaintOf(open(dir.file('file/state')))).toMatch(
-      /Cannot make state directory .*not a directory.*"state"/,
+      /Cannot create state directory .*not a directory.*"state"/,
     )
-    expect(await complaintOf(open(dir.file('file')))).toMatch(/Cannot make state directory/)
+    expect(await complaintOf(open(dir.file('file')))).toMatch(/Cannot create state directory/)
   })
 
   const whenRoot = isRoot ? test : test.skip

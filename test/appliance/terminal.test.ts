@@ -40,8 +40,8 @@ const whenPossible = hasScript ? describe : describe.skip
 whenPossible('hash-password at a terminal', () => {
   test('hash-password asks twice, shows nothing of it, and leaves the terminal as it was', async () => {
     const { shown, code } = await typeAt([
-      ['Password: ', 'hunterX\u007f2\r'],
-      ['Once more: ', 'hunter2\r'],
+      ['Password:', 'hunterX\u007f2\r'],
+      ['Once more:', 'hunter2\r'],
     ])
     expect(code).toBe(0)
     expect(shown).not.toMatch(/hunter/)
@@ -53,20 +53,23 @@ whenPossible('hash-password at a terminal', () => {
 
   test('hash-password refuses two different passwords', async () => {
     const { shown, code } = await typeAt([
-      ['Password: ', 'one\r'],
-      ['Once more: ', 'two\r'],
+      ['Password:', 'one\r'],
+      ['Once more:', 'two\r'],
     ])
     expect(shown).toContain('The two passwords differ')
     expect(code).toBe(1)
   })
 
   test('hash-password ends with 130 on Ctrl-C and leaves the terminal as it was', async () => {
-    const { shown, code } = await typeAt([['Password: ', 'sec\u0003']])
+    const { shown, code } = await typeAt([['Password:', 'sec\u0003']])
     expect(code).toBe(130)
     expect(shown).toMatch(/\r\necho\r\n/)
   })
 
-  test('hash-password takes what was typed ahead for the second question', async () => {
-    expect((await typeAt([['Password: ', 'pässwört\rpässwört\r']])).code).toBe(0)
+  test('hash-password ends with a message when the input ends with Ctrl-D', async () => {
+    const { shown, code } = await typeAt([['Password:', '\u0004']])
+    expect(shown).toContain('No answer was given')
+    expect(code).toBe(1)
+    expect(shown).toMatch(/\r\necho\r\n/)
   })
 })

@@ -2,7 +2,6 @@
 import { Command } from 'commander'
 
 import { tokenHelp } from '../../cloudflare/api-token.ts'
-import { confirm } from '../../cloudflare/confirm.ts'
 import { findZone, listZoneNotes } from '../../cloudflare/find-zone.ts'
 import { toTunnelName } from '../../cloudflare/marks.ts'
 import { listRuleNotes } from '../../cloudflare/rule-step.ts'
@@ -13,14 +12,16 @@ import {
   type SessionOptions,
   tokenFileOption,
 } from '../../cloudflare/session.ts'
-import { findSetupRecord, type SetupRecord, writeSetupRecord } from '../../cloudflare/setup-record.ts'
+import { findSetupRecord, type SetupRecord } from '../../cloudflare/setup-record.ts'
+import { type SetupStep, startProgress } from '../../cloudflare/setup-step.ts'
 import { toSetupSteps } from '../../cloudflare/setup-steps.ts'
-import { applySteps, formatPlan, isChange, type Progress, type Step } from '../../cloudflare/step.ts'
 import { type Survey, survey, toService } from '../../cloudflare/survey.ts'
 import { Complaint } from '../../complaint.ts'
 import { isHostname } from '../../config/hostname.ts'
 import type { Machine } from '../../machine.ts'
+import { formatByHand, formatPlan, isChange, nameOf, requireNoRefusal, runPlan } from '../../plan/plan.ts'
 import { exceptRoot, prepareStateDir } from '../../state/state-dir.ts'
+import { confirm } from '../../terminal/prompts.ts'
 
 interface SetupOptions extends SessionOptions {
   readonly hostname?: string
@@ -81,6 +82,7 @@ async function setup(machine: Machine, options: SetupOptions): Promise<void> {
   const found = await survey(api, { hostname, tunnelName, zone, made, config })
   const steps = toSetupSteps(found, {
     api,
+    progress: startProgress(found, stateDir),
     stateDir,
     userId: machine.userId,
     mayReplaceRecord: options.replaceRecord === true,
@@ -90,17 +92,16 @@ async function setup(machine: Machine, options: SetupOptions): Promise<void> {
   machine.stdout.write(formatPlan(steps))
   for (const note of [...listZoneNotes(zone, hostname), ...listRuleNotes(found)])
     machine.stdout.write(`\nNote: ${note}\n`)
-  requireNoRefusal(steps)
+  requireNoRefusal(steps, 'set this up')
   if (!steps.some(isChange)) return void machine.stdout.write('\nEverything is set up; nothing was changed.\n')
   if (options.dryRun === true) return void machine.stdout.write('\nNothing was changed (--dry-run).\n')
-  if (options.yes !== true && !(await confirm(machine, '\nDo this?')))
+  if (options.yes !== true && !(await confirm(machine, 'Do this?')))
     throw new Complaint('refused', 'Nothing was changed')
 
   await prepareStateDir(stateDir, exceptRoot(machine.userId))
-  const progress = startProgress(found, stateDir)
-  await applySteps(steps, progress, ({ verb, part }) =>
-    machine.stderr.write(`${part}: ${verb === 'keep' ? 'kept' : 'done'}\n`),
-  )
+  await runPlan(steps, (step) => {
+    if (step.run !== undefined) machine.stderr.write(`${nameOf(step)}\n`)
+  })
   machine.stdout.write(formatEnd(found, steps))
 }
 
@@ -136,30 +137,9 @@ function formatHeading({ zone, hostname }: Survey): string {
   return `For https://${hostname} in the zone ${zone.name}, account ${zone.account.name} (${zone.account.id}):\n\n`
 }
 
-function requireNoRefusal(steps: readonly Step[]): void {
-  const refusals = steps.filter(({ verb }) => verb === 'refuse').map(({ what }) => what)
-  if (refusals.length > 0)
-    throw new Complaint('refused', `Cannot set this up, and nothing was changed: ${refusals.join('; ')}`)
-}
-
-function startProgress({ hostname, zone, made, tunnel }: Survey, stateDir: string): Progress {
-  const progress: Progress = {
-    tunnelId: tunnel?.id,
-    record: structuredClone(made) ?? {
-      version: 1,
-      hostname,
-      account: { ...zone.account },
-      zone: { id: zone.id, name: zone.name },
-    },
-    save: () => writeSetupRecord(stateDir, progress.record),
-  }
-  return progress
-}
-
-function formatEnd({ hostname, isForService }: Survey, steps: readonly Step[]): string {
-  const byHand = steps.filter(({ verb }) => verb === 'by-hand').map(({ what }) => `\nStill to do by hand: ${what}\n`)
+function formatEnd({ hostname, isForService }: Survey, steps: readonly SetupStep[]): string {
   const service = isForService
     ? 'Under systemd: run "burrow install-service" again, which hands the token to the service, and "systemctl restart burrow".\n'
     : ''
-  return `\nhttps://${hostname} leads here once Burrow runs with this config: start it, or restart it.\n${service}${byHand.join('')}"burrow doctor" looks whether it does; "burrow tunnel status" compares the account with the config.\n`
+  return `\nhttps://${hostname} leads here once Burrow runs with this config: start it, or restart it.\n${service}${formatByHand(steps)}"burrow doctor" looks whether it does; "burrow tunnel status" compares the account with the config.\n`
 }

@@ -14,8 +14,8 @@ import {
   tokenFileOption,
 } from '../../cloudflare/session.ts'
 import { findSetupRecord } from '../../cloudflare/setup-record.ts'
+import { type SetupStep, startProgress } from '../../cloudflare/setup-step.ts'
 import { toSetupSteps } from '../../cloudflare/setup-steps.ts'
-import type { Step } from '../../cloudflare/step.ts'
 import { type Survey, survey } from '../../cloudflare/survey.ts'
 import { Complaint } from '../../complaint.ts'
 import type { Machine } from '../../machine.ts'
@@ -66,7 +66,13 @@ async function status(machine: Machine, options: StatusOptions): Promise<void> {
     made,
     config,
   })
-  const steps = toSetupSteps(found, { api, stateDir, userId: machine.userId, mayReplaceRecord: false })
+  const steps = toSetupSteps(found, {
+    api,
+    stateDir,
+    userId: machine.userId,
+    mayReplaceRecord: false,
+    progress: startProgress(found, stateDir),
+  })
   const notes = [...listZoneNotes(zone, hostname), ...listRuleNotes(found), ...listConnectorNotes(found)]
   machine.stdout.write(
     options.json === true ? `${JSON.stringify(toJson(found, steps, notes))}\n` : toText(found, steps, notes),
@@ -81,7 +87,7 @@ async function status(machine: Machine, options: StatusOptions): Promise<void> {
 
 function toJson(
   { hostname, zone, tunnel, connectors, configuration, service }: Survey,
-  steps: readonly Step[],
+  steps: readonly SetupStep[],
   notes: readonly string[],
 ) {
   return {
@@ -127,7 +133,7 @@ function listConnectorNotes({ connectors, configuration }: Survey): string[] {
 
 function toText(
   { hostname, zone, tunnel, connectors }: Survey,
-  steps: readonly Step[],
+  steps: readonly SetupStep[],
   notes: readonly string[],
 ): string {
   const state =

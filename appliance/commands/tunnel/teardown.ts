@@ -3,7 +3,6 @@ import { Command } from 'commander'
 
 import { tokenHelp } from '../../cloudflare/api-token.ts'
 import { planTunnelOff } from '../../cloudflare/config-change.ts'
-import { confirm } from '../../cloudflare/confirm.ts'
 import {
   apiUrlOption,
   loadConfigFile,
@@ -12,10 +11,12 @@ import {
   tokenFileOption,
 } from '../../cloudflare/session.ts'
 import { findSetupRecord, removeSetupRecord, writeSetupRecord } from '../../cloudflare/setup-record.ts'
-import { applySteps, formatPlan, type Progress } from '../../cloudflare/step.ts'
+import type { Progress } from '../../cloudflare/setup-step.ts'
 import { toTeardownSteps } from '../../cloudflare/teardown-steps.ts'
 import { Complaint } from '../../complaint.ts'
 import type { Machine } from '../../machine.ts'
+import { formatByHand, formatPlan, nameOf, requireNoRefusal, runPlan } from '../../plan/plan.ts'
+import { confirm } from '../../terminal/prompts.ts'
 
 interface TeardownOptions extends SessionOptions {
   readonly force?: boolean
@@ -51,8 +52,14 @@ async function teardown(machine: Machine, options: TeardownOptions): Promise<voi
   if (made === undefined)
     return void machine.stdout.write(`Nothing was set up from "${stateDir}"; nothing was changed.\n`)
   const api = await openSession(machine, options)
+  const progress: Progress = {
+    tunnelId: made.tunnel?.id,
+    record: structuredClone(made),
+    save: () => writeSetupRecord(stateDir, progress.record),
+  }
   const steps = await toTeardownSteps({
     api,
+    progress,
     made,
     config: await planTunnelOff(config, made.hostname),
     isForced: options.force === true,
@@ -61,20 +68,14 @@ async function teardown(machine: Machine, options: TeardownOptions): Promise<voi
   machine.stdout.write(
     `https://${made.hostname} in the zone ${made.zone.name}, account ${made.account.name} (${made.account.id}):\n\n${formatPlan(steps)}`,
   )
-  const refusals = steps.filter(({ verb }) => verb === 'refuse').map(({ what }) => what)
-  if (refusals.length > 0)
-    throw new Complaint('refused', `Cannot take this away, and nothing was changed: ${refusals.join('; ')}`)
+  requireNoRefusal(steps, 'remove this')
   if (options.dryRun === true) return void machine.stdout.write('\nNothing was changed (--dry-run).\n')
-  if (options.yes !== true && !(await confirm(machine, '\nDo this?')))
+  if (options.yes !== true && !(await confirm(machine, 'Do this?')))
     throw new Complaint('refused', 'Nothing was changed')
 
-  const progress: Progress = {
-    tunnelId: made.tunnel?.id,
-    record: structuredClone(made),
-    save: () => writeSetupRecord(stateDir, progress.record),
-  }
-  await applySteps(steps, progress, ({ part }) => machine.stderr.write(`${part}: done\n`))
+  await runPlan(steps, (step) => {
+    if (step.run !== undefined) machine.stderr.write(`${nameOf(step)}\n`)
+  })
   await removeSetupRecord(stateDir)
-  const byHand = steps.filter(({ verb }) => verb === 'by-hand').map(({ what }) => `\nStill to do by hand: ${what}\n`)
-  machine.stdout.write(`\nhttps://${made.hostname} leads here no longer.\n${byHand.join('')}`)
+  machine.stdout.write(`\nhttps://${made.hostname} no longer leads here.\n${formatByHand(steps)}`)
 }

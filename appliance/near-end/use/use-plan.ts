@@ -7,7 +7,8 @@ import { join } from 'node:path'
 
 import { Complaint } from '../../complaint.ts'
 import type { Machine } from '../../machine.ts'
-import { readText, run, type Step, writeText } from '../../systemd/steps.ts'
+import { planCommand, planFile, readText } from '../../plan/file-steps.ts'
+import type { Step } from '../../plan/plan.ts'
 import { findProgram, quote } from '../../systemd/unit-text.ts'
 import { hostOf, whenItIsAway } from '../../terminal/client-setup.ts'
 import { clientFileOf } from '../credentials.ts'
@@ -72,11 +73,11 @@ export async function planUse(machine: Machine, wish: UseWish): Promise<UsePlan>
   const steps: Step[] = []
   if (login !== undefined) {
     const file = await realpathOf(below(root, netrcFile))
-    steps.push(await writeText(file, writeEntry((await readText(file)) ?? '', hostOf(url), login), 0o600))
+    steps.push(await planFile(file, writeEntry((await readText(file)) ?? '', hostOf(url), login), 0o600))
     texts.push({ file: netrcFile, text: writeEntry('', hostOf(url), { ...login, password: 'PASSWORD' }) })
   }
   const client = `${JSON.stringify({ url })}\n`
-  steps.push(await writeText(below(root, clientFileOf(machine)), client, 0o644))
+  steps.push(await planFile(below(root, clientFileOf(machine)), client, 0o644))
   texts.push({ file: clientFileOf(machine), text: client })
   const unitFile = `/etc/systemd/system/${unitName}`
   const unit = formatUnit(url, spool, (await findProgram()).command)
@@ -89,16 +90,16 @@ export async function planUse(machine: Machine, wish: UseWish): Promise<UsePlan>
   }
   // After what it names: a hook that is not there fails builds.
   steps.push(
-    await writeText(conf.file, confText, conf.mode),
+    await planFile(conf.file, confText, conf.mode),
     ...leftOut.map((name): Step => ({ verb: 'note', what: noteOf(name, conf.file) })),
   )
   if (withPush) {
-    const systemctl = (...args: string[]) => run('systemctl', args, machine.env)
+    const systemctl = (...args: string[]) => planCommand('systemctl', args, machine.env)
     if (isBooted) steps.push(systemctl('daemon-reload'), systemctl('enable', unitName), systemctl('restart', unitName))
     else
       steps.push({
         verb: 'note',
-        what: `reloading systemd, which is not running here. Where it is: systemctl enable --now ${unitName}`,
+        what: `systemd is not running here. Where it runs, enable the service: systemctl enable --now ${unitName}`,
       })
   }
   return { steps, texts }
@@ -128,8 +129,8 @@ function realpathOf(file: string): Promise<string> {
 }
 
 function noteOf(name: string, file: string): string {
-  const stays = `that "${name}" stays as "${file}" has it`
-  return name === 'post-build-hook' ? `${stays}: what Nix builds is pushed only if that hook calls Burrow's too` : stays
+  const kept = `"${file}" already sets "${name}"; that value is kept`
+  return name === 'post-build-hook' ? `${kept}: builds are pushed only if that hook also calls Burrow's` : kept
 }
 
 async function planUnit(file: string, text: string): Promise<Step> {
@@ -140,7 +141,7 @@ async function planUnit(file: string, text: string): Promise<Step> {
       `Cannot write "${file}": there is a unit of that name that is not Burrow's own; remove it first`,
     )
   }
-  return await writeText(file, text, 0o644)
+  return await planFile(file, text, 0o644)
 }
 
 /** As root: the spool folder, the netrc file and some of the store's files are for root alone. */

@@ -7,7 +7,7 @@ import type { PathInfo } from '../../nix/path-info.ts'
 import { hashPartOf } from '../../nix/store-path.ts'
 import { Adoptions } from './adoptions.ts'
 import { type Decision, decide, type Proposal } from './decision.ts'
-import type { ScribeHost } from './host.ts'
+import type { WriterHost } from './host.ts'
 import { findSigningKey, normalisePath, PathRules } from './path-rules.ts'
 import { setPin } from './pins.ts'
 import type { Records } from './sqlite/records.ts'
@@ -44,7 +44,7 @@ export interface AcceptanceParts {
   readonly storeDir: string
   readonly policy: DepotPolicy
   readonly records: Records
-  readonly host: ScribeHost
+  readonly host: WriterHost
   readonly now: () => number
   /** Receives the NAR of a path of the local store; a loose claim holds it until it is registered. */
   readonly adopt: (info: PathInfo, who: Pusher) => Promise<NarReceived>

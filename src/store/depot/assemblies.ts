@@ -274,7 +274,7 @@ export class Assemblies {
       // Ended meanwhile, since the NAR came by another way.
       if (records.findAssemblyById(id) === undefined) return
       if (!(error instanceof Refused))
-        return log(error, 'an upload in parts cannot be checked; it is tried again with its next part')
+        return log(error, 'cannot check an upload in parts; retrying when its next part arrives')
       this.#failures.set(`${user} ${narHash}`, error.refusal)
       if (this.#failures.size > 1000)
         for (const [oldest] of [...this.#failures].slice(0, 1)) this.#failures.delete(oldest)

@@ -38,7 +38,10 @@ export async function receiveBatch(
     chunks.push(Buffer.from(chunk))
   }
   if (length !== bodyBytes)
-    throw new Refused('file-mismatch', `The batch has not the ${bodyBytes} bytes that were declared. Send it again`)
+    throw new Refused(
+      'file-mismatch',
+      `The batch does not have the declared length of ${bodyBytes} bytes. Send it again`,
+    )
   const bytes = Buffer.concat(chunks)
   if (createHash('sha256').update(bytes).digest('base64') !== digest) {
     throw new Refused('file-mismatch', 'The batch does not have the digest that was declared. Send it again')

@@ -1,5 +1,5 @@
 /** A body between two threads: the sender stays within a window of what the receiver has taken. */
-import { windowBytes } from './scribe-messages.ts'
+import { windowBytes } from './writer-messages.ts'
 
 /** Sends a body in chunks of its own memory. */
 export class BodySender {

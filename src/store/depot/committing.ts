@@ -6,7 +6,7 @@
 import { formatRanges } from '../../nar/part-ranges.ts'
 import type { Acceptance, Commit } from './acceptance.ts'
 import type { Assemblies } from './assemblies.ts'
-import type { ScribeHost } from './host.ts'
+import type { WriterHost } from './host.ts'
 import { findSigningKey } from './path-rules.ts'
 import type { Records } from './sqlite/records.ts'
 import type { DepotPolicy, PushedPath, Registered } from './types.ts'
@@ -26,7 +26,7 @@ export interface CommitOptions extends Commit {
 export interface CommittingParts {
   readonly records: Records
   readonly policy: DepotPolicy
-  readonly host: ScribeHost
+  readonly host: WriterHost
   readonly assemblies: Assemblies
   readonly acceptance: Acceptance
 }

@@ -36,7 +36,7 @@ export function decide(proposals: readonly Proposal[], records: Queries, rule: '
   const elsewhere = new Set<string>()
   proposals.forEach(({ path }, index) => {
     if (verdicts[index] === undefined && at.has(path.storePath))
-      verdicts[index] = refuse('mismatch', `${path.storePath} is named twice in one commit`)
+      verdicts[index] = refuse('mismatch', `${path.storePath} is listed twice in one commit`)
     if (verdicts[index] === undefined) at.set(path.storePath, index)
     if (verdicts[index]?.status === 'elsewhere') elsewhere.add(path.storePath)
   })
@@ -57,7 +57,7 @@ export function decide(proposals: readonly Proposal[], records: Queries, rule: '
   const isAccepted = new Set(accepted)
   for (const index of at.values()) {
     if (!isAccepted.has(index))
-      verdicts[index] = refuse('mismatch', `${proposals[index]!.path.storePath} is in a circle of references`)
+      verdicts[index] = refuse('mismatch', `${proposals[index]!.path.storePath} is part of a reference cycle`)
   }
   return {
     verdicts: verdicts.map((verdict) => verdict ?? { status: 'registered' }),
@@ -75,7 +75,7 @@ export function decide(proposals: readonly Proposal[], records: Queries, rule: '
 function judge({ path, upstreamKey, local }: Proposal, records: Queries): Registered | undefined {
   const { storePath, narHash, narSize, references, file } = path
   if (records.isForgotten(storePath, narHash))
-    return refuse('policy', `${storePath} with this content was removed by an administrator and is not taken again`)
+    return refuse('policy', `${storePath} with this content was removed by an administrator and is no longer accepted`)
   const known = records.findObject(hashPartOf(storePath))
   const nar = records.findNar(narHash)
   if (known !== undefined) {

@@ -1,5 +1,5 @@
 /**
- * Decompression of what strangers send: in steps, with bounded memory, and strict about what follows the end. What
+ * Decompresses untrusted uploads in steps, with bounded memory, and rejects trailing bytes. What
  * comes out is handed on in pieces of at most 128 KiB, and may be refused there, which ends the decompression: a bomb
  * costs the time up to the limit and no memory.
  */
@@ -55,7 +55,7 @@ export function createDecoder(
     default:
       throw new Refused(
         'unsupported',
-        `This cache does not take NARs compressed with ${compression}: use ?compression=zstd`,
+        `This cache does not accept NARs compressed with ${compression}: use ?compression=zstd`,
       )
   }
 }
@@ -221,7 +221,7 @@ function describeExit(program: string, complaint: string): Refused {
   if (/memory usage limit/i.test(complaint)) {
     return new Refused(
       'bad-nar',
-      'The body needs more memory to decompress than this cache gives: use ?compression=zstd',
+      'Decompressing the body needs more memory than this cache allows: use ?compression=zstd',
     )
   }
   return new Refused('bad-nar', 'The body does not decompress: it is damaged or cut short', {
@@ -234,5 +234,5 @@ function trailing(): Refused {
 }
 
 function closed(): Refused {
-  return new Refused('cut', 'The upload was given up')
+  return new Refused('cut', 'The upload was abandoned')
 }

@@ -3,13 +3,13 @@
 import type { Clock } from '../../clock.ts'
 import type { Log } from '../../log.ts'
 import type { Decompressors } from '../../nar/decompress.ts'
-import type { ScribeHost } from './host.ts'
-import type { ScribeOptions } from './scribe.ts'
-import type { ScribeLink } from './scribe-messages.ts'
+import type { WriterHost } from './host.ts'
 import type { DepotPolicy } from './types.ts'
+import type { WriterOptions } from './writer.ts'
+import type { WriterLink } from './writer-messages.ts'
 
 /** What the depot asks of the local store: to find conflicts, and to adopt references that Nix may collect. */
-export type LocalSource = Pick<ScribeHost, 'describeLocal' | 'openLocal'>
+export type LocalSource = Pick<WriterHost, 'describeLocal' | 'openLocal'>
 
 export interface DepotOptions {
   readonly dir: string
@@ -34,7 +34,7 @@ export interface DepotOptions {
   readonly reserveBytes?: number
   readonly maxXzMemoryBytes?: number
   /** How the writer is started: in a thread of its own unless a test wants it elsewhere. */
-  readonly startScribe?: (options: ScribeOptions, host: ScribeHost, log: Log) => Promise<ScribeLink>
+  readonly startWriter?: (options: WriterOptions, host: WriterHost, log: Log) => Promise<WriterLink>
   readonly pid: number
 }
 

@@ -19,10 +19,10 @@ import type { Use } from './host.ts'
 import { KeptNars } from './kept-nars.ts'
 import type { Pin } from './pins.ts'
 import { type Plan, planPaths } from './plan.ts'
-import type { ScribeLink } from './scribe-messages.ts'
 import { type ObjectRecord, Queries } from './sqlite/queries.ts'
 import { ReadingDatabase } from './sqlite/reading-database.ts'
 import type { DepotEvent, DepotPolicy, NarRecord, PathRecord } from './types.ts'
+import type { WriterLink } from './writer-messages.ts'
 
 export class DepotReader implements Store, AsyncDisposable {
   readonly name = 'depot'
@@ -30,7 +30,7 @@ export class DepotReader implements Store, AsyncDisposable {
   readonly leases: Leases
   readonly policy: DepotPolicy
   protected readonly records: Queries
-  protected readonly scribe: ScribeLink
+  protected readonly writer: WriterLink
   protected readonly now: () => number
   readonly #options: DepotOptions
   readonly #uses: Map<string, Use>
@@ -43,13 +43,13 @@ export class DepotReader implements Store, AsyncDisposable {
   #generation = 0
   #shortage: string | undefined
 
-  /** `uses`: what was used lately, by hash part; taken by the scribe. */
-  protected constructor(options: DepotOptions, policy: DepotPolicy, uses: Map<string, Use>, scribe: ScribeLink) {
+  /** `uses`: what was used lately, by hash part; taken by the writer. */
+  protected constructor(options: DepotOptions, policy: DepotPolicy, uses: Map<string, Use>, writer: WriterLink) {
     this.#options = options
     this.policy = policy
     this.storeDir = options.storeDir
     this.#uses = uses
-    this.scribe = scribe
+    this.writer = writer
     this.now = options.now ?? Date.now
     this.#database = new ReadingDatabase(join(options.dir, 'depot.db'))
     this.records = new Queries(this.#database)
@@ -134,7 +134,7 @@ export class DepotReader implements Store, AsyncDisposable {
       pushedToday: this.records.usersOfDay(dayOf(this.now())),
       refusedToday: this.records.refusedSince(startOfDay(this.now())),
       shortage: this.#shortage,
-      recovered: this.scribe.recovered,
+      recovered: this.writer.recovered,
     }
   }
 
@@ -237,10 +237,10 @@ export class DepotReader implements Store, AsyncDisposable {
       { narHash, code: fault.code, err: fault },
       'a NAR of the depot is damaged: its paths are out of service until it is pushed again',
     )
-    void this.scribe
+    void this.writer
       .call('markDamaged', { narHash, reason: String(fault.cause ?? fault.message) })
       .catch((error: unknown) =>
-        this.#options.log.error({ narHash, err: error }, 'cannot note that a NAR of the depot is damaged'),
+        this.#options.log.error({ narHash, err: error }, 'cannot record that a NAR of the depot is damaged'),
       )
       .then(() => {
         const left = this.#withdrawing.get(narHash)! - 1

@@ -19,7 +19,7 @@
  * explain, forget, allow, who, verify, backUp.
  *
  * Reading  ── main thread ── reading-database, kept-nars (files, ranges, verified here before the last chunk)
- * Writing  ── scribe-thread ⇄ scribe-worker ── scribe ─┬─ incoming (hash, decompress, parse) ── nar-shelf (file first, row afterwards)
+ * Writing  ── writer-thread ⇄ writer-worker ── writer ─┬─ incoming (hash, decompress, parse) ── nar-shelf (file first, row afterwards)
  *                                                      ├─ acceptance ── decision (pure, inside the transaction)
  *                                                      ├─ assemblies (parts)      └─ retention ── graph
  *                                                      └─ sqlite/ (all SQL)
@@ -37,12 +37,10 @@ import type { CommitOptions, Committed } from './committing.ts'
 import { dayOf } from './day.ts'
 import { type DepotOptions, noLocal } from './depot-options.ts'
 import { DepotReader } from './depot-reader.ts'
-import type { ScribeHost, Use } from './host.ts'
+import type { Use, WriterHost } from './host.ts'
 import { startMaintenance } from './maintenance.ts'
 import type { PinRequest } from './pins.ts'
 import type { GcOptions, GcReport } from './retention.ts'
-import type { ScribeLink } from './scribe-messages.ts'
-import { startScribeThread } from './scribe-thread.ts'
 import {
   type DepotPolicy,
   defaultPolicy,
@@ -55,6 +53,8 @@ import {
 } from './types.ts'
 import { type FetchNar, judgeQuota, type PutBatch, type ReceiveNar } from './uploads.ts'
 import type { VerifyReport } from './verify.ts'
+import type { WriterLink } from './writer-messages.ts'
+import { startWriterThread } from './writer-thread.ts'
 
 export type { DepotOptions, LocalSource } from './depot-options.ts'
 
@@ -81,7 +81,7 @@ export async function openDepot(options: DepotOptions): Promise<Depot> {
   const foreign = readdirSync(dir).filter((name) => !ourNames.has(name) && !name.startsWith('.'))
   if (foreign.length > 0)
     throw new Error(
-      `Cannot use "${dir}" as depot: it holds "${foreign[0]}", which is not Burrow's. Name an empty directory`,
+      `Cannot use "${dir}" as the depot: it contains "${foreign[0]}", which Burrow did not create. Choose an empty directory`,
     )
   const lock = takeDirectoryLock(dir, options.pid)
   try {
@@ -102,13 +102,13 @@ export class Depot extends DepotReader {
       log,
       local = noLocal,
       policy,
-      startScribe = startScribeThread,
+      startWriter = startWriterThread,
       reserveBytes = 16 * 2 ** 20,
       maxXzMemoryBytes = 128 * 2 ** 20,
     } = options
     const { dir, storeDir, maxBytes, keepFree, searchPath } = options
     const uses = new Map<string, Use>()
-    const host: ScribeHost = {
+    const host: WriterHost = {
       ...local,
       takeUses: async () => {
         const taken = [...uses.values()]
@@ -118,17 +118,14 @@ export class Depot extends DepotReader {
       log: (level, fields, message) => log[level](fields, message),
     }
     const whole = { ...defaultPolicy, ...policy }
-    const scribe = await startScribe(
+    const writer = await startWriter(
       { dir, storeDir, maxBytes, keepFree, reserveBytes, policy: whole, searchPath, maxXzMemoryBytes },
       host,
       log,
     )
-    if (scribe.recovered.sweptFiles > 0)
-      log.info(
-        { dir, files: scribe.recovered.sweptFiles },
-        'files that an interrupted run left in the depot were removed',
-      )
-    return new Depot(options, whole, lock, uses, scribe)
+    if (writer.recovered.sweptFiles > 0)
+      log.info({ dir, files: writer.recovered.sweptFiles }, 'removed files that an interrupted run left in the depot')
+    return new Depot(options, whole, lock, uses, writer)
   }
 
   private constructor(
@@ -136,12 +133,12 @@ export class Depot extends DepotReader {
     policy: DepotPolicy,
     lock: Disposable,
     uses: Map<string, Use>,
-    scribe: ScribeLink,
+    writer: WriterLink,
   ) {
-    super(options, policy, uses, scribe)
+    super(options, policy, uses, writer)
     this.#options = options
     this.#lock = lock
-    this.#stopMaintenance = startMaintenance(scribe, options.clock ?? systemClock, options.log)
+    this.#stopMaintenance = startMaintenance(writer, options.clock ?? systemClock, options.log)
   }
 
   /** What the headers of an upload decide: here already, refused, or (undefined) to be read. */
@@ -150,7 +147,7 @@ export class Depot extends DepotReader {
     if (!acceptedCompressions.has(compression))
       return refuse(
         'unsupported',
-        `This cache does not take NARs compressed with ${compression}: use ?compression=zstd`,
+        `This cache does not accept NARs compressed with ${compression}: use ?compression=zstd`,
       )
     if (fileSize > this.#options.maxBytes)
       return refuse(
@@ -163,12 +160,12 @@ export class Depot extends DepotReader {
   }
 
   async receiveNar(upload: ReceiveNar, body: AsyncIterable<Uint8Array>): Promise<NarReceived> {
-    return this.noteShortage(await this.scribe.call('receiveNar', upload, body))
+    return this.noteShortage(await this.writer.call('receiveNar', upload, body))
   }
 
   /** A NAR that the cache itself fetches, from an upstream; `register` it with `references: 'any'`. */
   async fetchNar(nar: FetchNar, body: AsyncIterable<Uint8Array>): Promise<NarReceived> {
-    return this.noteShortage(await this.scribe.call('fetchNar', nar, body))
+    return this.noteShortage(await this.writer.call('fetchNar', nar, body))
   }
 
   /** A narinfo that stock Nix sends; `hashPart` is that of the request. */
@@ -195,19 +192,19 @@ export class Depot extends DepotReader {
 
   /** Many paths in one transaction; a verdict for each. */
   async register(commit: Commit): Promise<readonly Registered[] | Refusal> {
-    return this.noteShortage(await this.scribe.call('register', commit))
+    return this.noteShortage(await this.writer.call('register', commit))
   }
 
   async putPart(part: PutPart, body: AsyncIterable<Uint8Array>): Promise<PartReceived> {
-    return this.noteShortage(await this.scribe.call('putPart', part, body))
+    return this.noteShortage(await this.writer.call('putPart', part, body))
   }
 
   async putBatch(batch: PutBatch, body: AsyncIterable<Uint8Array>): Promise<readonly NarReceived[] | Refusal> {
-    return this.noteShortage(await this.scribe.call('putBatch', batch, body))
+    return this.noteShortage(await this.writer.call('putBatch', batch, body))
   }
 
   async commit(options: CommitOptions): Promise<readonly Committed[] | Refusal> {
-    return this.noteShortage(await this.scribe.call('commit', options))
+    return this.noteShortage(await this.writer.call('commit', options))
   }
 
   putDocument(
@@ -216,52 +213,52 @@ export class Depot extends DepotReader {
     text: string,
     who: Pusher,
   ): Promise<'stored' | 'known' | 'conflict' | Refusal> {
-    return this.scribe.call('putDocument', { kind, key, text, who })
+    return this.writer.call('putDocument', { kind, key, text, who })
   }
 
   putLog(log: PutLog, body: AsyncIterable<Uint8Array>): Promise<'stored' | 'known' | 'conflict' | Refusal> {
-    return this.scribe.call('putLog', log, body)
+    return this.writer.call('putLog', log, body)
   }
 
   setPin(pin: PinRequest): Promise<'stored' | Refusal> {
-    return this.scribe.call('setPin', pin)
+    return this.writer.call('setPin', pin)
   }
 
   removePin(name: string, user: string): Promise<boolean | Refusal> {
-    return this.scribe.call('removePin', { name, user })
+    return this.writer.call('removePin', { name, user })
   }
 
   collect(options: GcOptions): Promise<GcReport | Refusal> {
-    return this.scribe.call('collect', options)
+    return this.writer.call('collect', options)
   }
 
   explain(storePath: string): Promise<readonly { readonly storePath: string; readonly why: string }[] | undefined> {
-    return this.scribe.call('explain', storePath)
+    return this.writer.call('explain', storePath)
   }
 
   forget(storePaths: readonly string[], by: string): Promise<readonly string[] | Refusal> {
-    return this.scribe.call('forget', { storePaths, by })
+    return this.writer.call('forget', { storePaths, by })
   }
 
   forgetPushedBy(user: string, since: number, by: string): Promise<readonly string[] | Refusal> {
-    return this.scribe.call('forgetPushedBy', { user, since, by })
+    return this.writer.call('forgetPushedBy', { user, since, by })
   }
 
   allow(storePath: string, by: string): Promise<boolean | Refusal> {
-    return this.scribe.call('allow', { storePath, by })
+    return this.writer.call('allow', { storePath, by })
   }
 
   verify(): Promise<VerifyReport | Refusal> {
-    return this.scribe.call('verify', undefined as never)
+    return this.writer.call('verify', undefined as never)
   }
 
   backUp(): Promise<string | Refusal> {
-    return this.scribe.call('backUp', undefined as never)
+    return this.writer.call('backUp', undefined as never)
   }
 
   /** Writes down at once what was used, instead of within a minute. */
   noteUses(): Promise<void> {
-    return this.scribe.call('noteUses', undefined as never)
+    return this.writer.call('noteUses', undefined as never)
   }
 
   async #registerOne(path: PushedPath, who: Pusher): Promise<Registered> {
@@ -271,7 +268,7 @@ export class Depot extends DepotReader {
 
   override async [Symbol.asyncDispose](): Promise<void> {
     this.#stopMaintenance()
-    await this.scribe.close()
+    await this.writer.close()
     await super[Symbol.asyncDispose]()
     this.#lock[Symbol.dispose]()
   }

@@ -1,8 +1,8 @@
-/** What the scribe asks of the thread that answers: the local store, and what was used lately. */
+/** What the writer asks of the thread that answers: the local store, and what was used lately. */
 import type { Compression } from '../../nix/nar-info.ts'
 import type { PathInfo } from '../../nix/path-info.ts'
 
-export interface ScribeHost {
+export interface WriterHost {
   /** What the local store knows of these paths; undefined for each it does not have. */
   describeLocal(storePaths: readonly string[]): Promise<readonly (PathInfo | undefined)[]>
   /** The NAR of a path of the local store, checked against its record or not; undefined when it is gone. */

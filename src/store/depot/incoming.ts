@@ -100,5 +100,5 @@ export async function* readBody(body: AsyncIterable<Uint8Array>): AsyncGenerator
 }
 
 function wrongLength(declared: number): Refused {
-  return new Refused('file-mismatch', `The body has not the ${declared} bytes that were declared. Send it again`)
+  return new Refused('file-mismatch', `The body does not have the declared length of ${declared} bytes. Send it again`)
 }

@@ -31,7 +31,7 @@ export class NarCheck {
   push(bytes: Uint8Array): void {
     this.#size += bytes.length
     if (this.#size > this.#maxBytes)
-      throw new Refused('too-big', `The NAR is larger than ${this.#maxBytes} bytes, the most this cache takes`)
+      throw new Refused('too-big', `The NAR is larger than ${this.#maxBytes} bytes, the limit of this cache`)
     this.#hash.update(bytes)
     try {
       if (this.#parser.push(bytes) < bytes.length) throw new Refused('bad-nar', 'Bytes follow the end of the NAR')

@@ -43,7 +43,7 @@ export class NarShelf {
         await this.#records.transaction(() => {
           if (isWanted) this.#records.addNar(file, now)
           // The row cannot have gone since: removals commit under no lock, but take only what nothing claims.
-          else if (this.#records.findNar(file.narHash) === undefined) throw new NarVanished()
+          else if (this.#records.findNar(file.narHash) === undefined) throw new NarRemoved()
           alsoWrite(isWanted)
         })
       } catch (error) {
@@ -67,6 +67,6 @@ export class NarShelf {
 }
 
 /** A collection took the NAR between the look at it and the claim on it: put the file again. */
-export class NarVanished extends Error {
-  override readonly name = 'NarVanished'
+export class NarRemoved extends Error {
+  override readonly name = 'NarRemoved'
 }

@@ -52,7 +52,7 @@ export async function receivePart(
       if (bodyBytes !== expected.bodyBytes)
         throw new Refused(
           'file-mismatch',
-          `The part has not the ${expected.bodyBytes} bytes that were declared. Send it again`,
+          `The part does not have the declared length of ${expected.bodyBytes} bytes. Send it again`,
         )
       if (digest.digest('base64') !== expected.digest)
         throw new Refused('file-mismatch', 'The part does not have the digest that was declared. Send it again')

@@ -18,10 +18,11 @@ export const partLimits = { min: 2 ** 20, max: 32 * 2 ** 20, default: 8 * 2 ** 2
 /** @throws {Refused} */
 export function checkPartForm({ narHash, narSize, partBytes, index, bodyBytes }: PutPart, maxNarBytes: number): void {
   if (!/^sha256:[0-9a-df-np-sv-z]{52}$/.test(narHash))
-    throw new Refused('mismatch', 'The NAR hash is no SHA-256 in Nix32')
-  if (!Number.isSafeInteger(narSize) || narSize <= 0) throw new Refused('mismatch', 'The NAR size is no size')
+    throw new Refused('mismatch', 'The NAR hash is not a SHA-256 hash in Nix32')
+  if (!Number.isSafeInteger(narSize) || narSize <= 0)
+    throw new Refused('mismatch', 'The NAR size is not a positive integer')
   if (narSize > maxNarBytes)
-    throw new Refused('too-big', `The NAR is larger than ${maxNarBytes} bytes, the most this cache takes`)
+    throw new Refused('too-big', `The NAR is larger than ${maxNarBytes} bytes, the limit of this cache`)
   if (!Number.isSafeInteger(partBytes) || partBytes < partLimits.min || partBytes > partLimits.max) {
     throw new Refused('mismatch', `Parts must hold ${partLimits.min} to ${partLimits.max} bytes`)
   }

@@ -16,18 +16,18 @@ const maxReferences = 65_536
 export function normalisePath<T extends PathRecord>(path: T, storeDir: string): T | Refusal {
   const { storePath, references, deriver, narHash, narSize, contentAddress } = path
   if (parseStorePath(storePath, storeDir) === undefined)
-    return refuse('mismatch', `"${shorten(storePath)}" is no store path below ${storeDir}`)
+    return refuse('mismatch', `"${shorten(storePath)}" is not a store path in ${storeDir}`)
   const bad = [...references, ...(deriver === undefined ? [] : [deriver])].find(
     (other) => parseStorePath(other, storeDir) === undefined,
   )
   if (bad !== undefined)
-    return refuse('mismatch', `${storePath} refers to "${shorten(bad)}", which is no store path below ${storeDir}`)
+    return refuse('mismatch', `${storePath} refers to "${shorten(bad)}", which is not a store path in ${storeDir}`)
   if (references.length > maxReferences)
     return refuse('mismatch', `${storePath} has more than ${maxReferences} references`)
   if (toNix32Sha256(narHash) !== narHash)
-    return refuse('mismatch', `The NAR hash of ${storePath} is no SHA-256 in Nix32`)
+    return refuse('mismatch', `The NAR hash of ${storePath} is not a SHA-256 hash in Nix32`)
   if (!Number.isSafeInteger(narSize) || narSize <= 0)
-    return refuse('mismatch', `The NAR size of ${storePath} is no size`)
+    return refuse('mismatch', `The NAR size of ${storePath} is not a positive integer`)
   if (contentAddress !== undefined && parseContentAddress(contentAddress) !== contentAddress) {
     return refuse('mismatch', `The content address of ${storePath} cannot be read`)
   }
@@ -58,7 +58,7 @@ export class PathRules {
 
   checkName(storePath: string): Refusal | undefined {
     const pattern = this.#refused.find((refused) => refused.test(baseNameOf(storePath)))
-    return pattern && refuse('policy', `${storePath} is not taken here: its name matches "${pattern.source}"`)
+    return pattern && refuse('policy', `${storePath} is not accepted: its name matches "${pattern.source}"`)
   }
 
   /** `isContentChecked`: the path is known to follow from its content. */
@@ -68,7 +68,7 @@ export class PathRules {
     const names = keys.map((key) => key.slice(0, key.indexOf(':'))).join(', ')
     return refuse(
       'policy',
-      `${path.storePath} carries no signature that this cache requires: sign it with one of ${names} ("nix store sign") and push again`,
+      `${path.storePath} has no signature that this cache accepts: sign it with one of ${names} ("nix store sign") and push again`,
     )
   }
 
@@ -100,7 +100,7 @@ export class PathRules {
     if (found === stated) return true
     return refuse(
       'mismatch',
-      `The content of ${storePath} has hash ${found ?? 'none, since it is no plain file'}, not ${stated} as its content address says`,
+      `The content of ${storePath} has hash ${found ?? 'none, because it is not a regular file'}, not ${stated} as its content address says`,
     )
   }
 }

@@ -5,7 +5,7 @@
 import { setImmediate as nextTurn } from 'node:timers/promises'
 import { countParts, formatRanges, partsHere } from '../../nar/part-ranges.ts'
 import { hashPartOf } from '../../nix/store-path.ts'
-import type { ScribeHost } from './host.ts'
+import type { WriterHost } from './host.ts'
 import { findSigningKey, normalisePath, PathRules } from './path-rules.ts'
 import type { Queries } from './sqlite/queries.ts'
 import { type Conflict, type DepotPolicy, type PathRecord, type Refusal, refuse } from './types.ts'
@@ -26,7 +26,7 @@ export interface PlanParts {
   readonly storeDir: string
   readonly policy: DepotPolicy
   readonly records: Queries
-  readonly local: Pick<ScribeHost, 'describeLocal'>
+  readonly local: Pick<WriterHost, 'describeLocal'>
   readonly freeBytes: number
   /** Keeps a path for a day: its pusher will refer to it. */
   readonly promise: (storePath: string) => void
@@ -69,7 +69,7 @@ function planOne(
   const refusal = rules.checkName(storePath)
   if (refusal !== undefined) return refusal
   if (records.isForgotten(storePath, narHash))
-    return refuse('policy', `${storePath} with this content was removed by an administrator and is not taken again`)
+    return refuse('policy', `${storePath} with this content was removed by an administrator and is no longer accepted`)
   const known = records.findObject(hashPartOf(storePath))
   if (known !== undefined) {
     const isSame =
@@ -97,7 +97,7 @@ function planOne(
   if (narSize > policy.maxNarBytes)
     return refuse(
       'too-big',
-      `The NAR of ${storePath} is larger than ${policy.maxNarBytes} bytes, the most this cache takes`,
+      `The NAR of ${storePath} is larger than ${policy.maxNarBytes} bytes, the limit of this cache`,
     )
   const assembly = records.findAssembly(user, narHash, narSize, partBytes)
   const have = assembly === undefined ? [] : partsHere(assembly.flushedParts, records.waitingParts(assembly.id))

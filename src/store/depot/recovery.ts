@@ -7,7 +7,7 @@ import { dirname, join } from 'node:path'
 
 import type { Disk } from '../../disk/disk.ts'
 import { type DepotFiles, logKey, narFolders, narKey } from './depot-files.ts'
-import type { ScribeHost } from './host.ts'
+import type { WriterHost } from './host.ts'
 import type { Records } from './sqlite/records.ts'
 
 export interface RecoveryReport {
@@ -26,7 +26,7 @@ export async function recover(
   disk: Disk,
   files: DepotFiles,
   records: Records,
-  host: ScribeHost,
+  host: WriterHost,
   now: number,
 ): Promise<RecoveryReport> {
   let sweptFiles = 0

@@ -85,7 +85,7 @@ export class Room {
   #refusal(bytes: number, what: string, limit: number): Refused {
     return new Refused(
       'no-room',
-      `This cache has no room for ${bytes} bytes: ${what} ${limit} bytes. Unpin what is not needed, or ask its administrator for more`,
+      `This cache has no room for ${bytes} bytes: ${what} ${limit} bytes. Remove pins you no longer need, or ask its administrator for more space`,
     )
   }
 }

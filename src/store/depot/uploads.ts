@@ -11,9 +11,9 @@ import type { PathInfo } from '../../nix/path-info.ts'
 import { type BatchEntry, checkEntry, receiveBatch } from './batch.ts'
 import { dayOf } from './day.ts'
 import type { DecoderOptions } from './decoder.ts'
-import type { ScribeHost } from './host.ts'
+import type { WriterHost } from './host.ts'
 import { type Expected, receiveFile } from './incoming.ts'
-import { type NarShelf, NarVanished } from './nar-shelf.ts'
+import { NarRemoved, type NarShelf } from './nar-shelf.ts'
 import type { Room } from './room.ts'
 import type { NarFile, Records } from './sqlite/records.ts'
 import { type DepotPolicy, type NarReceived, type Pusher, type Refusal, Refused, refuse } from './types.ts'
@@ -48,7 +48,7 @@ export interface UploadParts {
   readonly records: Records
   readonly shelf: NarShelf
   readonly room: Room
-  readonly host: ScribeHost
+  readonly host: WriterHost
   readonly now: () => number
   readonly random: () => string
   readonly decoding: DecoderOptions
@@ -152,7 +152,7 @@ export class Uploads {
           if (isTaken && isCounted) records.addUsage(who.user, dayOf(now), file.fileSize)
         })
       } catch (error) {
-        if (!(error instanceof NarVanished)) throw error
+        if (!(error instanceof NarRemoved)) throw error
       }
     }
   }

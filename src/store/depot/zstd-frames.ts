@@ -103,7 +103,7 @@ export class ZstdFrames {
   #readMagic(): void {
     const magic = this.#field.readUInt32LE(0)
     if (magic === frameMagic) return this.#go('descriptor', 1)
-    if (magic >>> 4 !== 0x184d2a5) throw new ZstdFormatError('it is no zstd frame')
+    if (magic >>> 4 !== 0x184d2a5) throw new ZstdFormatError('it is not a zstd frame')
     this.header = undefined
     this.#go('skipSize', 4)
   }
@@ -121,7 +121,7 @@ export class ZstdFrames {
     const word = this.#field.readUIntLE(0, 3)
     const kind = (word >>> 1) & 3
     const size = kind === 1 ? 1 : word >>> 3
-    if (kind === 3 || size > maxBlockBytes) throw new ZstdFormatError('a block of it is damaged')
+    if (kind === 3 || size > maxBlockBytes) throw new ZstdFormatError('one of its blocks is damaged')
     this.#isLastBlock = (word & 1) === 1
     this.#go('content', size)
     if (size === 0) this.#next()

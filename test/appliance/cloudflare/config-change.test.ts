@@ -3,8 +3,8 @@ import { describe, expect, test } from '@jest/globals'
 
 import { planTunnelOff, planTunnelSetting } from '../../../appliance/cloudflare/config-change.ts'
 import { loadConfigFile } from '../../../appliance/cloudflare/session.ts'
+import type { StepOptions } from '../../../appliance/cloudflare/setup-step.ts'
 import { toSetupSteps } from '../../../appliance/cloudflare/setup-steps.ts'
-import type { StepOptions } from '../../../appliance/cloudflare/step.ts'
 import type { Survey } from '../../../appliance/cloudflare/survey.ts'
 import type { Machine } from '../../../appliance/machine.ts'
 import type { ScratchDir } from '../scratch-dir.ts'
@@ -57,7 +57,7 @@ describe('planTunnelSetting', () => {
       verb: 'by-hand',
       what: expect.stringContaining('put there: "tunnel": {"mode":"token","tokenFile":"/x"'),
     })
-    expect(step.apply).toBeUndefined()
+    expect(step.run).toBeUndefined()
   })
 })
 

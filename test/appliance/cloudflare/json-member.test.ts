@@ -13,7 +13,7 @@ describe('withMember', () => {
     expect(withMember('{\r\n    "a": 1\r\n}\r\n', 'tunnel', { mode: 'off' })).toBe(
       '{\r\n    "a": 1,\r\n    "tunnel": {\r\n        "mode": "off"\r\n    }\r\n}\r\n',
     )
-    expect(withMember('{"a": [1]}', 'tunnel', { mode: 'off' })).toBe('{"a": [1], "tunnel": {"mode":"off"}}')
+    expect(withMember('{"a": [1]}', 'tunnel', { mode: 'off' })).toBe('{"a": [1],"tunnel": {"mode":"off"}}')
     expect(withMember('{ }', 'tunnel', 'off')).toBe('{\n  "tunnel": "off"\n}')
     expect(withMember('{}', 'tunnel', ['$&'])).toContain('"$&"')
     expect(withMember('\ufeff{"tunnel":"off"}', 'tunnel', 'quick')).toBe('\ufeff{"tunnel":"quick"}')

@@ -46,14 +46,14 @@ whenPossible('burrow tunnel setup at a terminal', () => {
     await using dir = await createBurrowDir()
     const { shown, code } = await typeAt(
       [
-        ['API token: ', `${goodToken}\r`],
-        ['[y/N] ', 'y\r'],
+        ['API token:', `${goodToken}\r`],
+        ['(y/N)', 'y\r'],
       ],
       { dir, api },
     )
     expect(code).toBe(0)
     expect(shown).not.toContain(goodToken)
-    expect(shown).toMatch(/create +tunnel[\s\S]*Do this\? \[y\/N\][\s\S]*leads here/)
+    expect(shown).toMatch(/create +tunnel[\s\S]*Do this\?[\s\S]*leads here/)
     expect(shown).toMatch(/\r\necho\r\n/)
     expect(api.account.tunnels).toHaveLength(1)
   })
@@ -68,8 +68,8 @@ whenPossible('burrow tunnel setup at a terminal', () => {
     await using dir = await createBurrowDir()
     const { shown, code } = await typeAt(
       [
-        ['API token: ', `${goodToken}\r`],
-        ['[y/N] ', keys],
+        ['API token:', `${goodToken}\r`],
+        ['(y/N)', keys],
       ],
       { dir, api },
     )

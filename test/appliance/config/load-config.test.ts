@@ -300,6 +300,11 @@ describe('loadConfig refuses', () => {
       /\/signing\/name .*has a space/,
     ],
     ['edge caching of private paths', { users: ['a:b'], edgeCache: 'allow' }, /\/edgeCache .*private cache/],
+    [
+      'a user who may push where there is no depot',
+      { users: [{ name: 'ci', password: 'x', access: ['push'] }], depot: false },
+      /\/users\/0\/access .*user "ci" push, but "depot" is false.*remove "push" here, or set "depot": true/,
+    ],
     ['null', { public: true, indexPage: null }, /\/indexPage .*is null; give true or false or a string/],
     ['a list for the whole', [], /the file \(line 1\) is a list; give an object in braces$/],
     ['__proto__', '{"public": true, "__proto__": {}}', /\/__proto__ .*is not a setting/],
@@ -308,7 +313,7 @@ describe('loadConfig refuses', () => {
       '{"public": true,}',
       /Cannot read config "burrow.json": line 1, column 16 has a comma before "}"; remove it/,
     ],
-    ['a key named twice', '{"users": ["a:b"], "users": ["c:d"]}', /line 1, column 20 names the key "users" twice/],
+    ['a key named twice', '{"users": ["a:b"], "users": ["c:d"]}', /line 1, column 20 has the key "users" twice/],
   ])('loadConfig refuses %s', async (_what, content, message) => {
     expect(await problemsOf(content)).toMatch(message)
   })

@@ -90,7 +90,7 @@ describe('burrow install-service', () => {
     const before = await Promise.all((await list(dir)).map((file) => read(dir, file)))
     const again = await install(dir, '--user', 'burrow', '--listen', '127.0.0.1:9999')
     expect(await Promise.all((await list(dir)).map((file) => read(dir, file)))).toEqual(before)
-    expect(again.stderr).not.toMatch(/^(make|write|remove|run) /m)
+    expect(again.stderr).not.toMatch(/^ {2}(create|write|delete|run) /m)
     expect([again.stdout, again.stderr]).toEqual([
       '',
       expect.stringContaining('What clients need: burrow --config /etc/burrow/burrow.json client-config'),
@@ -147,7 +147,7 @@ describe('burrow install-service', () => {
     await using dir = await createScratchDir()
     const { code, stdout, stderr } = await install(dir, '--dry-run', '--socket')
     expect([code, stdout, await list(dir)]).toEqual([0, '', []])
-    expect(stderr).toContain(`would write ${at(dir, `${units}/burrow.service`)} (mode 0644)`)
+    expect(stderr).toContain(`  write    ${at(dir, `${units}/burrow.service`)} (mode 0644)`)
     expect(stderr).toContain('systemctl enable --now burrow.socket burrow.service')
   })
 
@@ -238,7 +238,7 @@ describe('burrow install-service', () => {
     )
     await chmod(dir.file('systemctl'), 0o755)
     const { planInstall } = await import('../../../appliance/systemd/install.ts')
-    const { take } = await import('../../../appliance/systemd/steps.ts')
+    const { runPlan } = await import('../../../appliance/plan/plan.ts')
     const wish = {
       root: dir.file('stage'),
       program: { command: ['/opt/b'] },
@@ -249,13 +249,13 @@ describe('burrow install-service', () => {
     }
     const plan = (wantsSocket: boolean) =>
       planInstall({ ...wish, wantsSocket, isBooted: true, env: { PATH: `${dir.path}:${process.env.PATH}` } })
-    await take((await plan(false)).steps, false, () => {})
+    await runPlan((await plan(false)).steps, () => {})
     expect(await readFile(dir.file('told'), 'utf8')).toBe(
       'daemon-reload\nenable burrow.service\nrestart burrow.service\n',
     )
     await writeFile(dir.file('told'), '')
-    await expect(take((await plan(true)).steps, false, () => {})).rejects.toThrow(
-      'Cannot go on: "systemctl start burrow.socket" failed: Job failed',
+    await expect(runPlan((await plan(true)).steps, () => {})).rejects.toThrow(
+      /The command "systemctl start burrow.socket" failed: Job failed\nDone: .*run systemctl enable burrow.service burrow.socket. Not done: run systemctl start burrow.socket, /,
     )
     expect(await readFile(dir.file('told'), 'utf8')).toBe(
       'daemon-reload\nstop burrow.service\nenable burrow.service burrow.socket\nstart burrow.socket\n',
@@ -306,15 +306,15 @@ describe('burrow uninstall-service', () => {
     expect(await list(dir)).toEqual(before)
     const { code, stderr } = await uninstall(dir)
     expect([code, await list(dir)]).toEqual([0, kept])
-    expect(stderr).toContain(`keep ${at(dir, '/etc/burrow')}; --purge removes it`)
+    expect(stderr).toContain(`  keep     ${at(dir, '/etc/burrow')}; --purge removes it`)
     await expect(stat(at(dir, `${units}/burrow.service.d`))).rejects.toThrow('ENOENT')
 
     const purge = await uninstall(dir, '--purge')
     expect([purge.code, await list(dir)]).toEqual([2, kept])
-    expect(purge.stderr).toMatch(/would remove .*etc\/burrow[\s\S]*--yes/)
+    expect(purge.stderr).toMatch(/delete .*etc\/burrow[\s\S]*--yes/)
     await uninstall(dir, '--purge', '--yes')
     expect(await list(dir)).toEqual([])
-    expect((await uninstall(dir)).stderr).toBe('There is nothing of the service here.\n')
+    expect((await uninstall(dir)).stderr).toBe('The service is not installed here.\n')
   })
 
   test("uninstall-service leaves the operator's own drop-ins", async () => {

@@ -21,7 +21,7 @@ import { type Depot, type DepotOptions, openDepot } from '../../../src/store/dep
 import type { NarReceived, PushedPath, Pusher, Registered } from '../../../src/store/depot/types.ts'
 import type { VerifyReport } from '../../../src/store/depot/verify.ts'
 import type { Tree } from '../../nar/trees.ts'
-import { scribeHere } from './scribe-here.ts'
+import { writerHere } from './writer-here.ts'
 
 export const storeDir = '/nix/store'
 export const ann: Pusher = { user: 'ann', via: 'nix' }
@@ -187,7 +187,7 @@ export class TestDepot implements AsyncDisposable {
 
   /** As `reopen`, with the writer in this thread and on this clock. */
   reopenHere(options: Partial<DepotOptions> = {}, disk?: Disk): Promise<Depot> {
-    return this.reopen({ startScribe: scribeHere(() => this.now, disk), ...options })
+    return this.reopen({ startWriter: writerHere(() => this.now, disk), ...options })
   }
 
   static async openHere(options: Partial<DepotOptions> = {}): Promise<TestDepot> {

@@ -117,12 +117,12 @@ describe('burrow post-build-hook', () => {
   test('installs an executable and a private folder, tells the line for nix.conf, and changes nothing the second time', async () => {
     const { dir, file, spool, stdout } = await install()
     expect(stdout).toBe(
-      `make ${spool} (mode 0700)\nwrite ${file} (mode 0755)\nPut this into nix.conf, and restart the nix-daemon: post-build-hook = ${file}\n`,
+      `  create   ${spool} (mode 0700)\n  write    ${file} (mode 0755)\nAdd this line to nix.conf, and restart the nix-daemon: post-build-hook = ${file}\n`,
     )
     expect([(await stat(file)).mode & 0o777, (await stat(spool)).mode & 0o777]).toEqual([0o755, 0o700])
     await chmod(dir, 0o755)
     const again = await runBurrow(['post-build-hook', '--install', file, '--spool', spool], { cwd: dir })
-    expect(again.stdout).toContain(`keep ${spool}\nkeep ${file}\n`)
+    expect(again.stdout).toContain(`  keep     ${spool}\n  keep     ${file}\n`)
     expect((await runBurrow(['post-build-hook', '--spool', spool], { cwd: dir })).stdout).toBe(
       await readFile(file, 'utf8'),
     )

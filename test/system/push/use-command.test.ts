@@ -81,7 +81,7 @@ describe('burrow use', () => {
       { mode: 0o600 },
     )
     const { stdout } = await use(dir, [cache.url, '--user', 'ci'])
-    expect(stdout).toContain(`note that "connect-timeout" stays as "${confOf(dir)}" has it`)
+    expect(stdout).toContain(`  note     "${confOf(dir)}" already sets "connect-timeout"; that value is kept\n`)
     const [conf, netrc] = [await readFile(confOf(dir), 'utf8'), await readFile(dir.file('conf/netrc'), 'utf8')]
     expect(conf.startsWith(`${foreignConf}\n\n# Begin of`)).toBe(true)
     expect(conf.match(/^connect-timeout = .*$/gm)).toEqual(['connect-timeout = 17'])
@@ -151,7 +151,7 @@ describe('burrow use', () => {
     await writeFile(conf, 'post-build-hook = /etc/mine\n')
     const { stdout } = await use(dir, [cache.url, '--user', 'ci', '--root', root, '--push'])
     expect(stdout).toMatch(
-      /note that "post-build-hook" stays .*: what Nix builds is pushed only if that hook calls Burrow's too/,
+      /note {5}".*" already sets "post-build-hook"; that value is kept: builds are pushed only if that hook also calls Burrow's/,
     )
     expect((await readFile(conf, 'utf8')).match(/^post-build-hook.*$/gm)).toEqual(['post-build-hook = /etc/mine'])
   })

@@ -1,33 +1,33 @@
 /**
- * What the answering thread and the scribe's thread say to each other. Bodies go in chunks, and never more than a
+ * What the answering thread and the writer's thread say to each other. Bodies go in chunks, and never more than a
  * window ahead of what was taken.
  */
 import type { RecoveryReport } from './recovery.ts'
-import type { Scribe, ScribeOptions } from './scribe.ts'
+import type { DepotWriter, WriterOptions } from './writer.ts'
 
-export interface ScribeThreadData {
-  readonly options: ScribeOptions
+export interface WriterThreadData {
+  readonly options: WriterOptions
 }
 
 /** The calls: each takes one argument, some a body. */
-export type ScribeOp = Exclude<keyof Scribe, 'recovered'>
+export type WriterOp = Exclude<keyof DepotWriter, 'recovered'>
 
-/** The scribe seen from the answering thread, in whatever thread it lives. */
-export interface ScribeLink {
+/** The writer seen from the answering thread, in whatever thread it lives. */
+export interface WriterLink {
   readonly recovered: RecoveryReport
-  call<Op extends ScribeOp>(
+  call<Op extends WriterOp>(
     op: Op,
-    argument: Parameters<Scribe[Op]>[0],
+    argument: Parameters<DepotWriter[Op]>[0],
     body?: AsyncIterable<Uint8Array>,
-  ): ReturnType<Scribe[Op]>
+  ): ReturnType<DepotWriter[Op]>
   close(): Promise<void>
 }
 
-export type ToScribe =
+export type ToWriter =
   | {
       readonly kind: 'call'
       readonly id: number
-      readonly op: ScribeOp
+      readonly op: WriterOp
       readonly argument: unknown
       readonly stream: number | undefined
     }
@@ -41,7 +41,7 @@ export type ToScribe =
       readonly problem: string | undefined
     }
 
-export type FromScribe =
+export type FromWriter =
   | { readonly kind: 'open'; readonly recovered: RecoveryReport }
   | { readonly kind: 'failed'; readonly problem: string }
   | { readonly kind: 'result'; readonly id: number; readonly value: unknown; readonly problem: string | undefined }

@@ -12,7 +12,7 @@ import { Backups } from './backups.ts'
 import { BuildLogFiles, type PutLog } from './build-log-files.ts'
 import { type CommitOptions, type Committed, commitPaths } from './committing.ts'
 import { LocalFiles, narKey } from './depot-files.ts'
-import type { ScribeHost } from './host.ts'
+import type { WriterHost } from './host.ts'
 import { NarShelf } from './nar-shelf.ts'
 import { type PinRequest, putPin, removePin } from './pins.ts'
 import { prepareDirectories, type RecoveryReport, recover } from './recovery.ts'
@@ -34,7 +34,7 @@ import {
 import { type FetchNar, type PutBatch, type ReceiveNar, Uploads } from './uploads.ts'
 import { type VerifyReport, verifyAll } from './verify.ts'
 
-export interface ScribeOptions {
+export interface WriterOptions {
   readonly dir: string
   readonly storeDir: string
   readonly maxBytes: number
@@ -46,20 +46,20 @@ export interface ScribeOptions {
   readonly maxXzMemoryBytes: number
 }
 
-/** What a test may replace. */
-export interface ScribeMeans {
+/** Injected dependencies. */
+export interface WriterMeans {
   readonly disk: Disk
   readonly now: () => number
   readonly random: () => string
 }
 
-export const systemMeans: ScribeMeans = { disk: systemDisk, now: Date.now, random: () => crypto.randomUUID() }
+export const systemMeans: WriterMeans = { disk: systemDisk, now: Date.now, random: () => crypto.randomUUID() }
 
-export class Scribe {
+export class DepotWriter {
   readonly recovered: RecoveryReport
-  readonly #options: ScribeOptions
-  readonly #means: ScribeMeans
-  readonly #host: ScribeHost
+  readonly #options: WriterOptions
+  readonly #means: WriterMeans
+  readonly #host: WriterHost
   readonly #database: WritingDatabase
   readonly #records: Records
   readonly #files: LocalFiles
@@ -75,17 +75,17 @@ export class Scribe {
   readonly #underWay = new Set<Promise<unknown>>()
   #isClosed = false
 
-  static async open(options: ScribeOptions, host: ScribeHost, means: ScribeMeans = systemMeans): Promise<Scribe> {
+  static async open(options: WriterOptions, host: WriterHost, means: WriterMeans = systemMeans): Promise<DepotWriter> {
     const { dir } = options
     await prepareDirectories(dir, means.disk)
     const database = new WritingDatabase(join(dir, 'depot.db'))
     try {
       const records = new Records(database)
       const recovered = await recover(dir, means.disk, new LocalFiles(dir, means.disk), records, host, means.now())
-      const scribe = new Scribe(options, host, means, database, records, recovered)
-      await scribe.#reserve.take()
-      await scribe.#retention.expire()
-      return scribe
+      const writer = new DepotWriter(options, host, means, database, records, recovered)
+      await writer.#reserve.take()
+      await writer.#retention.expire()
+      return writer
     } catch (error) {
       database[Symbol.dispose]()
       throw error
@@ -93,9 +93,9 @@ export class Scribe {
   }
 
   private constructor(
-    options: ScribeOptions,
-    host: ScribeHost,
-    means: ScribeMeans,
+    options: WriterOptions,
+    host: WriterHost,
+    means: WriterMeans,
     database: WritingDatabase,
     records: Records,
     recovered: RecoveryReport,
@@ -319,11 +319,7 @@ export class Scribe {
       return await this.#records.transaction(run)
     } catch (error) {
       if (!isDatabaseFull(error) || !(await this.#reserve.giveUp())) throw error
-      this.#host.log(
-        'warn',
-        {},
-        'the disk of the depot is full: its reserve was given up so that something can be removed',
-      )
+      this.#host.log('warn', {}, 'depot disk is full: released the reserved space so that objects can be removed')
       return await this.#records.transaction(run)
     }
   }
@@ -334,11 +330,11 @@ export class Scribe {
     const running = work().catch((error: unknown): Refusal => {
       if (error instanceof Refused) return error.refusal
       if (isFull(error)) {
-        this.#host.log('error', { err: error }, 'the disk of the depot is full: nothing can be pushed')
-        return refuse('no-room', 'The disk of this cache is full. Its administrator must make room')
+        this.#host.log('error', { err: error }, 'depot disk is full: pushes are refused')
+        return refuse('no-room', 'The disk of this cache is full. Ask its administrator to free space')
       }
-      this.#host.log('error', { err: error }, 'the depot failed')
-      return refuse('unavailable', 'This cache cannot store anything at the moment; its log says why')
+      this.#host.log('error', { err: error }, 'depot operation failed')
+      return refuse('unavailable', 'This cache cannot store anything at the moment; see its log')
     })
     this.#underWay.add(running)
     return running.finally(() => this.#underWay.delete(running))

@@ -2,8 +2,8 @@
 import { describe, expect, test } from '@jest/globals'
 
 import { BodySender } from '../../../src/store/depot/body-stream.ts'
-import { windowBytes } from '../../../src/store/depot/scribe-messages.ts'
-import { startScribeThread } from '../../../src/store/depot/scribe-thread.ts'
+import { windowBytes } from '../../../src/store/depot/writer-messages.ts'
+import { startWriterThread } from '../../../src/store/depot/writer-thread.ts'
 import { ann, inChunks, make, noise, TestDepot } from './fixture.ts'
 import { mib, putPart } from './parts.ts'
 
@@ -11,7 +11,7 @@ const dying = new URL('./dying-worker.ts', import.meta.url)
 
 test('a thread that ends unexpectedly fails its uploads in words; the next one is taken by another thread', async () => {
   await using test = new TestDepot()
-  await test.reopen({ startScribe: (options, host, log) => startScribeThread(options, host, log, dying) })
+  await test.reopen({ startWriter: (options, host, log) => startWriterThread(options, host, log, dying) })
   const app = make('app')
   expect(await test.push(app)).toEqual({ status: 'registered' })
   const last = { fileHash: app.fileHash.replace(/.$/, 'x'), fileSize: 7, compression: 'none', who: ann } as const

@@ -1,20 +1,20 @@
-/** The scribe's thread. Started by `scribe-thread.ts`. */
+/** The writer's thread. Started by `writer-thread.ts`. */
 import { parentPort, workerData } from 'node:worker_threads'
 
 import type { Compression } from '../../nix/nar-info.ts'
 import type { PathInfo } from '../../nix/path-info.ts'
 import { BodyReceiver } from './body-stream.ts'
-import type { ScribeHost, Use } from './host.ts'
-import { Scribe } from './scribe.ts'
-import type { FromScribe, ScribeThreadData, ToScribe } from './scribe-messages.ts'
+import type { Use, WriterHost } from './host.ts'
+import { DepotWriter } from './writer.ts'
+import type { FromWriter, ToWriter, WriterThreadData } from './writer-messages.ts'
 
-if (!parentPort) throw new Error('Cannot run scribe-worker as a program: it is the thread that scribe-thread starts')
+if (!parentPort) throw new Error('Cannot run writer-worker as a program: it is the thread that writer-thread starts')
 const port = parentPort
 const bodies = new Map<number, BodyReceiver>()
-const questions = new Map<number, (answer: ToScribe & { readonly kind: 'answer' }) => void>()
+const questions = new Map<number, (answer: ToWriter & { readonly kind: 'answer' }) => void>()
 let lastQuestion = 0
 
-function post(message: FromScribe): void {
+function post(message: FromWriter): void {
   port.postMessage(message)
 }
 
@@ -32,7 +32,7 @@ function openBody(stream: number): BodyReceiver {
 function ask(
   op: 'describeLocal' | 'openLocal' | 'takeUses',
   argument: unknown,
-): Promise<ToScribe & { readonly kind: 'answer' }> {
+): Promise<ToWriter & { readonly kind: 'answer' }> {
   const id = ++lastQuestion
   return new Promise((resolve, reject) => {
     questions.set(id, (answer) => (answer.problem === undefined ? resolve(answer) : reject(new Error(answer.problem))))
@@ -40,7 +40,7 @@ function ask(
   })
 }
 
-const host: ScribeHost = {
+const host: WriterHost = {
   describeLocal: async (storePaths) =>
     storePaths.length === 0 ? [] : ((await ask('describeLocal', storePaths)).value as (PathInfo | undefined)[]),
   async openLocal(storePath) {
@@ -69,14 +69,14 @@ function describeErrors(fields: object): object {
 
 /** The body is opened before anything is waited for: its chunks follow at once. */
 async function call(
-  opening: Promise<Scribe>,
-  { id, op, argument, stream }: ToScribe & { readonly kind: 'call' },
+  opening: Promise<DepotWriter>,
+  { id, op, argument, stream }: ToWriter & { readonly kind: 'call' },
 ): Promise<void> {
   const body = stream === undefined ? undefined : openBody(stream)
   try {
-    const scribe = await opening
-    const run = scribe[op] as (argument: unknown, body?: AsyncIterable<Uint8Array>) => Promise<unknown>
-    const value = await run.call(scribe, argument, body)
+    const writer = await opening
+    const run = writer[op] as (argument: unknown, body?: AsyncIterable<Uint8Array>) => Promise<unknown>
+    const value = await run.call(writer, argument, body)
     post({ kind: 'result', id, value, problem: undefined })
   } catch (error) {
     post({ kind: 'result', id, value: undefined, problem: (error as Error).message })
@@ -85,10 +85,10 @@ async function call(
   }
 }
 
-function receive(scribe: Promise<Scribe>, message: ToScribe): void {
+function receive(writer: Promise<DepotWriter>, message: ToWriter): void {
   switch (message.kind) {
     case 'call':
-      void call(scribe, message).then(() => {
+      void call(writer, message).then(() => {
         if (message.op === 'close') port.close()
       })
       return
@@ -105,8 +105,8 @@ function receive(scribe: Promise<Scribe>, message: ToScribe): void {
   }
 }
 
-const opening = Scribe.open((workerData as ScribeThreadData).options, host)
-port.on('message', (message: ToScribe) => receive(opening, message))
+const opening = DepotWriter.open((workerData as WriterThreadData).options, host)
+port.on('message', (message: ToWriter) => receive(opening, message))
 opening.then(
   ({ recovered }) => post({ kind: 'open', recovered }),
   (error: Error) => {

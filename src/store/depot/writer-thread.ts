@@ -1,42 +1,40 @@
 /**
- * The answering thread's end of the scribe's thread: starts it, passes calls, bodies and questions, and starts another
+ * The answering thread's end of the writer's thread: starts it, passes calls, bodies and questions, and starts another
  * when it ended unexpectedly.
  */
 import { Worker } from 'node:worker_threads'
 
 import type { Log } from '../../log.ts'
 import { BodySender } from './body-stream.ts'
-import type { ScribeHost } from './host.ts'
+import type { WriterHost } from './host.ts'
 import type { RecoveryReport } from './recovery.ts'
-import type { Scribe, ScribeOptions } from './scribe.ts'
-import type { FromScribe, ScribeLink, ScribeOp, ScribeThreadData, ToScribe } from './scribe-messages.ts'
 import { refuse } from './types.ts'
+import type { DepotWriter, WriterOptions } from './writer.ts'
+import type { FromWriter, ToWriter, WriterLink, WriterOp, WriterThreadData } from './writer-messages.ts'
 
 /** Both run from source and from `dist`. */
 const workerUrl = new URL(
-  import.meta.url.endsWith('.ts') ? './scribe-worker.ts' : './scribe-worker.js',
+  import.meta.url.endsWith('.ts') ? './writer-worker.ts' : './writer-worker.js',
   import.meta.url,
 )
 
 /** @throws {Error} when the depot cannot be opened */
-export async function startScribeThread(
-  options: ScribeOptions,
-  host: ScribeHost,
+export async function startWriterThread(
+  options: WriterOptions,
+  host: WriterHost,
   log: Log,
   url = workerUrl,
-): Promise<ScribeLink> {
-  let run = new ScribeRun(options, host, url)
+): Promise<WriterLink> {
+  let run = new WriterRun(options, host, url)
   const recovered = await run.opened
   let isClosing = false
   return {
     recovered,
     call(op, argument, body) {
       if (run.isOver && !isClosing) {
-        log.warn({}, "the depot's writing thread is started again")
-        run = new ScribeRun(options, host, url)
-        run.opened.catch((error: unknown) =>
-          log.error({ err: error }, 'the depot cannot be opened again: nothing can be pushed'),
-        )
+        log.warn({}, 'restarting the depot writer thread')
+        run = new WriterRun(options, host, url)
+        run.opened.catch((error: unknown) => log.error({ err: error }, 'cannot reopen the depot: pushes are refused'))
       }
       return run.call(op, argument, body)
     },
@@ -53,10 +51,10 @@ interface Pending {
 }
 
 /** One life of the thread. */
-class ScribeRun {
+class WriterRun {
   readonly opened: Promise<RecoveryReport>
   isOver = false
-  readonly #host: ScribeHost
+  readonly #host: WriterHost
   readonly #worker: Worker
   readonly #exited: Promise<void>
   readonly #pending = new Map<number, Pending>()
@@ -64,13 +62,13 @@ class ScribeRun {
   #lastId = 0
   #isClosing = false
 
-  constructor(options: ScribeOptions, host: ScribeHost, url: URL) {
+  constructor(options: WriterOptions, host: WriterHost, url: URL) {
     this.#host = host
-    const workerData: ScribeThreadData = { options }
+    const workerData: WriterThreadData = { options }
     // It needs nothing of the environment, which may hold secrets.
-    this.#worker = new Worker(url, { workerData, env: {}, name: 'depot scribe' })
+    this.#worker = new Worker(url, { workerData, env: {}, name: 'depot writer' })
     this.opened = new Promise((resolve, reject) => {
-      this.#worker.on('message', (message: FromScribe) => {
+      this.#worker.on('message', (message: FromWriter) => {
         if (message.kind === 'open') resolve(message.recovered)
         else if (message.kind === 'failed') reject(new Error(message.problem))
         else this.#receive(message)
@@ -88,11 +86,11 @@ class ScribeRun {
     })
   }
 
-  call<Op extends ScribeOp>(
+  call<Op extends WriterOp>(
     op: Op,
-    argument: Parameters<Scribe[Op]>[0],
+    argument: Parameters<DepotWriter[Op]>[0],
     body?: AsyncIterable<Uint8Array>,
-  ): ReturnType<Scribe[Op]> {
+  ): ReturnType<DepotWriter[Op]> {
     const id = ++this.#lastId
     const result = new Promise<unknown>((resolve, reject) => {
       if (this.isOver) return resolve(refuse('unavailable', 'This cache cannot store anything at the moment'))
@@ -101,7 +99,7 @@ class ScribeRun {
       this.#post({ kind: 'call', id, op, argument, stream })
       if (body !== undefined) this.#send(stream!, body)
     })
-    return result as ReturnType<Scribe[Op]>
+    return result as ReturnType<DepotWriter[Op]>
   }
 
   async close(): Promise<void> {
@@ -117,7 +115,7 @@ class ScribeRun {
     await this.#exited
   }
 
-  #post(message: ToScribe): void {
+  #post(message: ToWriter): void {
     if (this.isOver) return
     this.#worker.postMessage(message, message.kind === 'chunk' ? [message.bytes.buffer as ArrayBuffer] : [])
   }
@@ -134,7 +132,7 @@ class ScribeRun {
       .finally(() => this.#senders.delete(stream))
   }
 
-  #receive(message: Exclude<FromScribe, { kind: 'open' | 'failed' }>): void {
+  #receive(message: Exclude<FromWriter, { kind: 'open' | 'failed' }>): void {
     switch (message.kind) {
       case 'result': {
         const pending = this.#pending.get(message.id)
@@ -154,7 +152,7 @@ class ScribeRun {
     }
   }
 
-  async #answer({ id, op, argument }: FromScribe & { readonly kind: 'ask' }): Promise<void> {
+  async #answer({ id, op, argument }: FromWriter & { readonly kind: 'ask' }): Promise<void> {
     try {
       if (op !== 'openLocal') {
         const value =
@@ -174,9 +172,9 @@ class ScribeRun {
     if (this.isOver) return
     this.isOver = true
     for (const sender of this.#senders.values()) sender.drop()
-    if (!this.#isClosing) this.#host.log('error', { err: error }, "the depot's writing thread ended unexpectedly")
+    if (!this.#isClosing) this.#host.log('error', { err: error }, 'the depot writer thread exited unexpectedly')
     for (const { resolve } of this.#pending.values())
-      resolve(refuse('unavailable', 'This cache cannot store anything at the moment; its log says why'))
+      resolve(refuse('unavailable', 'This cache cannot store anything at the moment; see its log'))
     this.#pending.clear()
   }
 }
