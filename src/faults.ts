@@ -25,6 +25,11 @@ export type FaultCode =
    * the store object.
    */
   | 'larder-damaged'
+  /**
+   * A delta is damaged, or does not fit to its base: the NAR must be had in another form. Says nothing against either
+   * store object.
+   */
+  | 'delta-unusable'
 
 export class Fault extends Error {
   override readonly name = 'Fault'

@@ -102,6 +102,7 @@ const statusByFault: Readonly<Record<Exclude<FaultCode, 'store-unavailable'>, 40
   abandoned: 503,
   'larder-unwritable': 503,
   'larder-damaged': 503,
+  'delta-unusable': 404,
 }
 
 /**
