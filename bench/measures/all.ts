@@ -1,6 +1,14 @@
 /** Every measure, in the order of the table. */
 import type { Measure } from '../measure.ts'
 import { closureCopy, wireBytes } from './closure.ts'
+import {
+  deltaMaking,
+  deltaMakingMemory,
+  deltaReading,
+  deltaReadingMemory,
+  deltaRebuild,
+  deltaUpdates,
+} from './deltas.ts'
 import { slowReaders, startUp } from './footprint.ts'
 import { latencyWhileCompressing, latencyWhileStreaming } from './latency.ts'
 import { narInfoRate } from './narinfo.ts'
@@ -29,4 +37,10 @@ export const measures: readonly Measure[] = [
   pushNothing,
   pushHomeLine,
   pushCuts,
+  deltaUpdates,
+  deltaRebuild,
+  deltaMaking,
+  deltaReading,
+  deltaMakingMemory,
+  deltaReadingMemory,
 ]

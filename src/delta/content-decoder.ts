@@ -40,7 +40,7 @@ export class ContentDecoder {
       case Opcode.same:
         return yield* this.#copy({ path: undefined, size: file.left, offset: 0, length: file.left }, file)
       case Opcode.copy:
-        return yield* this.#copy(instructions.place(instructions.number(file.left)), file)
+        return yield* this.#copy(instructions.place(readLength(instructions, file)), file)
       case Opcode.compressed:
         return yield await this.#decompress(instructions, file)
       case Opcode.fromPool:
@@ -71,7 +71,7 @@ export class ContentDecoder {
   }
 
   async #decompress(instructions: InstructionReader, file: OpenFile): Promise<Buffer> {
-    const length = instructions.number(Math.min(limits.pieceBytes, file.left))
+    const length = readLength(instructions, file, limits.pieceBytes)
     const frameBytes = instructions.number(maxFrameBytes(length))
     const dictionaryBytes = instructions.number(maxDictionaryBytes(length))
     const range = dictionaryBytes === 0 ? undefined : instructions.place(dictionaryBytes)
@@ -87,6 +87,7 @@ export class ContentDecoder {
   async #fillPool(instructions: InstructionReader): Promise<void> {
     this.requireEmptyPool()
     const length = instructions.number(limits.poolBytes)
+    if (length === 0) throw unusable('it fills its pool with nothing')
     this.#pool = await decompressFrame(await this.#source.read(instructions.number(maxFrameBytes(length))), length)
   }
 
@@ -96,4 +97,10 @@ export class ContentDecoder {
     this.#pool = this.#pool.subarray(length)
     return content
   }
+}
+
+function readLength(instructions: InstructionReader, { left }: OpenFile, max = Number.MAX_SAFE_INTEGER): number {
+  const length = instructions.number(Math.min(max, left))
+  if (length < Math.min(left, limits.partBytes)) throw unusable('a file is cut into parts that are too small')
+  return length
 }

@@ -9,6 +9,7 @@ import { EntryKind, type Layout } from '../nar/layout.ts'
 import { formatSha256 } from '../nix/hash.ts'
 import { BlockWriter, endOfBlocks } from './block-writer.ts'
 import { deltaLevel, FileEncoder } from './file-encoder.ts'
+import { FilePairs } from './file-pairs.ts'
 import { encodeHeader } from './format.ts'
 import { GeneratedChunks } from './generated-chunks.ts'
 import { NarEncoder } from './nar-encoder.ts'
@@ -45,27 +46,24 @@ class DeltaEncoder {
   async *run(): AsyncGenerator<Buffer, void, undefined> {
     const { layout } = this.#target
     yield this.#header()
-    const files = new FileEncoder(this.#base.layout, layout, this.#block)
-    try {
-      for (let entry = 0, depth = 0; entry < layout.entries; entry++) {
-        for (; depth > layout.depths[entry]!; depth--) this.#leave()
-        depth = layout.depths[entry]!
-        if (this.#openNode(entry) && layout.sizes[entry]! > 0) {
-          for await (const content of files.encode(entry, this.#nar.path)) {
-            this.#hash.update(content).update(this.#nar.content(content.length))
-            if (this.#block.isFull) yield* await this.#block.take()
-          }
+    const pairs = new FilePairs(this.#base.layout, layout)
+    const files = new FileEncoder(pairs, this.#block)
+    for (let entry = 0, depth = 0; entry < layout.entries; entry++) {
+      for (; depth > layout.depths[entry]!; depth--) this.#leave()
+      depth = layout.depths[entry]!
+      if (this.#openNode(entry) && layout.sizes[entry]! > 0) {
+        for await (const content of files.encode(entry)) {
+          this.#hash.update(content).update(this.#nar.content(content.length))
+          if (this.#block.isFull) yield* await this.#block.take()
         }
-        if (layout.kinds[entry] === EntryKind.directory) depth++
-        if (this.#block.isFull) yield* await this.#block.take()
       }
-      while (!this.#nar.isComplete) this.#leave()
-      this.#requireHash()
-      yield* await this.#block.take()
-      yield endOfBlocks
-    } finally {
-      files.close()
+      if (layout.kinds[entry] === EntryKind.directory) depth++
+      if (this.#block.isFull) yield* await this.#block.take()
     }
+    while (!this.#nar.isComplete) this.#leave()
+    this.#requireHash()
+    yield* await this.#block.take()
+    yield endOfBlocks
   }
 
   #header(): Buffer {

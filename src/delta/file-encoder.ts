@@ -2,16 +2,13 @@
  * Writes where the content of each file is from: from the base as it is, a frame that refers to the base, a frame by
  * itself, or the pool of small files.
  */
-import { Fault } from '../faults.ts'
-import type { Layout } from '../nar/layout.ts'
 import type { BaseFile } from './base-files.ts'
 import type { BlockWriter } from './block-writer.ts'
+import type { FilePairs, Partner } from './file-pairs.ts'
 import { limits, maxDictionaryBytes } from './format.ts'
 import { compressFrame, isDictionary } from './frames.ts'
-import type { BaseRange, BaseReference } from './instructions.ts'
-import { findPartners, hasContent, noPartner } from './partners.ts'
+import type { BaseRange } from './instructions.ts'
 import { Scratch } from './scratch.ts'
-import { TreeFiles } from './tree-files.ts'
 
 /** Of what has a partner. Below 10, zstd's tables forget most of the dictionary; above 12 only the time grows. */
 export const deltaLevel = 12
@@ -19,63 +16,43 @@ export const deltaLevel = 12
 const plainLevel = 3
 /** Larger files are taken in pieces, and so is one with a larger partner. */
 const wholeBytes = limits.pieceBytes
-const pieceBytes = 8 * 1024 * 1024
+const pieceBytes = 4 * 1024 * 1024
 /** The partner's bytes before and after a piece's own place. */
-const marginBytes = 8 * 1024 * 1024
+const marginBytes = 2 * 1024 * 1024
 const poolFileBytes = 64 * 1024
 const poolBytes = 256 * 1024
 /** Entries that are looked at to fill the pool. */
 const poolEntries = 16 * 1024
 
-interface Partner extends BaseReference {
-  readonly file: BaseFile
-}
-
 export class FileEncoder {
-  readonly #base: Layout
-  readonly #target: Layout
+  readonly #pairs: FilePairs
   readonly #block: BlockWriter
-  readonly #baseFiles: TreeFiles
-  readonly #targetFiles: TreeFiles
-  readonly #partners: Int32Array
+  /** Contents that the last fillPool has, and no file yet. */
   readonly #pool: Buffer[] = []
   readonly #content = new Scratch()
   readonly #other = new Scratch()
-  #open: BaseFile[] = []
 
-  constructor(base: Layout, target: Layout, block: BlockWriter) {
-    this.#base = base
-    this.#target = target
+  constructor(pairs: FilePairs, block: BlockWriter) {
+    this.#pairs = pairs
     this.#block = block
-    this.#baseFiles = new TreeFiles(base.realPath)
-    this.#targetFiles = new TreeFiles(target.realPath)
-    this.#partners = findPartners(base, target)
   }
 
-  /**
-   * Writes the instructions for a file, and yields its content; it is valid until the next is asked for.
-   * @param path of the entry, below the top
-   */
-  async *encode(entry: number, path: Buffer): AsyncGenerator<Buffer, void, undefined> {
-    if (this.#isForPool(entry)) {
-      if (this.#pool.length === 0) await this.#fillPool(entry)
-      this.#block.instructions.fromPool()
-      yield this.#pool.shift()!
-      return
-    }
+  /** Writes the instructions for a file, and yields its content; it is valid until the next is asked for. */
+  async *encode(entry: number): AsyncGenerator<Buffer, void, undefined> {
     try {
-      const file = await this.#openTarget(entry)
-      const partner = await this.#openPartner(entry, path)
+      if (this.#isForPool(entry)) {
+        if (this.#pool.length === 0) await this.#fillPool(entry)
+        this.#block.instructions.fromPool()
+        yield this.#pool.shift()!
+        return
+      }
+      const file = await this.#pairs.openTarget(entry)
+      const partner = await this.#pairs.openPartner(entry)
       if (file.size <= wholeBytes && (partner?.size ?? 0) <= wholeBytes) yield await this.#encodeWhole(file, partner)
       else yield* this.#encodePieces(file, partner)
     } finally {
-      this.close()
+      this.#pairs.closeFiles()
     }
-  }
-
-  close(): void {
-    for (const file of this.#open) file.close()
-    this.#open = []
   }
 
   async #encodeWhole(file: BaseFile, partner: Partner | undefined): Promise<Buffer> {
@@ -85,11 +62,10 @@ export class FileEncoder {
       await this.#addFrame(content)
       return content
     }
-    const range = { path: partner.path, size: partner.size, offset: 0, length: partner.size }
+    const range = rangeOf(partner, 0, partner.size)
     const other = await this.#readPartner(partner, range)
-    if (!other.equals(content)) await this.#addFrame(content, range, other)
-    else if (partner.path === undefined) this.#block.instructions.same()
-    else this.#block.instructions.copy(range)
+    if (other.equals(content)) this.#copy(range, file.size)
+    else await this.#addFrame(content, range, other)
     return content
   }
 
@@ -97,35 +73,33 @@ export class FileEncoder {
   async *#encodePieces(file: BaseFile, partner: Partner | undefined): AsyncGenerator<Buffer, void, undefined> {
     const count = Math.ceil(file.size / pieceBytes)
     const length = Math.ceil(file.size / count)
-    let copied = 0
+    let same: BaseRange | undefined
     for (let offset = 0; offset < file.size; offset += length) {
       const content = this.#content.take(Math.min(length, file.size - offset))
       await file.read(content, offset)
       if (partner !== undefined && (await this.#isSame(content, partner, offset))) {
-        copied += content.length
+        const start = same?.offset ?? offset
+        same = rangeOf(partner, start, offset + content.length - start)
       } else {
-        this.#copy(partner, offset - copied, copied)
-        copied = 0
+        this.#copy(same, file.size)
+        same = undefined
         await this.#encodePiece(content, partner, offset, file.size)
       }
-      const isLast = offset + content.length === file.size
-      if (isLast) this.#copy(partner, file.size - copied, copied)
+      if (offset + content.length === file.size) this.#copy(same, file.size)
       yield content
     }
   }
 
-  #copy(partner: Partner | undefined, offset: number, length: number): void {
-    if (partner === undefined || length === 0) return
-    const isWhole = partner.path === undefined && length === partner.size && offset === 0
-    if (isWhole) this.#block.instructions.same()
-    else this.#block.instructions.copy({ path: partner.path, size: partner.size, offset, length })
+  #copy(range: BaseRange | undefined, fileSize: number): void {
+    if (range === undefined) return
+    const isAll = range.length === range.size && range.length === fileSize
+    if (range.path === undefined && isAll) this.#block.instructions.same()
+    else this.#block.instructions.copy(range)
   }
 
   async #isSame(content: Buffer, partner: Partner, offset: number): Promise<boolean> {
     if (offset + content.length > partner.size) return false
-    const { path, size } = partner
-    const other = await this.#readPartner(partner, { path, size, offset, length: content.length })
-    return other.equals(content)
+    return content.equals(await this.#readPartner(partner, rangeOf(partner, offset, content.length)))
   }
 
   /** The dictionary lies around the same place in proportion: what was inserted before is spread over the file. */
@@ -135,7 +109,7 @@ export class FileEncoder {
     const length = Math.min(partner.size, most)
     const center = ((offset + content.length / 2) / size) * partner.size
     const start = Math.min(Math.max(0, Math.floor(center - length / 2)), partner.size - length)
-    const range = { path: partner.path, size: partner.size, offset: start, length }
+    const range = rangeOf(partner, start, length)
     await this.#addFrame(content, range, await this.#readPartner(partner, range))
   }
 
@@ -157,23 +131,20 @@ export class FileEncoder {
   }
 
   #isForPool(entry: number): boolean {
-    return (
-      this.#partners[entry] === noPartner &&
-      hasContent(this.#target, entry) &&
-      this.#target.sizes[entry]! <= poolFileBytes
-    )
+    const size = this.#pairs.loneSize(entry)
+    return size !== undefined && size <= poolFileBytes
   }
 
   /** The small files without a partner from this one on, in one frame: they are compressed better together. */
   async #fillPool(first: number): Promise<void> {
     let length = 0
-    const end = Math.min(this.#target.entries, first + poolEntries)
+    const end = Math.min(this.#pairs.entries, first + poolEntries)
     for (let entry = first; entry < end && length < poolBytes; entry++) {
       if (!this.#isForPool(entry)) continue
-      const file = await this.#openTarget(entry)
+      const file = await this.#pairs.openTarget(entry)
       const content = Buffer.allocUnsafe(file.size)
       await file.read(content, 0)
-      this.close()
+      this.#pairs.closeFiles()
       this.#pool.push(content)
       length += content.length
     }
@@ -182,49 +153,13 @@ export class FileEncoder {
     this.#block.addFrame(frame)
   }
 
-  async #openTarget(entry: number): Promise<BaseFile> {
-    const path = pathBelow(this.#target, entry)
-    const file = await this.#targetFiles.open(path)
-    this.#open.push(file)
-    const size = this.#target.sizes[entry]!
-    if (file.size !== size) {
-      throw new Fault(
-        'nar-changed',
-        `Cannot make a delta for "${this.#target.pathOf(entry)}": it has ${file.size} bytes, not ${size}; let Nix verify and repair the path`,
-      )
-    }
-    return file
-  }
-
-  async #openPartner(entry: number, targetPath: Buffer): Promise<Partner | undefined> {
-    const partner = this.#partners[entry]!
-    if (partner === noPartner) return undefined
-    const path = pathBelow(this.#base, partner)
-    try {
-      const file = await this.#baseFiles.open(path)
-      this.#open.push(file)
-      return { file, path: path.equals(targetPath) ? undefined : path, size: file.size }
-    } catch (error) {
-      throw baseUnreadable(error)
-    }
-  }
-
-  async #readPartner({ file }: Partner, { offset, length }: BaseRange): Promise<Buffer> {
+  async #readPartner(partner: Partner, { offset, length }: BaseRange): Promise<Buffer> {
     const bytes = this.#other.take(length)
-    try {
-      await file.read(bytes, offset)
-      return bytes
-    } catch (error) {
-      throw baseUnreadable(error)
-    }
+    await partner.read(bytes, offset)
+    return bytes
   }
 }
 
-/** Says nothing against the target. */
-function baseUnreadable(error: unknown): Fault {
-  return new Fault('absent', `Cannot make a delta: ${(error as Error).message}`, { cause: error })
-}
-
-function pathBelow(layout: Layout, entry: number): Buffer {
-  return layout.pathOf(entry).subarray(layout.realPath.length + 1)
+function rangeOf({ path, size }: Partner, offset: number, length: number): BaseRange {
+  return { path, size, offset, length }
 }

@@ -36,9 +36,11 @@ export const Opcode = {
 /** What a decoder accepts at the most. Its memory follows from these. */
 export const limits = {
   /** Content of one frame: a piece of a large file, or a whole file. */
-  pieceBytes: 16 * 1024 * 1024,
+  pieceBytes: 8 * 1024 * 1024,
+  /** The least content of an instruction that does not complete its file: what is refused is work for single bytes. */
+  partBytes: 64 * 1024,
   /** The part of a base file that is a frame's dictionary. */
-  dictionaryBytes: 24 * 1024 * 1024,
+  dictionaryBytes: 8 * 1024 * 1024,
   poolBytes: 1024 * 1024,
   /** Instructions of one block, uncompressed. */
   blockBytes: 128 * 1024,
@@ -51,8 +53,7 @@ export const limits = {
 } as const
 
 /**
- * The longest dictionary for a frame of `length` bytes. Nobody may make a decoder read much of a base for little
- * content.
+ * The longest dictionary for a frame of `length` bytes. A decoder need not read much of a base for little content.
  */
 export function maxDictionaryBytes(length: number): number {
   return Math.min(limits.dictionaryBytes, 8 * length + 4096)

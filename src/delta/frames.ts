@@ -5,7 +5,6 @@
  */
 import { promisify } from 'node:util'
 import { constants, zstdCompress, zstdDecompress } from 'node:zlib'
-import { Fault } from '../faults.ts'
 import { unusable } from './format.ts'
 
 const compress = promisify(zstdCompress)
@@ -17,6 +16,11 @@ const dictionaryMagic = 0xec30a437
 /** Contents shorter than this are no help, and zstd leaves out those below 8 bytes. */
 const minDictionaryBytes = 16
 const outputBytes = 64 * 1024
+/**
+ * zstd's table of positions has to hold the whole of the largest dictionary, or its beginning is forgotten: the level's
+ * own has half of that. 2^23 positions are 32 MiB.
+ */
+const hashLog = 23
 
 /** True for bytes that zstd takes as content to refer to. */
 export function isDictionary(bytes: Buffer): boolean {
@@ -28,7 +32,7 @@ export function isDictionary(bytes: Buffer): boolean {
  * which overlooks the dictionary.
  */
 export function compressFrame(content: Uint8Array, level: number, dictionary?: Buffer): Promise<Buffer> {
-  const reach = content.length + (dictionary?.length ?? 0)
+  const reachLog = Math.max(10, Math.ceil(Math.log2(content.length + (dictionary?.length ?? 0))))
   return compress(content, {
     pledgedSrcSize: content.length,
     chunkSize: Math.max(1024, Math.min(content.length, outputBytes)),
@@ -37,7 +41,8 @@ export function compressFrame(content: Uint8Array, level: number, dictionary?: B
       [constants.ZSTD_c_contentSizeFlag]: 1,
       [constants.ZSTD_c_checksumFlag]: 0,
       [constants.ZSTD_c_dictIDFlag]: 0,
-      [constants.ZSTD_c_windowLog]: Math.max(10, Math.ceil(Math.log2(reach))),
+      [constants.ZSTD_c_windowLog]: reachLog,
+      ...(dictionary !== undefined && reachLog >= hashLog && { [constants.ZSTD_c_hashLog]: hashLog }),
     },
     ...(dictionary !== undefined && { dictionary }),
   })
@@ -52,7 +57,6 @@ export async function decompressFrame(frame: Buffer, length: number, dictionary?
     const options = { chunkSize: Math.max(64, length + 1), maxOutputLength: length }
     content = await decompress(frame, dictionary === undefined ? options : { ...options, dictionary })
   } catch (error) {
-    if (error instanceof Fault) throw error
     throw unusable(`a frame cannot be decompressed: ${(error as Error).message}`, { cause: error })
   }
   if (content.length !== length) throw unusable(`a frame gives ${content.length} bytes, and not ${length}`)

@@ -1,5 +1,6 @@
 /** What the tests of deltas share: encode and decode as a cache and a relay would, from trees on disk. */
-import { createHash } from 'node:crypto'
+import { createCipheriv, createHash } from 'node:crypto'
+import { expect } from '@jest/globals'
 import type { ChunkReader } from '../../src/chunks.ts'
 import { decodeDelta } from '../../src/delta/decode.ts'
 import { type DeltaTree, encodeDelta } from '../../src/delta/encode.ts'
@@ -9,6 +10,7 @@ import { findLayout } from '../../src/nar/layout-walk.ts'
 import { NarReader } from '../../src/nar/nar-reader.ts'
 import { verifiedReader } from '../../src/nar/verify.ts'
 import { formatSha256 } from '../../src/nix/hash.ts'
+import type { TempDir, Tree } from '../nar/trees.ts'
 
 export function sha256(bytes: Uint8Array): string {
   return formatSha256(createHash('sha256').update(bytes).digest())
@@ -77,4 +79,19 @@ export function chunksOf(bytes: Buffer, pieceBytes = bytes.length): ChunkReader 
 export function decode(delta: ChunkReader, base: DeltaTree, header: DeltaHeader): Promise<Buffer> {
   const nar = decodeDelta(delta, new TreeFiles(base.layout.realPath), header)
   return readAll(verifiedReader(nar, header))
+}
+
+/** The same for the same seed. */
+export const random = (length: number, seed: number): Buffer =>
+  createCipheriv('aes-128-ctr', Buffer.alloc(16, seed), Buffer.alloc(16)).update(Buffer.alloc(length))
+
+/** Encodes, decodes in pieces, compares, and returns the delta. */
+export async function roundTrip(dir: TempDir, base: Tree, target: Tree, pieceBytes = 1000): Promise<Buffer> {
+  const name = `${Math.random()}`
+  const from = readTree(dir.write(`${name}-base`, base))
+  const to = readTree(dir.write(`${name}-target`, target))
+  const delta = await encode(from, to)
+  const nar = await decode(chunksOf(delta, pieceBytes), from, headerOf(from, to))
+  expect(nar.equals(readNar(to))).toBe(true)
+  return delta
 }
