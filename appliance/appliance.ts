@@ -80,7 +80,7 @@ export async function startAppliance(options: ApplianceOptions): Promise<Applian
       priority: config.priority,
       wantMassQuery: config.wantMassQuery,
       compression: config.compression,
-      larder: config.larder ?? { dir: join(config.state.dir, 'larder'), maxBytes: 0 },
+      larder: config.larder ?? { dir: join(config.state.dir, 'larder'), maxBytes: 0, deltas: false },
       edgeCache: config.edgeCache,
       limits: config.limits,
       visitors: config.cloudflareAccess && createVisitors({ ...config.cloudflareAccess, now: () => new Date() }, log),

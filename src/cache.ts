@@ -61,7 +61,12 @@ export interface CacheOptions extends Reloadable {
   readonly wantMassQuery: boolean
   readonly compression: { readonly type: 'zstd'; readonly level: number } | { readonly type: 'none' }
   /** Where compressed NARs are kept; `maxBytes` 0 keeps none. Not used without compression. */
-  readonly larder: { readonly dir: string; readonly maxBytes: number }
+  readonly larder: {
+    readonly dir: string
+    readonly maxBytes: number
+    /** Send updates as deltas to relays; true by default. */
+    readonly deltas?: boolean
+  }
   /** Whether an edge cache may keep replies; heeded on a public cache only. */
   readonly edgeCache: 'allow' | 'deny'
   readonly limits: Limits
@@ -108,7 +113,7 @@ export async function openCache(options: CacheOptions): Promise<Cache> {
             zstdVersion: options.zstdVersion,
             memoryBytes: smallNarBytes,
             packer,
-            deltaMaker: openDeltaMaker({ log }),
+            deltaMaker: options.larder.deltas === false ? undefined : openDeltaMaker({ log }),
             log,
           }).catch(refuseLarder),
         )

@@ -143,6 +143,7 @@ const reportSchema = z.looseObject({
       fills: count,
       evictions: count,
       damaged: count,
+      deltas: z.looseObject({ made: count, sent: count, savedBytes: count }),
       unwritable: z.string().nullish(),
     })
     .nullable(),

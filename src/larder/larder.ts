@@ -65,8 +65,8 @@ export interface Larder extends AsyncDisposable {
    */
   settle(nar: NarRequest): Promise<CompressedNar>
 
-  /** The recipe of a delta from this base. */
-  deltaRecipe(baseNarHash: string): string
+  /** The recipe of a delta from this base; undefined where no deltas are made. */
+  deltaRecipe(baseNarHash: string): string | undefined
 
   /**
    * Makes and keeps a delta, or joins the making; resolves when it is kept (`findKept` and `openKept` have it then), or
@@ -78,6 +78,13 @@ export interface Larder extends AsyncDisposable {
   readonly stats: LarderStats
 }
 
+export interface DeltaStats {
+  readonly made: number
+  readonly sent: number
+  /** Bytes: what the compressed NARs in their place would have had more. */
+  readonly savedBytes: number
+}
+
 export interface LarderStats {
   readonly files: number
   readonly bytes: number
@@ -85,8 +92,7 @@ export interface LarderStats {
   readonly fillsUnderWay: number
   readonly hits: number
   readonly fills: number
-  /** Deltas made. */
-  readonly deltas: number
+  readonly deltas: DeltaStats
   readonly evictions: number
   /** Kept files found missing, truncated or rotten, and dropped. */
   readonly damaged: number
