@@ -15,6 +15,7 @@ import { narInfoRate } from './narinfo.ts'
 import { larderNars, rawHugeFile1, rawHugeFile4, rawNars, smallLarderNars } from './nars.ts'
 import { firstFetch, tinyFiles } from './packing.ts'
 import { pushAgainstStockNix, pushClosure, pushCuts, pushHomeLine, pushNothing, pushSmall } from './push.ts'
+import { relayClosure, relaySmall, relaySmallSlow } from './relay.ts'
 
 export const measures: readonly Measure[] = [
   narInfoRate,
@@ -37,6 +38,9 @@ export const measures: readonly Measure[] = [
   pushNothing,
   pushHomeLine,
   pushCuts,
+  relayClosure,
+  relaySmall,
+  relaySmallSlow,
   deltaUpdates,
   deltaRebuild,
   deltaMaking,
