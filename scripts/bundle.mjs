@@ -4,7 +4,16 @@
 //   node scripts/bundle.mjs client         the commands of the near end, for any Node from 22.16, as the cache serves them at /v1/client.mjs
 //   node scripts/bundle.mjs cloudflare     Cloudflare's SDK: 0.7 MB here, 120 MB as a package
 import { spawnSync } from 'node:child_process'
-import { existsSync, mkdirSync, mkdtempSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs'
+import {
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs'
 import { tmpdir } from 'node:os'
 import { delimiter, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
@@ -12,8 +21,17 @@ import { fileURLToPath } from 'node:url'
 const root = fileURLToPath(new URL('..', import.meta.url))
 const dir = join(root, 'dist/bundles')
 const read = (path) => readFileSync(join(root, path), 'utf8')
-const licenseOf = (name) =>
-  `/*! ${name} ${JSON.parse(read(`node_modules/${name}/package.json`)).version}\n\n${read(`node_modules/${name}/LICENSE`).trim()}\n*/`
+
+/** The file's name is written in many ways; a package without one names its licence in package.json. */
+function licenseOf(name) {
+  const packageDir = join(root, 'node_modules', name)
+  const { version, license, author } = JSON.parse(readFileSync(join(packageDir, 'package.json'), 'utf8'))
+  const file = readdirSync(packageDir).find((entry) => /^licen[cs]e(?:\.(?:md|txt))?$/i.test(entry))
+  const holder = typeof author === 'string' ? author : author?.name
+  const text =
+    file === undefined ? `${license}${holder ? `, ${holder}` : ''}` : readFileSync(join(packageDir, file), 'utf8')
+  return `/*! ${name} ${version}\n\n${text.trim()}\n*/`
+}
 
 const { version } = JSON.parse(read('package.json'))
 
