@@ -8,7 +8,7 @@ import type { Duplex } from 'node:stream'
 import { createBrotliCompress, createGzip, createZstdCompress } from 'node:zlib'
 
 import type { ChunkReader } from '../chunks.ts'
-import { condemnsStoreObject, Fault } from '../faults.ts'
+import { Fault } from '../faults.ts'
 import type { Log } from '../log.ts'
 import { type CacheInfo, formatCacheInfo } from '../nix/cache-info.ts'
 import { type Compression, formatNarInfo, type NarInfo } from '../nix/nar-info.ts'
@@ -165,8 +165,9 @@ async function sendNar(
     if (error.code !== 'abandoned')
       log.debug({ storePath, code: error.code, reason: error.message }, 'Could not send a NAR')
     if (response.headersSent) response.destroy()
-    else if (error.code === 'absent' || condemnsStoreObject(error)) refuse(response, 404)
-    else response.destroy()
+    // Nix then asks the next cache, or builds; it would fail for anything else.
+    else if (error.code === 'abandoned') response.destroy()
+    else refuse(response, 404)
   }
 }
 
