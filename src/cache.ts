@@ -1,6 +1,6 @@
 /**
  * The cache put together: a store, its NARs, their compressed forms, and HTTP in front. It listens nowhere by itself
- * and reads no environment; whoever opens it gives it a server's life.
+ * and reads no environment. The caller runs the server.
  */
 import type { Server } from 'node:http'
 
@@ -67,7 +67,7 @@ export interface CacheOptions extends Reloadable {
     /** Send updates as deltas to relays; true by default. */
     readonly deltas?: boolean
   }
-  /** Whether an edge cache may keep replies; heeded on a public cache only. */
+  /** Whether an edge cache may keep replies; for a public cache only. */
   readonly edgeCache: 'allow' | 'deny'
   readonly limits: Limits
   /** Lets people with browsers in without a password, on `/`, listings and build logs alone. */

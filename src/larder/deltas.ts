@@ -1,6 +1,6 @@
 /**
- * Deltas in the larder: made once, kept like any compressed NAR and evicted like one. They are made one at a time and
- * for nobody in particular: a client that asks for one which is not ready soon gets the compressed NAR.
+ * Deltas in the larder: made once, kept like any compressed NAR and evicted like one. They are made one at a time, in
+ * the background: a client that asks for one that is not ready soon gets the compressed NAR.
  */
 import type { DeltaEnd, DeltaMaker } from '../delta/maker/contract.ts'
 import { neverRead } from '../disk/file-stamp.ts'
@@ -104,7 +104,7 @@ export class Deltas {
           bytes: made?.fileSize,
           ms: Math.round(performance.now() - startedMs),
         },
-        'made a delta',
+        'Made a delta',
       )
       return made
     } catch (error) {

@@ -51,7 +51,7 @@ export interface Larder extends AsyncDisposable {
   findKept(narHash: string, recipe: string): CompressedNar | undefined
 
   /**
-   * Opens such a file, or a range of it; `undefined` when it is not kept (any more). Nothing is ever compressed for it.
+   * Opens such a file, or a range of it; `undefined` if it is not kept. This never starts a compression.
    */
   openKept(
     narHash: string,
@@ -61,7 +61,7 @@ export interface Larder extends AsyncDisposable {
 
   /**
    * Starts or joins the compression and waits for its end: size and hash are then known. Rejects with the fill's Fault.
-   * When nothing can be kept it waits for a client that is being sent the NAR, or compresses it for nobody.
+   * If nothing can be kept, it waits for a running transfer of the NAR, or compresses it only to measure it.
    */
   settle(nar: NarRequest): Promise<CompressedNar>
 

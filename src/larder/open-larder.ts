@@ -42,7 +42,7 @@ export interface LarderOptions {
   /** Closed with the larder. */
   readonly deltaMaker: DeltaMaker | undefined
   readonly log: Log
-  /** For compressed NARs of up to 64 KiB; 64 MiB unless told. */
+  /** For compressed NARs of up to 64 KiB; default 64 MiB. */
   readonly memoryBytes?: number
   /** Milliseconds since 1970, as the times of files are. */
   readonly now?: () => number
