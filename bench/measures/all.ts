@@ -15,7 +15,7 @@ import { narInfoRate } from './narinfo.ts'
 import { larderNars, rawHugeFile1, rawHugeFile4, rawNars, smallLarderNars } from './nars.ts'
 import { firstFetch, tinyFiles } from './packing.ts'
 import { pushAgainstStockNix, pushClosure, pushCuts, pushHomeLine, pushNothing, pushSmall } from './push.ts'
-import { relayClosure, relaySmall, relaySmallSlow } from './relay.ts'
+import { relayClosure, relayLine, relaySmall, relaySmallSlow } from './relay.ts'
 
 export const measures: readonly Measure[] = [
   narInfoRate,
@@ -41,6 +41,7 @@ export const measures: readonly Measure[] = [
   relayClosure,
   relaySmall,
   relaySmallSlow,
+  relayLine,
   deltaUpdates,
   deltaRebuild,
   deltaMaking,

@@ -2,9 +2,10 @@
 import { existsSync, mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { text } from 'node:stream/consumers'
 
 import { writeNetrc } from '../burrow.ts'
-import { type Endpoint, urlOf } from '../cache.ts'
+import { type Endpoint, request, urlOf } from '../cache.ts'
 import { runCommand } from '../children.ts'
 import { type Bench, interleave, type Measure } from '../measure.ts'
 import { nixEnvironment } from '../nix.ts'
@@ -47,6 +48,31 @@ export const relaySmallSlow: Measure = {
   target: { of: 'ratio', relation: '≤', value: 0.7 },
   hasReference: false,
   run: (bench) => overLine(bench, { bitsPerSecond: 20_000_000, roundTripMs: 60 }),
+}
+
+export const relayLine: Measure = {
+  name: 'relay-line',
+  what: 'one NAR of 20 to 50 MB through a relay, 60 ms and 100 Mbit/s, against the time that the line needs for its bytes',
+  unit: 's',
+  target: { of: 'ratio', relation: '≤', value: 1.1 },
+  hasReference: false,
+  async run(bench) {
+    const { burrow } = await bench.compressed()
+    const large = burrow.links.find(({ object }) => object.narSize > 20_000_000 && object.narSize < 60_000_000)!
+    const shape: Shape = { bitsPerSecond: 100_000_000, roundTripMs: 60 }
+    await using line = await openShapingProxy(burrow.port, shape)
+    await using relay = await openBenchRelay(line.port)
+    const rounds = []
+    for (let round = 0; round < bench.longRounds; round++) {
+      const startedMs = performance.now()
+      const narInfo = await text(await request(relay.endpoint, `/${large.object.hashPart}.narinfo`))
+      const nar = await request(relay.endpoint, `/${/^URL: (.*)$/m.exec(narInfo)![1]}`)
+      for await (const _ of nar);
+      const seconds = (performance.now() - startedMs) / 1000
+      rounds.push({ reference: (large.bytes! * 8) / shape.bitsPerSecond, burrow: seconds })
+    }
+    return { rounds }
+  },
 }
 
 async function overLine(bench: Bench, shape: Shape) {

@@ -104,6 +104,27 @@ describe('a build of something new', () => {
   })
 })
 
+/** The cost of a cache that is away: BURROW_TEST_TIMES prints seconds for each Nix. */
+test('a relay whose far end is away costs little time', async () => {
+  await using relay = await startRelay(nix, { to: `http://127.0.0.1:${await freePort()}` })
+  const store = await nix.openStore()
+  const time = async (run: () => Promise<{ code: number | null }>) => {
+    const startedMs = performance.now()
+    expect((await run()).code).toBe(0)
+    return (performance.now() - startedMs) / 1000
+  }
+  const times: Record<string, number> = {
+    'without any cache': await time(() => build(store, something(), '', false)),
+    'with the relay': await time(() => build(store, something(), relay.url, false)),
+    'with the relay, again': await time(() => build(store, something(), relay.url, false)),
+  }
+  if (hasNewerNix) {
+    times['newer Nix, without any cache'] = await time(() => buildWithNewerNix(something(), '', false))
+    times['newer Nix, with the relay'] = await time(() => buildWithNewerNix(something(), relay.url, false))
+  }
+  if (process.env.BURROW_TEST_TIMES !== undefined) process.stderr.write(`${JSON.stringify(times)}\n`)
+})
+
 describe('a path that the cache has', () => {
   test('is built where the cache goes away between its narinfo and its NAR, once patience is over', async () => {
     const builder = await nix.openStore()
