@@ -3,6 +3,7 @@
  * NARs in one transaction. Removing: row first, file afterwards. Both hold a lock on the NAR hash, so that a removal
  * never deletes the file of a NAR that was stored again in the meantime.
  */
+import { Semaphore } from '../../nar/semaphore.ts'
 import type { Compression } from '../../nix/nar-info.ts'
 import { type DepotFiles, narKey } from './depot-files.ts'
 import { KeyMutex } from './mutex.ts'
@@ -22,10 +23,13 @@ export interface NewNar {
   readonly alsoWrite: (isTaken: boolean) => void
 }
 
+const removalsAtOnce = 8
+
 export class NarShelf {
   readonly #records: Records
   readonly #files: DepotFiles
   readonly #mutex = new KeyMutex()
+  readonly #removals = new Semaphore(removalsAtOnce)
 
   constructor(records: Records, files: DepotFiles) {
     this.#records = records
@@ -76,7 +80,11 @@ export class NarShelf {
 
   /** After their rows have gone. */
   async remove(names: readonly NarFileName[]): Promise<void> {
-    for (const name of names) await this.#mutex.run(name.narHash, () => this.#removeUnlessNeeded(name))
+    await Promise.all(
+      names.map((name) =>
+        this.#removals.run(() => this.#mutex.run(name.narHash, () => this.#removeUnlessNeeded(name))),
+      ),
+    )
   }
 
   async #removeUnlessNeeded(name: NarFileName): Promise<void> {

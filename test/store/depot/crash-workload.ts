@@ -35,8 +35,7 @@ export function workload(): {
       const received = await putBatch(test, batch)
       if (!Array.isArray(received) || received.some(({ status }) => status !== 'stored'))
         throw new Error(JSON.stringify(received))
-      for (const one of await commit(test, batch))
-        if (one.status !== 'registered') throw new Error(JSON.stringify(one))
+      for (const one of await commit(test, batch)) if (one.status !== 'registered') throw new Error(JSON.stringify(one))
       for (const one of batch) acknowledge(one.path.storePath)
       // Rows go before files: no cut may leave a row whose file is gone.
       const gone = make('gone', { references: [lib.path.storePath] })
