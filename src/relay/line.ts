@@ -6,6 +6,8 @@
 import { Agent as HttpAgent, request as httpRequest, type IncomingMessage } from 'node:http'
 import { Agent as HttpsAgent, request as httpsRequest } from 'node:https'
 
+import { Fault } from '../faults.ts'
+
 export interface LineOptions {
   /** `https://cache.example.org`, without credentials; a path in it is kept. */
   readonly url: URL
@@ -79,9 +81,16 @@ export class Line implements Disposable {
     return this.#problem
   }
 
-  /** Resolves with the reply once its header is here, whatever its status. Rejects with a LineFault. */
+  /**
+   * Resolves with the reply once its header is here, whatever its status. Rejects with a LineFault, or with the fault
+   * `absent` for a path that leads to another host.
+   */
   async request(wanted: LineRequest): Promise<IncomingMessage> {
-    const reply = await this.#send(wanted).catch((error: NodeJS.ErrnoException) => {
+    const target = new URL(wanted.path, this.#base)
+    // The path comes from narinfos of the far end: it leads nowhere else, and credentials go nowhere else.
+    if (target.origin !== this.#base.origin || !target.pathname.startsWith(this.#base.pathname))
+      throw new Fault('absent', `"${wanted.path}" leads to another place than ${this.url}`)
+    const reply = await this.#send(target, wanted).catch((error: NodeJS.ErrnoException) => {
       throw this.#failed(wanted, error.code ?? error.message)
     })
     const { statusCode = 0 } = reply
@@ -152,12 +161,11 @@ export class Line implements Disposable {
     }
   }
 
-  #send({ method = 'GET', path, headers, body, headerTimeoutMs, signal }: LineRequest): Promise<IncomingMessage> {
+  #send(
+    target: URL,
+    { method = 'GET', headers, body, headerTimeoutMs, signal }: LineRequest,
+  ): Promise<IncomingMessage> {
     const { authorization, version } = this.#options
-    const target = new URL(path, this.#base)
-    // The path comes from narinfos of the far end: it leads nowhere else, and credentials go nowhere else.
-    if (target.origin !== this.#base.origin || !target.pathname.startsWith(this.#base.pathname))
-      return Promise.reject(new Error('the path leads to another host'))
     const login = authorization()
     const send = target.protocol === 'https:' ? httpsRequest : httpRequest
     return new Promise((resolve, reject) => {

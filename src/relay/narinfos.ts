@@ -6,7 +6,7 @@
  */
 import type { IncomingMessage } from 'node:http'
 import { createInterface } from 'node:readline'
-import type { Readable } from 'node:stream'
+import { type Readable, Transform, type TransformOptions } from 'node:stream'
 import { createGunzip } from 'node:zlib'
 import type { Log } from '../log.ts'
 import type { NarInfo } from '../nix/nar-info.ts'
@@ -36,12 +36,14 @@ const answerMs = 5_000
 const rememberedMs = 15_000
 const maxRemembered = 10_000
 const maxQuestions = 6
-/** Of one narinfo, and of one line of a closure. */
+/** Of one narinfo. */
 const maxNarInfoBytes = 1024 * 1024
 const retryMs = 500
 const maxUrlLength = 500
 /** A far end that does not know the question is not asked again for so long. */
 const plainMs = 600_000
+/** Decompressed: what is small on the line may be large in memory. */
+const maxReplyBytes = 32 * 1024 * 1024
 
 interface Remembered {
   readonly path: KnownPath
@@ -149,13 +151,14 @@ export class NarInfos {
     const { line, log } = this.#options
     reply.on('data', (bytes: Buffer) => line.received(bytes.length))
     const text: Readable = reply.headers['content-encoding'] === 'gzip' ? reply.pipe(createGunzip()) : reply
+    const limited = new Transform({ transform: limitBytes(maxReplyBytes) })
+    text.on('error', (error) => limited.destroy(error))
     reply.on('error', (error) => text.destroy(error))
     reply.on('aborted', () => text.destroy(new Error('the reply was cut off')))
     let lines = 0
     try {
-      for await (const line of createInterface({ input: text, crlfDelay: Number.POSITIVE_INFINITY })) {
-        if (++lines > maxClosureNarInfos + maxClosureRoots + 1 || line.length > maxNarInfoBytes)
-          throw new Error('the reply is too large')
+      for await (const line of createInterface({ input: text.pipe(limited), crlfDelay: Number.POSITIVE_INFINITY })) {
+        if (++lines > maxClosureNarInfos + maxClosureRoots + 1) throw new Error('the reply has too many lines')
         this.#takeLine(JSON.parse(line) as ClosureLine)
       }
     } catch (error) {
@@ -201,6 +204,15 @@ export class NarInfos {
   #answer(hashPart: string, path: KnownPath | undefined): void {
     this.#waiting.get(hashPart)?.resolve(path)
     this.#waiting.delete(hashPart)
+  }
+}
+
+function limitBytes(maxBytes: number): TransformOptions['transform'] & {} {
+  let bytes = 0
+  return (piece: Buffer, _encoding, done) => {
+    bytes += piece.length
+    if (bytes > maxBytes) done(new Error(`the reply has more than ${maxBytes} bytes`))
+    else done(null, piece)
   }
 }
 

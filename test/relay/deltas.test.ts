@@ -1,6 +1,6 @@
 /** An update over the relay: what the client's store has already does not cross the line again. */
 import { randomBytes } from 'node:crypto'
-import { cp, mkdir, readFile, writeFile } from 'node:fs/promises'
+import { cp, mkdir, readFile, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals'
@@ -8,6 +8,7 @@ import { afterAll, beforeAll, describe, expect, test } from '@jest/globals'
 import { generateSecretKey, hashPartOf, type LocalStore, openLocalStore, silentLog } from '../../src/index.ts'
 import { openTestCache, type TestCache } from '../fixtures/cache.ts'
 import { type NixFixture, openNixFixture, type ScratchStore } from '../fixtures/nix.ts'
+import { openPushCache } from '../fixtures/push-cache.ts'
 import { openTestRelay, type TestRelay } from './test-relay.ts'
 
 let nix: NixFixture
@@ -114,5 +115,45 @@ describe('a new version', () => {
     await nix.copy({ from: near.url, to: client, paths: [after], trustedPublicKeys: [key.publicKey] })
     expect((await client.dump(after)).equals(await store.dump(after))).toBe(true)
     expect(near.relay.status.nars).toMatchObject({ byDelta: 0, failed: 0, sent: 1 })
+  })
+
+  test('arrives as a delta where the far end has both versions in its depot', async () => {
+    await using far = await openPushCache(nix, { signing: [key] })
+    const netrc = await nix.writeNetrc([{ login: 'ci', password: 'secret' }])
+    const from = ['copy', '--no-check-sigs', '--from', store.root, '--option', 'netrc-file', netrc]
+    await nix.run('nix', [...from, '--to', `${far.url}?compression=zstd`, before, after])
+    await using world = await openClient(far.cache)
+    const { client, near } = world
+    await nix.copy({ from: near.url, to: client, paths: [after], trustedPublicKeys: [key.publicKey] })
+    expect((await client.dump(after)).equals(await store.dump(after))).toBe(true)
+    expect(near.relay.status.nars).toMatchObject({ byDelta: 1, failed: 0 })
+    expect(near.relay.status.bytes.received).toBeLessThan(100_000)
+  })
+
+  test('arrives whole where deltas are switched off', async () => {
+    await using cache = await openTestCache(store, {
+      signing: [key],
+      larder: { dir: await nix.makeDir('larder'), maxBytes: 1e9, deltas: false },
+    })
+    await using world = await openClient(cache)
+    const { client, near } = world
+    await nix.copy({ from: near.url, to: client, paths: [after], trustedPublicKeys: [key.publicKey] })
+    expect(near.relay.status.nars).toMatchObject({ byDelta: 0, sent: 1, failed: 0 })
+  })
+
+  test('a base that is collected while it is read: the NAR arrives all the same', async () => {
+    await using cache = await openTestCache(store, { signing: [key] })
+    await using world = await openClient(cache)
+    const { client, near } = world
+    await fetch(`${near.url}/${hashPartOf(after)}.narinfo`)
+    const copying = nix.copy({ from: near.url, to: client, paths: [after], trustedPublicKeys: [key.publicKey] })
+    const files = join(client.realStoreDir, before.slice('/nix/store/'.length))
+    while (near.relay.status.nars.underWay === 0 && near.relay.status.nars.sent === 0)
+      await new Promise((resolve) => setTimeout(resolve, 1))
+    await nix.run('chmod', ['-R', 'u+w', files])
+    await rm(files, { recursive: true })
+    await copying
+    expect((await client.dump(after)).equals(await store.dump(after))).toBe(true)
+    expect(near.relay.status.nars).toMatchObject({ failed: 0 })
   })
 })
