@@ -18,6 +18,7 @@ import { basic } from '../../fixtures/cache.ts'
 import { type NixFixture, openNixFixture, type ScratchStore } from '../../fixtures/nix.ts'
 import { as } from '../../fixtures/push-cache.ts'
 import { openTunnelled, type Tunnelled } from '../../fixtures/tunnelled.ts'
+import { startRelay } from '../relay/relay-program.ts'
 
 const main = fileURLToPath(new URL('../../../appliance/program.ts', import.meta.url))
 const users = [
@@ -116,4 +117,20 @@ test("stock Nix stops at the edge's 413, and nothing of the path is left", async
     headers: { authorization: basic('ben', 'secret') },
   })
   expect(answer.status).toBe(404)
+})
+
+test('stock Nix pushes through a relay what the edge would refuse, over connections that drop', async () => {
+  await using world = await openWorld()
+  await untilConnected(world)
+  await using relay = await startRelay(nix, { to: world.edge.url })
+  const dropping = setInterval(() => world.edge.dropConnections(1), 1500)
+  try {
+    const url = `${relay.url}?compression=zstd`
+    await nix.run('nix', ['copy', '--no-check-sigs', '--from', store.root, '--to', url, big])
+  } finally {
+    clearInterval(dropping)
+  }
+  const to = await nix.openStore()
+  await nix.run('nix', ['copy', '--no-check-sigs', '--from', relay.url, '--to', to.root, big])
+  expect((await to.dump(big)).equals(await store.dump(big))).toBe(true)
 })
