@@ -2,7 +2,7 @@
 import { Command } from 'commander'
 
 import { Complaint } from '../complaint.ts'
-import { passwordFault } from '../config/schema.ts'
+import { passwordFault } from '../config/users-schema.ts'
 import type { Machine } from '../machine.ts'
 import { askPassword } from '../terminal/prompts.ts'
 import { readInput } from '../terminal/standard-input.ts'

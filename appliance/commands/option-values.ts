@@ -3,7 +3,6 @@ import { InvalidArgumentError } from 'commander'
 
 import { parseByteSize } from '../config/byte-size.ts'
 import { parseDuration } from '../config/duration.ts'
-import { parseSpan } from '../config/stores-schema.ts'
 
 export function integer(least: number, most: number): (text: string) => number {
   return (text) => {
@@ -22,7 +21,7 @@ export function duration(text: string): number {
 
 /** "30d", "12h", "45m"; in milliseconds. */
 export function span(text: string): number {
-  const ms = parseSpan(text)
+  const ms = parseDuration(text)
   if (ms !== undefined) return ms
   throw new InvalidArgumentError('Use a time like "30d", "12h" or "45m".')
 }
@@ -35,7 +34,7 @@ export function byteSize(text: string): number {
 
 /** A point in time: "2026-11-26", "2026-11-26T14:00Z", or a span before now; milliseconds since 1970. */
 export function past(text: string): number {
-  const ago = parseSpan(text)
+  const ago = parseDuration(text)
   const at = ago === undefined ? parseDate(text) : Date.now() - ago
   if (at !== undefined) return at
   throw new InvalidArgumentError(
@@ -45,7 +44,7 @@ export function past(text: string): number {
 
 /** As `past`, with a span after now. */
 export function future(text: string): number {
-  const ahead = parseSpan(text)
+  const ahead = parseDuration(text)
   const at = ahead === undefined ? parseDate(text) : Date.now() + ahead
   if (at !== undefined && at > Date.now()) return at
   throw new InvalidArgumentError('Use a date to come, like "2099-12-31", or a time from now like "12h" or "30d".')

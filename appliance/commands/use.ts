@@ -6,7 +6,7 @@ import { Command, Option } from 'commander'
 
 import { type FarEnd, formatBasicAuthorization } from '../../src/index.ts'
 import { Complaint, reasonOf } from '../complaint.ts'
-import { passwordFault } from '../config/schema.ts'
+import { passwordFault } from '../config/users-schema.ts'
 import type { Machine } from '../machine.ts'
 import { findLogin, type NetrcLogin } from '../near-end/netrc.ts'
 import { findNixStore } from '../near-end/nix-store.ts'

@@ -1,49 +1,49 @@
-/** The configuration as the program uses it: checked, complete, paths absolute, frozen. `load-config.ts` makes it. */
-import type { DepotPolicy } from '../../src/index.ts'
+/** The configuration that the program uses: valid, complete, frozen, with absolute paths. See load-config.ts. */
+import type { DepotPolicy, Limits } from '../../src/index.ts'
 import type { TunnelSettings } from '../tunnel/settings.ts'
 import type { ListenAddress } from './listen-address.ts'
 import type { ConfigFile } from './schema.ts'
 
 export interface Config {
-  /** Absolute; `undefined` when there is none and the defaults hold. */
+  /** Absolute; `undefined` if there is no file and the defaults are used. */
   readonly file: string | undefined
   readonly listen: ListenAddress
   readonly operator: OperatorConfig | undefined
   /** `undefined`: loopback only. */
   readonly tunnel: TunnelSettings | undefined
-  /** Cloudflare Access, when it stands in front. */
+  /** Cloudflare Access in front of the host. */
   readonly cloudflareAccess: { readonly teamDomain: string; readonly audience: string } | undefined
-  /** Where files that need not outlive a start lie: sockets, the connector's config. */
+  /** For files that are only needed while Burrow runs: sockets, the connector's config. */
   readonly runtimeDir: string
   readonly access: AccessConfig
   readonly signing: SigningConfig
   readonly priority: number
   readonly wantMassQuery: boolean
   readonly store: StoreConfig
-  /** Further stores, asked after it. */
+  /** Additional stores, asked after it. */
   readonly stores: readonly DirectoryStoreConfig[]
   /** `undefined`: nothing can be pushed. */
   readonly depot: DepotConfig | undefined
   readonly upstreams: readonly UpstreamConfig[]
   readonly compression: { readonly type: 'zstd'; readonly level: number } | { readonly type: 'none' }
-  /** `undefined`: nothing is kept. */
+  /** `undefined`: there is no larder. */
   readonly larder: { readonly dir: string; readonly maxBytes: number; readonly deltas: boolean } | undefined
   readonly state: { readonly dir: string }
   /** `true`: the built-in page. */
   readonly indexPage: boolean | { readonly file: string }
   readonly edgeCache: 'deny' | 'allow'
   readonly log: ConfigFile['log']
-  readonly limits: ConfigFile['limits']
+  readonly limits: Limits
   readonly leases: ConfigFile['leases']
 }
 
-/** Whether somebody asked for it: the listener that is there by default may fail without stopping the rest. */
+/** `isDefault`: it is not in the config, so Burrow starts even if it cannot be opened. */
 export interface OperatorConfig {
   readonly address: ListenAddress
   readonly isDefault: boolean
 }
 
-/** `generated`: one user made at the first start and kept in the state directory. */
+/** `generated`: one user, generated at the first start and stored in the state directory. */
 export type AccessConfig =
   | { readonly kind: 'public' }
   | { readonly kind: 'generated' }
@@ -61,7 +61,7 @@ export interface UserConfig {
 }
 
 export interface SigningConfig {
-  /** `undefined`: the key made at the first start and kept in the state directory. */
+  /** `undefined`: the key generated at the first start and stored in the state directory. */
   readonly keyFiles: readonly string[] | undefined
   readonly name: string | undefined
 }
@@ -76,7 +76,7 @@ export interface StoreConfig {
   readonly daemonSocket: string | undefined
 }
 
-/** A binary cache folder, as `nix copy --to file://` makes it. */
+/** A binary cache directory, as `nix copy --to file://` creates it. */
 export interface DirectoryStoreConfig {
   readonly type: 'directory'
   /** Absolute. */
@@ -88,9 +88,12 @@ export interface DepotConfig {
   readonly dir: string
   readonly maxBytes: number
   readonly keepFree: number
-  /** The rest of the policy is not to be set. */
-  readonly policy: Omit<DepotPolicy, 'adoptionWaitMs' | 'keepPushedMs' | 'leaseMs'>
-  /** Of a NAR that stock Nix sends; `undefined`: no limit. */
+  /** The rest of the policy is fixed. */
+  readonly policy: Omit<
+    DepotPolicy,
+    'adoptionWaitMs' | 'keepPushedMs' | 'keepUnfinishedMs' | 'leaseMs' | 'unfinishedBytesPerUser'
+  >
+  /** Limit for a NAR that `nix copy` sends; `undefined`: no limit. */
   readonly maxBodyBytes: number | undefined
 }
 

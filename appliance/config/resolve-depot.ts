@@ -1,10 +1,10 @@
-/** The depot's settings as used: sizes in bytes, times in milliseconds, and whether there is a depot at all. */
+/** Resolves the settings of the depot and the upstreams: sizes in bytes, times in milliseconds, absolute paths. */
 import { join, resolve } from 'node:path'
 
 import { toBytes } from './byte-size.ts'
 import type { AccessConfig, DepotConfig, UpstreamConfig } from './config.ts'
+import { parseDuration } from './duration.ts'
 import type { ConfigFile } from './schema.ts'
-import { parseSpan } from './stores-schema.ts'
 
 /**
  * Cloudflare refuses bodies of 100 MB on its free and pro plans; whether that is 10^8 or 100 * 2^20 is not documented.
@@ -22,7 +22,7 @@ export function toDepot(
   { depot, push, upstreams }: ConfigFile,
   { stateDir, access, hasTunnel, toAbsolute }: DepotPlace,
 ): DepotConfig | undefined {
-  const isWanted = depot ?? (mayAnybodyPush(access) || upstreams.some(({ keep }) => keep))
+  const isWanted = depot ?? (canAnyUserPush(access) || upstreams.some(({ keep }) => keep))
   if (isWanted === false) return undefined
   const {
     dir,
@@ -40,11 +40,9 @@ export function toDepot(
       upstreamKeys: push.upstreamKeys,
       requireSignatures: push.requireSignatures,
       refuse: push.refuse,
-      keepUnfinishedMs: parseSpan(push.keepUnfinished)!,
       bytesPerDayPerUser:
         push.bytesPerDayPerUser === undefined ? Number.MAX_SAFE_INTEGER : toBytes(push.bytesPerDayPerUser),
-      unfinishedBytesPerUser: toBytes(push.unfinishedBytesPerUser),
-      keepUnusedMs: parseSpan(keepUnusedFor)!,
+      keepUnusedMs: parseDuration(keepUnusedFor)!,
     },
     maxBodyBytes:
       push.maxBodyBytes === undefined ? (hasTunnel ? edgeBodyBytes : undefined) : toBytes(push.maxBodyBytes),
@@ -62,7 +60,7 @@ export function toUpstreams({ upstreams }: ConfigFile, baseDir: string): Upstrea
   }))
 }
 
-function mayAnybodyPush(access: AccessConfig): boolean {
+function canAnyUserPush(access: AccessConfig): boolean {
   return (
     access.kind === 'generated' ||
     (access.kind === 'users' && access.users.some((user) => user.access.includes('push')))

@@ -4,6 +4,7 @@
  */
 import { basename, dirname, join, resolve } from 'node:path'
 
+import { defaultLimits } from '../../src/index.ts'
 import type { Environment } from '../machine.ts'
 import { toBytes } from './byte-size.ts'
 import type { AccessConfig, Config, OperatorConfig, StoreConfig, UserConfig } from './config.ts'
@@ -55,7 +56,7 @@ export function resolveConfig(values: ConfigFile, file: string | undefined, plac
     indexPage: typeof indexPage === 'string' ? { file: toAbsolute(indexPage) } : indexPage,
     edgeCache: values.edgeCache,
     log: values.log,
-    limits: values.limits,
+    limits: { ...defaultLimits, ...values.limits },
     leases: values.leases,
   }
 }

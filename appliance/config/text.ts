@@ -1,7 +1,10 @@
-/** Strings with a check of their own, as the settings are made of. A fault says what is wrong and what to do. */
+/** Schemas of single values. An error states the problem and the remedy. */
 import * as z from 'zod'
 
-/** A check of one string: `undefined` when it is right, else what is wrong and what to do. */
+import { parseByteSize } from './byte-size.ts'
+import { parseDuration } from './duration.ts'
+
+/** A string with a check, which returns `undefined` if the string is valid. */
 export function text(check?: (value: string) => readonly [message: string, remedy: string] | undefined) {
   return z.string().check((context) => {
     const fault = check?.(context.value)
@@ -29,3 +32,27 @@ export const absolutePath = () =>
         params: { remedy: 'begin it with "/"' },
       })
   })
+
+export const byteSize = () =>
+  z.union([
+    z.int().min(0),
+    text((value) =>
+      parseByteSize(value) === undefined
+        ? [`("${value}") is not a size`, 'write "20 GiB", "500 MB" or a number of bytes']
+        : undefined,
+    ),
+  ])
+
+export const duration = () =>
+  text((value) =>
+    parseDuration(value) === undefined ? [`("${value}") is not a time`, 'write "30d", "12h" or "45m"'] : undefined,
+  )
+
+export const seconds = (min: number, max: number) => z.int().min(min).max(max)
+
+export const publicKey = () =>
+  text((value) =>
+    /^[^\s:]+:[A-Za-z0-9+/]{43}=$/.test(value)
+      ? undefined
+      : [`("${value}") is not a public key`, 'write it as in "trusted-public-keys": "name:base64"'],
+  )

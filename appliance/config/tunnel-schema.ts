@@ -1,6 +1,5 @@
 /**
- * The setting "tunnel": a mode alone, or an object with its options. Which of them belong together is in
- * cross-check.ts.
+ * The settings "tunnel" (a mode, or an object) and "cloudflareAccess". cross-check.ts checks which options go together.
  */
 import * as z from 'zod'
 
@@ -26,7 +25,9 @@ const gracePeriod = () =>
 
 const token = () =>
   text((value) =>
-    value.trim() === '' ? ['is empty', 'give the token of the tunnel, best as a variable: "$TUNNEL_TOKEN"'] : undefined,
+    value.trim() === ''
+      ? ['is empty', 'give the token of the tunnel, preferably as a variable: "$TUNNEL_TOKEN"']
+      : undefined,
   )
 
 const binary = () =>
@@ -36,7 +37,7 @@ const binary = () =>
         code: 'custom',
         input: value,
         message: `("${value}") is not a path`,
-        params: { remedy: 'give one, or remove it: "cloudflared" is looked for on PATH anyway' },
+        params: { remedy: 'give a path, or remove it to use "cloudflared" from PATH' },
       })
   })
 
@@ -52,10 +53,7 @@ const flag = () =>
     return undefined
   })
 
-/**
- * cloudflared's metrics listener has no password, and shows configuration and profiles: like every listener here, on
- * loopback only.
- */
+/** cloudflared's metrics listener has no password and shows its configuration, so it may only listen on loopback. */
 const extraArgs = () =>
   z.array(flag()).check(({ value, issues }) => {
     for (const [index, arg] of value.entries()) {
@@ -66,8 +64,8 @@ const extraArgs = () =>
         code: 'custom',
         input: value,
         path: [index],
-        message: `would open cloudflared's metrics listener on "${address}", which others may reach`,
-        params: { remedy: 'remove it: a free port of 127.0.0.1 is chosen anyway' },
+        message: `would open cloudflared's metrics listener on "${address}", which may be reachable from other machines`,
+        params: { remedy: 'remove it: Burrow chooses a free port on 127.0.0.1' },
       })
     }
   })
@@ -76,12 +74,14 @@ const options = z.strictObject({
   mode: z
     .enum(['off', 'quick', 'token', 'credentials'])
     .describe(
-      '"off": loopback only. "quick": a TryCloudflare tunnel, without an account, under a random name that changes with each start; for trying out. "token": a tunnel whose public hostnames are kept at Cloudflare. "credentials": a named tunnel whose ingress rules Burrow writes.',
+      '"off": loopback only. "quick": a TryCloudflare tunnel, without an account; its random name changes with each start; for testing only. "token": a tunnel whose public hostnames are configured at Cloudflare. "credentials": a named tunnel whose ingress rules Burrow writes.',
     ),
-  token: token().optional().describe('For "token": the token itself. Best as "${TUNNEL_TOKEN}", from the environment.'),
+  token: token().optional().describe('For "token": the token itself. Prefer "${TUNNEL_TOKEN}", from the environment.'),
   tokenFile: path()
     .optional()
-    .describe('For "token": a file that holds it. "$CREDENTIALS_DIRECTORY/tunnel-token" works under systemd.'),
+    .describe(
+      'For "token": a file that contains the token. "$CREDENTIALS_DIRECTORY/tunnel-token" works under systemd.',
+    ),
   credentialsFile: path()
     .optional()
     .describe('For "credentials": the JSON file that "cloudflared tunnel create" wrote.'),
@@ -94,8 +94,8 @@ const options = z.strictObject({
     .enum(['http2', 'quic', 'auto'])
     .default('http2')
     .describe('Protocol between connector and edge. QUIC has lost request bodies without a Content-Length.'),
-  region: z.enum(['global', 'us']).default('global').describe('Where the connections to the edge end.'),
-  edgeIpVersion: z.enum(['auto', '4', '6']).default('auto').describe('Which IP version reaches the edge.'),
+  region: z.enum(['global', 'us']).default('global').describe('Region of the edge to connect to.'),
+  edgeIpVersion: z.enum(['auto', '4', '6']).default('auto').describe('IP version for connections to the edge.'),
   gracePeriod: gracePeriod()
     .default('30s')
     .describe('How long running downloads may continue when Burrow stops; at most "3m".'),
@@ -108,15 +108,37 @@ const options = z.strictObject({
     .min(1)
     .max(8)
     .optional()
-    .describe("Connections to the edge. Default: cloudflared's own number, 4."),
+    .describe('Number of connections to the edge. Default: that of cloudflared, 4.'),
   extraArgs: extraArgs().default([]).describe('Extra flags for "cloudflared tunnel", passed unchanged before "run".'),
   binary: binary()
     .optional()
-    .describe('The cloudflared to run. Default: "cloudflared" on PATH, else the one "burrow tunnel install" fetched.'),
+    .describe(
+      'The cloudflared to run. Default: "cloudflared" on PATH, otherwise the one that "burrow tunnel install" downloaded.',
+    ),
 })
 
 export type TunnelValues = z.output<typeof options>
 
 export const tunnel = z
   .union([z.enum(['off', 'quick']), options])
-  .describe('The way out: a Cloudflare tunnel whose connector (cloudflared) Burrow runs. Default: "off".')
+  .describe('The Cloudflare tunnel; Burrow runs its connector (cloudflared). Default: "off".')
+
+export const cloudflareAccess = z
+  .strictObject({
+    teamDomain: text((value) =>
+      /^[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?(?:\.cloudflareaccess\.com)?$/i.test(value)
+        ? undefined
+        : [`("${value}") is not an Access team domain`, 'write it like "example.cloudflareaccess.com"'],
+    ).describe('The team: "example.cloudflareaccess.com".'),
+    audience: text((value) =>
+      /^[0-9a-f]{64}$/i.test(value)
+        ? undefined
+        : [
+            'is not the tag of an Access application',
+            'give its "Application Audience (AUD) Tag", 64 hexadecimal digits',
+          ],
+    ).describe('The Application Audience (AUD) Tag of the Access application in front of this host.'),
+  })
+  .describe(
+    'Cloudflare Access in front of this host: people who logged in there can see "/", listings and build logs without a password. Nix still uses a password.',
+  )

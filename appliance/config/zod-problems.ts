@@ -1,9 +1,9 @@
-/** What zod found wrong, in the words of this program: where, what, and what to do about it. */
+/** Converts zod's issues to problems: where, what, and the remedy. */
 import type { core } from 'zod'
 
 import { findNearest } from './did-you-mean.ts'
 import { type Path, type Problem, toPointer, valueAt } from './problem.ts'
-import { toJsonSchema } from './schema.ts'
+import { toUnknownKey } from './unknown-settings.ts'
 
 type Issue = core.$ZodIssue
 
@@ -18,10 +18,7 @@ function toProblem(issue: Issue, parent: Path, document: unknown): Problem[] {
   return [{ pointer: toPointer(path), ...describe(issue, valueAt(document, path)) }]
 }
 
-/**
- * Of the forms a setting may take, the one that was meant is the one of the right kind; its problems are told and not
- * the others'.
- */
+/** Only reports the problems of the union member that has the type of the value. */
 function toUnionProblems(issue: core.$ZodIssueInvalidUnion, path: Path, document: unknown): Problem[] {
   const meant = issue.errors.filter((branch) => !branch.some(isWrongKind))
   const [only, ...others] = meant
@@ -43,8 +40,8 @@ function toUnionProblems(issue: core.$ZodIssueInvalidUnion, path: Path, document
     return [
       {
         pointer: `${pointer}/type`,
-        message: 'is none of the known ones',
-        remedy: `see the setting's description in config.schema.json`,
+        message: 'is not a known type',
+        remedy: 'see the description of the setting in config.schema.json',
       },
     ]
   return [{ pointer, message: `is ${kindOf(valueAt(document, path))}`, remedy: `give ${wanted.join(' or ')}` }]
@@ -62,7 +59,7 @@ function describe(issue: Issue, value: unknown): Omit<Problem, 'pointer'> {
     case 'invalid_value': {
       if (value === undefined) return { message: 'is missing', remedy: `give ${wantedBy(issue)}` }
       if (typeof value === 'string') return toUnknownWord(value, issue.values.map(String))
-      return { message: `(${JSON.stringify(value)}) is none of the known values`, remedy: `give ${wantedBy(issue)}` }
+      return { message: `(${JSON.stringify(value)}) is not a known value`, remedy: `give ${wantedBy(issue)}` }
     }
     case 'too_small':
       if (issue.origin === 'array')
@@ -82,7 +79,7 @@ function describe(issue: Issue, value: unknown): Omit<Problem, 'pointer'> {
   }
 }
 
-/** What other programs call it. */
+/** Names that other programs use. */
 const synonyms: Readonly<Record<string, string>> = {
   read: 'pull',
   download: 'pull',
@@ -104,7 +101,7 @@ function toUnknownWord(word: string, known: readonly string[]): Omit<Problem, 'p
   const nearest = nearestWord(word, known)
   const all = known.map((value) => JSON.stringify(value)).join(' or ')
   return {
-    message: `(${JSON.stringify(word)}) is none of the known values`,
+    message: `(${JSON.stringify(word)}) is not a known value`,
     remedy: nearest === undefined ? `give ${all}` : `did you mean "${nearest}"? Known: ${all}`,
   }
 }
@@ -131,45 +128,4 @@ function kindOf(value: unknown): string {
   if (typeof value === 'boolean') return String(value)
   if (typeof value === 'number' && !Number.isInteger(value)) return 'not a whole number'
   return kinds[typeof value] ?? typeof value
-}
-
-/** Settings of Eris that have no namesake here, and where their meaning went. */
-const fromEris: Readonly<Record<string, string>> = {
-  '/proxy': 'remove it: the client address the tunnel names is believed whenever the peer is on this machine',
-  '/port': 'use "listen": "127.0.0.1:8080"',
-  '/host': 'use "listen": "127.0.0.1:8080"',
-  '/status': 'use "operator": a second loopback listener with /metrics, /healthz and /readyz',
-  '/workers': 'remove it: one process answers all clients and packs in threads of its own',
-  '/clients': 'use "limits": { "connections": … }',
-  '/upstream': "remove it and name the other cache as a further substituter in the clients' nix.conf",
-  '/signing/host': 'use "name"',
-  '/signing/private': 'use "keyFiles": ["…"]',
-}
-
-function toUnknownKey(path: Path, key: string): Problem {
-  const pointer = toPointer([...path, key])
-  const pattern = fromEris[pointer]
-  const known = settingsAt(path)
-  const nearest = findNearest(key, known)
-  const remedy =
-    pattern ?? (nearest === undefined ? `remove it; known here: ${known.join(', ')}` : `did you mean "${nearest}"?`)
-  return { pointer, message: 'is not a setting', remedy, isAboutKey: true }
-}
-
-interface SchemaNode {
-  readonly properties?: Readonly<Record<string, SchemaNode>>
-  readonly items?: SchemaNode
-  readonly anyOf?: readonly SchemaNode[]
-}
-
-function settingsAt(path: Path): string[] {
-  let nodes: readonly SchemaNode[] = formsOf(toJsonSchema() as SchemaNode)
-  for (const part of path) {
-    nodes = nodes.flatMap((node) => formsOf(typeof part === 'number' ? node.items : node.properties?.[String(part)]))
-  }
-  return [...new Set(nodes.flatMap((node) => Object.keys(node.properties ?? {})))]
-}
-
-function formsOf(node: SchemaNode | undefined): readonly SchemaNode[] {
-  return node === undefined ? [] : [node, ...(node.anyOf ?? []).flatMap(formsOf)]
 }

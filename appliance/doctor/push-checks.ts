@@ -1,10 +1,10 @@
 /** The depot, who may push into it and how, and the upstreams. */
 import { readFile } from 'node:fs/promises'
 
-import type { DepotHealth, User } from '../../src/index.ts'
+import type { User } from '../../src/index.ts'
 import { reasonOf } from '../complaint.ts'
 import type { Config, UpstreamConfig } from '../config/config.ts'
-import type { StatusReport } from '../operator/status.ts'
+import type { DepotReport, StatusReport } from '../operator/status.ts'
 import { formatBytes, formatCount } from '../terminal/format.ts'
 import { createAsk, findStoreDir, type Login, type Patience } from './asking.ts'
 import { hasExpired } from './config-checks.ts'
@@ -41,7 +41,7 @@ export async function* checkPush({ config, users, report, now }: PushContext): F
   if (pushers !== undefined && pushers.length > 0) yield* checkWays(config, pushers)
 }
 
-async function* checkDepotDisk({ depot }: Config, health: DepotHealth | undefined): Findings {
+async function* checkDepotDisk({ depot }: Config, health: DepotReport | undefined): Findings {
   const { dir, maxBytes, keepFree } = depot!
   try {
     const { freeBytes } = await findDiskRoom(dir)
@@ -69,8 +69,8 @@ async function* checkDepotDisk({ depot }: Config, health: DepotHealth | undefine
   if (health.shortage)
     yield warn(
       'depot',
-      `the last push failed for want of room: ${health.shortage}`,
-      'make room, or raise "depot": { "maxBytes": … }',
+      `the last push failed for lack of space: ${health.shortage}`,
+      'free some space, or raise "depot": { "maxBytes": … }',
     )
   if (health.damaged + health.recovered.lostNars > 0) {
     const count = formatCount(Math.max(health.damaged, health.recovered.lostNars), 'NAR')

@@ -1,65 +1,149 @@
 /**
- * The one view of everything: what `/status` on the operator's listener sends (as JSON) and what `burrow status` and
- * `burrow doctor` read. No secret is in it. Dates are ISO 8601 in UTC; what is not known is null.
+ * The status report: what `/status` on the operator listener sends as JSON, and what `burrow status` and
+ * `burrow doctor` read. It has no secrets. Dates are ISO 8601 in UTC; unknown values are null.
  */
-import type { LarderStats, StoreHealth } from '../../src/index.ts'
-import type { TunnelStatus } from '../tunnel/tunnel.ts'
+import * as z from 'zod'
 
-export interface StatusReport {
-  readonly version: string
-  readonly pid: number
-  readonly startedAt: string
-  readonly now: string
-  /** The config file; null when the defaults hold. */
-  readonly config: string | null
-  readonly stateDir: string
-  /** `undefined` fields of TunnelStatus are null, dates are text. */
-  readonly tunnel: TunnelReport
-  /** How clients reach the cache through the tunnel, `https://…`; null while it is not known. */
-  readonly publicUrl: string | null
-  readonly origin: {
+import type { TunnelMode } from '../tunnel/settings.ts'
+import type { TunnelState, TunnelStatus } from '../tunnel/tunnel.ts'
+
+const nullableText = z.string().nullable()
+/** A newer Burrow may have further values; they are shown as text. */
+const text = <Known extends string>() => z.custom<Known>((value) => typeof value === 'string')
+const count = z.number().nonnegative()
+/** Loose: fields that a newer Burrow adds are kept. */
+export const reportSchema = z.looseObject({
+  version: z.string(),
+  pid: z.int(),
+  startedAt: z.iso.datetime(),
+  now: z.iso.datetime(),
+  /** The config file; null if the defaults are used. */
+  config: nullableText,
+  stateDir: z.string(),
+  tunnel: z.looseObject({
+    state: text<TunnelState>(),
+    since: z.iso.datetime(),
+    reason: z.string(),
+    remedy: nullableText,
+    mode: text<TunnelMode>().nullable(),
+    connections: count,
+    hostname: nullableText,
+    tunnelId: nullableText,
+    connectorId: nullableText,
+    binary: z.looseObject({ path: z.string(), version: z.string().optional() }).nullable(),
+    pid: z.int().nullable(),
+    metricsUrl: nullableText,
+    isStopping: z.boolean().default(false),
+    restarts: count,
+    lastConnected: nullableText,
+    nextAttempt: nullableText,
+    lastError: nullableText,
+  }),
+  /** How clients reach the cache through the tunnel, `https://…`. */
+  publicUrl: nullableText,
+  origin: z.looseObject({
     /** `http://127.0.0.1:8080` or `unix:/path`. */
-    readonly url: string
-    readonly requestsUnderWay: number
-    readonly isDraining: boolean
-    /** null when it can serve, else why not. */
-    readonly impediment: string | null
+    url: z.string(),
+    requestsUnderWay: count,
+    isDraining: z.boolean(),
+    /** Why it cannot serve; null if it can. */
+    impediment: nullableText,
     /** True while all paths are answered as absent because the store cannot be read. */
-    readonly answersAbsent: boolean
-  }
+    answersAbsent: z.boolean().default(false),
+  }),
   /** As clients know it. */
-  readonly storeDir: string
+  storeDir: z.string(),
   /** In the order in which they are asked. */
-  readonly stores: readonly StoreHealth[]
-  /** null: nothing is kept. */
-  readonly larder: (LarderStats & { readonly dir: string }) | null
-  /** null on a public cache. */
-  readonly users: readonly UserReport[] | null
-  readonly publicKeys: readonly string[]
-  readonly traffic: {
-    readonly requests: number
-    readonly bytes: number
-    readonly pushedPaths: number
-    readonly receivedBytes: number
-    readonly transfersUnderWay: number
-    readonly failedLogins: number
-  }
-}
+  stores: z.array(
+    z.looseObject({
+      name: z.string(),
+      type: z.string(),
+      location: z.string(),
+      isReadable: z.boolean(),
+      mode: z.string().optional(),
+      problem: z.string().optional(),
+      withdrawn: z.looseObject({ now: count, total: count }),
+      leases: z.looseObject({ active: z.boolean(), connections: count, roots: count, held: count }).optional(),
+      depot: z
+        .looseObject({
+          objects: count,
+          nars: count,
+          damaged: count,
+          pins: count,
+          unfinishedUploads: count,
+          unfinishedBytes: count,
+          usedBytes: count,
+          maxBytes: count,
+          freeBytes: count,
+          pushedToday: z.array(z.looseObject({ user: z.string(), bytes: count })),
+          refusedToday: count,
+          shortage: z.string().optional(),
+          recovered: z.looseObject({ sweptFiles: count, lostNars: count }),
+        })
+        .optional(),
+    }),
+  ),
+  /** null: there is no larder. */
+  larder: z
+    .looseObject({
+      dir: z.string(),
+      files: count,
+      bytes: count,
+      maxBytes: count,
+      fillsUnderWay: count,
+      hits: count,
+      fills: count,
+      evictions: count,
+      damaged: count,
+      deltas: z.looseObject({ made: count, sent: count, savedBytes: count }),
+      unwritable: z.string().optional(),
+    })
+    .nullable(),
+  /** null: the cache is public. */
+  users: z
+    .array(
+      z.looseObject({ name: z.string(), access: z.array(z.string()), expires: nullableText, isExpired: z.boolean() }),
+    )
+    .nullable(),
+  publicKeys: z.array(z.string()),
+  traffic: z.looseObject({
+    requests: count,
+    bytes: count,
+    pushedPaths: count.default(0),
+    receivedBytes: count.default(0),
+    transfersUnderWay: count,
+    failedLogins: count,
+  }),
+})
 
-export interface UserReport {
-  readonly name: string
-  readonly access: readonly string[]
-  readonly expires: string | null
-  readonly isExpired: boolean
-}
+/** The fields that this version knows, without the index signatures of loose objects. */
+type Known<T> = T extends readonly (infer Element)[]
+  ? readonly Known<Element>[]
+  : T extends object
+    ? { readonly [Name in keyof T as string extends Name ? never : Name]: Known<T[Name]> }
+    : T
 
-type Told<T> = T extends Date ? string : T extends undefined ? null : T
-export type TunnelReport = { readonly [Name in keyof TunnelStatus]: Told<TunnelStatus[Name]> }
+export type StatusReport = Known<z.output<typeof reportSchema>>
+export type TunnelReport = StatusReport['tunnel']
+export type StoreReport = StatusReport['stores'][number]
+export type DepotReport = NonNullable<StoreReport['depot']>
+export type UserReport = NonNullable<StatusReport['users']>[number]
 
+/** Dates become text, `undefined` becomes null. */
 export function toTunnelReport(status: TunnelStatus): TunnelReport {
-  const told = Object.entries(status).map(([name, value]) => [
-    name,
-    value instanceof Date ? value.toISOString() : (value ?? null),
-  ])
-  return Object.fromEntries(told) as TunnelReport
+  return {
+    ...status,
+    since: status.since.toISOString(),
+    remedy: status.remedy ?? null,
+    mode: status.mode ?? null,
+    hostname: status.hostname ?? null,
+    tunnelId: status.tunnelId ?? null,
+    connectorId: status.connectorId ?? null,
+    binary: status.binary ?? null,
+    pid: status.pid ?? null,
+    metricsUrl: status.metricsUrl ?? null,
+    lastConnected: status.lastConnected?.toISOString() ?? null,
+    nextAttempt: status.nextAttempt?.toISOString() ?? null,
+    lastError: status.lastError ?? null,
+  }
 }

@@ -6,15 +6,15 @@
  *               pushed today: ci 1.2 GiB; 2 paths refused
  *     upstream  https://cache.nixos.org/ answers
  */
-import type { DepotHealth, StoreHealth } from '../../src/index.ts'
 import { formatBytes, formatCount, printable } from '../terminal/format.ts'
+import type { DepotReport, StoreReport } from './status.ts'
 
 type Line = readonly [subject: string, text: string]
 
-/** More are counted. */
+/** Further users are only counted. */
 const maxPushers = 8
 
-export function storeLines(storeDir: string, stores: readonly StoreHealth[]): Line[] {
+export function storeLines(storeDir: string, stores: readonly StoreReport[]): Line[] {
   const own = stores.filter(({ type }) => type === 'nix' || type === 'directory')
   const depots = stores.filter(({ type }) => type === 'depot')
   const upstreams = stores.filter(({ type }) => type === 'upstream')
@@ -23,7 +23,7 @@ export function storeLines(storeDir: string, stores: readonly StoreHealth[]): Li
       ? [
           [
             'store',
-            `no Nix store on this machine: only what is ${upstreams.length > 0 ? 'pushed, or at an upstream,' : 'pushed'} is served`,
+            `no Nix store on this machine: only ${upstreams.length > 0 ? 'pushed and upstream paths are' : 'pushed paths are'} served`,
           ] as const,
         ]
       : head('store', own, (store) => ownText(storeDir, store))),
@@ -34,15 +34,15 @@ export function storeLines(storeDir: string, stores: readonly StoreHealth[]): Li
 
 function head(
   subject: string,
-  stores: readonly StoreHealth[],
-  format: (store: StoreHealth) => readonly string[],
+  stores: readonly StoreReport[],
+  format: (store: StoreReport) => readonly string[],
 ): Line[] {
   return stores
     .flatMap((store) => [...format(store), ...withdrawnText(store)])
     .map((text, index) => [index === 0 ? subject : '', text] as const)
 }
 
-function ownText(storeDir: string, { type, location, isReadable, problem, leases }: StoreHealth): string[] {
+function ownText(storeDir: string, { type, location, isReadable, problem, leases }: StoreReport): string[] {
   const place =
     type === 'nix' ? (location === storeDir ? '' : ` (files in ${printable(location)})`) : ` in ${printable(location)}`
   const what = type === 'nix' ? printable(storeDir) : printable(type)
@@ -53,12 +53,12 @@ function ownText(storeDir: string, { type, location, isReadable, problem, leases
   ]
 }
 
-function withdrawnText({ type, withdrawn }: StoreHealth): string[] {
+function withdrawnText({ type, withdrawn }: StoreReport): string[] {
   if (withdrawn.now === 0 || type === 'depot') return []
-  return [`${formatCount(withdrawn.now, 'path')} out of service: the files contradict their record (see the log)`]
+  return [`${formatCount(withdrawn.now, 'path')} out of service: the files do not match the database (see the log)`]
 }
 
-function depotText({ location, isReadable, problem, depot }: StoreHealth): string[] {
+function depotText({ location, isReadable, problem, depot }: StoreReport): string[] {
   if (depot === undefined) return [printable(location)]
   return [
     `${formatBytes(depot.usedBytes)} of ${formatBytes(depot.maxBytes)} in ${formatCount(depot.objects, 'path')}, ${formatBytes(depot.freeBytes)} free on its disk; ${formatCount(depot.pins, 'pin')}`,
@@ -72,12 +72,12 @@ function depotText({ location, isReadable, problem, depot }: StoreHealth): strin
     ...(depot.recovered.lostNars > 0
       ? [`${formatCount(depot.recovered.lostNars, 'NAR')} missing at the start: push them again, or restore a backup`]
       : []),
-    ...(depot.shortage ? [`the last push failed for want of room: ${printable(depot.shortage)}`] : []),
+    ...(depot.shortage ? [`the last push failed for lack of space: ${printable(depot.shortage)}`] : []),
     ...(isReadable || !problem ? [] : [printable(problem)]),
   ]
 }
 
-function pushedText({ pushedToday }: DepotHealth): string {
+function pushedText({ pushedToday }: DepotReport): string {
   if (pushedToday.length === 0) return 'nothing'
   const shown = pushedToday
     .slice(0, maxPushers)
@@ -88,7 +88,7 @@ function pushedText({ pushedToday }: DepotHealth): string {
   ].join(', ')
 }
 
-function upstreamText({ location, isReadable, problem }: StoreHealth): string[] {
+function upstreamText({ location, isReadable, problem }: StoreReport): string[] {
   return isReadable
     ? [printable(location)]
     : [`${printable(location)} does not answer: its paths count as absent`, ...(problem ? [printable(problem)] : [])]

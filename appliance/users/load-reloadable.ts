@@ -18,7 +18,7 @@ import { Complaint, reasonOf } from '../complaint.ts'
 import type { Config, UserConfig } from '../config/config.ts'
 import type { LoadedConfig } from '../config/load-config.ts'
 import type { Problem } from '../config/problem.ts'
-import { minPasswordLength, passwordFault } from '../config/schema.ts'
+import { minPasswordLength, passwordFault } from '../config/users-schema.ts'
 import type { State } from '../state/state.ts'
 import { createKeyName } from './random-text.ts'
 

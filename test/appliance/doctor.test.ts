@@ -307,7 +307,7 @@ describe('burrow doctor of a cache that is pushed to', () => {
     await using _operator = await openListener(server, { kind: 'unix', path: dir.file('op.sock') }, { drainMs: 0 })
     expect(all(await findings(dir), 'depot')).toMatchObject([
       { grade: 'ok' },
-      { grade: 'warn', what: 'the last push failed for want of room: no space left' },
+      { grade: 'warn', what: 'the last push failed for lack of space: no space left' },
       { grade: 'fail', what: expect.stringContaining('2 NARs of the depot missing or damaged') },
     ])
   })

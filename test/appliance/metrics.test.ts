@@ -2,7 +2,7 @@ import { describe, expect, test } from '@jest/globals'
 
 import { createMetrics, type Stats } from '../../appliance/operator/metrics.ts'
 import type { TunnelStatus } from '../../appliance/tunnel/tunnel.ts'
-import { sampleDepot, sampleReport, sampleUpstream } from './sample-report.ts'
+import { sampleDepot, sampleLarder, sampleStores, sampleUpstream } from './sample-report.ts'
 
 const tunnel: TunnelStatus = {
   ...{
@@ -31,8 +31,8 @@ const stats: Stats = {
   transfersWaiting: 2,
   failedLogins: 9,
   answersAbsent: false,
-  larder: sampleReport.larder!,
-  stores: sampleReport.stores,
+  larder: sampleLarder,
+  stores: sampleStores,
   tunnel,
 }
 

@@ -1,6 +1,33 @@
 /** A status report as a Burrow that does well would give it. */
 import type { StatusReport } from '../../appliance/operator/status.ts'
-import type { StoreHealth } from '../../src/index.ts'
+import type { LarderStats, StoreHealth } from '../../src/index.ts'
+
+export const sampleStores: readonly StoreHealth[] = [
+  {
+    name: 'nix',
+    type: 'nix',
+    location: '/nix/store',
+    isReadable: true,
+    mode: 'live',
+    problem: undefined,
+    leases: { active: true, connections: 1, roots: 12, held: 1 },
+    withdrawn: { now: 0, total: 0 },
+  },
+]
+
+export const sampleLarder: LarderStats & { dir: string } = {
+  dir: '/var/cache/burrow/larder',
+  files: 1234,
+  bytes: 5 * 2 ** 30,
+  maxBytes: 20 * 2 ** 30,
+  fillsUnderWay: 0,
+  deltas: { made: 0, sent: 0, savedBytes: 0 },
+  hits: 980,
+  fills: 20,
+  evictions: 0,
+  damaged: 0,
+  unwritable: undefined,
+}
 
 export const sampleReport: StatusReport = {
   version: '1.2.3',
@@ -37,31 +64,8 @@ export const sampleReport: StatusReport = {
     answersAbsent: false,
   },
   storeDir: '/nix/store',
-  stores: [
-    {
-      name: 'nix',
-      type: 'nix',
-      location: '/nix/store',
-      isReadable: true,
-      mode: 'live',
-      problem: undefined,
-      leases: { active: true, connections: 1, roots: 12, held: 1 },
-      withdrawn: { now: 0, total: 0 },
-    },
-  ],
-  larder: {
-    dir: '/var/cache/burrow/larder',
-    files: 1234,
-    bytes: 5 * 2 ** 30,
-    maxBytes: 20 * 2 ** 30,
-    fillsUnderWay: 0,
-    deltas: { made: 0, sent: 0, savedBytes: 0 },
-    hits: 980,
-    fills: 20,
-    evictions: 0,
-    damaged: 0,
-    unwritable: undefined,
-  },
+  stores: sampleStores,
+  larder: sampleLarder,
   users: [
     { name: 'ana', access: ['pull', 'push'], expires: null, isExpired: false },
     { name: 'ben', access: ['pull'], expires: '2030-01-01T05:06:07.000Z', isExpired: true },

@@ -156,12 +156,12 @@ larder `)
     const traffic = { ...sampleReport.traffic, pushedPaths: 7, receivedBytes: 2 ** 30 }
     const text = formatStatus({ ...sampleReport, stores: [{ ...sampleDepot, depot }, upstream], traffic })
     expect(text).toContain(`
-store     no Nix store on this machine: only what is pushed, or at an upstream, is served
+store     no Nix store on this machine: only pushed and upstream paths are served
 depot     12.0 GiB of 50.0 GiB in 1,234 paths, 100.0 GiB free on its disk; 3 pins
           pushed today: nothing; 2 paths refused
           1 unfinished upload, 2.0 KiB
           1 NAR damaged: out of service until pushed again (see the log)
-          the last push failed for want of room: no space left
+          the last push failed for lack of space: no space left
 upstream  https://cache.nixos.org/ does not answer: its paths count as absent
           connect ECONNREFUSED
 `)

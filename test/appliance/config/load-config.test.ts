@@ -218,8 +218,13 @@ describe('loadConfig refuses', () => {
     ],
     [
       'a number below its range',
-      { public: true, limits: { headersSeconds: 0 } },
-      /\/limits\/headersSeconds .*\(0\) is too small; give at least 1/,
+      { public: true, limits: { firstByteSeconds: 0 } },
+      /\/limits\/firstByteSeconds .*\(0\) is too small; give at least 1/,
+    ],
+    [
+      'settings of an older version',
+      { public: true, limits: { queueSeconds: 5 }, push: { keepUnfinished: '1h' } },
+      /(?=[\s\S]*\/limits\/queueSeconds .*no longer a setting.*20 seconds; remove it)[\s\S]*\/push\/keepUnfinished .*no longer a setting/,
     ],
     ['a word that is none', { public: true, log: { level: 'inof' } }, /\/log\/level .*\("inof"\).*did you mean "info"/],
     [
@@ -362,7 +367,7 @@ describe('loadConfig refuses', () => {
   test('loadConfig refuses a named file that is not there, and says which', async () => {
     const machine = { env: { BURROW_CONFIG: '/nowhere/b.json' }, workingDir: '/', homeDir }
     expect(await complaintOf(() => loadConfig({ machine }))).toBe(
-      'Cannot read config "/nowhere/b.json": it does not exist; correct $BURROW_CONFIG, or make one with "burrow init"',
+      'Cannot read config "/nowhere/b.json": it does not exist; correct $BURROW_CONFIG, or create one with "burrow init"',
     )
     expect(await complaintOf(() => loadConfig({ machine, file: '/' }))).toMatch(
       /Cannot read config "\/": it is a directory; correct --config/,

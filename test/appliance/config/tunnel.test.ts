@@ -191,6 +191,8 @@ test.each([
   ['500ms', 500],
   ['2h', 7_200_000],
   ['0s', 0],
+  ['30d', 2_592_000_000],
+  ['999999999d', undefined],
   ['', undefined],
   ['30', undefined],
   ['-1s', undefined],
