@@ -36,6 +36,22 @@ export interface NarInfo extends Omit<PathInfo, 'registrationTime' | 'ultimate'>
   readonly ultimate?: boolean
 }
 
+/** What a narinfo says about the path itself. It says nothing about its registration. */
+export function toPathInfo(narInfo: NarInfo): PathInfo {
+  const { storePath, narHash, narSize, references, deriver, signatures, contentAddress } = narInfo
+  return {
+    storePath,
+    narHash,
+    narSize,
+    references,
+    deriver,
+    signatures,
+    contentAddress,
+    registrationTime: 0,
+    ultimate: false,
+  }
+}
+
 /** Formats exactly as Nix does: without references the line is `References: `, with a trailing space. */
 export function formatNarInfo(info: NarInfo): string {
   const { storePath, references, deriver } = info

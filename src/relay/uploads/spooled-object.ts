@@ -2,7 +2,7 @@
 import { createReadStream } from 'node:fs'
 
 import type { ByteRange } from '../../chunks.ts'
-import type { NarInfo } from '../../nix/nar-info.ts'
+import { type NarInfo, toPathInfo } from '../../nix/nar-info.ts'
 import { hashPartOf } from '../../nix/store-path.ts'
 import { createFileForm } from '../../store/file-form.ts'
 import { noLeases, type Store, type StoreObject } from '../../store/store.ts'
@@ -12,7 +12,7 @@ import type { SpooledNar } from './nar-spool.ts'
 export function createSpooledStore(storeDir: string, narInfo: NarInfo, { file, narHash, narSize }: SpooledNar): Store {
   const open = async (range?: ByteRange) =>
     streamReader(createReadStream(file, range === undefined ? {} : { start: range.start, end: range.end - 1 }))
-  const { storePath, references, deriver, signatures, contentAddress } = narInfo
+  const { storePath } = narInfo
   const store: Store = {
     name: 'spool',
     storeDir,
@@ -35,17 +35,7 @@ export function createSpooledStore(storeDir: string, narInfo: NarInfo, { file, n
     }),
   }
   const object: StoreObject = {
-    info: {
-      storePath,
-      narHash,
-      narSize,
-      references,
-      deriver,
-      signatures,
-      contentAddress,
-      registrationTime: 0,
-      ultimate: false,
-    },
+    info: toPathInfo(narInfo),
     form: createFileForm({ compression: 'none', open, fileHash: narHash, fileSize: narSize }, {}),
     store,
     trust: 'as-signed',

@@ -19,7 +19,7 @@ import type { Log } from '../../log.ts'
 import { createDecompressor, type Decompressors } from '../../nar/decompress.ts'
 import { verifyNar } from '../../nar/verify.ts'
 import { parseCacheInfo } from '../../nix/cache-info.ts'
-import type { NarInfo } from '../../nix/nar-info.ts'
+import { type NarInfo, toPathInfo } from '../../nix/nar-info.ts'
 import { parseNarInfo } from '../../nix/parse-nar-info.ts'
 import { hashPartOf, parseBaseName } from '../../nix/store-path.ts'
 import { filteredReader } from '../../stream-reader.ts'
@@ -156,18 +156,7 @@ class DirectoryStore implements Store {
 
   #toObject(record: CacheRecord): StoreObject {
     const { narInfo, narFile } = record
-    const {
-      storePath,
-      narHash,
-      narSize,
-      references,
-      deriver,
-      signatures,
-      contentAddress,
-      compression,
-      fileHash,
-      fileSize,
-    } = narInfo
+    const { compression, fileHash, fileSize } = narInfo
     const file = {
       path: narFile,
       size: fileSize,
@@ -175,17 +164,7 @@ class DirectoryStore implements Store {
       examine: (contents: ChunkReader) => this.#verify(contents, narInfo),
     }
     const object: StoreObject = {
-      info: {
-        storePath,
-        narHash,
-        narSize,
-        references,
-        deriver,
-        signatures,
-        contentAddress,
-        registrationTime: 0,
-        ultimate: false,
-      },
+      info: toPathInfo(narInfo),
       form: createFileForm(
         { compression, fileHash, fileSize, open: (range) => this.#files.open(file, range) },
         this.#decompressors,

@@ -15,7 +15,7 @@ import { Fault } from '../../faults.ts'
 import type { Log } from '../../log.ts'
 import { createDecompressor, type Decompressors } from '../../nar/decompress.ts'
 import { formatFingerprint } from '../../nix/fingerprint.ts'
-import type { NarInfo } from '../../nix/nar-info.ts'
+import { type NarInfo, toPathInfo } from '../../nix/nar-info.ts'
 import { encodeNix32 } from '../../nix/nix32.ts'
 import { parseNarInfo } from '../../nix/parse-nar-info.ts'
 import { verifySignature } from '../../nix/signature.ts'
@@ -203,19 +203,8 @@ class Upstream implements UpstreamStore {
   }
 
   #toObject(narInfo: NarInfo): StoreObject {
-    const { storePath, narHash, narSize, references, deriver, signatures, contentAddress } = narInfo
     return {
-      info: {
-        storePath,
-        narHash,
-        narSize,
-        references,
-        deriver,
-        signatures,
-        contentAddress,
-        registrationTime: 0,
-        ultimate: false,
-      },
+      info: toPathInfo(narInfo),
       form: this.#toForm(narInfo),
       store: this,
       trust: 'as-signed',
