@@ -1,5 +1,5 @@
 /** Adapters from Node streams to `ChunkReader`, with or without a decompressor. */
-import type { Duplex, Readable } from 'node:stream'
+import type { Duplex, Readable, Writable } from 'node:stream'
 import { pipeline } from 'node:stream/promises'
 
 import type { ChunkReader } from './chunks.ts'
@@ -53,4 +53,17 @@ function toFault(error: unknown): Fault {
   if (code === 'ERR_STREAM_PREMATURE_CLOSE' || code === 'ABORT_ERR')
     return new Fault('abandoned', 'The reader was closed', { cause: error })
   return new Fault('nar-mismatch', `Cannot decompress a stored NAR: ${(error as Error).message}`, { cause: error })
+}
+
+/** Resolves when the stream takes more, or nothing any more. */
+export function untilDrainedOrClosed(stream: Writable): Promise<void> {
+  return new Promise((resolve) => {
+    const done = () => {
+      stream.off('drain', done)
+      stream.off('close', done)
+      resolve()
+    }
+    stream.on('drain', done)
+    stream.on('close', done)
+  })
 }

@@ -9,6 +9,7 @@ import type { Logger } from 'pino'
 import {
   createFileBuffers,
   createLocalSource,
+  type Decompressors,
   type Depot,
   formatBasicAuthorization,
   keepInDepot,
@@ -42,7 +43,9 @@ export async function openStores(
   const decompressors = findDecompressors(machine.env.PATH)
   const { store, depot: wanted } = config
   const local =
-    wanted !== undefined && !existsSync(store.realDir) ? undefined : opening.use(await openLocal(config, log))
+    wanted !== undefined && !existsSync(store.realDir)
+      ? undefined
+      : opening.use(await openLocal(config, decompressors, log))
   if (local === undefined) {
     log.info(
       { dir: store.realDir },
@@ -93,8 +96,8 @@ async function makeSpoolDir(stateDir: string): Promise<string> {
   return dir
 }
 
-function openLocal({ store, leases }: Config, log: Logger): Promise<LocalStore> {
-  return openLocalStore({ ...store, storeDir: store.dir, realStoreDir: store.realDir, leases, log })
+function openLocal({ store, leases }: Config, decompressors: Decompressors, log: Logger): Promise<LocalStore> {
+  return openLocalStore({ ...store, storeDir: store.dir, realStoreDir: store.realDir, leases, decompressors, log })
 }
 
 async function openDepotOf(

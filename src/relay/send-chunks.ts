@@ -1,9 +1,9 @@
 /** Moves chunks to a response, with back-pressure. What cannot be finished is broken off, never ended short. */
-import { once } from 'node:events'
 import type { ServerResponse } from 'node:http'
 
 import type { Chunk, ChunkReader } from '../chunks.ts'
 import { Fault } from '../faults.ts'
+import { untilDrainedOrClosed } from '../stream-reader.ts'
 
 /**
  * Leaves out the first `start` bytes. Calls `begin` as soon as there is a byte to send. Rejects with the reader's fault,
@@ -43,5 +43,5 @@ async function write(response: ServerResponse, chunk: Chunk, skipped: number): P
     throw new Fault('abandoned', 'The client closed the connection')
   }
   const hasRoom = response.write(skipped === 0 ? chunk.bytes : chunk.bytes.subarray(skipped), () => chunk.release())
-  if (!hasRoom) await Promise.race([once(response, 'drain'), once(response, 'close')])
+  if (!hasRoom) await untilDrainedOrClosed(response)
 }

@@ -22,6 +22,7 @@ import {
   maxClosureNarInfos,
   maxClosureRoots,
 } from '../../relay/protocol.ts'
+import { untilDrainedOrClosed } from '../../stream-reader.ts'
 import type { CatalogueEntry } from '../narinfo/catalogue.ts'
 import { answerError, type Origin } from '../origin.ts'
 import { refuseUpload } from '../push/refusals.ts'
@@ -102,13 +103,15 @@ async function send(reply: Reply, first: string, lines: AsyncIterator<string>, i
   const gzip = isZipped ? createGzip({ level: constants.Z_BEST_SPEED }) : undefined
   gzip?.pipe(counted)
   const output = gzip ?? counted
-  const gone = () => output.destroy(new Fault('abandoned', 'The client closed the connection'))
-  output.on('error', () => {})
+  const gone = () => {
+    for (const stream of [output, counted]) stream.destroy(new Fault('abandoned', 'The client closed the connection'))
+  }
+  for (const stream of [output, counted]) stream.on('error', () => {})
   response.once('close', gone)
   try {
     for (let text: string | undefined = first; text !== undefined; ) {
       if (response.destroyed) throw new Fault('abandoned', 'The client closed the connection')
-      if (!output.write(text)) await Promise.race([once(output, 'drain'), once(response, 'close')])
+      if (!output.write(text)) await untilDrainedOrClosed(output)
       // What Nix waits for leaves at once; the rest may fill blocks.
       if (text === first) gzip?.flush(constants.Z_SYNC_FLUSH)
       const next: IteratorResult<string> = await lines.next()

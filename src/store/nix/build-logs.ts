@@ -12,17 +12,17 @@ import { constants, type Stats } from 'node:fs'
 import { type FileHandle, open, readdir, realpath } from 'node:fs/promises'
 import { join, sep } from 'node:path'
 import { pipeline, type Readable } from 'node:stream'
-import { createZstdDecompress } from 'node:zlib'
-import type { Clock } from '../../clock.ts'
 import { Fault } from '../../faults.ts'
+import type { Log } from '../../log.ts'
+import { createDecompressor, type Decompressors } from '../../nar/decompress.ts'
 import { parseBaseName, parseHashPart } from '../../nix/store-path.ts'
-import { Bzip2Reader } from './bzip2.ts'
 
 const suffixes = ['', '.bz2', '.zst'] as const
 type Suffix = (typeof suffixes)[number]
 
-/** Each decoder is a thread. */
+/** bzip2 is a process for each log. */
 const maxDecoders = 8
+const compressions = { '.bz2': 'bzip2', '.zst': 'zstd' } as const
 const chunkBytes = 64 << 10
 const hashPartLength = 32
 
@@ -33,13 +33,19 @@ interface LogFile {
 
 export class BuildLogs {
   readonly #dir: string
-  readonly #clock: Clock
+  readonly #decompressors: Decompressors
+  readonly #log: Log
   #decoders = 0
+  #hasWarned = false
 
-  /** @param logDir `/nix/var/log/nix` */
-  constructor(logDir: string, clock: Clock) {
+  /**
+   * @param logDir `/nix/var/log/nix`
+   * @param decompressors with `bzip2`, or compressed logs of that kind count as absent
+   */
+  constructor(logDir: string, decompressors: Decompressors, log: Log) {
     this.#dir = logDir
-    this.#clock = clock
+    this.#decompressors = decompressors
+    this.#log = log
   }
 
   /**
@@ -95,18 +101,29 @@ export class BuildLogs {
     return undefined
   }
 
-  async #decode(handle: FileHandle, suffix: Suffix): Promise<Readable> {
-    if (suffix === '.bz2') {
-      if (this.#decoders >= maxDecoders) {
-        await handle.close()
-        throw new Fault('busy', `Cannot decode a build log: ${maxDecoders} are being decoded already`)
-      }
-      this.#decoders++
-      return new Bzip2Reader(handle, this.#clock).once('close', () => this.#decoders--)
+  async #decode(handle: FileHandle, suffix: Suffix): Promise<Readable | undefined> {
+    const plain = () => handle.createReadStream({ highWaterMark: chunkBytes })
+    if (suffix === '') return plain()
+    const compression = compressions[suffix]
+    if (compression === 'bzip2' && this.#decompressors.bzip2 === undefined) {
+      await handle.close()
+      this.#warnOnce()
+      return undefined
     }
-    const plain = handle.createReadStream({ highWaterMark: chunkBytes })
+    if (this.#decoders >= maxDecoders) {
+      await handle.close()
+      throw new Fault('busy', `Cannot decode a build log: ${maxDecoders} are being decoded already`)
+    }
+    this.#decoders++
+    const decompressor = createDecompressor(compression, this.#decompressors)!.once('close', () => this.#decoders--)
     // The error reaches the reader through the last stream.
-    return suffix === '' ? plain : pipeline(plain, createZstdDecompress(), () => {})
+    return pipeline(plain(), decompressor, () => {})
+  }
+
+  #warnOnce(): void {
+    if (this.#hasWarned) return
+    this.#hasWarned = true
+    this.#log.warn({ dir: this.#dir }, 'Cannot read build logs: they are compressed with bzip2, which is not installed')
   }
 }
 

@@ -15,6 +15,7 @@ import { type Clock, systemClock } from '../../clock.ts'
 import { openDaemonConnection } from '../../daemon/daemon-connection.ts'
 import type { Fault } from '../../faults.ts'
 import type { Log } from '../../log.ts'
+import type { Decompressors } from '../../nar/decompress.ts'
 import { hashPartOf } from '../../nix/store-path.ts'
 import type { Leases, Realisation, Store, StoreHealth, StoreObject } from '../store.ts'
 import { type Addition, findAdditions, findLastId, findPathOfId } from './additions.ts'
@@ -37,6 +38,8 @@ export interface LocalStoreOptions {
   readonly stateDir?: string
   /** By default `log/nix` beside the state directory (`/nix/var/nix` -> `/nix/var/log/nix`). */
   readonly logDir?: string
+  /** For build logs: `bzip2`, without which those of Nix are absent. */
+  readonly decompressors?: Decompressors
   /** By default `<stateDir>/daemon-socket/socket`; `undefined` given: no daemon, no leases. */
   readonly daemonSocket?: string | undefined
   readonly leases: {
@@ -95,7 +98,7 @@ class NixStore implements LocalStore {
   constructor(options: LocalStoreOptions) {
     const { storeDir, realStoreDir, database, leases, log, clock = systemClock, random = Math.random } = options
     const { stateDir = dirname(dirname(database)) } = options
-    const { logDir = join(dirname(stateDir), 'log/nix') } = options
+    const { logDir = join(dirname(stateDir), 'log/nix'), decompressors = {} } = options
     const socketPath = 'daemonSocket' in options ? options.daemonSocket : join(stateDir, 'daemon-socket/socket')
     this.storeDir = storeDir
     this.#realStoreDir = realStoreDir
@@ -117,7 +120,7 @@ class NixStore implements LocalStore {
       realPathOf: (storePath) => this.#realPathOf(storePath),
       findRecord: (storePath) => this.#findRecord(storePath),
     })
-    this.#logs = new BuildLogs(logDir, clock)
+    this.#logs = new BuildLogs(logDir, decompressors, log)
   }
 
   open(): Promise<void> {

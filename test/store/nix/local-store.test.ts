@@ -8,6 +8,7 @@ import { basename } from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from '@jest/globals'
 
+import { findDecompressors } from '../../../appliance/server/decompressors.ts'
 import { Fault } from '../../../src/faults.ts'
 import { parseHash } from '../../../src/nix/hash.ts'
 import { hashPartOf } from '../../../src/nix/store-path.ts'
@@ -31,7 +32,8 @@ const find = (storePath: string) => findObject(storePath)?.info
 
 async function open(of: ScratchStore, daemonSocket?: string): Promise<LocalStore> {
   const { storeDir, realStoreDir, database } = of
-  return openLocalStore({ storeDir, realStoreDir, database, daemonSocket, leases, log, clock })
+  const decompressors = findDecompressors(process.env.PATH)
+  return openLocalStore({ storeDir, realStoreDir, database, daemonSocket, leases, decompressors, log, clock })
 }
 
 /** Changes the database behind Nix's back. */
