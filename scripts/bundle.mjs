@@ -4,7 +4,16 @@
 //   node scripts/bundle.mjs client         the commands of the near end, for any Node from 22.16, as the cache serves them at /v1/client.mjs
 //   node scripts/bundle.mjs cloudflare     Cloudflare's SDK: 0.7 MB here, 120 MB as a package
 import { spawnSync } from 'node:child_process'
-import { existsSync, mkdirSync, mkdtempSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs'
+import {
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs'
 import { tmpdir } from 'node:os'
 import { delimiter, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
@@ -12,8 +21,14 @@ import { fileURLToPath } from 'node:url'
 const root = fileURLToPath(new URL('..', import.meta.url))
 const dir = join(root, 'dist/bundles')
 const read = (path) => readFileSync(join(root, path), 'utf8')
-const licenseOf = (name) =>
-  `/*! ${name} ${JSON.parse(read(`node_modules/${name}/package.json`)).version}\n\n${read(`node_modules/${name}/LICENSE`).trim()}\n*/`
+const licenseOf = (name) => {
+  const { version } = JSON.parse(read(`node_modules/${name}/package.json`))
+  const file = readdirSync(join(root, 'node_modules', name)).find((entry) =>
+    /^licen[cs]e(?:\.(?:md|txt))?$/i.test(entry),
+  )
+  if (file === undefined) throw new Error(`The package ${name} has no licence file`)
+  return `/*! ${name} ${version}\n\n${read(`node_modules/${name}/${file}`).trim()}\n*/`
+}
 
 const { version } = JSON.parse(read('package.json'))
 
@@ -32,7 +47,8 @@ if (major < 22 || (major === 22 && minor < 16)) {
 // SQLite is called experimental there, which is no business of those who push.
 process.removeAllListeners('warning')
 process.on('warning', (warning) => warning.name === 'ExperimentalWarning' || console.error(warning.stack))
-const require = createRequire(import.meta.url)`
+const require = createRequire(import.meta.url)
+const fileUrl = import.meta.url`
 
 const bundles = {
   client: () => [
@@ -40,6 +56,8 @@ const bundles = {
     '--format=cjs',
     '--target=node20',
     `--define:BUNDLED_VERSION=${JSON.stringify(version)}`,
+    // What is CommonJS inside has no import.meta: the head names the file. Other members are not read in a single file.
+    '--define:import.meta.url=fileUrl',
     '--log-override:empty-import-meta=silent',
     `--banner:js=${clientHead}`,
   ],
