@@ -14,7 +14,7 @@ import { planRemove } from '../near-end/use/remove-plan.ts'
 import { isSystemdRunning } from '../near-end/use/unit-steps.ts'
 import { netrcFileOf, planUse } from '../near-end/use/use-plan.ts'
 import { readText } from '../plan/file-steps.ts'
-import { formatStep, isChange, runPlan, type Step } from '../plan/plan.ts'
+import { formatStep, isChange, requireNoRefusal, runPlan, type Step } from '../plan/plan.ts'
 import { hostOf, parseCacheUrl } from '../terminal/client-setup.ts'
 import { printable } from '../terminal/format.ts'
 import { askPassword } from '../terminal/prompts.ts'
@@ -109,6 +109,7 @@ async function use(machine: Machine, urlText: string, flags: UseFlags): Promise<
 }
 
 async function run(machine: Machine, steps: readonly Step[]): Promise<void> {
+  requireNoRefusal(steps, 'set this up')
   await runPlan(steps, (step) => void machine.stdout.write(formatStep(step)))
   if (steps.some(isChange))
     machine.stdout.write('Restart the nix-daemon, if there is one: systemctl restart nix-daemon\n')

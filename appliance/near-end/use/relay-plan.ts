@@ -4,6 +4,7 @@ import { join } from 'node:path'
 import { Complaint } from '../../complaint.ts'
 import type { Machine } from '../../machine.ts'
 import { readText } from '../../plan/file-steps.ts'
+import type { Step } from '../../plan/plan.ts'
 import { findNearEndProgram, findServiceObstacle } from './near-end-program.ts'
 import {
   formatRelayService,
@@ -28,15 +29,12 @@ export const relaySettings: readonly string[] = [
 /** Rejects with a Complaint. `below`: a path as it is now, under --root. */
 export async function planRelay(
   machine: Machine,
-  { url, login, withPush, isRunning }: UseWish,
+  { url, login, withPush, root, isRunning }: UseWish,
   netrcFile: string,
   below: (path: string) => string,
 ): Promise<UsePlan> {
   const isSystem = machine.userId === 0
   const command = await findNearEndProgram()
-  const obstacle = await findServiceObstacle(command, isSystem)
-  if (obstacle !== undefined)
-    throw new Complaint('refused', `Cannot run as a service: ${obstacle}. Install Burrow elsewhere, as in /opt`)
   const dir = unitDirOf(machine)
   const [socketFile, serviceFile] = [join(dir, relaySocketName), join(dir, relayServiceName)]
   await refuseOther(below(serviceFile), url)
@@ -50,6 +48,7 @@ export async function planRelay(
   })
   return {
     steps: [
+      ...(await planCheck(command, isSystem, root)),
       await planUnit(below(socketFile), socket),
       await planUnit(below(serviceFile), service),
       ...planSystemctl(machine, [relaySocketName, relayServiceName], isRunning),
@@ -67,6 +66,14 @@ export async function planRelay(
       { file: serviceFile, text: service },
     ],
   }
+}
+
+/** Below another root lies another machine, where the program may lie elsewhere. */
+async function planCheck(command: readonly string[], isSystem: boolean, root: string): Promise<Step[]> {
+  const obstacle = await findServiceObstacle(command, isSystem)
+  if (obstacle === undefined) return []
+  const what = `a service could not start this program: ${obstacle}; put it elsewhere, such as /opt/burrow, and run it from there`
+  return [{ verb: root === '/' ? 'refuse' : 'note', what }]
 }
 
 export function unitDirOf({ env, homeDir, userId }: Machine): string {

@@ -168,7 +168,7 @@ describe('burrow use', () => {
     expect(service).toContain(`\nLoadCredential=netrc:${netrc}\nDynamicUser=yes\n`)
 
     const second = await use(dir, [...args, '--push'])
-    expect(second.stdout.match(/^ {2}(?:write|create) .*$/gm)).toEqual([
+    expect(second.stdout.match(/^ {2}write .*$/gm)).toEqual([
       expect.stringMatching(/burrow-relay\.service \(mode 0644\)$/),
     ])
     expect(await readUnit('burrow-relay.service')).toMatch(/^ExecStart=.* --netrc-file %d\/netrc --watch$/m)
