@@ -15,6 +15,7 @@ import { narInfoRate } from './narinfo.ts'
 import { larderNars, rawHugeFile1, rawHugeFile4, rawNars, smallLarderNars } from './nars.ts'
 import { firstFetch, tinyFiles } from './packing.ts'
 import { pushAgainstStockNix, pushClosure, pushCuts, pushHomeLine, pushNothing, pushSmall } from './push.ts'
+import { relayMemory, relayStartUp } from './relay-footprint.ts'
 
 export const measures: readonly Measure[] = [
   narInfoRate,
@@ -43,4 +44,6 @@ export const measures: readonly Measure[] = [
   deltaReading,
   deltaMakingMemory,
   deltaReadingMemory,
+  relayStartUp,
+  relayMemory,
 ]
