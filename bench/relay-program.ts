@@ -2,6 +2,7 @@
 import { mkdirSync, openSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
 
+import { relayEnvironment, relayNodeFlags } from '../appliance/near-end/use/relay-units.ts'
 import { user, writeNetrc } from './burrow.ts'
 import { type Endpoint, request } from './cache.ts'
 import { runCommand, startChild, stopChild } from './children.ts'
@@ -29,13 +30,18 @@ export async function openRelay(farEnd: Endpoint, firstPath: string): Promise<Ru
   const child = startChild(
     process.execPath,
     [
+      ...relayNodeFlags,
       join(projectDir, 'dist/bundles/client.mjs'),
       'relay',
       ...['--to', `http://${farEnd.host}:${farEnd.port}`],
       ...['--netrc-file', netrc],
       ...['--listen', `127.0.0.1:${port}`],
     ],
-    { cwd: home, env: { PATH: process.env.PATH, HOME: home, NIX_STATE_DIR: home }, stdio: ['ignore', log, log] },
+    {
+      cwd: home,
+      env: { PATH: process.env.PATH, HOME: home, NIX_STATE_DIR: home, ...relayEnvironment },
+      stdio: ['ignore', log, log],
+    },
   )
   const endpoint: Endpoint = {
     label: `relay of ${user.name}`,

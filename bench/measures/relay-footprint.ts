@@ -7,8 +7,8 @@ import type { Bench, Measure, Round } from '../measure.ts'
 import { say } from '../progress.ts'
 import { makeClientProgram, openRelay } from '../relay-program.ts'
 
-/** After which Node has given back what it does not need. */
-const idleMs = 15_000
+/** The relay gives memory back 75 s after the last request. */
+const idleMs = 80_000
 
 export const relayStartUp: Measure = {
   name: 'relay-start-up',

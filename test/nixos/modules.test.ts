@@ -9,7 +9,7 @@ import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
 import { describe, expect, test } from '@jest/globals'
 
-import { formatRelayService } from '../../appliance/near-end/use/relay-units.ts'
+import { formatRelayService, relayEnvironment } from '../../appliance/near-end/use/relay-units.ts'
 import { stopBudgets, stopMs } from '../../appliance/server/stop-budgets.ts'
 import { runBurrow } from '../appliance/burrow.ts'
 import { createScratchDir } from '../appliance/scratch-dir.ts'
@@ -424,7 +424,7 @@ describe('services.burrow-client', () => {
     expect(failures).toEqual([])
     expect(nixSettings).toHaveProperty('post-build-hook')
     expect(relay).toMatchObject({
-      environment: { BURROW_USER: 'ci', BURROW_PASSWORD_FILE: '%d/password' },
+      environment: { ...relayEnvironment, BURROW_USER: 'ci', BURROW_PASSWORD_FILE: '%d/password' },
       serviceConfig: {
         ExecStart: expect.stringMatching(/ relay --to https:\/\/cache\.example\.org --allow-uid 0 1000$/),
         LoadCredential: ['password:/keys/ci'],
@@ -462,8 +462,9 @@ describe('services.burrow-client', () => {
     })
     const service = unit.split(/^\[\w+\]\n/m)[2]!
     const lines = service.split('\n').filter((line) => /^\w/.test(line))
-    const others = (line: string) => !line.startsWith('ExecStart=')
+    const others = (line: string) => !/^(?:ExecStart|Environment)=/.test(line)
     expect(module.filter(others).sort()).toEqual(lines.filter(others).sort())
+    expect(relay?.environment).toEqual(relayEnvironment)
   })
 
   test('a client pushes what it builds, by watching its store or by a hook that never fails a build', async () => {

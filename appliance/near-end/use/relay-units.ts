@@ -8,13 +8,23 @@ export const relayAddress = '127.0.0.1:8078'
 export const relaySocketName = 'burrow-relay.socket'
 export const relayServiceName = 'burrow-relay.service'
 
+/** Small generations of V8: half the memory while NARs pass, as fast. */
+export const relayNodeFlags: readonly string[] = ['--max-semi-space-size=2']
+
+/** For glibc: buffers that are not used any more go back to the system, and do not lie between others. */
+export const relayEnvironment: Readonly<Record<string, string>> = {
+  MALLOC_ARENA_MAX: '2',
+  MALLOC_MMAP_THRESHOLD_: '65536',
+  MALLOC_TRIM_THRESHOLD_: '131072',
+}
+
 export interface RelayUnit {
   readonly url: string
   /** Undefined for a public cache. */
   readonly netrcFile: string | undefined
   /** It also pushes what becomes valid in the store. */
   readonly isWatching: boolean
-  /** Executable and first arguments, absolute. */
+  /** Node and first arguments, absolute. */
   readonly command: readonly string[]
   readonly isSystem: boolean
 }
@@ -39,8 +49,10 @@ export function formatRelayService(unit: RelayUnit): string {
   const { url, netrcFile, isWatching, isSystem } = unit
   // systemd's own copy, which the service's user may read.
   const netrc = isSystem ? '%d/netrc' : netrcFile && quote(netrcFile)
+  const [node = '', ...program] = unit.command
+  const environment = Object.entries(relayEnvironment).map(([name, value]) => `${name}=${value}`)
   const words = [
-    ...unit.command.map(quote),
+    ...[node, ...relayNodeFlags, ...program].map(quote),
     'relay',
     '--to',
     quote(url),
@@ -59,6 +71,7 @@ StartLimitIntervalSec=0
 
 [Service]
 ExecStart=${words.join(' ')}
+Environment=${environment.join(' ')}
 ${isSystem ? systemLines(netrcFile) : ''}# More than the 30 s in which downloads may end and what waits is pushed.
 TimeoutStopSec=60
 Restart=on-failure

@@ -141,7 +141,9 @@ test('its use --relay starts this same file', async () => {
   await writeFile(join(dir, 'password'), 'a-long-secret')
   const args = ['use', server.url, '--user', 'ben', '--password-file', 'password', '--relay', '--print']
   const { stdout } = await run(process.execPath, ['burrow-push.mjs', ...args], { cwd: dir, env })
-  expect(stdout).toMatch(new RegExp(`^ExecStart=\\S*node\\S* ${dir}/burrow-push\\.mjs relay --to ${server.url} `, 'm'))
+  expect(stdout).toMatch(
+    new RegExp(`^ExecStart=\\S*node\\S* --\\S+ ${dir}/burrow-push\\.mjs relay --to ${server.url} `, 'm'),
+  )
 }, 120_000)
 
 test('it is given to those who may push, to those who may pull, and to admins; strangers get 401', async () => {
