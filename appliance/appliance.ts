@@ -7,7 +7,7 @@ import type { Server } from 'node:http'
 import { join } from 'node:path'
 import type { Logger } from 'pino'
 
-import { type Cache, Fault, openCache, type Reloadable, type Store } from '../src/index.ts'
+import { type Cache, Fault, openCache, type Reloadable, type Store, systemClock } from '../src/index.ts'
 import { readClientProgram } from './bundles.ts'
 import { createVisitors } from './cloudflare/visitors.ts'
 import { Complaint, reasonOf } from './complaint.ts'
@@ -19,7 +19,6 @@ import { createMetrics } from './operator/metrics.ts'
 import { createOperatorServer } from './operator/operator-server.ts'
 import { createReport } from './operator/report.ts'
 import type { StatusReport } from './operator/status.ts'
-import { callLater } from './server/call-later.ts'
 import { type Listener, openListener } from './server/listener.ts'
 import { openStores } from './server/open-stores.ts'
 import { openTunnel } from './server/open-tunnel.ts'
@@ -68,7 +67,7 @@ export async function startAppliance(options: ApplianceOptions): Promise<Applian
   const { stores, depot } = starting.use(await openStores(config, machine, version, log))
   const readHealth = () => stores.map((each) => each.health())
   const metrics = config.operator === undefined ? undefined : createMetrics(version)
-  const traffic = starting.use(createTraffic(log, metrics, callLater, config.log.requests))
+  const traffic = starting.use(createTraffic(log, metrics, systemClock.after, config.log.requests))
   const cache = starting.use(
     await openCache({
       ...reloadable,
@@ -80,7 +79,7 @@ export async function startAppliance(options: ApplianceOptions): Promise<Applian
       priority: config.priority,
       wantMassQuery: config.wantMassQuery,
       compression: config.compression,
-      larder: config.larder ?? { dir: join(config.state.dir, 'larder'), maxBytes: 0 },
+      larder: config.larder ?? { dir: join(config.state.dir, 'larder'), maxBytes: 0, deltas: false },
       edgeCache: config.edgeCache,
       limits: config.limits,
       visitors: config.cloudflareAccess && createVisitors({ ...config.cloudflareAccess, now: () => new Date() }, log),

@@ -23,7 +23,8 @@ export interface ShapingProxy extends AsyncDisposable {
 const chunkBytes = 16 * 1024
 
 export async function openShapingProxy(
-  target: number,
+  /** A port of this machine; as a function, asked for each connection. */
+  target: number | (() => number),
   { bitsPerSecond, roundTripMs, cutAfterBytes }: Shape,
 ): Promise<ShapingProxy> {
   const sockets = new Set<Socket>()
@@ -31,7 +32,7 @@ export async function openShapingProxy(
   const up = new Lane(bitsPerSecond, roundTripMs / 2)
   const down = new Lane(bitsPerSecond, roundTripMs / 2)
   const server = createServer({ noDelay: true }, (client) => {
-    const origin = connect({ port: target, host: '127.0.0.1', noDelay: true })
+    const origin = connect({ port: typeof target === 'number' ? target : target(), host: '127.0.0.1', noDelay: true })
     for (const socket of [client, origin]) {
       sockets.add(socket)
       socket.on('error', () => {})

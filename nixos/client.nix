@@ -1,4 +1,4 @@
-# services.burrow-client: a machine that pulls from a Burrow, and pushes what it builds if that is wanted.
+# services.burrow-client: a machine that pulls from a Burrow cache, and optionally pushes what it builds.
 #
 #   services.burrow-client = {
 #     enable = true;
@@ -21,7 +21,7 @@ let
   isPushing = cfg.push.watchStore || cfg.push.postBuildHook;
   spoolDir = "/var/spool/burrow";
 
-  # Nix waits for it after each build and fails the build when it fails: so it only leaves a note, by rename, and always ends with 0.
+  # Nix waits for this hook after each build, and the build fails if the hook fails. So it only writes a note, with a rename, and always exits with 0.
   hook = pkgs.writeShellScript "burrow-post-build-hook" ''
     paths=''${OUT_PATHS:-}
     # Nix 2.8 leaves OUT_PATHS empty.
@@ -36,21 +36,21 @@ in
   imports = [ ./client-relay.nix ];
 
   options.services.burrow-client = {
-    enable = lib.mkEnableOption "pulling from a Burrow";
+    enable = lib.mkEnableOption "pulling from a Burrow cache";
     url = mkOption {
       type = types.strMatching "https?://[^@?#]+";
       example = "https://cache.example.org";
-      description = "The cache, without user and password: those belong into the netrc file.";
+      description = "URL of the cache, without user and password. Put these into the netrc file.";
     };
     publicKeys = mkOption {
       type = types.listOf types.str;
       example = [ "cache.example.org-1:F4iBfbDhlwEr…" ];
-      description = "The keys the cache signs with, as `burrow client-config` prints them.";
+      description = "Public keys of the cache, as printed by `burrow client-config`.";
     };
     netrcFile = mkOption {
       type = types.nullOr types.str;
       default = "/etc/nix/netrc";
-      description = "A file with `machine HOST login NAME password PASSWORD`, mode 0600, read by nix-daemon (root); null for a public cache.";
+      description = "A file with `machine HOST login NAME password PASSWORD`, mode 0600, read by nix-daemon (root). Use null for a public cache.";
     };
 
     # Without the overlay there is no pkgs.burrow yet.
@@ -63,7 +63,7 @@ in
         type = types.bool;
         default = false;
         description = ''
-          A service pushes each path that becomes valid in this store and that no upstream cache has: what is built here, and what is copied here. The user in
+          Run a service that pushes each path that becomes valid in this store, by a build or by a copy, and that no upstream cache has. The user in
           the netrc file needs `push` access.
         '';
       };
@@ -71,8 +71,8 @@ in
         type = types.bool;
         default = false;
         description = ''
-          The service pushes what is built here and nothing else: Nix leaves a note of each build in ${spoolDir}. Builds do not wait for the cache, and do not fail
-          without it. In place of {option}`services.burrow-client.push.watchStore`.
+          Run the service only for paths that are built on this machine: a post-build hook writes a note of each build to ${spoolDir}. Builds do not wait for the cache, and do not fail
+          without it. Use this instead of {option}`services.burrow-client.push.watchStore`.
         '';
       };
     };
@@ -90,7 +90,7 @@ in
       }
       {
         assertion = cfg.netrcFile == null || !(lib.hasPrefix "${builtins.storeDir}/" cfg.netrcFile);
-        message = "services.burrow-client.netrcFile lies in the Nix store, which everybody on the machine can read: name a file elsewhere, as a string in quotes.";
+        message = "services.burrow-client.netrcFile lies in the Nix store, which all users of the machine can read: name a file elsewhere, as a string in quotes.";
       }
     ];
 
@@ -121,15 +121,15 @@ in
               spoolDir
             ]
           );
-          # Its queue: what waits survives a restart and an outage.
+          # The queue, which survives restarts and outages.
           StateDirectory = "burrow-watch-store";
           StateDirectoryMode = "0700";
           Restart = "always";
           RestartSec = 10;
-          # Usage, login or rights, config: starting again does not help.
+          # Usage error, login or access refused, config error: a restart does not help.
           RestartPreventExitStatus = "2 77 78";
           TimeoutStopSec = 60;
-          # It runs as root, since it reads root's netrc file and Nix's database, and may do little else.
+          # It runs as root, because it reads root's netrc file and Nix's database. The following options restrict it.
           CapabilityBoundingSet = "CAP_DAC_READ_SEARCH";
           NoNewPrivileges = true;
           PrivateTmp = true;

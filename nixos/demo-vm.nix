@@ -1,4 +1,4 @@
-# A virtual machine to try Burrow in; it lives on the machine that builds it, and needs no disk, boot loader, tunnel or secret.
+# A virtual machine to try Burrow in. It runs on the machine that builds it, and needs no disk, boot loader, tunnel or secret.
 { lib, modulesPath, ... }:
 {
   imports = [
@@ -10,7 +10,7 @@
     enable = true;
     settings.public = true;
   };
-  # Known to everybody, so for a machine that no network reaches.
+  # A public password: only for a machine that no network can reach.
   users.users.root.initialPassword = "burrow";
   services.openssh.enable = lib.mkForce false;
   system.stateVersion = "25.05";

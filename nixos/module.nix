@@ -1,4 +1,4 @@
-# services.burrow: a private Nix binary cache at the end of a tunnel.
+# services.burrow: a private Nix binary cache behind a Cloudflare Tunnel.
 #
 #   services.burrow = {
 #     enable = true;
@@ -9,8 +9,8 @@
 #     tunnel = { mode = "token"; tokenFile = "/var/keys/tunnel-token"; hostname = "cache.example.org"; };
 #   };
 #
-# The unit itself, with all of its hardening, is the package's (appliance/systemd/burrow.service); this module adds what depends on the configuration.
-# There is no `openFirewall`: Burrow listens on loopback only, and the tunnel's connector dials out.
+# The unit, with all hardening options, comes from the package (appliance/systemd/burrow.service). This module adds what depends on the configuration.
+# There is no `openFirewall`: Burrow listens on loopback only, and the tunnel's connector opens outbound connections.
 {
   config,
   lib,
@@ -22,10 +22,10 @@ let
   cfg = config.services.burrow;
   json = pkgs.formats.json { };
 
-  # What a credential becomes for the program: the service manager puts a copy there that only the service can read.
+  # The path of a credential as the program sees it: systemd puts a copy there that only the service can read.
   credential = name: "$CREDENTIALS_DIRECTORY/${name}";
   inStore = path: lib.hasPrefix "${builtins.storeDir}/" (toString path);
-  # A path without quotes would be copied into the store with the configuration.
+  # A path without quotes would be copied into the Nix store with the configuration.
   isShown = value: builtins.isPath value || inStore value;
   isGiven = value: value != null;
 
@@ -37,13 +37,13 @@ let
           type = types.nullOr types.str;
           default = null;
           example = "$argon2id$v=19$m=65536,t=2,p=1$…";
-          description = "An argon2id hash of the password, as `burrow hash-password` prints it. It may lie in the Nix store.";
+          description = "An argon2id hash of the password, as printed by `burrow hash-password`. It may be in the Nix store.";
         };
         passwordFile = mkOption {
           type = types.nullOr types.externalPath;
           default = null;
           example = "/var/keys/burrow-${name}";
-          description = "A file outside the Nix store that holds the password; root alone needs to be able to read it.";
+          description = "A file with the password, outside the Nix store. Only root must be able to read it.";
         };
         access = mkOption {
           type = types.listOf (
@@ -54,13 +54,13 @@ let
             ]
           );
           default = [ "pull" ];
-          description = "What the user may do.";
+          description = "Access rights of the user.";
         };
         expires = mkOption {
           type = types.nullOr types.str;
           default = null;
           example = "2027-01-31T00:00:00Z";
-          description = "From this instant on the user is unknown.";
+          description = "Time at which the user expires.";
         };
       };
     };
@@ -95,11 +95,11 @@ let
       binary = if tunnel.mode == "off" then null else "${tunnel.package}/bin/cloudflared";
     };
 
-  # The settings with what the other options say; null is the same as absent.
+  # The settings, merged with the other options. null means absent.
   dropNulls = value: if lib.isAttrs value then lib.mapAttrs (_: dropNulls) (lib.filterAttrs (_: isGiven) value) else value;
   settings = dropNulls (
     cfg.settings
-    # Inside of the service what the service manager made, outside (for root's `burrow doctor` and `burrow tunnel setup`) the same directories by name.
+    # In the service: the directories from systemd. Outside (root's `burrow doctor` and `burrow tunnel setup`): the same directories by name.
     // { state = { dir = "\${STATE_DIRECTORY:-/var/lib/burrow}"; } // (cfg.settings.state or { }); }
     // lib.optionalAttrs (lib.isAttrs (cfg.settings.larder or { })) {
       larder = { dir = "\${CACHE_DIRECTORY:-/var/cache/burrow}/larder"; } // (cfg.settings.larder or { });
@@ -107,10 +107,10 @@ let
     // lib.optionalAttrs (cfg.users != { }) { users = (cfg.settings.users or [ ]) ++ lib.mapAttrsToList toUser cfg.users; }
     // lib.optionalAttrs (cfg.tunnel.mode != "off") { tunnel = toTunnel cfg.tunnel; }
   )
-  # The one null that says something: no operator's listener, instead of the default one.
+  # The only null with a meaning: no operator's listener, instead of the default one.
   // lib.optionalAttrs (cfg.settings.operator == null) { operator = null; };
 
-  # Secret files named in the settings, by the keys of config.schema.json that hold such names.
+  # The keys of config.schema.json that contain names of secret files.
   secretKeys = [
     "keyFiles"
     "passwordFile"
@@ -126,11 +126,11 @@ let
     else
       lib.optional (lib.elem key secretKeys && isGiven value) { inherit key value; };
 
-  # What a credential may be called: a file's name, without what means something to LoadCredential= (":", "%") or to the settings ("$").
+  # Valid names of credentials: file names without the characters that are special in LoadCredential= (":", "%") or in the settings ("$").
   isCredentialName = name: builtins.match "[A-Za-z0-9_@+][A-Za-z0-9._@+-]*" name != null;
   reserved = lib.attrNames generated;
 
-  # Directories that the unit does not make itself are read-only for it unless they are named.
+  # Directories that the unit does not create are read-only unless they are listed.
   ownDirs = lib.filter (dir: lib.hasPrefix "/" dir && !(lib.hasPrefix "/var/lib/burrow" dir || lib.hasPrefix "/var/cache/burrow" dir)) (
     lib.filter lib.isString [
       (settings.state.dir or null)
@@ -143,7 +143,7 @@ let
   hasOwnFile = isGiven cfg.configFile;
   configPath = if hasOwnFile then toString cfg.configFile else "/etc/burrow/burrow.json";
 
-  # A mistake fails the build and not the start: checked as far as it can be without the secrets.
+  # Check the config at build time, as far as possible without the secrets, so that an error fails the build and not the start.
   configFile =
     pkgs.runCommand "burrow.json"
       {
@@ -155,7 +155,7 @@ let
           if canCheck then
             ''burrow --config "$unchecked" check-config --no-env''
           else
-            "# Built for another kind of machine, whose programs do not run here: the start checks it."
+            "# Built for another platform, whose programs do not run here: the config is checked at the start."
         }
         cp "$unchecked" "$out"
       '';
@@ -168,11 +168,11 @@ let
     // lib.optionalAttrs (isGiven cfg.tunnel.credentialsFile) { tunnel-credentials = cfg.tunnel.credentialsFile; };
   credentials = cfg.credentials // generated;
 
-  # For root at a shell: the same configuration, and the credentials that the service manager keeps for the running service.
+  # For root in a shell: the same configuration, and the credentials of the running service.
   command = lib.hiPrio (
     pkgs.writeShellScriptBin "burrow" ''
       export BURROW_CONFIG="''${BURROW_CONFIG-${configPath}}"
-      # Where a configuration of one's own leaves them to the service manager.
+      # A configuration file of the user's own may rely on these directories from systemd.
       ${lib.optionalString hasOwnFile ''export STATE_DIRECTORY="''${STATE_DIRECTORY-/var/lib/burrow}" CACHE_DIRECTORY="''${CACHE_DIRECTORY-/var/cache/burrow}"''}
       export CREDENTIALS_DIRECTORY="''${CREDENTIALS_DIRECTORY-/run/credentials/burrow.service}"
       exec ${lib.getExe cfg.package} "$@"
@@ -190,9 +190,9 @@ let
 in
 {
   options.services.burrow = {
-    enable = lib.mkEnableOption "Burrow, a private Nix binary cache at the end of a tunnel";
+    enable = lib.mkEnableOption "Burrow, a private Nix binary cache behind a Cloudflare Tunnel";
 
-    # Without the overlay there is no pkgs.burrow yet.
+    # Without the overlay, pkgs.burrow does not exist.
     package = lib.mkPackageOption (
       pkgs // { burrow = pkgs.burrow or (pkgs.callPackage ./package.nix { }); }
     ) "burrow" { };
@@ -202,17 +202,17 @@ in
       default = null;
       example = "/etc/burrow-private/burrow.json";
       description = ''
-        A configuration outside of the Nix store, in place of {option}`services.burrow.settings`, `.users` and `.tunnel`. Users and keys can then change by
-        `systemctl reload burrow` alone. The service must be able to read it; secret files come by {option}`services.burrow.credentials`. It is checked
+        A configuration file outside of the Nix store, instead of {option}`services.burrow.settings`, `.users` and `.tunnel`. Users and keys can then be changed with
+        `systemctl reload burrow`. The service must be able to read the file. Pass secret files with {option}`services.burrow.credentials`. The file is checked
         when the service starts.
       '';
     };
 
     settings = mkOption {
       description = ''
-        The configuration, as docs/configuration.md tells it; every key of `config.schema.json` is allowed. Strings may hold `$NAME` for a variable of
+        The configuration, as described in docs/configuration.md; every key of `config.schema.json` is allowed. Strings may hold `$NAME` for a variable of
         {option}`services.burrow.environmentFile` and `$CREDENTIALS_DIRECTORY/name` for an entry of {option}`services.burrow.credentials`.
-        All of it lies in the Nix store, which everybody on the machine can read: no secrets.
+        The configuration is stored in the Nix store, which all users of the machine can read: do not put secrets into it.
       '';
       default = { };
       type = types.submodule {
@@ -222,7 +222,7 @@ in
             type = types.strMatching "127\\.[0-9.]+:[0-9]+|\\[::1]:[0-9]+|localhost:[0-9]+|unix:/.+";
             default = "127.0.0.1:8080";
             example = "unix:/run/burrow/burrow.sock";
-            description = "Where the tunnel connects: a loopback address or a unix socket.";
+            description = "Address to which the tunnel connects: a loopback address or a unix socket.";
           };
           operator = mkOption {
             type = types.nullOr types.str;
@@ -232,12 +232,12 @@ in
           public = mkOption {
             type = types.bool;
             default = false;
-            description = "Everybody may pull.";
+            description = "Whether everyone may pull.";
           };
           priority = mkOption {
             type = types.ints.unsigned;
             default = 50;
-            description = "Clients ask caches with a lower number first. cache.nixos.org has 40: what is public comes from there.";
+            description = "Clients ask caches with a lower number first. cache.nixos.org has 40, so public paths come from there.";
           };
           log.level = mkOption {
             type = types.enum [
@@ -260,20 +260,20 @@ in
       type = types.attrsOf (types.submodule userModule);
       default = { };
       example = lib.literalExpression ''{ ben.passwordFile = "/var/keys/burrow-ben"; }'';
-      description = "Who may use the cache, by the name in their netrc entry's `login`.";
+      description = "Users of the cache, by the name in `login` of their netrc entry.";
     };
 
     socketActivation = mkOption {
       type = types.bool;
       default = false;
-      description = "systemd listens for Burrow, by the package's burrow.socket, so that no request is refused during a restart.";
+      description = "Let systemd own the listening socket (burrow.socket of the package), so that no request is refused during a restart.";
     };
 
     environmentFile = mkOption {
       type = types.nullOr types.externalPath;
       default = null;
       example = "/var/keys/burrow.env";
-      description = "A file of `NAME=value` lines for the variables in the settings; read by the service manager, so root alone needs to be able to read it.";
+      description = "A file of `NAME=value` lines for the variables in the settings; systemd reads it, so only root must be able to read it.";
     };
 
     credentials = mkOption {
@@ -294,7 +294,7 @@ in
           "credentials"
         ];
         default = "off";
-        description = "`token`: a tunnel kept at Cloudflare; `credentials`: one whose ingress rules Burrow writes; `quick`: for trying out, under a random name.";
+        description = "`token`: a tunnel that is managed at Cloudflare; `credentials`: a tunnel whose ingress rules Burrow writes; `quick`: a tunnel with a random name, for testing.";
       };
       hostname = mkOption {
         type = types.nullOr types.str;
@@ -306,7 +306,7 @@ in
         type = types.nullOr types.externalPath;
         default = null;
         example = "/var/keys/tunnel-token";
-        description = "A file outside the Nix store that holds the tunnel's token.";
+        description = "A file with the tunnel's token, outside the Nix store.";
       };
       credentialsFile = mkOption {
         type = types.nullOr types.externalPath;
@@ -324,7 +324,7 @@ in
           ]
         );
         default = null;
-        description = "How the connector talks to the edge; http2 unless set.";
+        description = "Protocol between connector and edge; the default is http2.";
       };
       region = mkOption {
         type = types.nullOr (
@@ -334,7 +334,7 @@ in
           ]
         );
         default = null;
-        description = "Where the connections to the edge end.";
+        description = "Region of the edge to connect to.";
       };
       edgeIpVersion = mkOption {
         type = types.nullOr (
@@ -345,13 +345,13 @@ in
           ]
         );
         default = null;
-        description = "Which IP version reaches the edge.";
+        description = "IP version of the connections to the edge.";
       };
       gracePeriod = mkOption {
         type = types.nullOr types.str;
         default = null;
         example = "1m";
-        description = "How long downloads under way may go on at a stop; 30s unless set, at most 3m.";
+        description = "How long running downloads may continue after a stop; the default is 30s, the maximum is 3m.";
       };
       logLevel = mkOption {
         type = types.nullOr (
@@ -363,17 +363,17 @@ in
           ]
         );
         default = null;
-        description = "The least of cloudflared's lines that show up in the journal.";
+        description = "Minimum level of cloudflared's log lines in the journal.";
       };
       haConnections = mkOption {
         type = types.nullOr (types.ints.between 1 8);
         default = null;
-        description = "Connections to the edge; 4 unless set.";
+        description = "Number of connections to the edge; the default is 4.";
       };
       extraArgs = mkOption {
         type = types.listOf types.str;
         default = [ ];
-        description = "Further flags for `cloudflared tunnel`.";
+        description = "More flags for `cloudflared tunnel`.";
       };
     };
   };
@@ -383,11 +383,11 @@ in
       [
         {
           assertion = hasOwnFile || isPublic || cfg.users != { } || (cfg.settings.users or [ ]) != [ ];
-          message = "services.burrow.users is empty: add a user, or set services.burrow.settings.public = true to let everybody pull.";
+          message = "services.burrow.users is empty: add a user, or set services.burrow.settings.public = true to let everyone pull.";
         }
         {
           assertion = !(isPublic && (cfg.users != { } || (cfg.settings.users or [ ]) != [ ]));
-          message = "services.burrow.settings.public is true although services.burrow.users names users: nobody would be asked for a password. Remove one of them.";
+          message = "services.burrow.settings.public is true although services.burrow.users names users: no client would be asked for a password. Remove one of them.";
         }
         {
           assertion = cfg.tunnel.mode != "token" || isGiven cfg.tunnel.tokenFile;
@@ -407,7 +407,7 @@ in
         }
         {
           assertion = !hasOwnFile || !(inStore cfg.configFile);
-          message = "services.burrow.configFile lies in the Nix store, which everybody on the machine can read: use services.burrow.settings, or name a file elsewhere, as a string in quotes.";
+          message = "services.burrow.configFile lies in the Nix store, which all users of the machine can read: use services.burrow.settings, or name a file elsewhere, as a string in quotes.";
         }
         {
           assertion = cfg.tunnel.mode == "off" || !(cfg.settings ? tunnel);
@@ -418,14 +418,14 @@ in
         assertion = isGiven user.passwordHash != isGiven user.passwordFile;
         message = "services.burrow.users.${name}: set exactly one of passwordHash and passwordFile.";
       }) cfg.users
-      # The options' type knows whole store paths only, not every name under the store.
+      # The options' type detects only complete store paths, not all names below the store directory.
       ++ lib.mapAttrsToList (name: path: {
         assertion = !(inStore path);
-        message = "The secret \"${name}\" of services.burrow lies in the Nix store (${toString path}), which everybody on the machine can read: name a file elsewhere, as a string in quotes.";
+        message = "The secret \"${name}\" of services.burrow lies in the Nix store (${toString path}), which all users of the machine can read: name a file elsewhere, as a string in quotes.";
       }) credentials
       ++ lib.optional (isGiven cfg.environmentFile) {
         assertion = !(inStore cfg.environmentFile);
-        message = "services.burrow.environmentFile lies in the Nix store, which everybody on the machine can read: name a file elsewhere, as a string in quotes.";
+        message = "services.burrow.environmentFile lies in the Nix store, which all users of the machine can read: name a file elsewhere, as a string in quotes.";
       }
       ++ lib.mapAttrsToList (name: user: {
         assertion = user.passwordFile == null || isCredentialName name;
@@ -437,37 +437,37 @@ in
       }) (lib.attrNames cfg.credentials)
       ++ map (secret: {
         assertion = !(isShown secret.value);
-        message = "services.burrow.settings names a secret that lies in the Nix store, which everybody on the machine can read (${secret.key}, ${toString secret.value}): name a file elsewhere by services.burrow.credentials, and \"$CREDENTIALS_DIRECTORY/NAME\" here.";
+        message = "services.burrow.settings names a secret that lies in the Nix store, which all users of the machine can read (${secret.key}, ${toString secret.value}): name a file elsewhere by services.burrow.credentials, and \"$CREDENTIALS_DIRECTORY/NAME\" here.";
       }) (secretsIn "" cfg.settings);
 
     warnings =
-      lib.optional (cfg.tunnel.mode == "quick") "services.burrow.tunnel.mode is \"quick\": the host name changes with every start, and nobody vouches for its being up."
+      lib.optional (cfg.tunnel.mode == "quick") "services.burrow.tunnel.mode is \"quick\": the host name changes at every start, and there is no uptime guarantee."
       ++ lib.optional (
         literalUsers != [ ]
-      ) "services.burrow.settings.users holds a password in clear, which the Nix store shows to everybody on the machine: use services.burrow.users.<name>.passwordHash or passwordFile."
+      ) "services.burrow.settings.users holds a password in clear text in the Nix store, which all users of the machine can read: use services.burrow.users.<name>.passwordHash or passwordFile."
       ++ lib.optional (
         !hasOwnFile && cfg.settings.signing.keyFiles or null == null
       ) "services.burrow.settings.signing.keyFiles is not set: a key is made at the first start and kept in /var/lib/burrow; back it up, or clients must trust another after a reinstallation.";
 
-    # The package brings the man pages. Not environment.variables: sudo would drop them.
+    # The package contains the man pages. A wrapper instead of environment.variables, because sudo drops variables.
     environment.systemPackages = [
       cfg.package
       command
     ];
     environment.etc = lib.mkIf (!hasOwnFile) { "burrow/burrow.json".source = configFile; };
 
-    # It asks the Nix daemon for leases, also where not everybody may.
+    # Burrow requests leases from the Nix daemon, which may not be open to all users.
     nix.settings.extra-allowed-users = [ "burrow" ];
 
     systemd.packages = [ cfg.package ];
     systemd.sockets = lib.mkIf cfg.socketActivation { burrow.wantedBy = [ "sockets.target" ]; };
     systemd.services.burrow = {
       wantedBy = [ "multi-user.target" ];
-      # The socket may have failed, after too many starts with a config that was wrong.
+      # The socket may have failed after too many starts with an invalid config.
       wants = lib.optional cfg.socketActivation "burrow.socket";
-      # A change of users is read by a reload, which cuts no download; everything else takes a restart.
+      # A change of users needs only a reload, which does not interrupt downloads. Everything else needs a restart.
       reloadTriggers = lib.optional (!hasOwnFile) configFile;
-      # One restart after the switch, not a stop before it: the cache is away for a moment only.
+      # One restart after the switch instead of a stop before it, so the cache is unavailable only for a moment.
       stopIfChanged = false;
       restartTriggers = lib.optional (!hasOwnFile) (builtins.toJSON (removeAttrs settings [ "users" ]));
       path = lib.optional (cfg.tunnel.mode != "off") cfg.tunnel.package ++ [
@@ -477,7 +477,7 @@ in
       ];
       serviceConfig =
         {
-          # The first, empty, entry takes the unit's own away.
+          # The first, empty entry clears the ExecStart of the unit.
           ExecStart = [
             ""
             "${lib.getExe cfg.package} --config ${configPath} serve"
@@ -486,7 +486,7 @@ in
         }
         // lib.optionalAttrs (isGiven cfg.environmentFile) { EnvironmentFile = toString cfg.environmentFile; }
         // lib.optionalAttrs (ownDirs != [ ]) { ReadWritePaths = ownDirs; }
-        # The unit's own is for the default of 30 s; this suffices for the longest, 3m.
+        # The value in the unit is for the default of 30 s; this one is sufficient for the maximum, 3m.
         // lib.optionalAttrs (isGiven cfg.tunnel.gracePeriod) { TimeoutStopSec = 240; };
     };
   };

@@ -1,7 +1,7 @@
-# node_modules as package-lock.json wants it, made by npm itself in a fixed-output derivation: dependencies.json says what must come out
-# (`npm run nix-hashes` writes it). Platform packages and install scripts are left out, so it is the same on every machine and runs nothing.
+# node_modules according to package-lock.json, made by npm in a fixed-output derivation. dependencies.json contains the expected hashes
+# (`npm run nix-hashes` writes it). Platform packages and install scripts are excluded, so the result is the same on every machine and no downloaded code is run.
 #
-# Not nixpkgs' fetchNpmDeps or importNpmLock: they want the download address of every package in the lock file, and ours names none, so that any mirror will do.
+# Not nixpkgs' fetchNpmDeps or importNpmLock: they need the download URL of every package in the lock file. Ours contains no URLs, so that any mirror works.
 {
   lib,
   stdenvNoCC,
@@ -23,7 +23,7 @@ let
     "--no-update-notifier"
   ];
 in
-# Else the old packages would be taken in silence: a fixed output with a known hash is not made again.
+# Otherwise the old packages would be used without a message: a fixed output with a known hash is not built again.
 assert lib.assertMsg (hashes.lockSha256 == lockSha256)
   "nixos/dependencies.json is older than package-lock.json: run `npm run nix-hashes` and commit both.";
 stdenvNoCC.mkDerivation {
@@ -32,18 +32,18 @@ stdenvNoCC.mkDerivation {
     nodejs_24
     cacert
   ];
-  # A proxy or a mirror of the registry reaches the build of a fixed output by these names alone.
+  # The build of a fixed output gets a proxy or a registry mirror only through these variables.
   impureEnvVars = lib.fetchers.proxyImpureEnvVars ++ [ "NPM_CONFIG_REGISTRY" ];
   dontUnpack = true;
   buildPhase = ''
     cp ${../package.json} package.json
     cp ${../package-lock.json} package-lock.json
     HOME=$PWD npm install ${lib.concatStringsSep " " flags}
-    # npm's own notes, and the empty folders some of its versions leave, are not part of what is wanted.
+    # Remove npm's own metadata, and empty directories that some versions of npm leave.
     rm -f node_modules/.package-lock.json
     find node_modules -type d -empty -delete
   '';
-  # As a directory of that name: Node resolves a link to its real path, and looks for a package's own dependencies in parents called node_modules.
+  # A directory of this name: Node resolves symlinks, and looks for the dependencies of a package in parent directories called node_modules.
   installPhase = ''
     mkdir $out
     mv node_modules $out/node_modules

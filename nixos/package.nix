@@ -1,5 +1,5 @@
-# Burrow as a Nix package: its sources, run by Node 24's own type stripping, beside the npm packages of package-lock.json. Its build downloads nothing and runs
-# nothing of what was downloaded (node-modules.nix): nixpkgs' esbuild makes single files (scripts/bundle.mjs) out of packages that are for development.
+# Burrow as a Nix package: its sources, run with Node 24's type stripping, and the npm packages of package-lock.json. The build downloads nothing and does not run
+# downloaded code (node-modules.nix): nixpkgs' esbuild bundles development packages into single files (scripts/bundle.mjs).
 {
   lib,
   stdenvNoCC,
@@ -50,10 +50,10 @@ stdenvNoCC.mkDerivation {
     cp -r appliance src docs package.json config.schema.json config.example.json $out/lib/burrow/
     mkdir $out/lib/burrow/dist
     cp -r dist/bundles $out/lib/burrow/dist/
-    # The link to the launcher of checkouts, which looks for a Node: this has one.
+    # The symlink to the launcher for checkouts, which looks for Node: not needed here.
     rm $out/lib/burrow/appliance/main.ts
     ln -s ${node_modules}/node_modules $out/lib/burrow/node_modules
-    # setpriv ends the connector with us, systemd-notify tells systemd that we are ready, xz and bzip2 unpack what other caches have compressed.
+    # setpriv ends the connector together with Burrow, systemd-notify reports readiness to systemd, xz and bzip2 decompress files of other caches.
     makeWrapper ${lib.getExe nodejs-slim_24} $out/bin/burrow \
       --add-flags "--disable-warning=ExperimentalWarning $out/lib/burrow/appliance/program.ts" \
       --suffix PATH : ${
@@ -75,7 +75,7 @@ stdenvNoCC.mkDerivation {
       --replace-fail 'ExecReload=kill ' 'ExecReload=${coreutils}/bin/kill '
   '';
 
-  # It starts: with the packages that it finds, under the Node that it is given.
+  # Check that it starts with the installed packages and this Node.
   doInstallCheck = stdenvNoCC.buildPlatform.canExecute stdenvNoCC.hostPlatform;
   installCheckPhase = ''
     test "$($out/bin/burrow version)" = "burrow ${manifest.version}"
@@ -85,7 +85,7 @@ stdenvNoCC.mkDerivation {
   meta = {
     inherit (manifest) description;
     license = lib.licenses.mit;
-    # The packages of npm bring native code that was built elsewhere (sodium-native).
+    # The npm packages contain prebuilt native code (sodium-native).
     sourceProvenance = [
       lib.sourceTypes.fromSource
       lib.sourceTypes.binaryNativeCode
@@ -93,6 +93,6 @@ stdenvNoCC.mkDerivation {
     platforms = lib.platforms.linux;
     mainProgram = "burrow";
   }
-  # Where the sources are published; package.json names it once they are.
+  # The URL of the sources; package.json contains it once they are published.
   // lib.optionalAttrs (manifest ? homepage) { inherit (manifest) homepage; };
 }

@@ -1,4 +1,4 @@
-# The command that pushes, alone: the client in one file (scripts/bundle.mjs) and Node. No package of npm is among what it needs at run time.
+# Only the push command: the client in one file (scripts/bundle.mjs) and Node. It needs no npm packages at run time.
 #   nix run github:…#burrow-push -- --to https://cache.example.org ./result
 {
   lib,

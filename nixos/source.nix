@@ -1,4 +1,4 @@
-# What a package is made of: of the project, the files and folders that are named.
+# The sources of a package: only the listed files and directories of the project.
 { lib }:
 name: parts:
 let

@@ -1,10 +1,10 @@
-# Two machines: one with a cache behind a tunnel, one with the edge and a client. What is tried, as users would: a signed path through the tunnel with a
-# netrc, no path without one, and a plain copy from a public cache on loopback. The edge and the connector are the stand-ins of test/, since a test has no internet.
+# Two machines: one with a cache behind a tunnel, one with the edge and a client. The test does what users do: it fetches a signed path through the tunnel with a
+# netrc file, gets no path without one, and copies from a public cache on loopback. Edge and connector are the simulations in test/, because the test has no Internet access.
 #
 #   nix build .#checks.x86_64-linux.vm
 { pkgs }:
 let
-  # A key made for this test alone; its secret half opens nothing.
+  # A key for this test only; its secret key is used nowhere else.
   keyName = "cache.test-1";
   standIns = pkgs.runCommand "burrow-stand-ins" { } ''
     mkdir -p $out/bin
@@ -50,7 +50,7 @@ pkgs.testers.runNixOSTest {
           ];
         };
       };
-      # Its secrets come from the edge and from this test, after the machines are up.
+      # The secrets come from the edge and from this test, after the machines have started.
       systemd.services.burrow.wantedBy = pkgs.lib.mkForce [ ];
     };
 
@@ -69,7 +69,7 @@ pkgs.testers.runNixOSTest {
       services.burrow-client = {
         enable = true;
         url = "http://cache.test";
-        # The real one is made while the test runs, and given on the command line.
+        # The real one is made during the test and passed on the command line.
         publicKeys = [ "${keyName}:AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=" ];
         netrcFile = "/etc/nix/netrc";
       };

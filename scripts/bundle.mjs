@@ -21,13 +21,16 @@ import { fileURLToPath } from 'node:url'
 const root = fileURLToPath(new URL('..', import.meta.url))
 const dir = join(root, 'dist/bundles')
 const read = (path) => readFileSync(join(root, path), 'utf8')
-const licenseOf = (name) => {
-  const { version } = JSON.parse(read(`node_modules/${name}/package.json`))
-  const file = readdirSync(join(root, 'node_modules', name)).find((entry) =>
-    /^licen[cs]e(?:\.(?:md|txt))?$/i.test(entry),
-  )
-  if (file === undefined) throw new Error(`The package ${name} has no licence file`)
-  return `/*! ${name} ${version}\n\n${read(`node_modules/${name}/${file}`).trim()}\n*/`
+
+/** The file's name is written in many ways; a package without one names its licence in package.json. */
+function licenseOf(name) {
+  const packageDir = join(root, 'node_modules', name)
+  const { version, license, author } = JSON.parse(readFileSync(join(packageDir, 'package.json'), 'utf8'))
+  const file = readdirSync(packageDir).find((entry) => /^licen[cs]e(?:\.(?:md|txt))?$/i.test(entry))
+  const holder = typeof author === 'string' ? author : author?.name
+  const text =
+    file === undefined ? `${license}${holder ? `, ${holder}` : ''}` : readFileSync(join(packageDir, file), 'utf8')
+  return `/*! ${name} ${version}\n\n${text.trim()}\n*/`
 }
 
 const { version } = JSON.parse(read('package.json'))

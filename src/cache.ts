@@ -1,6 +1,6 @@
 /**
  * The cache put together: a store, its NARs, their compressed forms, and HTTP in front. It listens nowhere by itself
- * and reads no environment; whoever opens it gives it a server's life.
+ * and reads no environment. The caller runs the server.
  */
 import type { Server } from 'node:http'
 
@@ -61,8 +61,13 @@ export interface CacheOptions extends Reloadable {
   readonly wantMassQuery: boolean
   readonly compression: { readonly type: 'zstd'; readonly level: number } | { readonly type: 'none' }
   /** Where compressed NARs are kept; `maxBytes` 0 keeps none. Not used without compression. */
-  readonly larder: { readonly dir: string; readonly maxBytes: number }
-  /** Whether an edge cache may keep replies; heeded on a public cache only. */
+  readonly larder: {
+    readonly dir: string
+    readonly maxBytes: number
+    /** Send updates as deltas to relays; true by default. */
+    readonly deltas?: boolean
+  }
+  /** Whether an edge cache may keep replies; for a public cache only. */
   readonly edgeCache: 'allow' | 'deny'
   readonly limits: Limits
   /** Lets people with browsers in without a password, on `/`, listings and build logs alone. */
@@ -108,7 +113,7 @@ export async function openCache(options: CacheOptions): Promise<Cache> {
             zstdVersion: options.zstdVersion,
             memoryBytes: smallNarBytes,
             packer,
-            deltaMaker: openDeltaMaker({ log }),
+            deltaMaker: options.larder.deltas === false ? undefined : openDeltaMaker({ log }),
             log,
           }).catch(refuseLarder),
         )

@@ -1,10 +1,10 @@
-/** Time as the store's adapters see it, so that tests can turn it by hand. */
+/** Time as an argument, so that tests can set it. */
 
 export interface Clock {
-  /** Milliseconds, steady: never turned back. */
+  /** Milliseconds, monotonic. */
   now(): number
   /**
-   * Runs the action once after so many milliseconds; the returned function calls it off. Does not keep the program
+   * Runs the action once after so many milliseconds; the returned function cancels it. Does not keep the process
    * alive.
    */
   after(delayMs: number, action: () => void): () => void

@@ -16,12 +16,12 @@ export type FaultCode =
   | 'absent'
   /** More work is asked for than is allowed at once: try again later. */
   | 'busy'
-  /** The work was given up because nobody wants its result any more, or the program ends. */
+  /** The work was cancelled because its result is no longer needed, or the program ends. */
   | 'abandoned'
   /** The larder's directory cannot be written (full disk, rights). */
   | 'larder-unwritable'
   /**
-   * A kept file does not hold the bytes it was kept for; it is dropped and made afresh: ask again. Says nothing against
+   * A kept file does not hold the bytes it was kept for; it is dropped and made again: retry. Says nothing against
    * the store object.
    */
   | 'larder-damaged'
@@ -41,7 +41,7 @@ export class Fault extends Error {
   }
 }
 
-/** True for the three faults which say that this store object must not be served any more. */
+/** True for the three faults after which the store object must not be served. */
 export function condemnsStoreObject(fault: unknown): fault is Fault {
   return (
     fault instanceof Fault &&

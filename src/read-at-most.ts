@@ -1,5 +1,5 @@
 /**
- * All bytes of a body from somebody who may send without end. Undefined when there are more than `maxBytes`: the rest
+ * All bytes of a body that may be endless. Undefined when there are more than `maxBytes`: the rest
  * is not read. Rejects with the body's own error.
  */
 export async function readAtMost(body: AsyncIterable<Uint8Array>, maxBytes: number): Promise<Buffer | undefined> {

@@ -10,6 +10,7 @@ import { createLog } from '../log/log.ts'
 import type { Machine } from '../machine.ts'
 import { originDrainMs, stopBudgets } from '../server/stop-budgets.ts'
 import { awaitStopSignal } from '../server/stop-signal.ts'
+import { resetWaitingConnections } from '../server/waiting-connections.ts'
 import { createServiceManager } from '../systemd/service-manager.ts'
 import { createSetupTeller } from '../terminal/setup-printer.ts'
 import type { TunnelStatus } from '../tunnel/tunnel.ts'
@@ -42,7 +43,14 @@ ends it at once and cuts them; a second SIGINT (Ctrl-C) counts a second after th
   burrow --config /etc/burrow/burrow.json serve
   burrow serve --listen unix:/run/burrow/burrow.sock --no-tunnel`,
     )
-    .action((_options, command: Command) => serve(machine, command.optsWithGlobals<ServeOptions>()))
+    .action(async (_options, command: Command) => {
+      try {
+        await serve(machine, command.optsWithGlobals<ServeOptions>())
+      } catch (error) {
+        if (error instanceof Complaint) await resetWaitingConnections(machine)
+        throw error
+      }
+    })
 }
 
 async function serve(machine: Machine, { config: file, listen, tunnel }: ServeOptions): Promise<void> {

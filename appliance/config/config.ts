@@ -27,7 +27,7 @@ export interface Config {
   readonly upstreams: readonly UpstreamConfig[]
   readonly compression: { readonly type: 'zstd'; readonly level: number } | { readonly type: 'none' }
   /** `undefined`: nothing is kept. */
-  readonly larder: { readonly dir: string; readonly maxBytes: number } | undefined
+  readonly larder: { readonly dir: string; readonly maxBytes: number; readonly deltas: boolean } | undefined
   readonly state: { readonly dir: string }
   /** `true`: the built-in page. */
   readonly indexPage: boolean | { readonly file: string }

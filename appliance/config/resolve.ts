@@ -49,6 +49,7 @@ export function resolveConfig(values: ConfigFile, file: string | undefined, plac
         : {
             dir: larder.dir === undefined ? defaultLarderDir(place, stateDir) : toAbsolute(larder.dir),
             maxBytes: toBytes(larder.maxBytes),
+            deltas: larder.deltas,
           },
     state: { dir: stateDir },
     indexPage: typeof indexPage === 'string' ? { file: toAbsolute(indexPage) } : indexPage,

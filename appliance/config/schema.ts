@@ -182,6 +182,10 @@ const larder = z
       ])
       .default('20 GiB')
       .describe('Maximum size. The least recently used files are removed first.'),
+    deltas: z
+      .boolean()
+      .default(true)
+      .describe('Send updates as deltas to "burrow relay". They are made in the background and kept in the larder.'),
   })
   .describe('Compressed NARs kept on disk, so that each is compressed once.')
 

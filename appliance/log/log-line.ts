@@ -46,12 +46,15 @@ function formatValue(value: unknown): string {
   return printable(JSON.stringify(value) ?? 'undefined')
 }
 
-/** What strangers sent must not move the cursor or ring the bell. */
+/** Text from clients must not control the terminal: escapes C0, C1, line separators, bidi and other invisible format characters. */
 function printable(text: string): string {
-  return text.replaceAll(
-    /[\u0000-\u001f\u007f-\u009f\u2028\u2029]/g,
-    (character) => `\\u${character.charCodeAt(0).toString(16).padStart(4, '0')}`,
-  )
+  return text.replaceAll(/[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/gu, (character) => escapeCodePoint(character.codePointAt(0)!))
+}
+
+/** As in JavaScript source: `\u202e`, above the BMP `\u{e0001}`. */
+function escapeCodePoint(codePoint: number): string {
+  const hex = codePoint.toString(16)
+  return hex.length > 4 ? `\\u{${hex}}` : `\\u${hex.padStart(4, '0')}`
 }
 
 function formatError(error: unknown): string {

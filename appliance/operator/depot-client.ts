@@ -5,6 +5,7 @@ import { Complaint, systemCodeOf } from '../complaint.ts'
 import { formatListenAddress, type ListenAddress } from '../config/listen-address.ts'
 import { loadLocations } from '../config/load-config.ts'
 import type { Machine } from '../machine.ts'
+import { isListenerAbsent } from '../server/connect-errors.ts'
 import { printable } from '../terminal/format.ts'
 
 export interface DepotQuestion {
@@ -84,11 +85,10 @@ function send(
 
 function explain(address: ListenAddress, error: unknown): string {
   const where = formatListenAddress(address)
-  switch (systemCodeOf(error)) {
-    case 'ECONNREFUSED':
-    case 'ENOENT':
-    case 'ENOTDIR':
-      return `Burrow is not running here: nothing listens at ${where}. Start it with "burrow serve", or name its config with --config`
+  const code = systemCodeOf(error)
+  if (isListenerAbsent(code))
+    return `Burrow is not running here: nothing listens at ${where}. Start it with "burrow serve", or name its config with --config`
+  switch (code) {
     case 'EACCES':
     case 'EPERM':
       return `Cannot ask Burrow at ${where}: this user may not connect there. Run this as the user that runs Burrow, or as root`

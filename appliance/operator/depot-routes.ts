@@ -108,7 +108,7 @@ async function collect(depot: AdministeredDepot, body: unknown): Promise<DepotAn
   if (!wanted.success) return misunderstood(wanted.error)
   const report = await depot.collect(wanted.data)
   if ('status' in report) return toAnswer(report)
-  return succeed({ ...report, removedObjects: report.removed.length, removed: report.removed.slice(0, maxListedPaths) })
+  return succeed(report)
 }
 
 async function forget(depot: AdministeredDepot, body: unknown): Promise<DepotAnswer> {

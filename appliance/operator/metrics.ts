@@ -49,6 +49,12 @@ const counters: Readings = {
   burrow_larder_fills_total: ['Compressions', (stats) => stats.larder?.fills ?? 0],
   burrow_larder_hits_total: ['NARs found in the larder', (stats) => stats.larder?.hits ?? 0],
   burrow_larder_evictions_total: ['Compressed NARs given up for room', (stats) => stats.larder?.evictions ?? 0],
+  burrow_deltas_made_total: ['Deltas made', (stats) => stats.larder?.deltas.made ?? 0],
+  burrow_deltas_sent_total: ['Deltas sent in place of NARs', (stats) => stats.larder?.deltas.sent ?? 0],
+  burrow_deltas_saved_bytes_total: [
+    'Bytes that deltas saved, compared with compressed NARs',
+    (stats) => stats.larder?.deltas.savedBytes ?? 0,
+  ],
   burrow_larder_damaged_total: [
     'Compressed NARs found missing or rotten, and dropped',
     (stats) => stats.larder?.damaged ?? 0,

@@ -5,6 +5,7 @@
 import * as z from 'zod'
 
 import { formatListenAddress, type ListenAddress } from '../config/listen-address.ts'
+import { isListenerAbsent } from '../server/connect-errors.ts'
 import { type HttpFailure, httpGet } from '../server/http-get.ts'
 import { printable } from '../terminal/format.ts'
 import type { StatusReport } from './status.ts'
@@ -45,10 +46,8 @@ export async function askOperator(address: ListenAddress, timeoutMs = patienceMs
     : { kind: 'running', report }
 }
 
-const silentCodes = ['ECONNREFUSED', 'ENOENT', 'ENOTDIR']
-
 function toAnswer({ code, message }: HttpFailure): OperatorAnswer {
-  if (silentCodes.includes(code)) return { kind: 'silent', why: 'nothing listens there' }
+  if (isListenerAbsent(code)) return { kind: 'silent', why: 'nothing listens there' }
   if (code === 'EACCES' || code === 'EPERM')
     return {
       kind: 'unreachable',
@@ -143,6 +142,7 @@ const reportSchema = z.looseObject({
       fills: count,
       evictions: count,
       damaged: count,
+      deltas: z.looseObject({ made: count, sent: count, savedBytes: count }),
       unwritable: z.string().nullish(),
     })
     .nullable(),

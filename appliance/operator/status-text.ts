@@ -81,11 +81,12 @@ function noteOf(remedy: string | null): Line[] {
 
 function larderText({ larder }: StatusReport): string {
   if (larder === null) return 'none: nothing is kept'
-  const { bytes, maxBytes, files, hits, fills, fillsUnderWay, unwritable } = larder
+  const { bytes, maxBytes, files, hits, fills, fillsUnderWay, deltas, unwritable } = larder
   const asked = hits + fills
   const parts = [`${formatBytes(bytes)} of ${formatBytes(maxBytes)} in ${formatCount(files, 'file')}`]
   if (asked > 0) parts.push(`${Math.floor((100 * hits) / asked)} % of ${formatCount(asked, 'NAR')} found there`)
   if (fillsUnderWay > 0) parts.push(`${formatCount(fillsUnderWay, 'compression')} under way`)
+  if (deltas.sent > 0) parts.push(`${formatCount(deltas.sent, 'delta')} sent, ${formatBytes(deltas.savedBytes)} saved`)
   if (unwritable) parts.push(`nothing can be kept: ${printable(unwritable)}`)
   return parts.join(', ')
 }

@@ -2,11 +2,10 @@
  * Decompression of stored NARs by the programs `xz` and `bzip2`: their formats have no decoder in Node.
  */
 import { type ChildProcessWithoutNullStreams, spawn } from 'node:child_process'
-import { accessSync, constants, statSync } from 'node:fs'
-import { delimiter, isAbsolute, join } from 'node:path'
 import { Duplex } from 'node:stream'
 
 import type { Decompressors } from '../../src/index.ts'
+import { findProgram } from '../search-path.ts'
 
 /** xz gets a limit on memory: a dictionary may be up to 4 GiB, and no NAR that Nix writes needs more than 64 MiB. */
 const commands = {
@@ -21,22 +20,6 @@ export function findDecompressors(searchPath: string | undefined): Decompressors
     return program === undefined ? [] : [[compression, () => startFilter(program, args)] as const]
   })
   return Object.fromEntries(entries)
-}
-
-function findProgram(name: string, searchPath = ''): string | undefined {
-  // A relative entry would mean another program in every working directory.
-  const candidates = searchPath
-    .split(delimiter)
-    .filter(isAbsolute)
-    .map((dir) => join(dir, name))
-  return candidates.find((candidate) => {
-    try {
-      accessSync(candidate, constants.X_OK)
-      return statSync(candidate).isFile()
-    } catch {
-      return false
-    }
-  })
 }
 
 /**

@@ -11,6 +11,7 @@ import { type AddressInfo, connect } from 'node:net'
 import { Complaint, reasonOf, systemCodeOf } from '../complaint.ts'
 import { formatListenAddress, type ListenAddress } from '../config/listen-address.ts'
 import { readSocketPath, requireLoopback } from '../systemd/socket-activation.ts'
+import { isListenerAbsent } from './connect-errors.ts'
 
 /** An HTTP server that a supervisor can point a tunnel at, and drain. */
 export interface Listener extends AsyncDisposable {
@@ -173,7 +174,7 @@ async function removeStaleSocket(path: string): Promise<void> {
   })
 }
 
-/** Only a refused connection proves that nobody is there. */
+/** Only a failed connection of this kind proves that no process listens. */
 function isAnswered(path: string): Promise<boolean> {
   return new Promise((resolve) => {
     const socket = connect(path)
@@ -181,7 +182,7 @@ function isAnswered(path: string): Promise<boolean> {
       socket.destroy()
       resolve(true)
     })
-    socket.once('error', (error) => resolve(systemCodeOf(error) !== 'ECONNREFUSED' && systemCodeOf(error) !== 'ENOENT'))
+    socket.once('error', (error) => resolve(!isListenerAbsent(systemCodeOf(error))))
   })
 }
 

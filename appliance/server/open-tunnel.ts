@@ -1,7 +1,7 @@
 /**
  * The tunnel as the config wants it, pointed at the origin: the parts of tunnel/ put together, or a tunnel that is off.
  */
-import type { Log } from '../../src/index.ts'
+import { type Log, systemClock } from '../../src/index.ts'
 import type { Config } from '../config/config.ts'
 import type { Machine } from '../machine.ts'
 import type { State } from '../state/state.ts'
@@ -11,7 +11,6 @@ import { createLaunchPreparer } from '../tunnel/launch/prepare-launch.ts'
 import { openProcessTable } from '../tunnel/launch/process-identity.ts'
 import { startTunnel } from '../tunnel/start-tunnel.ts'
 import { nothingKnown, type Tunnel, type TunnelStatus } from '../tunnel/tunnel.ts'
-import { callLater } from './call-later.ts'
 
 export interface TunnelWish {
   readonly config: Config
@@ -50,7 +49,7 @@ export async function openTunnel({ config, origin, machine, state, log, onStatus
     prepareLaunch: (binary) => launchPreparer.prepareLaunch(binary),
     memory: await state.openTunnelMemory(),
     log,
-    clock: { now: Date.now, after: callLater, random: Math.random },
+    clock: { now: Date.now, after: systemClock.after, random: Math.random },
     endProcess: machine.endProcess,
     ownPid: machine.pid,
     ...(machine.env.PATH === undefined ? {} : { searchPath: machine.env.PATH }),

@@ -5,14 +5,13 @@
  *   begin -> READY=1, STATUS=…, WATCHDOG=1 every half WatchdogSec;  reload -> RELOADING=1 … READY=1;  beginStop ->
  * STOPPING=1
  */
-import type { Log } from '../../src/index.ts'
+import { type Clock, type Log, systemClock } from '../../src/index.ts'
 import { formatListenAddress, type ListenAddress } from '../config/listen-address.ts'
 import type { Environment } from '../machine.ts'
 import { formatTunnelState } from '../operator/tunnel-states.ts'
-import { callLater } from '../server/call-later.ts'
 import { publicUrlOf, type TunnelStatus } from '../tunnel/tunnel.ts'
 import { findNotifier, type Notifier } from './notify.ts'
-import { type After, findWatchdogIntervalMs, isAnswering, startWatchdog, type Watchdog } from './watchdog.ts'
+import { findWatchdogIntervalMs, isAnswering, startWatchdog, type Watchdog } from './watchdog.ts'
 
 export interface ServiceManager {
   /** Asks the listener, then says that it is ready; from now on the watchdog is answered. */
@@ -31,7 +30,7 @@ export interface ServiceManagerParts {
   readonly log: Log
   /** CLOCK_MONOTONIC in microseconds. Only Type=notify-reload asks for it; without it nothing is said. */
   readonly monotonicMicros?: (() => bigint) | undefined
-  readonly after?: After | undefined
+  readonly after?: Clock['after'] | undefined
 }
 
 /** A listener on this machine answers in milliseconds. */
@@ -43,7 +42,7 @@ export function createServiceManager({
   pid,
   log,
   monotonicMicros,
-  after = callLater,
+  after = systemClock.after,
 }: ServiceManagerParts): ServiceManager {
   const notifier = findNotifier(env, log)
   if (notifier === undefined) return outsideOfSystemd

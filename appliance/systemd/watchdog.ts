@@ -5,10 +5,11 @@
  */
 import { connect } from 'node:net'
 
-import type { Log } from '../../src/index.ts'
+import type { Clock, Log } from '../../src/index.ts'
 import { systemCodeOf } from '../complaint.ts'
 import type { ListenAddress } from '../config/listen-address.ts'
 import type { Environment } from '../machine.ts'
+import { isListenerAbsent } from '../server/connect-errors.ts'
 
 /** Half of the time that systemd grants; `undefined` where it watches nobody, or another process. */
 export function findWatchdogIntervalMs(
@@ -19,9 +20,6 @@ export function findWatchdogIntervalMs(
   if (watched !== undefined && watched !== '' && watched !== String(pid)) return undefined
   return Math.max(1, Math.floor(Number(usec) / 2000))
 }
-
-/** Nobody accepts connections there. */
-const deafCodes = ['ECONNREFUSED', 'ENOENT', 'EACCES']
 
 /**
  * Without a Host, which HTTP/1.1 demands: answered with 400 by the server itself, so that no client is counted, no
@@ -45,22 +43,23 @@ export function isAnswering(address: ListenAddress, timeoutMs: number): Promise<
       resolve(isAnswered)
     }
     const timer = setTimeout(() => finish(false), timeoutMs)
-    socket.on('error', (error) => finish(!deafCodes.includes(systemCodeOf(error) ?? '')))
+    // EACCES: our own socket is there, but its permissions have been changed, so clients cannot connect either.
+    socket.on('error', (error) => {
+      const code = systemCodeOf(error)
+      finish(!isListenerAbsent(code) && code !== 'EACCES')
+    })
     socket.once('data', () => finish(true))
     socket.once('end', () => finish(true))
     socket.write(question)
   })
 }
 
-/** Calls back once, after so long; the returned function takes it back. */
-export type After = (ms: number, callback: () => void) => () => void
-
 export interface WatchdogParts {
   readonly intervalMs: number
   /** Asked anew each time. */
   readonly isAlive: (timeoutMs: number) => Promise<boolean>
   readonly tell: () => Promise<void>
-  readonly after: After
+  readonly after: Clock['after']
   readonly log: Log
 }
 

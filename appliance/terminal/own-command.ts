@@ -7,10 +7,11 @@
  *   bin/burrow.mjs               in a checkout, for somebody who stands in its folder (`npm start`)
  *   /opt/burrow/bin/burrow.mjs   anywhere else
  */
-import { accessSync, constants, existsSync, readFileSync, realpathSync, statSync } from 'node:fs'
-import { basename, delimiter, dirname, join } from 'node:path'
+import { existsSync, readFileSync, realpathSync, statSync } from 'node:fs'
+import { basename, dirname, join } from 'node:path'
 
 import type { Environment } from '../machine.ts'
+import { isExecutableFile, listCandidates } from '../search-path.ts'
 import { quoteForShell } from './shell-quote.ts'
 
 export interface Start {
@@ -58,25 +59,15 @@ const maxScriptBytes = 65_536
  * scripts only.
  */
 function isOnPath(path: string | undefined, root: string): boolean {
-  const dirs = (path ?? '')
-    .split(delimiter)
-    .filter((dir) => dir.startsWith('/') && !/\/node_modules\/.bin\/?$|\/node-gyp-bin\/?$/.test(dir))
-  const found = dirs.map((dir) => join(dir, 'burrow')).find(isExecutable)
+  const found = listCandidates('burrow', path)
+    .filter((file) => !/\/node_modules\/.bin\/burrow$|\/node-gyp-bin\/burrow$/.test(file))
+    .find(isExecutableFile)
   if (found === undefined) return false
   const target = real(found)
   return (
     target.startsWith(`${root}/`) ||
     (statSync(target).size <= maxScriptBytes && readFileSync(target, 'latin1').includes(`${root}/`))
   )
-}
-
-function isExecutable(file: string): boolean {
-  try {
-    accessSync(file, constants.X_OK)
-    return statSync(file).isFile()
-  } catch {
-    return false
-  }
 }
 
 function real(path: string): string {

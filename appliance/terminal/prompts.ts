@@ -1,11 +1,11 @@
-/** Questions at a terminal. The library is loaded only when there is something to ask. */
+/** Prompts at a terminal. The library is loaded only when it is needed. */
 import { Complaint } from '../complaint.ts'
 import type { Machine } from '../machine.ts'
 
 type Terminal = Pick<Machine, 'stdin' | 'stderr'>
 
 /**
- * One line that is not shown while it is typed. The caller checks that standard input is a terminal.
+ * Reads one line without echo. The caller checks that standard input is a terminal.
  * @throws {Complaint} interrupted; refused: the input ended
  */
 export async function askPassword(terminal: Terminal, message: string): Promise<string> {
@@ -14,14 +14,14 @@ export async function askPassword(terminal: Terminal, message: string): Promise<
 }
 
 /**
- * A question that is answered with no unless the user types yes.
+ * Asks a yes/no question; the default is no.
  * @throws {Complaint} usage: standard input is not a terminal; interrupted; refused: the input ended
  */
 export async function confirm(terminal: Terminal, message: string): Promise<boolean> {
   if (terminal.stdin.isTTY !== true)
     throw new Complaint(
       'usage',
-      'Cannot ask for confirmation: standard input is not a terminal; see what would be done with --dry-run, and agree to it with --yes',
+      'Cannot ask for confirmation: standard input is not a terminal. Use --dry-run to see the changes, and --yes to confirm them',
     )
   const { default: confirmPrompt } = await import('@inquirer/confirm')
   terminal.stderr.write('\n')
@@ -35,7 +35,7 @@ interface PromptContext {
 }
 
 async function ask<T>({ stdin, stderr }: Terminal, prompt: (context: PromptContext) => Promise<T>): Promise<T> {
-  // The library never settles after Ctrl-D or a hang-up: readline closes and pauses the input, and no more.
+  // The library's promise stays pending after Ctrl-D or a hang-up: readline only closes and pauses the input.
   const ended = new AbortController()
   const onPause = () => ended.abort()
   stdin.once('pause', onPause)
@@ -46,7 +46,7 @@ async function ask<T>({ stdin, stderr }: Terminal, prompt: (context: PromptConte
     if (name === 'ExitPromptError')
       throw new Complaint('interrupted', 'Interrupted; nothing was changed', { cause: error })
     if (name === 'AbortPromptError')
-      throw new Complaint('refused', 'No answer was given: the input ended; nothing was changed', { cause: error })
+      throw new Complaint('refused', 'No answer was given: the input ended. Nothing was changed', { cause: error })
     throw error
   } finally {
     stdin.off('pause', onPause)

@@ -1,17 +1,16 @@
-/** Time and chance as the tunnel sees them, so that tests can turn them by hand. */
-export interface TunnelClock {
+/** Time and randomness as the tunnel sees them, so that tests can set them. */
+import type { Clock } from '../../src/index.ts'
+
+export interface TunnelClock extends Pick<Clock, 'after'> {
   /**
-   * Milliseconds since 1970: for telling when. How long something takes is measured by `after`, which no change of the
-   * system's clock disturbs.
+   * Milliseconds since 1970, for timestamps. Use `after` for intervals: changes of the system clock do not affect it.
    */
   now(): number
-  /** Runs the callback once after so many milliseconds; the returned function calls it off. */
-  after(ms: number, callback: () => void): () => void
   /** From 0 to below 1. */
   random(): number
 }
 
-/** The promise's value, or `undefined` once the time is over. The promise itself goes on. */
+/** The promise's value, or `undefined` after a timeout. The promise itself is not cancelled. */
 export function within<T>(clock: TunnelClock, ms: number, promise: Promise<T>): Promise<T | undefined> {
   return new Promise((resolve, reject) => {
     const cancel = clock.after(ms, () => resolve(undefined))
@@ -19,7 +18,7 @@ export function within<T>(clock: TunnelClock, ms: number, promise: Promise<T>): 
   })
 }
 
-/** The promise's value, or `undefined` when it is not there so long after the signal. */
+/** The promise's value, or `undefined` if it is still pending `patienceMs` after the signal. */
 export function unlessAborted<T>(
   clock: TunnelClock,
   signal: AbortSignal,

@@ -15,6 +15,7 @@ import { narInfoRate } from './narinfo.ts'
 import { larderNars, rawHugeFile1, rawHugeFile4, rawNars, smallLarderNars } from './nars.ts'
 import { firstFetch, tinyFiles } from './packing.ts'
 import { pushAgainstStockNix, pushClosure, pushCuts, pushHomeLine, pushNothing, pushSmall } from './push.ts'
+import { relayClosure, relayLine, relaySmall, relaySmallSlow } from './relay.ts'
 import { relayMemory, relayStartUp } from './relay-footprint.ts'
 
 export const measures: readonly Measure[] = [
@@ -38,6 +39,10 @@ export const measures: readonly Measure[] = [
   pushNothing,
   pushHomeLine,
   pushCuts,
+  relayClosure,
+  relaySmall,
+  relaySmallSlow,
+  relayLine,
   deltaUpdates,
   deltaRebuild,
   deltaMaking,

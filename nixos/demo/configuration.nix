@@ -1,16 +1,16 @@
-# A whole machine that serves its Nix store through a tunnel: rented or at home, behind NAT or not. Nothing listens to the world but SSH.
+# A complete machine that serves its Nix store through a tunnel: rented or at home, behind NAT or not. Only SSH is reachable from outside.
 #
-#   1. `nix flake init --template` (see flake.nix) in an empty /etc/nixos; change what is marked CHANGE, put the secrets in place:
+#   1. `nix flake init --template` (see flake.nix) in an empty /etc/nixos; change the lines marked CHANGE, and create the secrets:
 #        install -d -m 0700 /var/keys
 #        umask 077
-#        nix-build default.nix                                            (in Burrow's folder: result/bin/burrow; later it is on PATH)
+#        nix-build default.nix                                            (in Burrow's directory: result/bin/burrow; later it is on PATH)
 #        burrow keygen cache.example.org-1 > /var/keys/signing-key        (also prints the public key)
-#        echo '{"public":true,"state":{"dir":"/var/keys/setup"}}' > /var/keys/setup.json      (for the next line alone: nothing serves from it)
+#        echo '{"public":true,"state":{"dir":"/var/keys/setup"}}' > /var/keys/setup.json      (only for the next line; not used for serving)
 #        burrow --config /var/keys/setup.json tunnel setup --hostname cache.example.org
-#        cp /var/keys/setup/tunnel-token /var/keys/                       (or paste the token of a tunnel that exists)
+#        cp /var/keys/setup/tunnel-token /var/keys/                       (or paste the token of an existing tunnel)
 #        echo 'BEN_PASSWORD=…' > /var/keys/burrow.env
 #   2. nixos-rebuild switch
-#   3. burrow doctor                                                       (with `set -a; . /var/keys/burrow.env` first, to try passwords too)
+#   3. burrow doctor                                                       (with `set -a; . /var/keys/burrow.env` first, to check passwords too)
 {
   lib,
   pkgs,
@@ -19,12 +19,12 @@
 }:
 {
   imports =
-    # From the template's flake the module comes with Burrow; in Burrow's own folder it lies beside this one.
+    # With the template's flake, the module comes from Burrow. In Burrow's own directory, it is next to this file.
     lib.optional (builtins.pathExists ../module.nix) ../module.nix
-    # A provider's or the installer's hardware file, where there is one.
+    # The hardware file of the provider or the installer, if there is one.
     ++ lib.optional (builtins.pathExists ./hardware-configuration.nix) ./hardware-configuration.nix
     ++ lib.optional (builtins.pathExists /etc/nixos/hardware-configuration.nix) /etc/nixos/hardware-configuration.nix
-    # Hosts that announce themselves by cloud-init bring what they need in the image.
+    # Hosts with cloud-init have what they need in the image.
     ++ lib.optional (builtins.pathExists ./networking.nix) ./networking.nix
     ++ [ "${toString modulesPath}/profiles/headless.nix" "${toString modulesPath}/profiles/minimal.nix" ];
 
@@ -53,7 +53,7 @@
     };
   };
 
-  # --- the way in for its keeper ---
+  # --- access for the administrator ---
   services.openssh = {
     enable = true;
     settings = {
@@ -63,16 +63,16 @@
     };
   };
   users.users.root.openssh.authorizedKeys.keys = [ ]; # CHANGE: "ssh-ed25519 …"
-  # To close this port too, give the tunnel a second public hostname, ssh.example.org -> ssh://127.0.0.1:22, connect by
+  # To close this port too, add a second public hostname to the tunnel, ssh.example.org -> ssh://127.0.0.1:22, connect with
   #   ssh -o ProxyCommand="cloudflared access ssh --hostname ssh.example.org" root@ssh.example.org
-  # and when that works set services.openssh.openFirewall = false.
+  # and, when that works, set services.openssh.openFirewall = false.
   networking.firewall = {
     enable = true;
     allowedTCPPorts = [ ];
     allowedUDPPorts = [ ];
   };
 
-  # --- a clock that TLS and expiring users can rely on: all of these smear leap seconds in the same way, so they can be mixed ---
+  # --- a reliable clock for TLS and expiring users: all of these servers smear leap seconds in the same way, so they can be mixed ---
   services.timesyncd.enable = false;
   services.chrony = {
     enable = true;
@@ -84,7 +84,7 @@
     ];
   };
 
-  # --- long fat pipes: BBR keeps a lossy uplink full ---
+  # --- networks with high latency: BBR uses a lossy uplink fully ---
   boot.kernelModules = [ "tcp_bbr" ];
   boot.kernel.sysctl = {
     "net.ipv4.tcp_congestion_control" = "bbr";
@@ -94,7 +94,7 @@
     "net.core.wmem_max" = 7500000;
   };
 
-  # --- a store that does not fill the disk ---
+  # --- keep the store from filling the disk ---
   nix.gc = {
     automatic = true;
     dates = "weekly";

@@ -1,5 +1,5 @@
-# A machine of your own. Made by `nix flake init --template`; change "burrow.url" to where you have Burrow from.
-#   nixos-generate-config --show-hardware-config > hardware-configuration.nix        (without it the evaluation fails: no disks are guessed)
+# A machine of your own. Made by `nix flake init --template`; change "burrow.url" to the location of your copy of Burrow.
+#   nixos-generate-config --show-hardware-config > hardware-configuration.nix        (required: the evaluation fails without it, since no disks are guessed)
 #   nixos-rebuild switch --flake .#burrow
 {
   inputs.nixpkgs.url = "github:NixOS/nixpkgs/nixos-unstable";

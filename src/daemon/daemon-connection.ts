@@ -57,7 +57,7 @@ export class DaemonConnection implements Disposable {
     return this.#isOpen
   }
 
-  /** Resolves when the connection has ended, for whatever reason. */
+  /** Resolves when the connection has ended, for any reason. */
   get closed(): Promise<void> {
     return this.#closed.promise
   }

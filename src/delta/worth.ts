@@ -8,7 +8,7 @@ export interface Candidate {
 }
 
 /** Below this, a delta saves less than the requests for it cost. */
-const minNarBytes = 64 * 1024
+export const minNarBytes = 64 * 1024
 const maxSizeRatio = 4
 
 export function isWorthTrying(base: Candidate, target: Candidate): boolean {

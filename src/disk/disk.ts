@@ -88,7 +88,7 @@ function toWritable(handle: FileHandle, start = 0): WritableFile {
   }
 }
 
-/** True when a write failed for want of room or of quota. */
+/** True if a write failed because the disk or the quota is full. */
 export function isDiskFull(error: unknown): boolean {
   return ['ENOSPC', 'EDQUOT'].includes((error as NodeJS.ErrnoException | undefined)?.code ?? '')
 }

@@ -1,6 +1,6 @@
 /**
  * Reads a range of a kept or growing file in chunks, some reads ahead, and hands the last chunk out only after the
- * whole file was found right. When a growing file cannot be finished for want of room the reader goes on by a
+ * whole file was found right. If a growing file cannot be finished because there is no room, the reader goes on by a
  * compression of its own from where it stands: the same NAR, level and zstd always give the same bytes.
  */
 import { createHash, type Hash } from 'node:crypto'

@@ -9,8 +9,8 @@ export type Outcome =
   /** Every byte is there, and was found right: the last chunk may go out once it is confirmed. */
   | { readonly kind: 'whole'; readonly size: number }
   /**
-   * The file will not come to its end for want of room; readers must get the rest elsewhere. Hash and size are known if
-   * the compression went on.
+   * The file will not be completed because there is no room; readers must get the rest elsewhere. Hash and size are
+   * known if the compression went on.
    */
   | { readonly kind: 'unkept'; readonly measured: CompressedNar | undefined }
   | { readonly kind: 'fault'; readonly fault: unknown }
@@ -41,11 +41,11 @@ export interface Source {
    * may be taken for right. `found` is the hash (bare) of all that was read, if it was hashed. Rejects with the fault.
    */
   confirm(found: string | undefined): Promise<void>
-  /** This reader will not read any more. */
+  /** This reader has finished. */
   leave(): void
 }
 
-/** Tells listeners; one that unsubscribes meanwhile is not called any more. */
+/** Calls the listeners. One that unsubscribes during the call is not called. */
 export class Changes {
   readonly #listeners = new Set<() => void>()
 

@@ -1,8 +1,8 @@
 /**
  * The lock on a directory: an exclusive SQLite lock on a file in it (`lock`). It is refused while another process (or
- * this one) holds it, and free as soon as the holder has ended, whatever ended it. `lock.pid` names the holder, for
+ * this one) holds it, and free as soon as the holder has ended, for any reason. `lock.pid` names the holder, for
  * people only: a reader of `lock` itself would end the locks of its own process. The file stays when the lock is given
- * back: a contender that had opened it before would lock a file that has no name any more.
+ * back: a contender that had opened it before would lock a file that no longer has a name.
  */
 import { accessSync, constants, lstatSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'

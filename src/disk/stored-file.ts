@@ -37,7 +37,7 @@ export class StoredFiles {
   readonly #checked = new Map<string, FileStamp>()
   readonly #checks = new Map<string, Promise<void>>()
 
-  /** Rejects with nar-mismatch (wrong contents), nar-changed (gone, or replaced meanwhile) or nar-unreadable. */
+  /** Rejects with nar-mismatch (wrong contents), nar-changed (removed or replaced) or nar-unreadable. */
   async open(file: StoredFile, range?: ByteRange): Promise<ChunkReader> {
     const handle = await openHandle(file)
     try {

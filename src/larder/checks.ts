@@ -1,6 +1,6 @@
 /**
  * Reads kept files in the background and compares them with the hash in their name. One reading serves all who wait for
- * it. The shortest files go first, so that nobody waits behind one of gigabytes.
+ * it. The shortest files go first, so that small files do not wait for large ones.
  */
 import { createHash } from 'node:crypto'
 import type { Outcome } from '../disk/file-source.ts'
@@ -48,7 +48,7 @@ export class Checks {
     return check
   }
 
-  /** Gives up every check and waits until none reads any more. */
+  /** Aborts every check and waits until all have ended. */
   async [Symbol.asyncDispose](): Promise<void> {
     this.#isStopped = true
     for (const task of this.#waiting.splice(0)) this.#finish(task, stopped())
@@ -77,7 +77,7 @@ export class Checks {
       if (found === undefined) return this.#finish(task, stopped())
       if (found !== kept.fileHash) throw new Error(`Its bytes hash to ${found}`)
       const stamp = file.stamp()
-      // Changed meanwhile: what was read was right, and says nothing about what is there now.
+      // The file changed during the check: the result does not apply to its new contents.
       if (isSameStamp(before, stamp)) kept.proof = { stamp, readAtMs: isSettled(stamp) ? this.#steadyNow() : neverRead }
       this.#finish(task, { kind: 'whole', size: kept.fileSize })
     } catch (error) {

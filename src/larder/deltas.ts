@@ -1,6 +1,6 @@
 /**
- * Deltas in the larder: made once, kept like any compressed NAR and evicted like one. They are made one at a time and
- * for nobody in particular: a client that asks for one which is not ready soon gets the compressed NAR.
+ * Deltas in the larder: made once, kept like any compressed NAR and evicted like one. They are made one at a time, in
+ * the background: a client that asks for one that is not ready soon gets the compressed NAR.
  */
 import type { DeltaEnd, DeltaMaker } from '../delta/maker/contract.ts'
 import { neverRead } from '../disk/file-stamp.ts'
@@ -11,8 +11,9 @@ import type { CompressedNar } from '../nar/contract.ts'
 import type { Directory } from './directory.ts'
 import { formatKeptName, toBareHash } from './file-name.ts'
 import type { KnownSizes } from './known-sizes.ts'
+import type { DeltaStats } from './larder.ts'
 import type { Room } from './room.ts'
-import type { Shelf } from './shelf.ts'
+import type { KeptFile, Shelf } from './shelf.ts'
 import type { Writability } from './writability.ts'
 
 export interface DeltasContext {
@@ -40,7 +41,9 @@ export class Deltas {
   readonly #underWay = new Map<string, Promise<CompressedNar | undefined>>()
   /** Tried before, in vain. */
   readonly #worthless = new Set<string>()
-  made = 0
+  #made = 0
+  #sent = 0
+  #savedBytes = 0
   #isClosed = false
 
   constructor(at: DeltasContext) {
@@ -63,6 +66,17 @@ export class Deltas {
     return making
   }
 
+  get stats(): DeltaStats {
+    return { made: this.#made, sent: this.#sent, savedBytes: this.#savedBytes }
+  }
+
+  /** This delta is being sent, from its beginning. */
+  sent({ narHash, fileSize }: KeptFile): void {
+    const whole = this.#wholeSize(narHash)
+    this.#sent++
+    if (whole !== undefined) this.#savedBytes += Math.max(0, whole - fileSize)
+  }
+
   /** Gives up what is under way. */
   async close(): Promise<void> {
     this.#isClosed = true
@@ -71,9 +85,9 @@ export class Deltas {
   }
 
   async #make(target: DeltaEnd, base: DeltaEnd, recipe: string, key: string): Promise<CompressedNar | undefined> {
-    const { maker, directory, room, known, shelf, writability, log } = this.#at
+    const { maker, directory, room, known, writability, log } = this.#at
     const narHash = toBareHash(target.narHash)
-    const whole = shelf.find(narHash)?.fileSize ?? known.estimate(narHash, target.narSize)
+    const whole = this.#wholeSize(narHash) ?? known.estimate(narHash, target.narSize)
     const maxBytes = Math.floor(whole * worthShare)
     const holder = {}
     if (!(await writability.prepare()) || !(await room.reserve(holder, maxBytes))) return undefined
@@ -90,7 +104,7 @@ export class Deltas {
           bytes: made?.fileSize,
           ms: Math.round(performance.now() - startedMs),
         },
-        'made a delta',
+        'Made a delta',
       )
       return made
     } catch (error) {
@@ -118,7 +132,7 @@ export class Deltas {
       writability.onWritten()
       const kept = shelf.add(name)
       if (kept === undefined) return
-      this.made++
+      this.#made++
       kept.usedAt = kept.markedAt = now()
       const stamp = file.stamp()
       // Its new name has moved one of the times.
@@ -126,6 +140,10 @@ export class Deltas {
     } finally {
       file.release()
     }
+  }
+
+  #wholeSize(narHash: string): number | undefined {
+    return this.#at.shelf.find(narHash)?.fileSize ?? this.#at.known.find(narHash)?.fileSize
   }
 
   #giveUp(key: string): void {

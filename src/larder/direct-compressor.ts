@@ -15,7 +15,7 @@ export class DirectCompressor {
   readonly #level: number
   readonly #known: KnownSizes
   readonly #small: SmallNars
-  /** By bare NAR hash: whoever wants to know the size waits for a client that is being sent the NAR anyway. */
+  /** By bare NAR hash. A request for the size waits for a transfer that is running anyway. */
   readonly #measurings = new Map<string, Promise<CompressedNar>>()
 
   constructor(packer: Packer, level: number, known: KnownSizes, small: SmallNars) {
@@ -32,7 +32,8 @@ export class DirectCompressor {
   }
 
   /**
-   * Waits for a measurement under way; else compresses the NAR for nobody. `watch` sees the reader that is used then.
+   * Waits for a measurement under way; otherwise compresses the NAR only to measure it. `watch` gets the reader that is
+   * used for that.
    */
   async measure(nar: NarRequest, watch: (reader: ChunkReader) => ChunkReader): Promise<CompressedNar> {
     const underWay = await this.#measurings.get(toBareHash(nar.narHash))?.catch(() => undefined)

@@ -1,6 +1,7 @@
 /**
- * The larder's directory on disk: whether it is ours, who else uses it, what lies in it. Nothing that is not ours by
- * its name is ever touched, and a directory full of other things is refused before anything is written to it.
+ * The larder's directory on disk: whether it is a larder, whether another process uses it, and its files. Nothing that
+ * is not ours by its name is ever touched, and a directory full of other things is refused before anything is written
+ * to it.
  */
 import { lstat, mkdir, open, readdir, readFile, rename, rm, stat, unlink, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
@@ -120,12 +121,12 @@ export class Directory {
     this.#hasToldOfStrangers = true
     this.#log.warn(
       { dir: this.dir, count: foreign.length, example: foreign[0] },
-      'the larder holds files that are not its own: they are left alone and do not count towards its size',
+      'The larder contains files of other programs: they are left alone and do not count towards its size',
     )
   }
 
   #takeLock(): void {
-    // Of a file that was removed: it keeps no one out any more.
+    // The lock file was removed, so this lock no longer keeps other processes out.
     if (this.#lock !== 'impossible') this.#lock?.[Symbol.dispose]()
     this.#lock = undefined
     try {
@@ -134,7 +135,7 @@ export class Directory {
       if (!isWithoutLocks(error)) throw error
       this.#log.warn(
         { dir: this.dir, err: error },
-        'the larder is on a file system that cannot lock it: make sure that no other Burrow uses it',
+        'The larder is on a file system without locks: make sure that no other Burrow uses it',
       )
       this.#lock = 'impossible'
     }
@@ -154,7 +155,7 @@ export class Directory {
   /** Removes a temporary; should it stay, the next start sweeps it. */
   async removeTemp(tempPath: string): Promise<void> {
     await removeIfPresent(tempPath).catch((error: unknown) =>
-      this.#log.debug({ file: tempPath, err: error }, 'cannot remove a temporary file'),
+      this.#log.debug({ file: tempPath, err: error }, 'Cannot remove a temporary file'),
     )
   }
 
@@ -191,7 +192,7 @@ export class Directory {
       await handle.sync()
     } catch (error) {
       // Some network file systems cannot; a rename that is lost costs a compression, nothing else.
-      this.#log.debug({ dir: this.dir, err: error }, 'cannot sync the larder directory')
+      this.#log.debug({ dir: this.dir, err: error }, 'Cannot sync the larder directory')
     }
   }
 

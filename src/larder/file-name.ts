@@ -25,7 +25,7 @@ const tempName = /^tmp-[0-9a-z]{8,64}$/
 /** One lock a directory, held as long as the process lives: see `src/disk/lock.ts`. */
 export const lockName = 'burrow-larder.lock'
 /**
- * Tells backup programs that this directory can be made anew, and Burrow that it is a larder
+ * Marks the directory as a cache for backup programs, and as a larder for Burrow
  * (https://bford.info/cachedir/).
  */
 export const tagName = 'CACHEDIR.TAG'
@@ -64,8 +64,8 @@ export function formatRecipe(level: number, zstdVersion: string): string {
 }
 
 /**
- * `delta-<format version>-<level>-<zstd version>-<NAR hash of the base>`: a delta's bytes depend on all of these and the
- * NAR.
+ * `delta-<format version>-<level>-<zstd version>-<NAR hash of the base>`: a delta's bytes depend on all of these and
+ * the NAR.
  */
 export function formatDeltaRecipe(zstdVersion: string, baseNarHash: string): string {
   return `delta-${deltaVersion}-${deltaLevel}-${zstdVersion}-${toBareHash(baseNarHash)}`
@@ -80,7 +80,7 @@ export function isTempName(name: string): boolean {
   return tempName.test(name)
 }
 
-/** Names nobody else would give: a directory that holds one is a larder. */
+/** Names that only Burrow uses: a directory that contains one is a larder. */
 export function isTellingName(name: string): boolean {
   return name.startsWith(lockName) || keptName.test(name)
 }

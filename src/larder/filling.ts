@@ -1,7 +1,7 @@
 /**
  * One compression into the larder, from the first request to the published file, and the growing file its readers
- * share. However many ask, there is one; no reader holds it back, and it goes on when all of them have left, since
- * whoever was cut off comes back for the rest.
+ * share. However many ask, there is one; no reader holds it back, and it goes on when all of them have left, because
+ * a client that was cut off comes back for the rest.
  *
  *   waiting for its turn and for room → growing → whole → published
  *                                     ↘ unkept (no room, disk full): readers go on alone      ↘ fault
@@ -51,7 +51,7 @@ export class Filling implements Source {
   outcome: Outcome | undefined
   readonly wantsHash = true
   /**
-   * Resolves when the file is published; to undefined when it cannot be kept and nobody knows its size. Rejects with
+   * Resolves when the file is published; to undefined if it cannot be kept and its size is unknown. Rejects with
    * the Fault.
    */
   readonly settled: Promise<CompressedNar | undefined>

@@ -84,7 +84,7 @@ export class KeptFiles {
       .catch((error: unknown) =>
         this.#log.warn(
           { file: name, err: error },
-          'cannot remove a file from the larder: it takes more room than it counts',
+          'Cannot remove a file from the larder: it uses more room than is counted',
         ),
       )
   }
@@ -204,7 +204,7 @@ export class KeptFiles {
     this.#marking.add(marking)
   }
 
-  /** Our own mark must not look like somebody else's change. */
+  /** Our own change of the time must not look like a change of the file. */
   #markOpen(kept: KeptFile, file: OpenFile): void {
     const now = this.#now()
     const { proof } = kept
@@ -237,7 +237,7 @@ export class KeptFiles {
     this.#files.forget(kept.name)
     this.#log.warn(
       { file: kept.name, err: cause },
-      'a kept file is missing, truncated or rotten: it is dropped, and made again when it is asked for',
+      'A kept file is missing, truncated or damaged: it is removed, and made again when it is requested',
     )
     this.#remove(kept.name)
     return fault

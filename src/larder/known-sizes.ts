@@ -13,7 +13,7 @@ const usualRatio = 0.35
 
 export class KnownSizes {
   readonly #measured = new Map<string, CompressedNar>()
-  /** Compressions that had to be given up for want of room: they need at least so much. */
+  /** Minimum sizes of compressions that were aborted because there was no room. */
   readonly #atLeast = new Map<string, number>()
 
   find(narHash: string): CompressedNar | undefined {

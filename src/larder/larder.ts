@@ -51,7 +51,7 @@ export interface Larder extends AsyncDisposable {
   findKept(narHash: string, recipe: string): CompressedNar | undefined
 
   /**
-   * Opens such a file, or a range of it; `undefined` when it is not kept (any more). Nothing is ever compressed for it.
+   * Opens such a file, or a range of it; `undefined` if it is not kept. This never starts a compression.
    */
   openKept(
     narHash: string,
@@ -61,12 +61,12 @@ export interface Larder extends AsyncDisposable {
 
   /**
    * Starts or joins the compression and waits for its end: size and hash are then known. Rejects with the fill's Fault.
-   * When nothing can be kept it waits for a client that is being sent the NAR, or compresses it for nobody.
+   * If nothing can be kept, it waits for a running transfer of the NAR, or compresses it only to measure it.
    */
   settle(nar: NarRequest): Promise<CompressedNar>
 
-  /** The recipe of a delta from this base. */
-  deltaRecipe(baseNarHash: string): string
+  /** The recipe of a delta from this base; undefined where no deltas are made. */
+  deltaRecipe(baseNarHash: string): string | undefined
 
   /**
    * Makes and keeps a delta, or joins the making; resolves when it is kept (`findKept` and `openKept` have it then), or
@@ -78,6 +78,13 @@ export interface Larder extends AsyncDisposable {
   readonly stats: LarderStats
 }
 
+export interface DeltaStats {
+  readonly made: number
+  readonly sent: number
+  /** Bytes: what the compressed NARs in their place would have had more. */
+  readonly savedBytes: number
+}
+
 export interface LarderStats {
   readonly files: number
   readonly bytes: number
@@ -85,8 +92,7 @@ export interface LarderStats {
   readonly fillsUnderWay: number
   readonly hits: number
   readonly fills: number
-  /** Deltas made. */
-  readonly deltas: number
+  readonly deltas: DeltaStats
   readonly evictions: number
   /** Kept files found missing, truncated or rotten, and dropped. */
   readonly damaged: number

@@ -17,7 +17,7 @@ import { CompressionQueue } from './compression-queue.ts'
 import { Deltas } from './deltas.ts'
 import { DirectCompressor } from './direct-compressor.ts'
 import { Directory } from './directory.ts'
-import { formatDeltaRecipe, formatRecipe, toBareHash } from './file-name.ts'
+import { formatDeltaRecipe, formatRecipe, isDeltaRecipe, toBareHash } from './file-name.ts'
 import { type FillContext, Filling } from './filling.ts'
 import { KeptFiles } from './kept-files.ts'
 import { KnownSizes } from './known-sizes.ts'
@@ -40,9 +40,9 @@ export interface LarderOptions {
   readonly zstdVersion: string
   readonly packer: Packer
   /** Closed with the larder. */
-  readonly deltaMaker: DeltaMaker
+  readonly deltaMaker: DeltaMaker | undefined
   readonly log: Log
-  /** For compressed NARs of up to 64 KiB; 64 MiB unless told. */
+  /** For compressed NARs of up to 64 KiB; default 64 MiB. */
   readonly memoryBytes?: number
   /** Milliseconds since 1970, as the times of files are. */
   readonly now?: () => number
@@ -84,7 +84,7 @@ class DiskLarder implements Larder {
   readonly #fillings = new Map<string, Filling>()
   readonly #readers = new LiveReaders()
   readonly #direct: DirectCompressor
-  readonly #deltas: Deltas
+  readonly #deltas: Deltas | undefined
   readonly #zstdVersion: string
   #arranged: Promise<void> = Promise.resolve()
   #hits = 0
@@ -110,17 +110,19 @@ class DiskLarder implements Larder {
     this.#direct = new DirectCompressor(packer, level, this.#known, this.#small)
     this.#kept = new KeptFiles(this.#shelf, this.#files, this.#directory, this.#small, log, now, steadyNow)
     this.#writability = new Writability(this.#directory, this.#room, log, steadyNow, (names) => this.#kept.adopt(names))
-    this.#deltas = new Deltas({
-      maker: deltaMaker,
-      directory: this.#directory,
-      shelf: this.#shelf,
-      room: this.#room,
-      known: this.#known,
-      files: this.#files,
-      writability: this.#writability,
-      now,
-      log,
-    })
+    this.#deltas =
+      deltaMaker &&
+      new Deltas({
+        maker: deltaMaker,
+        directory: this.#directory,
+        shelf: this.#shelf,
+        room: this.#room,
+        known: this.#known,
+        files: this.#files,
+        writability: this.#writability,
+        now,
+        log,
+      })
     this.#fillContext = {
       packer,
       level,
@@ -155,7 +157,7 @@ class DiskLarder implements Larder {
       fillsUnderWay: this.#fillings.size,
       hits: this.#hits,
       fills: this.#fills,
-      deltas: this.#deltas.made,
+      deltas: this.#deltas?.stats ?? { made: 0, sent: 0, savedBytes: 0 },
       evictions: this.#evictions,
       damaged: this.#kept.damaged,
       unwritable: this.#writability.reason ?? this.#room.shortage,
@@ -212,7 +214,9 @@ class DiskLarder implements Larder {
   ): Promise<{ readonly size: number; readonly chunks: ChunkReader } | undefined> {
     this.#refuseClosed()
     const kept = this.#findKept(narHash, recipe)
-    return kept === undefined ? undefined : await this.#openKept(kept, range, undefined)
+    if (kept === undefined) return undefined
+    if (range === undefined && isDeltaRecipe(recipe)) this.#deltas?.sent(kept)
+    return await this.#openKept(kept, range, undefined)
   }
 
   async settle(nar: NarRequest): Promise<CompressedNar> {
@@ -226,14 +230,16 @@ class DiskLarder implements Larder {
     )
   }
 
-  deltaRecipe(baseNarHash: string): string {
-    return formatDeltaRecipe(this.#zstdVersion, baseNarHash)
+  deltaRecipe(baseNarHash: string): string | undefined {
+    return this.#deltas && formatDeltaRecipe(this.#zstdVersion, baseNarHash)
   }
 
   keepDelta(target: DeltaEnd, base: DeltaEnd): Promise<CompressedNar | undefined> {
     this.#refuseClosed()
-    if (this.#room.maxBytes === 0) return Promise.resolve(undefined)
-    return this.#deltas.keep(target, base, this.deltaRecipe(base.narHash))
+    const recipe = this.deltaRecipe(base.narHash)
+    if (this.#deltas === undefined || recipe === undefined || this.#room.maxBytes === 0)
+      return Promise.resolve(undefined)
+    return this.#deltas.keep(target, base, recipe)
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -243,7 +249,7 @@ class DiskLarder implements Larder {
     for (const filling of fillings) filling.abandon()
     await Promise.allSettled(fillings.map(({ settled }) => settled))
     await this.#direct.settle()
-    await this.#deltas.close()
+    await this.#deltas?.close()
     await this.#kept[Symbol.asyncDispose]()
     await this.#arranged
     await this.#room.settle()

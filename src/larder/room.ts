@@ -135,7 +135,7 @@ export class Room {
       .catch((error: unknown) =>
         this.#log.warn(
           { file: file.name, err: error },
-          'cannot evict a file from the larder: it takes more room than it counts',
+          'Cannot evict a file from the larder: it uses more room than is counted',
         ),
       )
       .then(() => void this.#removals.delete(removal))

@@ -49,7 +49,7 @@ export class Shelf {
    * first.
    */
   readonly #current = new Map<string, KeptFile>()
-  /** By NAR hash and recipe, likewise. */
+  /** By NAR hash and recipe, in the same order. */
   readonly #older = new Map<string, KeptFile>()
   readonly #recipes = new Map<string, string>()
   #bytes = 0

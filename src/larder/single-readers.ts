@@ -44,7 +44,7 @@ export class MeasuringReader implements ChunkReader {
     this.#measured.promise.catch(() => {})
   }
 
-  /** Resolves when the last chunk was handed out; rejects when that cannot be any more. */
+  /** Resolves when the last chunk was handed out; rejects if that can no longer happen. */
   get measured(): Promise<CompressedNar> {
     return this.#measured.promise
   }

@@ -78,7 +78,7 @@ export class Writability {
   onWritten(): void {
     if (this.#reason === undefined) return
     this.#reason = undefined
-    this.#log.info({ dir: this.#directory.dir }, 'the larder can be written again')
+    this.#log.info({ dir: this.#directory.dir }, 'The larder can be written again')
   }
 
   /**
@@ -89,7 +89,7 @@ export class Writability {
     if (isDiskFull(problem) && (await this.#room.free(fileSize))) {
       this.#log.info(
         { dir: this.#directory.dir, bytes: fileSize },
-        'the disk is full: the larder gave up what was least recently used',
+        'The disk is full: the least recently used files were removed from the larder',
       )
       return
     }
@@ -101,8 +101,7 @@ export class Writability {
     this.#reason = typeof problem === 'string' ? problem : (problem as Error).message
     this.#isClaimed = false
     this.#tryAgainAt = this.#steadyNow() + setbackMs
-    const message =
-      'cannot keep compressed NARs: they are compressed for each client alone until the larder can be written'
+    const message = 'Cannot keep compressed NARs: until the larder can be written, they are compressed for each request'
     this.#log[isNews ? 'warn' : 'debug']({ dir: this.#directory.dir, err: problem }, message)
   }
 

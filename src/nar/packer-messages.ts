@@ -30,7 +30,7 @@ export type PackerRequest =
     }
   | { readonly kind: 'list'; readonly job: number; readonly realPath: string }
   /**
-   * The result of this job is not needed any more. A fill answers with the fault `abandoned` once its file is removed;
+   * The result of this job is no longer needed. A fill answers with the fault `abandoned` once its file is removed;
    * other jobs do not answer.
    */
   | { readonly kind: 'drop'; readonly job: number }

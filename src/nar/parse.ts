@@ -86,7 +86,7 @@ export class NarParser {
 
   /**
    * Consumes input and returns how many bytes belong to the NAR: fewer than given only at its end. Throws
-   * NarSyntaxError, and whatever the sink throws.
+   * NarSyntaxError, and errors of the sink.
    */
   push(bytes: Uint8Array): number {
     let at = 0

@@ -1,7 +1,7 @@
 /**
- * Parses narinfos exactly like Nix, oddities included: a value starts two characters after the colon, whatever these
- * are, and ends at the next newline after that. Fields may come in any order, unknown fields are ignored, and a missing
- * `Compression` means bzip2. Where Nix versions differ (signatures, compressions), the strictest rule applies.
+ * Parses narinfos exactly like Nix, oddities included: a value starts two characters after the colon (any
+ * characters) and ends at the next newline after that. Fields may come in any order, unknown fields are ignored, and a
+ * missing `Compression` means bzip2. Where Nix versions differ (signatures, compressions), the strictest rule applies.
  * Source: Nix, `NarInfo::NarInfo`.
  */
 import { decodeBase64 } from './base64.ts'

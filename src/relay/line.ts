@@ -38,8 +38,8 @@ export class LineFault extends Error {
 
 /** Statuses that pass by themselves; 520 to 530 are Cloudflare's own. */
 const passingStatuses = new Set([408, 425, 429, 500, 502, 503, 504, 520, 521, 522, 523, 524, 525, 526, 527, 530])
-/** A line on which something arrived so recently is known to work: an answer may take longer. */
-const freshMs = 5_000
+/** To connect: a far end that takes longer is away, and Nix is not kept waiting. */
+const connectTimeoutMs = 900
 /** A longer silence was not the line's: nothing was asked for. */
 const longestGapMs = 500
 const enoughBytes = 512 * 1024
@@ -77,11 +77,6 @@ export class Line implements Disposable {
   /** Why the line is down; undefined while it is up. */
   get problem(): string | undefined {
     return this.#problem
-  }
-
-  /** Something arrived within the last seconds. */
-  get isFresh(): boolean {
-    return this.#options.now() - this.#receivedAtMs < freshMs
   }
 
   /** Resolves with the reply once its header is here, whatever its status. Rejects with a LineFault. */
@@ -182,8 +177,16 @@ export class Line implements Disposable {
         () => request.destroy(new Error(`no answer within ${headerTimeoutMs} ms`)),
         headerTimeoutMs,
       )
+      let connecting: NodeJS.Timeout | undefined
+      request.on('socket', (socket) => {
+        if (!socket.connecting) return
+        const giveUp = () => request.destroy(new Error(`no connection within ${connectTimeoutMs} ms`))
+        connecting = setTimeout(giveUp, connectTimeoutMs)
+        socket.once(target.protocol === 'https:' ? 'secureConnect' : 'connect', () => clearTimeout(connecting))
+      })
       request.on('error', (error) => {
         clearTimeout(timer)
+        clearTimeout(connecting)
         reject(error)
       })
       request.on('response', (reply) => {

@@ -31,14 +31,14 @@ export interface NarInfosOptions {
   readonly log: Log
 }
 
-/** Nix waits for the answer: so long for a line of which nothing is known, and longer for one that is busy. */
-const quietDeadlineMs = 900
-const busyDeadlineMs = 5_000
+/** Nix waits for the answer. A far end that cannot even be connected to is given up sooner, see line.ts. */
+const answerMs = 5_000
 const rememberedMs = 15_000
 const maxRemembered = 10_000
 const maxQuestions = 6
 /** Of one narinfo, and of one line of a closure. */
 const maxNarInfoBytes = 1024 * 1024
+const retryMs = 500
 const maxUrlLength = 500
 /** A far end that does not know the question is not asked again for so long. */
 const plainMs = 600_000
@@ -73,14 +73,29 @@ export class NarInfos {
     }
     const { line } = this.#options
     if (line.problem !== undefined) return undefined
-    const answer = this.#waiting.get(hashPart)?.promise ?? this.#ask(hashPart)
-    return await within(line.isFresh ? busyDeadlineMs : quietDeadlineMs, answer)
+    return await within(answerMs, this.#waiting.get(hashPart)?.promise ?? this.#ask(hashPart))
   }
 
   /** What is remembered, without asking. */
   recall(hashPart: string): KnownPath | undefined {
     const known = this.#remembered.get(hashPart)
     return known !== undefined && this.#options.now() < known.untilMs ? known.path : undefined
+  }
+
+  /**
+   * For a NAR that Nix was promised: what was ever known of it will do, and a line that is down is waited for. Undefined
+   * if the far end does not have this NAR, or patience ran out. Never rejects.
+   */
+  async findPatiently(hashPart: string, narHash: string, patienceMs: number): Promise<KnownPath | undefined> {
+    const { line, now } = this.#options
+    for (const endMs = now() + patienceMs; ; ) {
+      const asked = () => this.#waiting.get(hashPart)?.promise ?? this.#ask(hashPart)
+      const known = this.#remembered.get(hashPart)?.path ?? (line.problem === undefined ? await asked() : undefined)
+      if (known !== undefined) return known.narInfo.narHash === narHash ? known : undefined
+      // An answer of a line that works is final.
+      if (line.problem === undefined || now() >= endMs) return undefined
+      await new Promise((resolve) => setTimeout(resolve, retryMs))
+    }
   }
 
   forget(hashPart: string): void {
@@ -121,7 +136,7 @@ export class NarInfos {
       path: closurePath,
       headers: { 'content-type': 'application/json', 'accept-encoding': 'gzip' },
       body: Buffer.from(JSON.stringify({ roots, ...(wantsBases && { bases: true }) })),
-      headerTimeoutMs: busyDeadlineMs,
+      headerTimeoutMs: answerMs,
     })
     if (reply.statusCode === 200) return await this.#readClosure(reply)
     reply.resume()
@@ -159,7 +174,7 @@ export class NarInfos {
   async #askPlainly(hashPart: string): Promise<void> {
     this.asked++
     const { line } = this.#options
-    const reply = await line.request({ path: `${hashPart}.narinfo`, headerTimeoutMs: busyDeadlineMs })
+    const reply = await line.request({ path: `${hashPart}.narinfo`, headerTimeoutMs: answerMs })
     if (reply.statusCode !== 200) {
       reply.resume()
       return this.#answer(hashPart, undefined)

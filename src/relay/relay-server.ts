@@ -8,7 +8,7 @@ import type { Duplex } from 'node:stream'
 import { createBrotliCompress, createGzip, createZstdCompress } from 'node:zlib'
 
 import type { ChunkReader } from '../chunks.ts'
-import { condemnsStoreObject, Fault } from '../faults.ts'
+import { Fault } from '../faults.ts'
 import type { Log } from '../log.ts'
 import { type CacheInfo, formatCacheInfo } from '../nix/cache-info.ts'
 import { type Compression, formatNarInfo, type NarInfo } from '../nix/nar-info.ts'
@@ -35,6 +35,8 @@ export interface RelayServerOptions {
   readonly readCacheInfo: () => CacheInfo
   /** Undefined if it is absent, or the far end is away. Never rejects. */
   readonly findPath: (hashPart: string) => Promise<KnownPath | undefined>
+  /** For a NAR: waits for the far end as long as patience lasts. Never rejects. */
+  readonly findNar: (hashPart: string, narHash: string) => Promise<KnownPath | undefined>
   readonly openNar: (path: KnownPath) => ChunkReader
   readonly line: Line
   /** As JSON at `/v1/relay/status`. */
@@ -57,8 +59,7 @@ const compressors: Readonly<Partial<Record<Compression, () => Duplex>>> = {
   gzip: createGzip,
   br: createBrotliCompress,
 }
-const quietDeadlineMs = 900
-const busyDeadlineMs = 10_000
+const answerMs = 10_000
 
 export function createRelayServer(options: RelayServerOptions): Server {
   const { mayConnect = () => true, log } = options
@@ -117,8 +118,8 @@ async function servePushed(
 ): Promise<void> {
   if (compression === 'none') return await serveNar(options, request, response, hashPart, narHash)
   const compressor = compressors[compression]?.()
-  const path = compressor && (await options.findPath(hashPart))
-  if (compressor === undefined || path?.narInfo.narHash !== narHash) return refuse(response, 404)
+  const path = compressor && (await options.findNar(hashPart, narHash))
+  if (compressor === undefined || path === undefined) return refuse(response, 404)
   const header = { 'content-type': 'application/x-nix-nar', 'cache-control': 'no-store' }
   if (request.method === 'HEAD') return void response.writeHead(200, header).end()
   await sendNar(options, response, path, filteredReader(options.openNar(path), compressor), 0, () =>
@@ -133,8 +134,8 @@ async function serveNar(
   hashPart: string,
   narHash: string,
 ): Promise<void> {
-  const path = await options.findPath(hashPart)
-  if (path === undefined || path.narInfo.narHash !== narHash) return refuse(response, 404)
+  const path = await options.findNar(hashPart, narHash)
+  if (path === undefined) return refuse(response, 404)
   const { narSize } = path.narInfo
   const start = startOf(request, narSize)
   const status = start === 0 ? 200 : 206
@@ -165,8 +166,9 @@ async function sendNar(
     if (error.code !== 'abandoned')
       log.debug({ storePath, code: error.code, reason: error.message }, 'Could not send a NAR')
     if (response.headersSent) response.destroy()
-    else if (error.code === 'absent' || condemnsStoreObject(error)) refuse(response, 404)
-    else response.destroy()
+    // Nix then asks the next cache, or builds; it would fail for anything else.
+    else if (error.code === 'abandoned') response.destroy()
+    else refuse(response, 404)
   }
 }
 
@@ -183,8 +185,9 @@ async function passOn(
   path: string,
 ): Promise<void> {
   if (line.problem !== undefined) return refuse(response, 404)
-  const headerTimeoutMs = line.isFresh ? busyDeadlineMs : quietDeadlineMs
-  const reply = await line.request({ method: method as 'GET' | 'HEAD', path, headerTimeoutMs }).catch(() => undefined)
+  const reply = await line
+    .request({ method: method as 'GET' | 'HEAD', path, headerTimeoutMs: answerMs })
+    .catch(() => undefined)
   if (reply === undefined) return refuse(response, 404)
   if (reply.statusCode !== 200) {
     reply.resume()

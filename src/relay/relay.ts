@@ -75,8 +75,8 @@ export interface Relay extends Disposable {
   readonly status: RelayStatus
 }
 
-/** More than Nix opens by itself (25), since small NARs are fetched ahead. */
-const connections = 48
+/** Nix opens 25 by itself, and small NARs are fetched ahead; questions must not wait behind those. */
+const connections = 80
 const defaultPriority = 30
 const cacheInfoTimeoutMs = 5_000
 /** A NAR that turned out wrong is left to other caches for so long. */
@@ -137,6 +137,10 @@ class NearEnd implements Relay {
         if (path === undefined || this.#isCondemned(path.narInfo)) return undefined
         this.#prefetch.want(path.narInfo)
         return path
+      },
+      findNar: async (hashPart, narHash) => {
+        const path = await this.#narInfos.findPatiently(hashPart, narHash, this.#options.patienceMs)
+        return path === undefined || this.#isCondemned(path.narInfo) ? undefined : path
       },
       openNar: (path) => this.#openNar(path),
       line: this.#line,

@@ -68,7 +68,7 @@ export interface Lookup {
   readonly storeDir: string
 
   /**
-   * A number that stands still only as long as no path was added, changed, removed, withdrawn or reinstated among those
+   * A number that stays the same only while no path was added, changed, removed, withdrawn or reinstated among those
    * that `find` returns without a promise. Compare it before each use of anything remembered about such a path. It
    * costs next to nothing when called for every request.
    * @throws {Fault} store-unavailable
@@ -115,9 +115,9 @@ export interface Store extends Lookup {
   withdraw(object: StoreObject, fault: Fault): void
 
   /**
-   * A page of the paths that are here, for an index kept elsewhere. Begin with the cursor `''` and continue with the one
-   * returned. A page without paths whose cursor did not move is the end for now: the same cursor later brings what was
-   * added since. Undefined where paths cannot be listed.
+   * A page of the paths that are here, for an index kept elsewhere. Begin with the cursor `''` and continue with the
+   * one returned. A page without paths whose cursor did not move is the end for now: the same cursor later brings what
+   * was added since. Undefined where paths cannot be listed.
    * @throws {Fault} store-unavailable
    */
   pathsAfter?(cursor: string): { readonly storePaths: readonly string[]; readonly cursor: string }
@@ -166,7 +166,7 @@ export const noLeases: Leases = { covers: () => true, take: async () => {}, hold
 export interface StoreHealth {
   readonly name: string
   readonly type: 'nix' | 'directory' | 'depot' | 'upstream'
-  /** Where its objects lie: a directory, or a URL without credentials. */
+  /** Location of its objects: a directory, or a URL without credentials. */
   readonly location: string
   readonly isReadable: boolean
   /** How it is read, in a word of the adapter's own: for logs and diagnosis. */
@@ -197,7 +197,7 @@ export interface DepotHealth {
   readonly pushedToday: readonly { readonly user: string; readonly bytes: number }[]
   /** Paths refused since midnight (UTC), conflicts included. */
   readonly refusedToday: number
-  /** Why the last push failed that failed for want of disk space. */
+  /** Reason of the last push that failed because the disk was full. */
   readonly shortage: string | undefined
   /** What the start found after the run before. */
   readonly recovered: { readonly sweptFiles: number; readonly lostNars: number }

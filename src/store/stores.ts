@@ -39,7 +39,7 @@ export function combineStores(stores: readonly Store[]): Stores {
 }
 
 /**
- * Each only ever grows, so the sum stands still only while all of them do. While one cannot be read it equals nothing,
+ * Each only ever grows, so the sum is unchanged only while all of them are. While one cannot be read it equals nothing,
  * not even itself: what is remembered is not used.
  */
 function sumGenerations(stores: readonly Store[]): number {

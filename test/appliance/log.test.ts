@@ -76,6 +76,25 @@ describe('formatLogLine', () => {
     expect(text).toContain('\\u001b')
   })
 
+  test.each([
+    ['C0', '\u0007', '\\u0007'],
+    ['C1', '\u0085', '\\u0085'],
+    ['C1, CSI', '\u009b', '\\u009b'],
+    ['right-to-left override', '\u202e', '\\u202e'],
+    ['bidi isolate', '\u2066', '\\u2066'],
+    ['zero width space', '\u200b', '\\u200b'],
+    ['byte order mark', '\ufeff', '\\ufeff'],
+    ['line separator', '\u2028', '\\u2028'],
+    ['paragraph separator', '\u2029', '\\u2029'],
+    ['language tag', '\u{e0001}', '\\u{e0001}'],
+  ])('formatLogLine escapes %s in messages, fields and stack traces', (_name, character, escaped) => {
+    const text = line({ msg: `a${character}b`, target: `c${character}d`, err: { stack: `Error: e${character}f` } })
+    expect(text).not.toContain(character)
+    expect(text).toContain(`a${escaped}b`)
+    expect(text).toContain(`Error: e${escaped}f`)
+    expect(text).toMatch(/target="c\\+[u\w{}]+d"/)
+  })
+
   test('formatLogLine passes on what is no record', () => {
     expect(formatLogLine('plain', { isColoured: true })).toBe('plain\n')
     expect(formatLogLine('3\n', { isColoured: true })).toBe('3\n')

@@ -55,7 +55,7 @@ export const sampleReport: StatusReport = {
     bytes: 5 * 2 ** 30,
     maxBytes: 20 * 2 ** 30,
     fillsUnderWay: 0,
-    deltas: 0,
+    deltas: { made: 0, sent: 0, savedBytes: 0 },
     hits: 980,
     fills: 20,
     evictions: 0,

@@ -2,7 +2,6 @@
 import { gunzipSync } from 'node:zlib'
 
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals'
-import { versionlessName } from '../../src/http/closure/version-index.ts'
 import { generateSecretKey, hashPartOf, parseNarInfo } from '../../src/index.ts'
 import type { ClosureLine } from '../../src/relay/protocol.ts'
 import { basic, ben, benAuthorization, openTestCache, type TestCache } from '../fixtures/cache.ts'
@@ -108,15 +107,6 @@ describe('bases', () => {
     expect((await basesOf(versions[0]!)).map(({ hashPart }) => hashPart)).toContain(hashPartOf(added))
     await store.nixStore(['--delete', added])
     expect((await basesOf(versions[0]!)).map(({ hashPart }) => hashPart)).not.toContain(hashPartOf(added))
-  })
-
-  test.each([
-    ['openssl-3.0.13-dev', 'openssl-dev'],
-    ['python3.11-requests-2.31.0', 'python3.11-requests'],
-    ['hello', 'hello'],
-    ['1.0', '1.0'],
-  ])('%s is a version of %s', (name, versionless) => {
-    expect(versionlessName(name)).toBe(versionless)
   })
 })
 

@@ -63,7 +63,7 @@ describe("a larder's directory", () => {
     await test.reopen({ maxBytes: 0 })
     await test.reopen()
     for (const name of strange) expect(await readFile(join(test.dir, name), 'utf8')).toBe('strange')
-    const told = test.log.lines.filter(({ message }) => message.includes('not its own'))
+    const told = test.log.lines.filter(({ message }) => message.includes('files of other programs'))
     expect(told).toHaveLength(2)
     expect(told[0]!.fields).toMatchObject({ count: 4 })
     expect(test.larder.stats.files).toBe(0)

@@ -290,7 +290,7 @@ describe("the operator's listener", () => {
 test('the real server answers on its socket and not on its public listener; a server without a depot, or none at all, is named', async () => {
   await using dir = await createScratchDir()
   const config = (depot: boolean) => {
-    const users = [{ name: 'ci', password: 'secret', access: ['pull', 'push', 'admin'] }]
+    const users = [{ name: 'ci', password: 'secret', access: depot ? ['pull', 'push', 'admin'] : ['pull'] }]
     const text = {
       listen: '127.0.0.1:0',
       users,

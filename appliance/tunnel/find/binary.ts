@@ -6,9 +6,10 @@
 import { execFile } from 'node:child_process'
 import { realpath, stat } from 'node:fs/promises'
 import { createRequire } from 'node:module'
-import { basename, delimiter, dirname, isAbsolute, join, relative, sep } from 'node:path'
+import { basename, dirname, isAbsolute, join, relative, sep } from 'node:path'
 
 import type { Log } from '../../../src/index.ts'
+import { listCandidates } from '../../search-path.ts'
 import type { Environment } from '../launch/connector-env.ts'
 import { type Binary, LaunchFault } from '../launch/launch.ts'
 import type { TunnelSettings } from '../settings.ts'
@@ -92,12 +93,8 @@ const unexecutable: Readonly<Record<Unexecutable, string>> = {
 }
 
 async function candidatesOf(env: Environment, stateDir: string): Promise<string[]> {
-  const onPath = (env.PATH ?? '')
-    .split(delimiter)
-    .filter(isAbsolute)
-    .map((dir) => join(dir, 'cloudflared'))
   const programs: string[] = []
-  for (const path of new Set(onPath)) if (!(await isNpmForwarder(path))) programs.push(path)
+  for (const path of listCandidates('cloudflared', env.PATH)) if (!(await isNpmForwarder(path))) programs.push(path)
   return [...programs, installedBinaryPath(stateDir), ...packaged(env)]
 }
 

@@ -4,10 +4,9 @@
  * setpriv becomes the program, so there is no process in between.
  */
 import { spawn } from 'node:child_process'
-import { access, constants } from 'node:fs/promises'
-import { delimiter, isAbsolute, join } from 'node:path'
 
 import type { Log } from '../../../src/index.ts'
+import { findProgram } from '../../search-path.ts'
 import type { TunnelClock } from '../tunnel-clock.ts'
 
 const probeMs = 5_000
@@ -33,21 +32,8 @@ export function createDeathSignalFinder(
  * Never rejects.
  */
 export async function findDeathSignal(searchPath: string, clock: TunnelClock): Promise<readonly string[]> {
-  for (const dir of searchPath.split(delimiter)) {
-    if (!isAbsolute(dir)) continue
-    const setpriv = join(dir, 'setpriv')
-    if (await isExecutable(setpriv)) return (await works(setpriv, clock)) ? [setpriv, ...deathSignal] : []
-  }
-  return []
-}
-
-async function isExecutable(file: string): Promise<boolean> {
-  try {
-    await access(file, constants.X_OK)
-    return true
-  } catch {
-    return false
-  }
+  const setpriv = findProgram('setpriv', searchPath)
+  return setpriv !== undefined && (await works(setpriv, clock)) ? [setpriv, ...deathSignal] : []
 }
 
 /** Itself under itself: the one program that is certainly there. */

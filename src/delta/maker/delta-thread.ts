@@ -92,7 +92,7 @@ class DeltaThread implements DeltaMaker {
     // The thread gets no environment variables: it needs none, and they may contain secrets.
     const worker = new Worker(workerUrl, { env: {}, name: 'delta maker' })
     worker.on('error', (error) => {
-      this.#log.error({ err: error }, 'the delta thread failed')
+      this.#log.error({ err: error }, 'The delta thread failed')
       this.#failRunning?.(abandoned())
     })
     worker.once('exit', () => {

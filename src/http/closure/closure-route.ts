@@ -9,10 +9,11 @@ import { constants, createGzip } from 'node:zlib'
 import type { Router } from 'express'
 import * as z from 'zod'
 
+import { isWorthTrying, minNarBytes } from '../../delta/worth.ts'
 import { Fault } from '../../faults.ts'
 import type { Larder } from '../../larder/larder.ts'
 import type { PathInfo } from '../../nix/path-info.ts'
-import { hashPartOf, parseHashPart } from '../../nix/store-path.ts'
+import { hashPartOf, nameOf, parseHashPart } from '../../nix/store-path.ts'
 import {
   type Base,
   type ClosureLine,
@@ -37,9 +38,6 @@ const maxRequestBytes = 64 * 1024
 const sliceLength = 16
 const maxQuestions = 8
 const maxWaiting = 512
-/** A delta between sizes further apart would save little. */
-const maxSizeRatio = 4
-const minNarBytes = 64 * 1024
 
 const closureRequest: z.ZodType<ClosureRequest> = z.object({
   roots: z
@@ -177,22 +175,23 @@ async function findLeased({ catalogue }: Origin, hashPart: string): Promise<Cata
 }
 
 async function findBases(origin: Origin, versions: VersionIndex, { object }: CatalogueEntry): Promise<Base[]> {
-  const { storePath, narHash, narSize } = object.info
+  const { larder, catalogue } = origin
   const bases: Base[] = []
-  const { larder } = origin
-  if (larder === undefined || narSize < minNarBytes) return bases
-  for (const hashPart of versions.find(storePath)) {
+  if (larder?.deltaRecipe(object.info.narHash) === undefined || object.info.narSize < minNarBytes) return bases
+  for (const hashPart of versions.find(object.info.storePath)) {
     if (bases.length === maxBases) break
-    const base = await origin.catalogue.findObject(hashPart)
-    if (base === undefined || base.info.narHash === narHash) continue
-    const ratio = base.info.narSize / narSize
-    if (ratio <= maxSizeRatio && ratio >= 1 / maxSizeRatio) bases.push(toBase(larder, object.info, hashPart, base.info))
+    const base = (await catalogue.findObject(hashPart))?.info
+    if (base === undefined || base.narHash === object.info.narHash) continue
+    if (isWorthTrying(toCandidate(base), toCandidate(object.info)))
+      bases.push(toBase(larder, object.info, hashPart, base))
   }
   return bases
 }
 
+const toCandidate = ({ storePath, narSize }: PathInfo) => ({ name: nameOf(storePath), narSize })
+
 function toBase(larder: Larder, target: PathInfo, hashPart: string, { narHash, narSize }: PathInfo): Base {
-  const recipe = larder.deltaRecipe(narHash)
+  const recipe = larder.deltaRecipe(narHash)!
   const kept = larder.findKept(target.narHash, recipe)
   return {
     hashPart,

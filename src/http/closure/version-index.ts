@@ -2,6 +2,7 @@
  * Which store objects are versions of the same thing, by name: what a delta can start from. Filled from the stores'
  * lists of paths a page at a time, so that no request waits for a store of a hundred thousand paths.
  */
+import { nameWithoutVersion } from '../../delta/worth.ts'
 import { hashPartOf, nameOf } from '../../nix/store-path.ts'
 import type { Store } from '../../store/store.ts'
 
@@ -28,7 +29,7 @@ export class VersionIndex {
   /** Hash parts of paths with the same name but for the version, the latest first, without this one. They may be gone. */
   find(storePath: string): readonly string[] {
     const own = hashPartOf(storePath)
-    const versions = this.#hashParts.get(versionlessName(nameOf(storePath))) ?? []
+    const versions = this.#hashParts.get(nameWithoutVersion(nameOf(storePath))) ?? []
     return versions.filter((hashPart) => hashPart !== own).toReversed()
   }
 
@@ -46,7 +47,7 @@ export class VersionIndex {
   }
 
   #add(storePath: string): void {
-    const name = versionlessName(nameOf(storePath))
+    const name = nameWithoutVersion(nameOf(storePath))
     const versions = this.#hashParts.get(name)
     const hashPart = hashPartOf(storePath)
     if (versions === undefined) this.#hashParts.set(name, [hashPart])
@@ -64,13 +65,4 @@ function readPage(store: Store, cursor: string): ReturnType<NonNullable<Store['p
   } catch {
     return { storePaths: [], cursor }
   }
-}
-
-/**
- * `openssl-3.0.13-dev` and `openssl-3.0.14-dev` become `openssl-dev`: the parts that begin with a digit are left out.
- * A name of such parts alone stays as it is.
- */
-export function versionlessName(name: string): string {
-  const parts = name.split('-').filter((part) => !/^\d/.test(part))
-  return parts.length === 0 ? name : parts.join('-')
 }

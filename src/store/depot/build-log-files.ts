@@ -86,7 +86,7 @@ export class BuildLogFiles {
     const key = logKey(drvBaseName)
     await disk.makeDirectory(join(dir, dirname(key)))
     await disk.syncDirectory(join(dir, 'log'))
-    await files.put(key, temp)
+    await files.put([{ key, localFile: temp }])
     await records.transaction(() => records.addLog(drvBaseName, sha256, fileSize, who.user, now()))
     return 'stored'
   }

@@ -10,9 +10,14 @@ import { dirname, join } from 'node:path'
 import { DirectorySync } from '../../disk/directory-sync.ts'
 import type { Disk } from '../../disk/disk.ts'
 
+export interface FileToKeep {
+  readonly key: string
+  readonly localFile: string
+}
+
 export interface DepotFiles {
-  /** Takes over a finished, flushed local file. Once this has resolved it survives a power cut. */
-  put(key: string, localFile: string): Promise<void>
+  /** Takes over finished, flushed local files. Once this has resolved they survive a power cut. */
+  put(files: readonly FileToKeep[]): Promise<void>
   /** One that is gone already is fine. */
   remove(key: string): Promise<void>
   /** Its bytes; undefined when there is none. */
@@ -51,10 +56,11 @@ export class LocalFiles implements DepotFiles {
     this.#sync = new DirectorySync(disk)
   }
 
-  async put(key: string, localFile: string): Promise<void> {
-    const path = join(this.#dir, key)
-    await this.#disk.rename(localFile, path)
-    await this.#sync.sync(dirname(path))
+  /** All names first, then one flush of each folder. */
+  async put(files: readonly FileToKeep[]): Promise<void> {
+    await allDone(files.map(({ key, localFile }) => this.#disk.rename(localFile, join(this.#dir, key))))
+    const folders = new Set(files.map(({ key }) => dirname(join(this.#dir, key))))
+    await allDone([...folders].map((folder) => this.#sync.sync(folder)))
   }
 
   remove(key: string): Promise<void> {
@@ -72,4 +78,9 @@ export class LocalFiles implements DepotFiles {
   async list(prefix: string): Promise<string[]> {
     return (await this.#disk.list(join(this.#dir, prefix))).map((name) => `${prefix}/${name}`)
   }
+}
+
+/** Waits for all of them even when one fails, so that nothing is still under way when the caller cleans up. */
+async function allDone(work: readonly Promise<void>[]): Promise<void> {
+  for (const result of await Promise.allSettled(work)) if (result.status === 'rejected') throw result.reason
 }

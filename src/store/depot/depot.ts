@@ -24,6 +24,7 @@
  *                                                      ├─ assemblies (parts)      └─ retention ── graph
  *                                                      └─ sqlite/ (all SQL)
  */
+
 import { mkdirSync, readdirSync } from 'node:fs'
 import { systemClock } from '../../clock.ts'
 import { takeDirectoryLock } from '../../disk/lock.ts'
@@ -32,6 +33,7 @@ import type { Compression, NarInfo } from '../../nix/nar-info.ts'
 import { hashPartOf } from '../../nix/store-path.ts'
 import type { Commit } from './acceptance.ts'
 import type { PartReceived, PutPart } from './assemblies.ts'
+import type { PutBatch } from './batch-uploads.ts'
 import type { PutLog } from './build-log-files.ts'
 import type { CommitOptions, Committed } from './committing.ts'
 import { dayOf } from './day.ts'
@@ -51,7 +53,7 @@ import {
   type Registered,
   refuse,
 } from './types.ts'
-import { type FetchNar, judgeQuota, type PutBatch, type ReceiveNar } from './uploads.ts'
+import { type FetchNar, judgeQuota, type ReceiveNar } from './uploads.ts'
 import type { VerifyReport } from './verify.ts'
 import type { WriterLink } from './writer-messages.ts'
 import { startWriterThread } from './writer-thread.ts'

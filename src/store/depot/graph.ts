@@ -14,7 +14,7 @@ export interface GraphNode {
   readonly lastUsed: number
   readonly promisedAt: number
   readonly references: GraphNode[]
-  readonly referrers: GraphNode[]
+  referrers: GraphNode[]
 }
 
 export interface Root {
@@ -44,6 +44,14 @@ export class Graph {
       to.referrers.push(from)
     }
     return graph
+  }
+
+  /** Takes out nodes that no other node refers to. */
+  remove(nodes: readonly GraphNode[]): void {
+    const gone = new Set(nodes)
+    for (const { storePath } of gone) this.nodes.delete(storePath)
+    for (const reference of new Set(nodes.flatMap(({ references }) => references)))
+      reference.referrers = reference.referrers.filter((referrer) => !gone.has(referrer))
   }
 
   /** What is never given up, and with `keepUnusedMs` what was used since then. */

@@ -17,12 +17,15 @@ export interface GcOptions {
 }
 
 export interface GcReport {
+  /** The first `maxListedPaths`, in the order of removal. */
   readonly removed: readonly {
     readonly storePath: string
     readonly bytes: number
     readonly lastUsed: number
     readonly why: 'unused' | 'evicted'
   }[]
+  /** All of them, listed or not. */
+  readonly removedObjects: number
   readonly bytes: number
   readonly keptObjects: number
 }
@@ -40,6 +43,8 @@ export interface RetentionParts {
   readonly dropUploads: (before: number) => Promise<void>
 }
 
+/** A report goes to the thread that answers requests, and copying 90,000 entries there would hold it up. */
+export const maxListedPaths = 1000
 const sliceObjects = 500
 /** Room is short: uploads untouched for so long may go before their time. */
 const stalledMs = 3_600_000
@@ -56,6 +61,7 @@ export class Retention {
     await noteUses()
     if (!isDryRun) await this.expire()
     const graph = Graph.load(records)
+    const objects = graph.nodes.size
     const at = now()
     const kept = reach(graph.roots(records, policy, at, olderThanMs ?? policy.keepUnusedMs))
     const unused = takeInOrder(
@@ -70,7 +76,7 @@ export class Retention {
       bytes.take(node),
     ])
     if (toBytes !== undefined) {
-      for (const node of unused) removeNode(graph, node)
+      graph.remove(unused)
       // A run has ended old uploads before it looks.
       const expirable = isDryRun ? records.expirableBytes(at - policy.keepUnfinishedMs) : 0
       const excess = records.state('bytes') - expirable - toBytes
@@ -80,9 +86,12 @@ export class Retention {
     const done = isDryRun ? new Set(plan.map(([node]) => node)) : await this.#remove(plan.map(([node]) => node))
     const removed = plan.filter(([node]) => done.has(node))
     return {
-      removed: removed.map(([{ storePath, lastUsed }, why, freed]) => ({ storePath, lastUsed, why, bytes: freed })),
+      removed: removed
+        .slice(0, maxListedPaths)
+        .map(([{ storePath, lastUsed }, why, freed]) => ({ storePath, lastUsed, why, bytes: freed })),
+      removedObjects: removed.length,
       bytes: removed.reduce((sum, [, , freed]) => sum + freed, 0),
-      keptObjects: graph.nodes.size + (toBytes === undefined ? 0 : unused.length) - plan.length,
+      keptObjects: objects - plan.length,
     }
   }
 
@@ -250,9 +259,4 @@ class FreedBytes {
     this.sum += bytes
     return bytes
   }
-}
-
-function removeNode(graph: Graph, node: GraphNode): void {
-  graph.nodes.delete(node.storePath)
-  for (const { referrers } of node.references) referrers.splice(referrers.indexOf(node), 1)
 }

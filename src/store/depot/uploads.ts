@@ -1,6 +1,6 @@
 /**
- * NARs on their way into the depot, whole: from stock Nix, from a batch, from the local store, from an upstream. Quota
- * and room first, then the body, then the shelf.
+ * NARs on their way into the depot, whole: from stock Nix, from the local store, from an upstream. Quota and room first,
+ * then the body, then the shelf. Batches: `batch-uploads.ts`.
  */
 import { join } from 'node:path'
 
@@ -8,12 +8,11 @@ import type { Disk } from '../../disk/disk.ts'
 import { Semaphore } from '../../nar/semaphore.ts'
 import type { Compression } from '../../nix/nar-info.ts'
 import type { PathInfo } from '../../nix/path-info.ts'
-import { type BatchEntry, checkEntry, receiveBatch } from './batch.ts'
 import { dayOf } from './day.ts'
 import type { DecoderOptions } from './decoder.ts'
 import type { WriterHost } from './host.ts'
 import { type Expected, receiveFile } from './incoming.ts'
-import { NarRemoved, type NarShelf } from './nar-shelf.ts'
+import type { NarShelf } from './nar-shelf.ts'
 import type { Room } from './room.ts'
 import type { NarFile, Records } from './sqlite/records.ts'
 import { type DepotPolicy, type NarReceived, type Pusher, type Refusal, Refused, refuse } from './types.ts'
@@ -31,13 +30,6 @@ export interface FetchNar {
   readonly narHash: string
   readonly narSize: number
   readonly compression: Compression
-  readonly who: Pusher
-}
-
-export interface PutBatch {
-  readonly bodyBytes: number
-  /** SHA-256 of the body, base64. */
-  readonly digest: string
   readonly who: Pusher
 }
 
@@ -60,15 +52,10 @@ type KnownFile = NarFile & { readonly compression: Compression }
  * Bodies checked at once; the others are read when one of these ends. Each may have a decompressor's window of 128 MiB.
  */
 const bodiesAtOnce = 12
-/** Batches are held in memory. */
-const batchesAtOnce = 3
-const entriesAtOnce = 8
 
 export class Uploads {
   readonly #parts: UploadParts
   readonly #bodies = new Semaphore(bodiesAtOnce)
-  readonly #batches = new Semaphore(batchesAtOnce)
-  readonly #entries = new Semaphore(entriesAtOnce)
 
   constructor(parts: UploadParts) {
     this.#parts = parts
@@ -106,26 +93,6 @@ export class Uploads {
     return await this.fetch({ narHash, narSize, compression: local.compression, who }, local.body)
   }
 
-  /** `guard` turns what an entry throws into a value: one wrong entry must not take the others with it. */
-  receiveBatch(
-    { bodyBytes, digest, who }: PutBatch,
-    body: AsyncIterable<Uint8Array>,
-    guard: (work: () => Promise<NarReceived>) => Promise<NarReceived | Refusal>,
-  ): Promise<readonly NarReceived[]> {
-    return this.#batches.run(async () => {
-      this.checkQuota(who.user, bodyBytes)
-      const giveBack = await this.#parts.room.reserve(bodyBytes)
-      try {
-        const entries = await receiveBatch(body, bodyBytes, digest)
-        return await Promise.all(
-          entries.map((entry) => guard(() => this.#entries.run(() => this.#keepEntry(entry, who)))),
-        )
-      } finally {
-        giveBack()
-      }
-    })
-  }
-
   /** @throws {Refused} quota */
   checkQuota(user: string, fileSize: number): void {
     const { policy, records, now } = this.#parts
@@ -144,17 +111,21 @@ export class Uploads {
   ): Promise<boolean> {
     const { shelf, records } = this.#parts
     const now = this.#parts.now()
-    for (;;) {
-      try {
-        return await shelf.put(file, localFile, now, (isTaken) => {
-          alsoWrite()
-          records.addLoose(file, who.user, now)
-          if (isTaken && isCounted) records.addUsage(who.user, dayOf(now), file.fileSize)
-        })
-      } catch (error) {
-        if (!(error instanceof NarRemoved)) throw error
-      }
-    }
+    const [isTaken] = await shelf.put(
+      [
+        {
+          file,
+          localFile,
+          alsoWrite(taken) {
+            alsoWrite()
+            records.addLoose(file, who.user, now)
+            if (taken && isCounted) records.addUsage(who.user, dayOf(now), file.fileSize)
+          },
+        },
+      ],
+      now,
+    )
+    return isTaken!
   }
 
   async #receive(
@@ -175,27 +146,6 @@ export class Uploads {
     } finally {
       giveBack()
     }
-  }
-
-  async #keepEntry(entry: BatchEntry, who: Pusher): Promise<NarReceived> {
-    const { dir, disk, random, records } = this.#parts
-    const { narHash, narSize } = entry
-    if (records.findNar(narHash)?.isDamaged === false) return { status: 'known', narHash, narSize }
-    const nar = checkEntry(entry)
-    const temp = join(dir, 'in', random())
-    try {
-      const file = await disk.create(temp, 0o444)
-      try {
-        await file.write(entry.frame)
-        await file.sync()
-      } finally {
-        await file.close()
-      }
-    } catch (error) {
-      await disk.unlink(temp).catch(() => {})
-      throw error
-    }
-    return await this.#keep(nar, temp, who, true)
   }
 
   async #keep(file: KnownFile, temp: string, who: Pusher, isCounted: boolean): Promise<NarReceived> {

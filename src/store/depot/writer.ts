@@ -9,6 +9,7 @@ import { type Disk, isDiskFull, systemDisk } from '../../disk/disk.ts'
 import { Acceptance, type Commit } from './acceptance.ts'
 import { Assemblies, type PartReceived, type PutPart } from './assemblies.ts'
 import { Backups } from './backups.ts'
+import { BatchUploads, type PutBatch } from './batch-uploads.ts'
 import { BuildLogFiles, type PutLog } from './build-log-files.ts'
 import { type CommitOptions, type Committed, commitPaths } from './committing.ts'
 import { LocalFiles, narKey } from './depot-files.ts'
@@ -31,7 +32,7 @@ import {
   type Registered,
   refuse,
 } from './types.ts'
-import { type FetchNar, type PutBatch, type ReceiveNar, Uploads } from './uploads.ts'
+import { type FetchNar, type ReceiveNar, Uploads } from './uploads.ts'
 import { type VerifyReport, verifyAll } from './verify.ts'
 
 export interface WriterOptions {
@@ -72,6 +73,7 @@ export class DepotWriter {
   readonly #assemblies: Assemblies
   readonly #logs: BuildLogFiles
   readonly #uploads: Uploads
+  readonly #batches: BatchUploads
   readonly #underWay = new Set<Promise<unknown>>()
   #isClosed = false
 
@@ -125,7 +127,7 @@ export class DepotWriter {
     })
     this.#room = new Room(options, records, (bytes) => this.#retention.evict(bytes))
     const { random } = means
-    this.#uploads = new Uploads({
+    const uploadParts = {
       dir,
       disk,
       policy,
@@ -136,7 +138,9 @@ export class DepotWriter {
       now,
       random,
       decoding: options,
-    })
+    }
+    this.#uploads = new Uploads(uploadParts)
+    this.#batches = new BatchUploads(uploadParts, (user, bytes) => this.#uploads.checkQuota(user, bytes))
     this.#assemblies = new Assemblies({
       dir,
       disk,
@@ -184,7 +188,7 @@ export class DepotWriter {
 
   /** Many small NARs in one body; a reply for each. */
   putBatch(batch: PutBatch, body: AsyncIterable<Uint8Array>): Promise<readonly NarReceived[] | Refusal> {
-    return this.#guard(() => this.#uploads.receiveBatch(batch, body, (work) => this.#guard(work)))
+    return this.#guard(() => this.#batches.receive(batch, body, (work) => this.#guard(work)))
   }
 
   /** Registers what is whole; says what is missing of the rest. */

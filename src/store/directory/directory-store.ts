@@ -51,7 +51,7 @@ interface CacheRecord {
   readonly narInfo: NarInfo & { readonly fileHash: string; readonly fileSize: number }
   /** Absolute. */
   readonly narFile: string
-  /** The narinfo as it lies in the folder. */
+  /** The narinfo file of the directory. */
   readonly text: string
 }
 

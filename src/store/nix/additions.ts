@@ -31,7 +31,7 @@ export function findAdditions(connection: DatabaseConnection, id: number, storeD
   })
 }
 
-/** Undefined when it is not valid any more, or never was. */
+/** Undefined if it is not valid. */
 export function findPathOfId(connection: DatabaseConnection, id: number): string | undefined {
   const [[path] = []] = connection.all(pathQuery, String(id))
   return typeof path === 'string' ? path : undefined

@@ -78,7 +78,7 @@ export class BuildLogs {
     return undefined
   }
 
-  /** Undefined unless it is a regular file that lies, all links resolved, in the log directory. */
+  /** Undefined unless it is a regular file in the log directory, after all links are resolved. */
   async #openInside(file: string): Promise<FileHandle | undefined> {
     let handle: FileHandle | undefined
     try {

@@ -44,7 +44,7 @@ const busyTimeoutMs = 100
 /** Negative: KiB. The upper pages of the indexes of a large store stay in memory. */
 const cacheSize = -16_384
 const knownSchema = '10'
-const isGone = 'there is no such file any more'
+const isGone = 'the file no longer exists'
 const neededColumns: Readonly<Record<string, readonly string[]>> = {
   ValidPaths: ['id', 'path', 'hash', 'registrationTime', 'deriver', 'narSize', 'ultimate', 'sigs', 'ca'],
   Refs: ['referrer', 'reference'],
@@ -128,7 +128,7 @@ export class DatabaseConnection implements Disposable {
   /**
    * A number that changes with every commit of another process. For a still connection it is constant, since any change
    * ends the connection.
-   * @throws {Disturbed} the file was replaced or removed, or (still) somebody writes or wrote
+   * @throws {Disturbed} the file was replaced or removed, or another process writes or wrote it
    */
   pulse(): number {
     if (this.kind === 'still') {

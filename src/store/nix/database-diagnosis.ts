@@ -18,7 +18,7 @@ import { Disturbed, UnknownSchema } from './database-connection.ts'
 const sqlite = { busy: 5, locked: 6, readOnly: 8, ioError: 10, corrupt: 11, cannotOpen: 14, notADatabase: 26 }
 
 export interface Diagnosis {
-  /** One word for what is wrong: as long as it stays the same, the operator was told. */
+  /** A short code of the problem. It is logged again only when the code changes. */
   readonly kind:
     | 'missing'
     | 'rights'
@@ -47,7 +47,7 @@ export function lacksSharedMemory(error: unknown): boolean {
   return code === sqlite.readOnly || code === sqlite.cannotOpen
 }
 
-/** Of whatever was thrown. */
+/** Of any thrown value. */
 export function messageOf(error: unknown): string {
   return (error as { message?: string } | undefined)?.message ?? String(error)
 }

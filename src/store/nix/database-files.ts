@@ -10,7 +10,7 @@ export interface FileIdentity {
   readonly inode: number
 }
 
-/** What stands still as long as nobody writes to the main file. */
+/** Does not change while the main file is not written. */
 export interface FileState extends FileIdentity {
   readonly bytes: bigint
   readonly modifiedNs: bigint
@@ -68,7 +68,7 @@ export function isSameState(a: FileState, b: FileState): boolean {
 }
 
 /**
- * True when neither log holds anything: then the main file is the whole database and nobody is in the middle of a
+ * True when neither log holds anything: then the main file is the whole database and no process is in the middle of a
  * change.
  */
 export function isQuiet(database: string): boolean {

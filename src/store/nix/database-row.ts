@@ -28,7 +28,7 @@ export type StoreRow = readonly [
   references: unknown,
 ]
 
-/** What tells one registration of a path from the next: the row number is never used again. */
+/** Identifies one registration of a path: row numbers are never reused. */
 export interface StoreRecord {
   readonly id: number
   readonly info: PathInfo

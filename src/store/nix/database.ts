@@ -1,7 +1,7 @@
 /**
  * The store's database, kept open read-only for as long as the program runs: opened when it appears, opened again when
  * it was replaced, and never written. Nobody else's write is missed: `generation` moves with every commit, as `PRAGMA
- * data_version` tells.
+ * data_version` shows.
  *
  * A reader who may not make a missing `-shm` asks for an idle daemon connection, whose process has the store open and
  * so makes the file; once open, our own lock keeps it. Without a daemon the `still` way of database-connection.ts
@@ -29,7 +29,7 @@ export interface DatabaseHealth {
   readonly problem: string | undefined
 }
 
-/** While the database cannot be opened it is tried once in this time, by whoever asks. */
+/** While the database cannot be opened, requests try it at most once in this time. */
 const retryMs = 1000
 /** An idle daemon connection that did not help is not asked for again before this. */
 const daemonRetryMs = 30_000
@@ -65,13 +65,13 @@ export class StoreDatabase implements Disposable {
     try {
       this.generation()
     } catch {
-      // Logged, and thrown again at whoever needs the database.
+      // Logged, and thrown again for the request that needs the database.
     }
     await this.#upgrade
   }
 
   /**
-   * Stands still only as long as nothing was committed. Asks the database once in a turn of the event loop: whatever
+   * Does not change while nothing was committed. Asks the database once in a turn of the event loop: whatever
    * request the turn answers had begun to arrive when the turn began, so a commit that came before the request is
    * always seen.
    * @throws {Fault} store-unavailable
@@ -162,7 +162,7 @@ export class StoreDatabase implements Disposable {
     return fault
   }
 
-  /** Opens the database anew as soon as a daemon has it open, so that the missing files are there. */
+  /** Reopens the database as soon as a daemon has it open, so that the missing files are there. */
   #askDaemon(): void {
     const { holdDaemonConnection, now, file } = this.#options
     if (!holdDaemonConnection || this.#upgrade || now() < this.#daemonWaitUntilMs) return

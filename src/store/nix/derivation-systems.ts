@@ -13,7 +13,7 @@ const maxRemembered = 10_000
 export class DerivationSystems {
   readonly #systems = new Map<string, string | undefined>()
 
-  /** @param realPath where the derivation's file lies */
+  /** @param realPath of the derivation's file */
   find(deriver: string, realPath: string): string | undefined {
     if (this.#systems.has(deriver)) return this.#systems.get(deriver)
     const text = readStart(realPath)

@@ -29,7 +29,7 @@ import { Withdrawals } from './withdrawals.ts'
 export interface LocalStoreOptions {
   /** Logical, without a trailing slash. */
   readonly storeDir: string
-  /** Where the files lie. */
+  /** Directory of the files. */
   readonly realStoreDir: string
   /** `<stateDir>/db/db.sqlite` */
   readonly database: string
@@ -214,7 +214,7 @@ class NixStore implements LocalStore {
   }
 
   #findRecordByHashPart(hashPart: string): StoreRecord | undefined {
-    // "." follows "-" in ASCII: between the bounds lies what begins with the hash part and a dash.
+    // "." follows "-" in ASCII: the range contains what begins with the hash part and a dash.
     const start = `${this.storeDir}/${hashPart}`
     const row = this.#readRow(`${start}-`, `${start}.`)
     if (!row) return undefined

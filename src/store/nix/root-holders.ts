@@ -1,7 +1,7 @@
 /**
  * The daemon connections that hold temporary roots, one after the other:
  *
- *   holder 1 (retiring) ── roots a b c, closes when nothing on it is needed any more
+ *   holder 1 (retiring) ── roots a b c, closes when none of its roots is needed
  *   holder 2 (current)  ── roots c d, takes over at the latest after one lease time
  */
 import type { Clock } from '../../clock.ts'
@@ -16,7 +16,7 @@ export interface RootHoldersOptions {
   /** A connection that is silent for so long is given no more requests. */
   readonly patienceMs: number
   readonly maxRoots: number
-  /** A new current connection, to which whatever lasts should move. */
+  /** A new current connection, to which roots that are still needed move. */
   readonly onOpen: (holder: RootHolder) => void
   /** A connection that is gone with its roots, closed by either side. */
   readonly onGone: (holder: RootHolder) => void
@@ -83,7 +83,7 @@ export class RootHolders implements Disposable {
     return this.#connecting
   }
 
-  /** Closes what nobody needs any more, and looks again when the next lease runs out. */
+  /** Closes connections that are no longer needed, and checks again when the next lease expires. */
   closeUnused(): void {
     if (this.#isDisposed) return
     const { clock, patienceMs } = this.#options
@@ -113,7 +113,7 @@ export class RootHolders implements Disposable {
   }
 
   /**
-   * By age, so that roots nobody asks for go; by half the allowed number, so that its successor has room; by silence,
+   * By age, so that unused roots are dropped; by half the allowed number, so that its successor has room; by silence,
    * so that one path being deleted holds up no others.
    */
   #isWorn(holder: RootHolder): boolean {

@@ -2,7 +2,7 @@
  * Store objects out of service because their files contradict their record. A withdrawal is of one record (row,
  * registration time, hash, size) and of the files as they lay there (inode and change time of the top): when either is
  * another, as after `nix-store --repair-path` or a re-installation, the object is served again. Kept in memory only:
- * after a restart the next transfer finds out anew.
+ * after a restart the next transfer detects it again.
  */
 import { lstatSync } from 'node:fs'
 
@@ -85,7 +85,7 @@ export class Withdrawals {
     try {
       return this.#options.findRecord(storePath)
     } catch {
-      // The database is down at the moment, which whoever looks up the path next will hear.
+      // The database cannot be read at the moment; the next look-up of the path reports it.
       return 'unknown'
     }
   }

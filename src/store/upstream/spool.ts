@@ -1,7 +1,7 @@
 /**
  * One NAR on its way from an upstream: written to a file as it comes, verified at the same time, read by every client
- * that asks for it meanwhile. No reader gets the last chunk before hash and size were found right. A connection that
- * breaks is continued where it broke.
+ * that asks for it during the download. No reader gets the last chunk before hash and size were found right. A
+ * connection that breaks is continued where it broke.
  */
 import { createHash, type Hash } from 'node:crypto'
 import { type FileHandle, open, rm } from 'node:fs/promises'
@@ -169,7 +169,7 @@ export class Spool {
     const { size, start, body } = await client.open(narInfo.url, this.#written)
     this.#learnSize(size)
     let at = start
-    const stop = () => void body.destroy(new Error('The download is not wanted any more'))
+    const stop = () => void body.destroy(new Error('The download was cancelled'))
     this.#abort.signal.addEventListener('abort', stop)
     let timer = setTimeout(() => {}, 0)
     const watch = () => {
@@ -245,7 +245,7 @@ class Verification {
 
   async add(bytes: Buffer): Promise<void> {
     if (this.#decompressor === undefined) return this.#count(bytes)
-    // The bytes lie in a buffer of the socket's own, which nothing writes to again.
+    // The bytes are in a buffer of the socket, which is not written to again.
     if (!this.#decompressor.write(bytes))
       await Promise.race([new Promise((resolve) => this.#decompressor!.once('drain', resolve)), this.#decoded])
   }

@@ -20,7 +20,7 @@ export interface UpstreamClientOptions {
 }
 
 export interface UpstreamBody {
-  /** Bytes of the whole, when it was told. */
+  /** Size of the whole in bytes, if the server sent it. */
   readonly size: number | undefined
   /** Where the body begins in the whole: 0 when the server does not do ranges. */
   readonly start: number

@@ -34,7 +34,7 @@ export interface UpstreamStoreOptions {
   /** `name:base64`; at least one. */
   readonly publicKeys: readonly string[]
   readonly storeDir: string
-  /** For NARs on their way; absolute, exists, and is nobody else's. */
+  /** For NARs being downloaded. Absolute, exists, and is used by this store only. */
   readonly spoolDir: string
   /** Takes over each verified NAR; rejects when it cannot. Undefined: nothing is kept. */
   readonly keep: ((nar: VerifiedNar) => Promise<void>) | undefined

@@ -54,6 +54,14 @@ export function putPart(test: TestDepot, made: Made, index: number, options: Par
   return test.depot.putPart(part, inChunks(body))
 }
 
+/** Sends NARs in one batch. */
+export function putBatch(test: TestDepot, made: readonly Made[]): ReturnType<TestDepot['depot']['putBatch']> {
+  const frames = made.map(({ nar }) => frameOf(nar))
+  const entries = made.map(({ path: { narHash, narSize } }, at) => ({ narHash, narSize, bytes: frames[at]!.length }))
+  const body = Buffer.concat([Buffer.from(`${JSON.stringify({ entries })}\n`), ...frames])
+  return test.depot.putBatch({ bodyBytes: body.length, digest: digestOf(body), who: cat }, inChunks(body))
+}
+
 /** Commits until nothing is pending. */
 export async function commit(
   test: TestDepot,

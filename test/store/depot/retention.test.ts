@@ -4,7 +4,7 @@ import { join } from 'node:path'
 import { describe, expect, test } from '@jest/globals'
 import fc from 'fast-check'
 
-import type { GcReport } from '../../../src/store/depot/retention.ts'
+import { type GcReport, maxListedPaths } from '../../../src/store/depot/retention.ts'
 import { file } from '../../nar/trees.ts'
 import { ann, ben, type Made, make, noise, storeDir, TestDepot } from './fixture.ts'
 
@@ -54,6 +54,25 @@ describe('a collection', () => {
     expect(filesOf(test)).toHaveLength(2)
     expect(test.depot.figures().usedBytes).toBe(lib.file.length + app.file.length)
     expect(test.depot.who(tool.path.storePath)[0]).toMatchObject({ action: 'collect' })
+  })
+
+  test('lists at most a thousand paths in its report, and counts all of them', async () => {
+    await using test = await TestDepot.openHere()
+    const count = maxListedPaths + 50
+    const [shared, last] = [make('shared'), make('last', { tree: noise(5000) })]
+    await test.push(shared)
+    // They have the same content, so only the last of them frees a file.
+    const twins = Array.from({ length: count }, (_, at) => make(`twin-${at}`, { nar: shared.nar }).path)
+    await test.depot.register({ paths: twins, who: ann, isAtomic: true })
+    await test.push(last)
+    test.now += 31 * dayMs
+    const dry = await collect(test, { isDryRun: true })
+    expect(dry).toMatchObject({ removedObjects: count + 2, keptObjects: 0 })
+    expect(dry.removed).toHaveLength(maxListedPaths)
+    expect(dry.bytes).toBe(shared.file.length + last.file.length)
+    expect(await collect(test)).toEqual(dry)
+    expect(test.depot.figures().objects).toBe(0)
+    expect(filesOf(test)).toEqual([])
   })
 
   test('keeps a file that another object still needs', async () => {

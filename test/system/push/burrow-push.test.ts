@@ -13,7 +13,7 @@ import { fileURLToPath } from 'node:url'
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals'
 
 import { FarEnd, generateSecretKey, openLocalStore, type PushEvent, pushPaths, silentLog } from '../../../src/index.ts'
-import { serveBurrow } from '../../appliance/burrow.ts'
+import { runBurrow, serveBurrow } from '../../appliance/burrow.ts'
 import { createScratchDir } from '../../appliance/scratch-dir.ts'
 import { basic } from '../../fixtures/cache.ts'
 import { type BuiltClosure, type NixFixture, openNixFixture, type ScratchStore } from '../../fixtures/nix.ts'
@@ -317,6 +317,22 @@ describe('what an upstream cache has', () => {
       trustedPublicKeys: [key.publicKey, upstreamKey.publicKey],
     })
     expect((await to.dump(closure.app)).equals(await store.dump(closure.app))).toBe(true)
+  })
+
+  test('is sent with --include-upstream, also when it was left out before, and real Nix needs this cache alone', async () => {
+    const source = await nix.openStore()
+    await nix.run('nix', ['copy', '--no-check-sigs', '--from', store.root, '--to', source.root, closure.app])
+    const upstreamKey = await nix.generateKey('upstream-1')
+    await source.sign(upstreamKey.secretFile, [closure.text, closure.base])
+    await using cache = await openPushCache(nix, { signing: [key], policy: { upstreamKeys: [upstreamKey.publicKey] } })
+    const env = { ...clientEnv(), NIX_STATE_DIR: source.stateDir, BURROW_REAL_STORE_DIR: source.realStoreDir }
+    const isHere = (path: string) => cache.depot.find(path.slice(11, 43)) !== undefined
+    expect(await runBurrow(['push', '--to', cache.url, closure.app], { cwd: nix.dir, env })).toMatchObject({ code: 0 })
+    expect([closure.text, closure.base, closure.app].map(isHere)).toEqual([false, false, true])
+    const all = ['push', '--to', cache.url, '--include-upstream', closure.app]
+    expect(await runBurrow(all, { cwd: nix.dir, env })).toMatchObject({ code: 0 })
+    expect([closure.text, closure.base, closure.app].map(isHere)).toEqual([true, true, true])
+    await expectPulled(cache, [closure.app], source)
   })
 })
 

@@ -15,6 +15,11 @@ export abstract class Connection implements Disposable {
     return this.prepare(sql).all(...values) as Row[]
   }
 
+  /** Row by row, for results that need not be in memory at once. */
+  iterate(sql: string, ...values: SQLInputValue[]): Iterable<Row> {
+    return this.prepare(sql).iterate(...values) as Iterable<Row>
+  }
+
   get(sql: string, ...values: SQLInputValue[]): Row | undefined {
     return this.prepare(sql).get(...values) as Row | undefined
   }

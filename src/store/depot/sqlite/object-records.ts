@@ -225,7 +225,7 @@ export class ObjectRecords extends Queries {
     lastUsed: number
     promisedAt: number
   }> {
-    for (const row of this.writing.all(
+    for (const row of this.writing.iterate(
       'select o.hash_part, o.store_path, o.nar_hash, n.file_size, o.pushed_at, o.last_used, o.promised_at from object o join nar n on n.nar_hash = o.nar_hash',
     )) {
       yield {
@@ -241,7 +241,7 @@ export class ObjectRecords extends Queries {
   }
 
   *graphEdges(): Generator<readonly [hashPart: string, reference: string]> {
-    for (const row of this.writing.all('select hash_part, ref_path from ref'))
+    for (const row of this.writing.iterate('select hash_part, ref_path from ref'))
       yield [String(row.hash_part), String(row.ref_path)]
   }
 }
