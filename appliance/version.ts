@@ -9,8 +9,11 @@ import { systemCodeOf } from './complaint.ts'
 
 declare const BUNDLED_VERSION: string
 
+/** The client in one file, as scripts/bundle.mjs makes it. */
+export const isSingleFile = (): boolean => typeof BUNDLED_VERSION === 'string'
+
 export function readVersion(): string {
-  if (typeof BUNDLED_VERSION === 'string') return BUNDLED_VERSION
+  if (isSingleFile()) return BUNDLED_VERSION
   for (let dir = import.meta.dirname; ; dir = dirname(dir)) {
     try {
       return (JSON.parse(readFileSync(join(dir, 'package.json'), 'utf8')) as { version: string }).version

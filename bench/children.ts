@@ -99,7 +99,12 @@ export function cpuSecondsOf(pid: number): number {
 }
 
 /** The highest resident memory of a process since it began, in MiB. */
-export function peakMemoryOf(pid: number): number {
-  const kibibytes = /^VmHWM:\s+(\d+) kB$/m.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))?.[1]
-  return Number(kibibytes) / 1_024
+export const peakMemoryOf = (pid: number): number => readMemory(pid, 'VmHWM')
+
+/** The resident memory of a process now, in MiB. */
+export const memoryOf = (pid: number): number => readMemory(pid, 'VmRSS')
+
+function readMemory(pid: number, name: string): number {
+  const status = readFileSync(`/proc/${pid}/status`, 'utf8')
+  return Number(new RegExp(`^${name}:\\s+(\\d+) kB$`, 'm').exec(status)?.[1]) / 1_024
 }

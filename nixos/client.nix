@@ -7,6 +7,8 @@
 #     netrcFile = "/etc/nix/netrc";
 #     push.watchStore = true;
 #   };
+#
+# Or, with a relay beside Nix that does both (docs/relay.md): relay = { enable = true; watch = true; };
 {
   config,
   lib,
@@ -31,6 +33,8 @@ let
   '';
 in
 {
+  imports = [ ./client-relay.nix ];
+
   options.services.burrow-client = {
     enable = lib.mkEnableOption "pulling from a Burrow cache";
     url = mkOption {
@@ -49,6 +53,11 @@ in
       description = "A file with `machine HOST login NAME password PASSWORD`, mode 0600, read by nix-daemon (root). Use null for a public cache.";
     };
 
+    # Without the overlay there is no pkgs.burrow yet.
+    package = lib.mkPackageOption (
+      pkgs // { burrow = pkgs.burrow or (pkgs.callPackage ./package.nix { }); }
+    ) "burrow" { };
+
     push = {
       watchStore = mkOption {
         type = types.bool;
@@ -66,10 +75,6 @@ in
           without it. Use this instead of {option}`services.burrow-client.push.watchStore`.
         '';
       };
-      # Without the overlay, pkgs.burrow does not exist.
-      package = lib.mkPackageOption (
-        pkgs // { burrow = pkgs.burrow or (pkgs.callPackage ./package.nix { }); }
-      ) "burrow" { };
     };
   };
 
@@ -102,7 +107,7 @@ in
         serviceConfig = {
           ExecStart = lib.escapeShellArgs (
             [
-              (lib.getExe cfg.push.package)
+              (lib.getExe cfg.package)
               "watch-store"
               "--to"
               cfg.url
@@ -135,20 +140,24 @@ in
       };
     };
 
-    # Defaults: the machine's own configuration overrides them.
-    nix.settings = {
-      extra-substituters = [ cfg.url ];
-      extra-trusted-public-keys = cfg.publicKeys;
-      # An unavailable cache does not break builds: what cannot be fetched is built.
-      fallback = lib.mkDefault true;
-      # If the tunnel is down, the edge answers immediately (530). If the edge is unreachable, builds should not be delayed for long.
-      connect-timeout = lib.mkDefault 5;
-      # Longer than the edge's own timeout of 100 s.
-      stalled-download-timeout = lib.mkDefault 120;
-      # An interrupted download is resumed, so more attempts cost little.
-      download-attempts = lib.mkDefault 7;
-    }
-    // lib.optionalAttrs (cfg.netrcFile != null) { netrc-file = lib.mkDefault cfg.netrcFile; }
-    // lib.optionalAttrs cfg.push.postBuildHook { post-build-hook = hook; };
+    # Defaults of ours: what the machine's own configuration says wins.
+    nix.settings = lib.mkMerge [
+      (lib.optionalAttrs cfg.push.postBuildHook { post-build-hook = hook; })
+      (lib.mkIf (!cfg.relay.enable) (
+        {
+          extra-substituters = [ cfg.url ];
+          extra-trusted-public-keys = cfg.publicKeys;
+          # A cache that is asleep or cut off breaks no build: what cannot be fetched is built.
+          fallback = lib.mkDefault true;
+          # A tunnel that is down answers at once (530); one that cannot be reached at all should not hold up every build for long.
+          connect-timeout = lib.mkDefault 5;
+          # Beyond the 100 s after which the edge gives up by itself.
+          stalled-download-timeout = lib.mkDefault 120;
+          # A broken download goes on where it broke: more attempts cost little.
+          download-attempts = lib.mkDefault 7;
+        }
+        // lib.optionalAttrs (cfg.netrcFile != null) { netrc-file = lib.mkDefault cfg.netrcFile; }
+      ))
+    ];
   };
 }

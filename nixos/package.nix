@@ -64,6 +64,9 @@ stdenvNoCC.mkDerivation {
           bzip2
         ]
       }
+    # The commands of the near end alone take half the memory.
+    makeWrapper ${lib.getExe nodejs-slim_24} $out/libexec/burrow-client \
+      --add-flags "--max-semi-space-size=2 $out/lib/burrow/dist/bundles/client.mjs"
     installManPage man/*
     for unit in burrow.service burrow.socket; do
       install -Dm0644 appliance/systemd/$unit $out/lib/systemd/system/$unit

@@ -50,7 +50,8 @@ if (major < 22 || (major === 22 && minor < 16)) {
 // SQLite is called experimental there, which is no business of those who push.
 process.removeAllListeners('warning')
 process.on('warning', (warning) => warning.name === 'ExperimentalWarning' || console.error(warning.stack))
-const require = createRequire(import.meta.url)`
+const require = createRequire(import.meta.url)
+const fileUrl = import.meta.url`
 
 const bundles = {
   client: () => [
@@ -58,6 +59,8 @@ const bundles = {
     '--format=cjs',
     '--target=node20',
     `--define:BUNDLED_VERSION=${JSON.stringify(version)}`,
+    // What is CommonJS inside has no import.meta: the head names the file. Other members are not read in a single file.
+    '--define:import.meta.url=fileUrl',
     '--log-override:empty-import-meta=silent',
     `--banner:js=${clientHead}`,
   ],

@@ -9,6 +9,7 @@ import { Complaint } from '../complaint.ts'
 import { formatListenAddress, type ListenAddress, parseListenAddress } from '../config/listen-address.ts'
 import type { Machine } from '../machine.ts'
 import { findNixStore } from '../near-end/nix-store.ts'
+import { collectWhenIdle } from '../near-end/relay/idle-memory.ts'
 import { createLineLog } from '../near-end/relay/line-log.ts'
 import { openLocalPaths } from '../near-end/relay/local-paths.ts'
 import { allowUsers } from '../near-end/relay/peer-user.ts'
@@ -123,7 +124,9 @@ async function serve(machine: Machine, flags: RelayFlags): Promise<void> {
     machine.onSignal(name, () => (stop.signal.aborted ? kill : stop).abort()),
   )
   try {
-    await using listener = await openListener(relay.createServer(), flags.listen, {
+    const server = relay.createServer()
+    collectWhenIdle(server)
+    await using listener = await openListener(server, flags.listen, {
       drainMs,
       inheritedSocket: findInheritedSocket(machine.env, machine.pid),
     })

@@ -1,5 +1,4 @@
 /** `burrow use`: this machine, or this user, pulls from a cache, and pushes to it. */
-import { existsSync } from 'node:fs'
 import { readFile } from 'node:fs/promises'
 import { resolve } from 'node:path'
 import { Command, Option } from 'commander'
@@ -11,19 +10,22 @@ import type { Machine } from '../machine.ts'
 import { findLogin, type NetrcLogin } from '../near-end/netrc.ts'
 import { findNixStore } from '../near-end/nix-store.ts'
 import { openFarEnd, toComplaint } from '../near-end/open-push.ts'
+import { planRemove } from '../near-end/use/remove-plan.ts'
+import { isSystemdRunning } from '../near-end/use/unit-steps.ts'
 import { netrcFileOf, planUse } from '../near-end/use/use-plan.ts'
 import { readText } from '../plan/file-steps.ts'
-import { formatStep, isChange, runPlan } from '../plan/plan.ts'
+import { formatStep, isChange, requireNoRefusal, runPlan, type Step } from '../plan/plan.ts'
 import { hostOf, parseCacheUrl } from '../terminal/client-setup.ts'
 import { printable } from '../terminal/format.ts'
 import { askPassword } from '../terminal/prompts.ts'
 import { readInput } from '../terminal/standard-input.ts'
-import { bootMark } from './install-service.ts'
 
 interface UseFlags {
   readonly user?: string
   readonly passwordFile?: string
   readonly push?: boolean
+  readonly relay?: boolean
+  readonly remove?: boolean
   readonly print?: boolean
   readonly root?: string
 }
@@ -40,6 +42,17 @@ export function useCommand(machine: Machine): Command {
       'a file with the password (default: asked at the terminal, or a line of standard input)',
     )
     .option('--push', 'push what Nix builds here: a post-build hook and a systemd unit; needs root')
+    .option(
+      '--relay',
+      'run "burrow relay" beside Nix, by systemd units; with --push it also pushes what the store gets',
+    )
+    .addOption(
+      new Option('--remove', 'take back what "burrow use" has written for this cache').conflicts([
+        'push',
+        'relay',
+        'print',
+      ]),
+    )
     .option('--print', 'print what would be written, without the password, and write nothing')
     .option('--root <dir>', 'write below this directory, as images are built, and tell systemd nothing')
     .addHelpText(
@@ -49,9 +62,13 @@ The keys come from the cache itself, by the same login. As root it writes /etc/n
 those below ~/.config/nix, which Nix follows for its trusted users alone. Lines of others stay; its own are written again when it is run again.
 What is set elsewhere in nix.conf stays so. Restart the nix-daemon afterwards. The URL is kept for "burrow push", "pin" and "watch-store".
 
+With --relay Nix gets http://127.0.0.1:8078 as a cache, without a login, and the units burrow-relay.socket and burrow-relay.service run "burrow relay": as root those of the
+machine, as another user those of systemctl --user. There is one relay on a machine, for one cache.
+
 Exit codes: 0 done · 1 a file in the way · 2 usage · 75 the cache cannot be reached · 77 wrong login, or with --push no right to push · 78 a file that is named cannot be read
 
   burrow use https://cache.example.org --user ben
+  burrow use https://cache.example.org --user ben --relay
   burrow use https://cache.example.org --user ci --push --password-file /run/secrets/cache`,
     )
     .action((url: string, _options, command: Command) => use(machine, url, command.optsWithGlobals<UseFlags>()))
@@ -64,29 +81,36 @@ async function use(machine: Machine, urlText: string, flags: UseFlags): Promise<
       'usage',
       `Cannot use this URL: it must begin with http:// or https:// and hold no name, password or query`,
     )
-  if (flags.push === true && machine.userId !== 0) {
+  if (flags.push === true && flags.relay !== true && machine.userId !== 0) {
     throw new Complaint(
       'usage',
-      '--push needs root, since the nix-daemon runs the hook. As a user run "burrow watch-store", which needs no hook',
+      '--push needs root, since the nix-daemon runs the hook. As a user add --relay, which needs no hook, or run "burrow watch-store"',
     )
   }
   const root = resolve(machine.workingDir, flags.root ?? '/')
+  const isRunning = root === '/' && isSystemdRunning(machine)
+  if (flags.remove === true) return await run(machine, await planRemove(machine, { url, root, isRunning }))
   const login = flags.user === undefined ? undefined : await findPassword(machine, url, flags.user, root, flags)
   const publicKeys = await askCache(machine, url, login, flags.push === true)
-  const isBooted = root === '/' && existsSync(bootMark)
   const { steps, texts } = await planUse(machine, {
     url,
     login,
     publicKeys,
     withPush: flags.push === true,
+    withRelay: flags.relay === true,
     root,
-    isBooted,
+    isRunning,
   })
   if (flags.print === true)
     return void machine.stdout.write(texts.map(({ file, text }) => `# ${file}\n${text}`).join('\n'))
-  await runPlan(steps, (step) => void machine.stdout.write(formatStep(step)))
+  await run(machine, steps)
   if (publicKeys.length === 0)
     machine.stdout.write('Note: this cache does not sign paths itself. Trust the keys that signed them.\n')
+}
+
+async function run(machine: Machine, steps: readonly Step[]): Promise<void> {
+  requireNoRefusal(steps, 'set this up')
+  await runPlan(steps, (step) => void machine.stdout.write(formatStep(step)))
   if (steps.some(isChange))
     machine.stdout.write('Restart the nix-daemon, if there is one: systemctl restart nix-daemon\n')
 }

@@ -63,7 +63,7 @@ export function planCommand(command: string, args: readonly string[], env: Envir
   const what = [command, ...args].join(' ')
   const run = () =>
     new Promise<void>((resolve, reject) => {
-      execFile(command, [...args], { env: { PATH: env.PATH, LC_ALL: 'C' } }, (error, _stdout, stderr) => {
+      execFile(command, [...args], { env: { ...commandEnvOf(env), LC_ALL: 'C' } }, (error, _stdout, stderr) => {
         if (error === null) resolve()
         else
           reject(
@@ -75,6 +75,9 @@ export function planCommand(command: string, args: readonly string[], env: Envir
     })
   return { verb: 'run', what, run }
 }
+
+/** `systemctl --user` finds its service manager by the variable. */
+const commandEnvOf = ({ PATH, XDG_RUNTIME_DIR }: Environment) => ({ PATH, XDG_RUNTIME_DIR })
 
 /** `undefined` when there is no such file. @throws {Complaint} refused */
 export async function readText(path: string): Promise<string | undefined> {

@@ -16,6 +16,7 @@ import { larderNars, rawHugeFile1, rawHugeFile4, rawNars, smallLarderNars } from
 import { firstFetch, tinyFiles } from './packing.ts'
 import { pushAgainstStockNix, pushClosure, pushCuts, pushHomeLine, pushNothing, pushSmall } from './push.ts'
 import { relayClosure, relayLine, relaySmall, relaySmallSlow } from './relay.ts'
+import { relayMemory, relayStartUp } from './relay-footprint.ts'
 
 export const measures: readonly Measure[] = [
   narInfoRate,
@@ -48,4 +49,6 @@ export const measures: readonly Measure[] = [
   deltaReading,
   deltaMakingMemory,
   deltaReadingMemory,
+  relayStartUp,
+  relayMemory,
 ]

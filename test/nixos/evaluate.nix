@@ -47,6 +47,7 @@ in
   service = config.systemd.services.burrow or null;
   packages = map (package: package.name) config.systemd.packages;
   sockets = config.systemd.sockets;
+  relay = config.systemd.services.burrow-relay or null;
   watchStore = config.systemd.services.burrow-watch-store or null;
   tmpfiles = config.systemd.tmpfiles.rules;
   etc = builtins.attrNames config.environment.etc;

@@ -9,6 +9,7 @@ import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
 import { describe, expect, test } from '@jest/globals'
 
+import { formatRelayService, relayEnvironment } from '../../appliance/near-end/use/relay-units.ts'
 import { stopBudgets, stopMs } from '../../appliance/server/stop-budgets.ts'
 import { runBurrow } from '../appliance/burrow.ts'
 import { createScratchDir } from '../appliance/scratch-dir.ts'
@@ -31,6 +32,10 @@ interface Evaluation {
   readonly packages: readonly string[]
   readonly sockets: Record<string, unknown>
   readonly watchStore: { readonly serviceConfig: Record<string, unknown> } | null
+  readonly relay: {
+    readonly serviceConfig: Record<string, string | number | boolean | readonly string[]>
+    readonly environment: Record<string, string>
+  } | null
   readonly tmpfiles: readonly string[]
   readonly etc: readonly string[]
   readonly nixSettings: Record<string, unknown>
@@ -59,6 +64,11 @@ async function evaluate(configuration: string): Promise<Evaluation> {
     await nix(['--eval', '--strict', '--json', 'test/nixos/evaluate.nix', '--arg', 'configuration', configuration]),
   ) as Evaluation
 }
+
+const client = (body: string) =>
+  evaluate(
+    `{ services.burrow-client = { enable = true; url = "https://cache.example.org"; publicKeys = [ "c-1:x" ]; ${body} }; }`,
+  )
 
 const burrow = (body: string) =>
   evaluate(
@@ -385,11 +395,79 @@ describe('services.burrow-client', () => {
     })
   })
 
+  test('with a relay Nix asks that, without a login, and the service has the login', async () => {
+    const { nixSettings, relay, sockets, failures } = await client('relay.enable = true;')
+    expect(failures).toEqual([])
+    expect(nixSettings).toEqual({
+      'extra-substituters': ['http://127.0.0.1:8078'],
+      'extra-trusted-public-keys': ['c-1:x'],
+      'extra-allowed-users': ['burrow-relay'],
+      'narinfo-cache-negative-ttl': 60,
+      fallback: true,
+    })
+    expect(sockets).toEqual({
+      'burrow-relay': expect.objectContaining({ wantedBy: ['sockets.target'], listenStreams: ['127.0.0.1:8078'] }),
+    })
+    expect(relay?.serviceConfig).toMatchObject({
+      ExecStart: expect.stringMatching(
+        /libexec\/burrow-client relay --to https:\/\/cache\.example\.org --netrc-file %d\/netrc$/,
+      ),
+      LoadCredential: ['netrc:/etc/nix/netrc'],
+    })
+    expect((await client('')).relay).toBeNull()
+  })
+
+  test('a relay pushes, takes a password file, and serves some users only', async () => {
+    const { nixSettings, relay, failures } = await client(
+      'push.postBuildHook = true; relay = { enable = true; user = "ci"; passwordFile = "/keys/ci"; allowUids = [ 0 1000 ]; };',
+    )
+    expect(failures).toEqual([])
+    expect(nixSettings).toHaveProperty('post-build-hook')
+    expect(relay).toMatchObject({
+      environment: { ...relayEnvironment, BURROW_USER: 'ci', BURROW_PASSWORD_FILE: '%d/password' },
+      serviceConfig: {
+        ExecStart: expect.stringMatching(/ relay --to https:\/\/cache\.example\.org --allow-uid 0 1000$/),
+        LoadCredential: ['password:/keys/ci'],
+      },
+    })
+    expect((await client('relay = { enable = true; watch = true; };')).relay?.serviceConfig.ExecStart).toMatch(
+      / --watch$/,
+    )
+  })
+
+  test.each([
+    ['two that push', 'relay = { enable = true; watch = true; }; push.watchStore = true;', /keep one of them/],
+    ['a password without a user', 'relay = { enable = true; passwordFile = "/k"; };', /go together/],
+    [
+      'a password in the Nix store',
+      'relay = { enable = true; user = "a"; passwordFile = "/nix/store/k"; };',
+      /lies in the Nix store/,
+    ],
+  ])('a relay refuses %s', async (_what, body, message) => {
+    expect((await client(body)).failures.join()).toMatch(message)
+  })
+
+  test('the relay’s service is that of burrow use --relay', async () => {
+    const { relay } = await client('relay.enable = true;')
+    const toText = (value: unknown) => (value === true ? 'yes' : String(value))
+    const module = Object.entries(relay!.serviceConfig).flatMap(([name, value]) =>
+      [value].flat().map((each) => `${name}=${toText(each)}`),
+    )
+    const unit = formatRelayService({
+      url: 'https://cache.example.org',
+      netrcFile: '/etc/nix/netrc',
+      isWatching: false,
+      command: ['/usr/bin/burrow'],
+      isSystem: true,
+    })
+    const service = unit.split(/^\[\w+\]\n/m)[2]!
+    const lines = service.split('\n').filter((line) => /^\w/.test(line))
+    const others = (line: string) => !/^(?:ExecStart|Environment)=/.test(line)
+    expect(module.filter(others).sort()).toEqual(lines.filter(others).sort())
+    expect(relay?.environment).toEqual(relayEnvironment)
+  })
+
   test('a client pushes what it builds, by watching its store or by a hook that never fails a build', async () => {
-    const client = (push: string) =>
-      evaluate(
-        `{ services.burrow-client = { enable = true; url = "https://cache.example.org"; publicKeys = [ "c-1:x" ]; ${push} }; }`,
-      )
     expect((await client('')).watchStore).toBeNull()
     const watching = await client('push.watchStore = true;')
     expect(watching.watchStore?.serviceConfig.ExecStart).toMatch(

@@ -5,7 +5,8 @@
 import { readFileSync } from 'node:fs'
 import type { Socket } from 'node:net'
 
-const tables = ['/proc/net/tcp', '/proc/net/tcp6']
+// Not /proc/net, which ProcSubset=pid of a unit hides.
+const tables = ['/proc/self/net/tcp', '/proc/self/net/tcp6']
 
 /** The user id; undefined if the connection is gone, or there are no such tables. */
 export function findPeerUser({ remotePort, localPort }: Pick<Socket, 'remotePort' | 'localPort'>): number | undefined {

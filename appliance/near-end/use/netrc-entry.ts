@@ -9,9 +9,18 @@ import { findLogin, type NetrcLogin } from '../netrc.ts'
 export function writeEntry(text: string, host: string, { login, password }: NetrcLogin): string {
   const found = findLogin(text, host)
   if (found?.login === login && found.password === password) return text
-  const mark = `# burrow use ${host}`
-  const lines = text.split('\n')
-  const at = lines.indexOf(mark)
-  const rest = at < 0 ? lines : [...lines.slice(0, at), ...lines.slice(at + 2)]
-  return [mark, `machine ${host} login ${quoteToken(login)} password ${quoteToken(password)}`, ...rest].join('\n')
+  return [
+    markOf(host),
+    `machine ${host} login ${quoteToken(login)} password ${quoteToken(password)}`,
+    removeEntry(text, host),
+  ].join('\n')
 }
+
+/** Without the mark and the entry below it. */
+export function removeEntry(text: string, host: string): string {
+  const lines = text.split('\n')
+  const at = lines.indexOf(markOf(host))
+  return at < 0 ? text : [...lines.slice(0, at), ...lines.slice(at + 2)].join('\n')
+}
+
+const markOf = (host: string) => `# burrow use ${host}`

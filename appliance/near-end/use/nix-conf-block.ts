@@ -12,12 +12,10 @@ export interface BlockResult {
 
 /** `lines`: `name = value`, and comments. */
 export function writeBlock(text: string, url: string, lines: readonly string[]): BlockResult {
-  const [begin, end] = [`# Begin of "burrow use ${url}": it writes these lines again.`, `# End of "burrow use ${url}"`]
+  const { begin, end } = marksOf(url)
   const all = text.split('\n')
-  const from = all.indexOf(begin)
-  const to = from < 0 ? -1 : all.indexOf(end, from)
-  const isPresent = from >= 0 && to >= 0
-  const [before, after] = isPresent ? [all.slice(0, from), all.slice(to + 1)] : [withoutTrailingBlank(all), []]
+  const around = findAround(all, url)
+  const { before, after } = around ?? { before: withoutTrailingBlank(all), after: [] }
   const foreign = settingsOf([...before, ...after])
   const leftOut: string[] = []
   const kept = lines.filter((line) => {
@@ -27,8 +25,29 @@ export function writeBlock(text: string, url: string, lines: readonly string[]):
     return !isForeign
   })
   const block = [begin, ...kept, end]
-  if (isPresent) return { text: [...before, ...block, ...after].join('\n'), leftOut }
+  if (around !== undefined) return { text: [...before, ...block, ...after].join('\n'), leftOut }
   return { text: `${[...before, ...(before.length > 0 ? [''] : []), ...block].join('\n')}\n`, leftOut }
+}
+
+/** The text without the block, and without the blank line above it. */
+export function removeBlock(text: string, url: string): string {
+  const around = findAround(text.split('\n'), url)
+  if (around === undefined) return text
+  const { before, after } = around
+  return [...(before.at(-1) === '' ? before.slice(0, -1) : before), ...after].join('\n')
+}
+
+const marksOf = (url: string) => ({
+  begin: `# Begin of "burrow use ${url}": it writes these lines again.`,
+  end: `# End of "burrow use ${url}"`,
+})
+
+/** The lines around the block; undefined where there is none. */
+function findAround(all: readonly string[], url: string): { before: string[]; after: string[] } | undefined {
+  const { begin, end } = marksOf(url)
+  const from = all.indexOf(begin)
+  const to = from < 0 ? -1 : all.indexOf(end, from)
+  return to < 0 ? undefined : { before: all.slice(0, from), after: all.slice(to + 1) }
 }
 
 function withoutTrailingBlank(lines: readonly string[]): string[] {

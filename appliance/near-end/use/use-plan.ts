@@ -1,22 +1,22 @@
 /**
- * What `burrow use` writes: lines of nix.conf, an entry of netrc, the URL for the other commands; with --push the hook,
- * its spool folder and the unit that empties it.
+ * What `burrow use` writes: lines of nix.conf, an entry of netrc, the URL for the other commands; with --push or --relay
+ * what those parts need.
  */
 import { realpath, stat } from 'node:fs/promises'
 import { join } from 'node:path'
 
 import { Complaint } from '../../complaint.ts'
 import type { Machine } from '../../machine.ts'
-import { planCommand, planFile, readText } from '../../plan/file-steps.ts'
+import { planFile, readText } from '../../plan/file-steps.ts'
 import type { Step } from '../../plan/plan.ts'
-import { findProgram, quote } from '../../systemd/unit-text.ts'
 import { hostOf, whenItIsAway } from '../../terminal/client-setup.ts'
 import { clientFileOf } from '../credentials.ts'
 import type { NetrcLogin } from '../netrc.ts'
 import { findNixSetting } from '../nix-settings.ts'
-import { defaultSpool, formatHook, planHook } from '../post-build-hook.ts'
 import { writeEntry } from './netrc-entry.ts'
 import { writeBlock } from './nix-conf-block.ts'
+import { planPush } from './push-unit.ts'
+import { planRelay, relaySettings, relaySubstituter } from './relay-plan.ts'
 
 export interface UseWish {
   readonly url: string
@@ -24,10 +24,12 @@ export interface UseWish {
   readonly login: NetrcLogin | undefined
   readonly publicKeys: readonly string[]
   readonly withPush: boolean
+  /** Nix asks the relay, which runs beside it; with `withPush` the relay pushes too. */
+  readonly withRelay: boolean
   /** What is written lies below this directory; the texts name paths without it. */
   readonly root: string
   /** systemd runs here, and is to be told. */
-  readonly isBooted: boolean
+  readonly isRunning: boolean
 }
 
 export interface UsePlan {
@@ -36,12 +38,14 @@ export interface UsePlan {
   readonly texts: readonly { readonly file: string; readonly text: string }[]
 }
 
-export const unitName = 'burrow-push.service'
+const nothing: UsePlan = { steps: [], texts: [] }
 
 export function nixDirOf({ env, homeDir, userId }: Machine): string {
   if (userId === 0) return env.NIX_CONF_DIR ?? '/etc/nix'
   return join(env.XDG_CONFIG_HOME?.startsWith('/') === true ? env.XDG_CONFIG_HOME : join(homeDir, '.config'), 'nix')
 }
+
+export const hookFileOf = (machine: Machine) => join(nixDirOf(machine), 'burrow-post-build-hook')
 
 /** Where Nix looks for the login of this machine or user. */
 export async function netrcFileOf(machine: Machine, root: string): Promise<string> {
@@ -52,61 +56,61 @@ export async function netrcFileOf(machine: Machine, root: string): Promise<strin
 
 /** Rejects with a Complaint. */
 export async function planUse(machine: Machine, wish: UseWish): Promise<UsePlan> {
-  const { url, login, publicKeys, withPush, root, isBooted } = wish
+  const { url, login, withPush, withRelay } = wish
+  const named = (path: string) => below(wish.root, path)
   const nixDir = nixDirOf(machine)
-  const netrcFile = await netrcFileOf(machine, root)
-  const hookFile = join(nixDir, 'burrow-post-build-hook')
-  const spool = defaultSpool(machine)
-  const conf = await readConf(below(root, join(nixDir, 'nix.conf')))
+  const netrcFile = await netrcFileOf(machine, wish.root)
+  const hookFile = hookFileOf(machine)
+  const conf = await readConf(named(join(nixDir, 'nix.conf')))
+  const part = withRelay
+    ? await planRelay(machine, wish, netrcFile, named)
+    : withPush
+      ? await planPush(machine, wish, hookFile, named)
+      : nothing
   const hookLine = `post-build-hook = ${hookFile}`
-  const lines = [
-    `extra-substituters = ${url}`,
-    ...(publicKeys.length > 0 ? [`extra-trusted-public-keys = ${publicKeys.join(' ')}`] : []),
-    ...whenItIsAway,
-    // The one that Nix takes by itself needs no line.
-    ...(login !== undefined && netrcFile !== '/etc/nix/netrc' ? [`netrc-file = ${netrcFile}`] : []),
-    // What was set up once stays without --push.
-    ...(withPush || conf.text.split('\n').includes(hookLine) ? [hookLine] : []),
-  ]
+  // What was set up once stays without --push.
+  const hasHook = (withPush && !withRelay) || conf.text.split('\n').includes(hookLine)
+  const lines = [...formatSettings(wish, netrcFile), ...(hasHook ? [hookLine] : [])]
   const { text: confText, leftOut } = writeBlock(conf.text, url, lines)
-  const texts: { file: string; text: string }[] = [{ file: join(nixDir, 'nix.conf'), text: `${lines.join('\n')}\n` }]
-  const steps: Step[] = []
-  if (login !== undefined) {
-    const file = await realpathOf(below(root, netrcFile))
-    steps.push(await planFile(file, writeEntry((await readText(file)) ?? '', hostOf(url), login), 0o600))
-    texts.push({ file: netrcFile, text: writeEntry('', hostOf(url), { ...login, password: 'PASSWORD' }) })
-  }
   const client = `${JSON.stringify({ url })}\n`
-  steps.push(await planFile(below(root, clientFileOf(machine)), client, 0o644))
-  texts.push({ file: clientFileOf(machine), text: client })
-  const unitFile = `/etc/systemd/system/${unitName}`
-  const unit = formatUnit(url, spool, (await findProgram()).command)
-  if (withPush) {
-    steps.push(
-      ...(await planHook(below(root, hookFile), below(root, spool), spool)),
-      await planUnit(below(root, unitFile), unit),
-    )
-    texts.push({ file: hookFile, text: formatHook(spool) }, { file: unitFile, text: unit })
-  }
-  // After what it names: a hook that is not there fails builds.
-  steps.push(
+  const steps: readonly Step[] = [
+    ...(login === undefined ? [] : [await planLogin(named(netrcFile), url, login)]),
+    await planFile(named(clientFileOf(machine)), client, 0o644),
+    ...part.steps,
+    // After what it names: a hook that is not there fails builds.
     await planFile(conf.file, confText, conf.mode),
     ...leftOut.map((name): Step => ({ verb: 'note', what: noteOf(name, conf.file) })),
-  )
-  if (withPush) {
-    const systemctl = (...args: string[]) => planCommand('systemctl', args, machine.env)
-    if (isBooted) steps.push(systemctl('daemon-reload'), systemctl('enable', unitName), systemctl('restart', unitName))
-    else
-      steps.push({
-        verb: 'note',
-        what: `systemd is not running here. Where it runs, enable the service: systemctl enable --now ${unitName}`,
-      })
-  }
+  ]
+  const texts = [
+    { file: join(nixDir, 'nix.conf'), text: `${lines.join('\n')}\n` },
+    ...(login === undefined
+      ? []
+      : [{ file: netrcFile, text: writeEntry('', hostOf(url), { ...login, password: 'PASSWORD' }) }]),
+    { file: clientFileOf(machine), text: client },
+    ...part.texts,
+  ]
   return { steps, texts }
 }
 
+/** The lines of nix.conf, but for the hook. */
+function formatSettings({ url, login, publicKeys, withRelay }: UseWish, netrcFile: string): string[] {
+  // The file that Nix takes by itself needs no line, and the relay no file of Nix's.
+  const needsNetrc = login !== undefined && !withRelay && netrcFile !== '/etc/nix/netrc'
+  return [
+    `extra-substituters = ${withRelay ? relaySubstituter : url}`,
+    ...(publicKeys.length > 0 ? [`extra-trusted-public-keys = ${publicKeys.join(' ')}`] : []),
+    ...(withRelay ? relaySettings : whenItIsAway),
+    ...(needsNetrc ? [`netrc-file = ${netrcFile}`] : []),
+  ]
+}
+
+async function planLogin(named: string, url: string, login: NetrcLogin): Promise<Step> {
+  const file = await realpathOf(named)
+  return await planFile(file, writeEntry((await readText(file)) ?? '', hostOf(url), login), 0o600)
+}
+
 /** Rejects with a Complaint when it is not for a person to change. */
-async function readConf(
+export async function readConf(
   named: string,
 ): Promise<{ readonly file: string; readonly text: string; readonly mode: number }> {
   const file = await realpathOf(named)
@@ -124,7 +128,7 @@ async function readConf(
 }
 
 /** A link stays one. */
-function realpathOf(file: string): Promise<string> {
+export function realpathOf(file: string): Promise<string> {
   return realpath(file).catch(() => file)
 }
 
@@ -133,52 +137,6 @@ function noteOf(name: string, file: string): string {
   return name === 'post-build-hook' ? `${kept}: builds are pushed only if that hook also calls Burrow's` : kept
 }
 
-async function planUnit(file: string, text: string): Promise<Step> {
-  const present = await readText(file)
-  if (present !== undefined && present.split('\n', 1)[0] !== text.split('\n', 1)[0]) {
-    throw new Complaint(
-      'refused',
-      `Cannot write "${file}": there is a unit of that name that is not Burrow's own; remove it first`,
-    )
-  }
-  return await planFile(file, text, 0o644)
-}
-
-/** As root: the spool folder, the netrc file and some of the store's files are for root alone. */
-function formatUnit(url: string, spool: string, command: readonly string[]): string {
-  const words = [...command, 'watch-store', '--to', url, '--spool', spool].map(quote)
-  return `# ${unitName}: pushes what Nix builds here. Written by "burrow use --push", which replaces it.
-
-[Unit]
-Description=Burrow, pushing what Nix builds here to a cache
-Documentation=man:burrow(8)
-After=network.target nix-daemon.socket
-StartLimitIntervalSec=0
-
-[Service]
-ExecStart=${words.join(' ')}
-StateDirectory=burrow-push
-StateDirectoryMode=0700
-# More than the 30 s in which it pushes what waits.
-TimeoutStopSec=60
-Restart=on-failure
-RestartSec=5
-RestartPreventExitStatus=2
-NoNewPrivileges=yes
-ProtectSystem=strict
-ReadWritePaths=${quote(spool)}
-PrivateTmp=yes
-PrivateDevices=yes
-ProtectKernelTunables=yes
-ProtectKernelModules=yes
-ProtectControlGroups=yes
-RestrictSUIDSGID=yes
-
-[Install]
-WantedBy=multi-user.target
-`
-}
-
-function below(root: string, path: string): string {
+export function below(root: string, path: string): string {
   return root === '/' ? path : join(root, path)
 }

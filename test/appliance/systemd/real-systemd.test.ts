@@ -2,25 +2,11 @@
  * The unit as it is, under the real systemd: installed, started, reloaded, restarted under load, hung and brought back,
  * stopped, removed.
  */
-import { spawn, spawnSync } from 'node:child_process'
-import { once } from 'node:events'
-import { readFile, writeFile } from 'node:fs/promises'
-import { fileURLToPath } from 'node:url'
-import { beforeAll, describe, expect, test } from '@jest/globals'
+import { beforeAll, expect, test } from '@jest/globals'
 
-import { createScratchDir } from '../scratch-dir.ts'
+import { findDescribe, runOnMachine } from './machine.ts'
 
-const bootScript = fileURLToPath(new URL('boot.sh', import.meta.url))
-const checkout = fileURLToPath(new URL('../../..', import.meta.url))
-const isRoot = process.getuid?.() === 0
-const { status, stderr } = isRoot
-  ? spawnSync('bash', [bootScript, 'check'], { encoding: 'utf8' })
-  : { status: 1, stderr: 'that takes root' }
-if (status !== 0)
-  process.stderr.write(
-    `Skipping tests: systemd cannot be run in namespaces here: ${stderr.trim().split('\n').at(-1)}\n`,
-  )
-const describeWhereItBoots = status === 0 ? describe : describe.skip
+const describeWhereItBoots = findDescribe()
 
 /** Each line `== NAME` begins an answer. */
 const script = `
@@ -61,14 +47,7 @@ describeWhereItBoots('burrow.service under the real systemd', () => {
   let answers: ReadonlyMap<string, readonly string[]> = new Map()
 
   beforeAll(async () => {
-    await using dir = await createScratchDir()
-    await writeFile(dir.file('run.sh'), script)
-    const machine = spawn('bash', [bootScript, dir.path, checkout, process.execPath], {
-      stdio: ['ignore', 'ignore', 'inherit'],
-    })
-    await once(machine, 'exit')
-    const parts = (await readFile(dir.file('output'), 'utf8')).split(/^== /m).slice(1)
-    answers = new Map(parts.map((part) => [part.split('\n')[0]!, part.trimEnd().split('\n').slice(1)]))
+    answers = await runOnMachine(script)
   }, 1_500_000)
 
   test('install-service starts it, and it is running when it says that it is ready', () => {

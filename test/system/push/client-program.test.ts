@@ -2,7 +2,8 @@
  * The client in one file, as users get it: downloaded by curl from a real cache with a netrc, run by Nodes of several
  * ages from an empty folder, pushing what real Nix built; another Nix copies it with signatures required.
  */
-import { execFile } from 'node:child_process'
+import { execFile, spawn } from 'node:child_process'
+import { once } from 'node:events'
 import { copyFile, mkdir, readFile, writeFile } from 'node:fs/promises'
 import { isBuiltin } from 'node:module'
 import { join } from 'node:path'
@@ -35,14 +36,14 @@ afterAll(() => nix[Symbol.asyncDispose]())
 async function serveDepot(): Promise<{ server: Served; publicKey: string; dir: string }> {
   const dir = await nix.makeDir('server')
   const key = await nix.generateKey('cache-1')
-  const user = (name: string, access: string) => ({ name, password: 'a-long-secret', access: [access] })
+  const user = (name: string, ...access: string[]) => ({ name, password: 'a-long-secret', access })
   const config = {
     listen: '127.0.0.1:0',
     operator: null,
     tunnel: 'off',
     signing: { keyFiles: [key.secretFile] },
     depot: { dir: join(dir, 'depot') },
-    users: [user('ci', 'push'), user('ben', 'pull'), user('ana', 'admin')],
+    users: [user('ci', 'push'), user('ben', 'pull'), user('eva', 'pull', 'push'), user('ana', 'admin')],
   }
   await writeFile(join(dir, 'burrow.json'), JSON.stringify(config), { mode: 0o600 })
   const server = await serveBurrow([], {
@@ -55,9 +56,10 @@ async function serveDepot(): Promise<{ server: Served; publicKey: string; dir: s
 /** Nothing but the file, a netrc and the scratch store as the machine's own. */
 async function pusher(
   url: string,
+  login = 'ci',
 ): Promise<{ dir: string; env: Record<string, string>; fetchClient: () => Promise<unknown> }> {
   const dir = await nix.makeDir('pusher')
-  await writeFile(join(dir, '.netrc'), `machine 127.0.0.1 login ci password a-long-secret\n`, { mode: 0o600 })
+  await writeFile(join(dir, '.netrc'), `machine 127.0.0.1 login ${login} password a-long-secret\n`, { mode: 0o600 })
   const env = {
     PATH: '/usr/bin:/bin',
     HOME: dir,
@@ -100,6 +102,49 @@ test.each([
   },
   600_000,
 )
+
+test('its relay serves Nix what is in the cache, and takes what is pushed', async () => {
+  const { server, publicKey } = await serveDepot()
+  await using _ = server
+  const { dir, env, fetchClient } = await pusher(server.url, 'eva')
+  await fetchClient()
+  await run(process.execPath, ['burrow-push.mjs', 'push', '--to', server.url, closure.lib], { cwd: dir, env })
+  const args = ['burrow-push.mjs', 'relay', '--to', server.url, '--listen', '127.0.0.1:0']
+  const relay = spawn(process.execPath, args, { cwd: dir, env, stdio: ['ignore', 'pipe', 'inherit'] })
+  const exited = once(relay, 'exit')
+  try {
+    const [line] = (await once(relay.stdout.setEncoding('utf8'), 'data')) as [string]
+    const url = / on (http:\/\/127\.0\.0\.1:\d+)\n$/.exec(line)?.[1]
+    const { stdout } = await run(
+      process.execPath,
+      ['burrow-push.mjs', 'relay', 'status', '--listen', url!.slice('http://'.length)],
+      { cwd: dir, env },
+    )
+    expect(stdout).toContain(`${server.url}, reached`)
+    const to = await nix.openStore()
+    await nix.realise({ from: url!, to, paths: [closure.lib], trustedPublicKeys: [publicKey] })
+    expect((await to.dump(closure.lib)).equals(await store.dump(closure.lib))).toBe(true)
+    await nix.run('nix', ['copy', '--no-check-sigs', '--from', store.root, '--to', url!, closure.app])
+    await nix.realise({ from: url!, to, paths: [closure.app], trustedPublicKeys: [publicKey] })
+    expect(await to.isValid(closure.app)).toBe(true)
+  } finally {
+    relay.kill()
+  }
+  expect(await exited).toEqual([0, null])
+}, 300_000)
+
+test('its use --relay starts this same file', async () => {
+  const { server } = await serveDepot()
+  await using _ = server
+  const { dir, env, fetchClient } = await pusher(server.url)
+  await fetchClient()
+  await writeFile(join(dir, 'password'), 'a-long-secret')
+  const args = ['use', server.url, '--user', 'ben', '--password-file', 'password', '--relay', '--print']
+  const { stdout } = await run(process.execPath, ['burrow-push.mjs', ...args], { cwd: dir, env })
+  expect(stdout).toMatch(
+    new RegExp(`^ExecStart=\\S*node\\S* --\\S+ ${dir}/burrow-push\\.mjs relay --to ${server.url} `, 'm'),
+  )
+}, 120_000)
 
 test('it is given to those who may push, to those who may pull, and to admins; strangers get 401', async () => {
   const { server } = await serveDepot()

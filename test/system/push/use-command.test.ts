@@ -143,6 +143,105 @@ describe('burrow use', () => {
     expect((await use(dir, args)).stdout.match(/^(?:write|make|run) .*$/gm)).toBeNull()
   })
 
+  test('with --relay Nix asks the relay, without a login, and the units find the login', async () => {
+    await using dir = await createScratchDir()
+    const root = dir.file('image')
+    await writeFile(dir.file('password'), 'secret\n')
+    const args = [cache.url, '--user', 'ci', '--root', root, '--password-file', 'password', '--relay']
+    expect(await use(dir, args)).toMatchObject({
+      code: 0,
+      stderr: '',
+      stdout: expect.stringContaining('systemctl enable --now burrow-relay.socket burrow-relay.service'),
+    })
+    const netrc = dir.file('conf/netrc')
+    const conf = await readFile(join(root, dir.file('conf/nix.conf')), 'utf8')
+    expect(conf).toContain(`extra-substituters = http://127.0.0.1:8078\nextra-trusted-public-keys = ${key.publicKey}\n`)
+    expect(conf).toContain('\nnarinfo-cache-negative-ttl = 60\n')
+    expect(conf).not.toMatch(/netrc-file|post-build-hook/)
+    expect(conf.match(new RegExp(cache.url, 'g'))).toHaveLength(2)
+    expect(await readFile(join(root, netrc), 'utf8')).toContain('machine 127.0.0.1 login ci password secret\n')
+    expect((await stat(join(root, netrc))).mode & 0o777).toBe(0o600)
+    const readUnit = (name: string) => readFile(join(root, 'etc/systemd/system', name), 'utf8')
+    expect(await readUnit('burrow-relay.socket')).toContain('\nListenStream=127.0.0.1:8078\n')
+    const service = await readUnit('burrow-relay.service')
+    expect(service).toMatch(new RegExp(`^ExecStart=.* relay --to ${cache.url} --netrc-file %d/netrc$`, 'm'))
+    expect(service).toContain(`\nLoadCredential=netrc:${netrc}\nDynamicUser=yes\n`)
+
+    const second = await use(dir, [...args, '--push'])
+    expect(second.stdout.match(/^ {2}write .*$/gm)).toEqual([
+      expect.stringMatching(/burrow-relay\.service \(mode 0644\)$/),
+    ])
+    expect(await readUnit('burrow-relay.service')).toMatch(/^ExecStart=.* --netrc-file %d\/netrc --watch$/m)
+    expect(await readdir(join(root, 'etc/systemd/system'))).toEqual(['burrow-relay.service', 'burrow-relay.socket'])
+
+    // Without it Nix asks the cache itself again.
+    await use(dir, args.slice(0, -1))
+    expect(await readFile(join(root, dir.file('conf/nix.conf')), 'utf8')).toContain(`substituters = ${cache.url}\n`)
+  })
+
+  test('with --relay as a user writes units of the user, who may push by it', async () => {
+    await using dir = await createScratchDir()
+    const { code, stdout } = await use(dir, [cache.url, '--user', 'ci', '--relay', '--push'], { userId: 1000 })
+    expect(code).toBe(0)
+    expect(stdout).toContain('systemctl --user enable --now burrow-relay.socket burrow-relay.service')
+    expect(stdout).toContain('loginctl enable-linger')
+    const service = await readFile(dir.file('.config/systemd/user/burrow-relay.service'), 'utf8')
+    expect(service).toContain(` --netrc-file ${dir.file('.config/nix/netrc')} --watch\n`)
+    expect(service).not.toMatch(/DynamicUser|LoadCredential/)
+    expect(service).toContain('\nWantedBy=default.target\n')
+    expect(await readFile(dir.file('.config/nix/nix.conf'), 'utf8')).toContain('substituters = http://127.0.0.1:8078\n')
+  })
+
+  test('there is one relay: for another cache it is refused, and nothing is written', async () => {
+    await using dir = await createScratchDir()
+    const as = { userId: 1000 }
+    await use(dir, [cache.url, '--user', 'ci', '--relay'], as)
+    const unit = await readFile(dir.file('.config/systemd/user/burrow-relay.service'), 'utf8')
+    const other = cache.url.replace('127.0.0.1', 'localhost')
+    const conf = await readFile(dir.file('.config/nix/nix.conf'), 'utf8')
+    expect(await use(dir, [other, '--user', 'ci', '--relay'], as)).toMatchObject({
+      code: 1,
+      stderr: expect.stringContaining(`there is one for ${cache.url} already`),
+    })
+    expect(await readFile(dir.file('.config/systemd/user/burrow-relay.service'), 'utf8')).toBe(unit)
+    expect(await readFile(dir.file('.config/nix/nix.conf'), 'utf8')).toBe(conf)
+  })
+
+  test('--relay --print shows the units and writes nothing', async () => {
+    await using dir = await openMachine()
+    const { code, stdout } = await use(dir, [cache.url, '--user', 'ci', '--relay', '--print'])
+    expect(code).toBe(0)
+    expect(stdout).toContain('# /etc/systemd/system/burrow-relay.socket\n')
+    expect(stdout).toContain('--netrc-file %d/netrc\n')
+    expect(stdout).not.toContain('secret')
+    expect([await readdir(dir.path), await readFile(confOf(dir), 'utf8')]).toEqual([['conf'], foreignConf])
+  })
+
+  test.each(['--relay', '--push'])('--remove takes back what %s wrote, and nothing of others', async (part) => {
+    await using dir = await createScratchDir()
+    const root = dir.file('image')
+    const conf = join(root, dir.file('conf/nix.conf'))
+    const netrc = join(root, dir.file('conf/netrc'))
+    await mkdir(join(conf, '..'), { recursive: true })
+    await writeFile(conf, 'sandbox = false\n')
+    await writeFile(netrc, 'machine other login a password b\n', { mode: 0o600 })
+    await writeFile(dir.file('password'), 'secret\n')
+    await use(dir, [cache.url, '--user', 'ci', '--root', root, '--password-file', 'password', part])
+    expect(await readFile(conf, 'utf8')).toContain('# Begin of')
+    // Of another cache it takes nothing.
+    await use(dir, ['https://other.example.org', '--root', root, '--remove'])
+    expect(await readFile(conf, 'utf8')).toContain('# Begin of')
+
+    expect(await use(dir, [cache.url, '--root', root, '--remove'])).toMatchObject({ code: 0, stderr: '' })
+    expect(await readFile(conf, 'utf8')).toBe('sandbox = false\n')
+    expect(await readFile(netrc, 'utf8')).toBe('machine other login a password b\n')
+    expect(await readdir(join(root, 'etc/systemd/system'))).toEqual([])
+    expect(await readdir(join(conf, '..'))).toEqual(['netrc', 'nix.conf'])
+    expect(await readdir(join(root, dir.file('.config/burrow')))).toEqual([])
+    const again = await use(dir, [cache.url, '--root', root, '--remove'])
+    expect(again.stdout.match(/^ {2}(?:write|delete|run) .*$/gm)).toBeNull()
+  })
+
   test("leaves another's hook, and says so", async () => {
     await using dir = await createScratchDir()
     const root = dir.file('image')
