@@ -92,7 +92,7 @@ export async function openCloudflareApi({ baseUrl, apiToken, sleep }: ApiOptions
       if (misfit !== undefined)
         throw new Complaint(
           'refused',
-          `Cannot ${undertaking.action}: the answer of ${given.host} is not understood (${misfit})`,
+          `Cannot ${undertaking.action}: unexpected reply from ${given.host} (${misfit})`,
           { cause: error },
         )
       throw toApiComplaint(error, { ...undertaking, ...given })
@@ -269,5 +269,5 @@ function describeMisfit(error: unknown): string | undefined {
     const { path, message } = error.issues[0]!
     return `/${path.join('/')}: ${message}`
   }
-  return (error as Error | undefined)?.name === 'SyntaxError' ? 'it is no JSON' : undefined
+  return (error as Error | undefined)?.name === 'SyntaxError' ? 'not JSON' : undefined
 }

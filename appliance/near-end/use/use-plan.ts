@@ -1,6 +1,6 @@
 /**
- * What `burrow use` writes: lines of nix.conf, an entry of netrc, the URL for the other commands; with --push the hook,
- * its spool folder and the unit that empties it.
+ * The plan of `burrow use`: lines of nix.conf, a netrc entry and the URL for the other commands; with --push also the
+ * hook, its spool directory and the systemd unit that pushes from it.
  */
 import { realpath, stat } from 'node:fs/promises'
 import { join } from 'node:path'
@@ -20,19 +20,19 @@ import { writeBlock } from './nix-conf-block.ts'
 
 export interface UseWish {
   readonly url: string
-  /** Undefined for a public cache. */
+  /** `undefined` for a public cache. */
   readonly login: NetrcLogin | undefined
   readonly publicKeys: readonly string[]
   readonly withPush: boolean
-  /** What is written lies below this directory; the texts name paths without it. */
+  /** Prefix for the written files; paths inside of the files do not have it. */
   readonly root: string
-  /** systemd runs here, and is to be told. */
+  /** Whether systemd is running and is reloaded. */
   readonly isBooted: boolean
 }
 
 export interface UsePlan {
   readonly steps: readonly Step[]
-  /** For --print: each file with what comes into it, without the password. */
+  /** For --print: each file and its new contents, without the password. */
   readonly texts: readonly { readonly file: string; readonly text: string }[]
 }
 
@@ -43,9 +43,9 @@ export function nixDirOf({ env, homeDir, userId }: Machine): string {
   return join(env.XDG_CONFIG_HOME?.startsWith('/') === true ? env.XDG_CONFIG_HOME : join(homeDir, '.config'), 'nix')
 }
 
-/** Where Nix looks for the login of this machine or user. */
+/** The netrc file that Nix uses on this machine or for this user. */
 export async function netrcFileOf(machine: Machine, root: string): Promise<string> {
-  // The settings of this machine say nothing of an image.
+  // The settings of this machine do not apply to an image.
   const set = root === '/' ? await findNixSetting(machine, 'netrc-file') : undefined
   return set ?? join(nixDirOf(machine), 'netrc')
 }
@@ -63,9 +63,9 @@ export async function planUse(machine: Machine, wish: UseWish): Promise<UsePlan>
     `extra-substituters = ${url}`,
     ...(publicKeys.length > 0 ? [`extra-trusted-public-keys = ${publicKeys.join(' ')}`] : []),
     ...whenItIsAway,
-    // The one that Nix takes by itself needs no line.
+    // Nix's default needs no line.
     ...(login !== undefined && netrcFile !== '/etc/nix/netrc' ? [`netrc-file = ${netrcFile}`] : []),
-    // What was set up once stays without --push.
+    // Keep the hook of an earlier run with --push.
     ...(withPush || conf.text.split('\n').includes(hookLine) ? [hookLine] : []),
   ]
   const { text: confText, leftOut } = writeBlock(conf.text, url, lines)
@@ -88,7 +88,7 @@ export async function planUse(machine: Machine, wish: UseWish): Promise<UsePlan>
     )
     texts.push({ file: hookFile, text: formatHook(spool) }, { file: unitFile, text: unit })
   }
-  // After what it names: a hook that is not there fails builds.
+  // After the hook is written: a missing hook fails builds.
   steps.push(
     await planFile(conf.file, confText, conf.mode),
     ...leftOut.map((name): Step => ({ verb: 'note', what: noteOf(name, conf.file) })),
@@ -99,13 +99,13 @@ export async function planUse(machine: Machine, wish: UseWish): Promise<UsePlan>
     else
       steps.push({
         verb: 'note',
-        what: `systemd is not running here. Where it runs, enable the service: systemctl enable --now ${unitName}`,
+        what: `systemd is not running. To enable the service later: systemctl enable --now ${unitName}`,
       })
   }
   return { steps, texts }
 }
 
-/** Rejects with a Complaint when it is not for a person to change. */
+/** Rejects with a Complaint if the file is in the Nix store. */
 async function readConf(
   named: string,
 ): Promise<{ readonly file: string; readonly text: string; readonly mode: number }> {
@@ -113,7 +113,7 @@ async function readConf(
   if (/^\/nix\/store\//.test(file)) {
     throw new Complaint(
       'refused',
-      `Cannot write "${named}": it lies in the Nix store, as NixOS makes it. Use services.burrow-client in its configuration instead`,
+      `Cannot write "${named}": it is in the Nix store and managed by NixOS. Use services.burrow-client in the NixOS configuration instead`,
     )
   }
   const mode = await stat(file).then(
@@ -123,7 +123,7 @@ async function readConf(
   return { file, text: (await readText(file)) ?? '', mode }
 }
 
-/** A link stays one. */
+/** Writes to the target of a link, so that the link is kept. */
 function realpathOf(file: string): Promise<string> {
   return realpath(file).catch(() => file)
 }
@@ -135,22 +135,23 @@ function noteOf(name: string, file: string): string {
 
 async function planUnit(file: string, text: string): Promise<Step> {
   const present = await readText(file)
-  if (present !== undefined && present.split('\n', 1)[0] !== text.split('\n', 1)[0]) {
+  // By the start of the first line: the rest of it differs between versions.
+  if (present !== undefined && !present.startsWith(`# ${unitName}: `)) {
     throw new Complaint(
       'refused',
-      `Cannot write "${file}": there is a unit of that name that is not Burrow's own; remove it first`,
+      `Cannot write "${file}": this unit exists and was not written by Burrow; remove it first`,
     )
   }
   return await planFile(file, text, 0o644)
 }
 
-/** As root: the spool folder, the netrc file and some of the store's files are for root alone. */
+/** The service runs as root, because only root can read the spool directory, the netrc file and some store files. */
 function formatUnit(url: string, spool: string, command: readonly string[]): string {
   const words = [...command, 'watch-store', '--to', url, '--spool', spool].map(quote)
-  return `# ${unitName}: pushes what Nix builds here. Written by "burrow use --push", which replaces it.
+  return `# ${unitName}: pushes what Nix builds on this machine. Written by "burrow use --push", which replaces it.
 
 [Unit]
-Description=Burrow, pushing what Nix builds here to a cache
+Description=Burrow, pushing what Nix builds on this machine to a cache
 Documentation=man:burrow(8)
 After=network.target nix-daemon.socket
 StartLimitIntervalSec=0
@@ -159,7 +160,7 @@ StartLimitIntervalSec=0
 ExecStart=${words.join(' ')}
 StateDirectory=burrow-push
 StateDirectoryMode=0700
-# More than the 30 s in which it pushes what waits.
+# Longer than the 30 s in which it pushes the rest of its queue.
 TimeoutStopSec=60
 Restart=on-failure
 RestartSec=5
