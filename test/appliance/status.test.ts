@@ -112,7 +112,7 @@ describe('burrow status while Burrow is not running', () => {
     await using dir = await createScratchDir()
     await writeConfig(dir, { users, operator: null })
     expect((await run(dir)).stderr).toContain(
-      'Cannot find out whether Burrow is running: "operator" is null in the config; remove that setting',
+      'Cannot find out whether Burrow is running: "operator" is null in the config; remove this setting',
     )
   })
 

@@ -135,7 +135,7 @@ describe('burrow gc', () => {
     [['gc', '--explain', '/nix/store/x', '--dry-run'], 2, /cannot be used with/],
     [['gc', '--explain', '/nix/store/x'], 2, /"\/nix\/store\/x" is not a store path/],
     [['forget'], 2, /Give either store paths or --pushed-by/],
-    [['forget', '--pushed-by', 'ci'], 2, /go together/],
+    [['forget', '--pushed-by', 'ci'], 2, /must be used together/],
     [['who', './nowhere'], 2, /it does not exist/],
   ])('%j is refused with code %d', async (args, code, text) => {
     await using dir = await createScratchDir()

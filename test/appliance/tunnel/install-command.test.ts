@@ -135,7 +135,7 @@ describe('burrow tunnel install', () => {
     const { code, stdout } = await install(dir, ['--version', '2026.8.1', '--sha256', sha256Of(content)], { content })
     expect([code, stdout]).toEqual([
       0,
-      expect.stringMatching(/Warning: cloudflared 2026\.8\.1 was withdrawn by Cloudflare.*takes 2026\.10\.0\n/),
+      expect.stringMatching(/Warning: cloudflared 2026\.8\.1 was withdrawn by Cloudflare.*installs 2026\.10\.0\n/),
     ])
   })
 

@@ -120,7 +120,7 @@ describe('burrow post-build-hook', () => {
   test('installs an executable and a private folder, tells the line for nix.conf, and changes nothing the second time', async () => {
     const { dir, file, spool, stdout } = await install()
     expect(stdout).toBe(
-      `  create   ${spool} (mode 0700)\n  write    ${file} (mode 0755)\nAdd this line to nix.conf, and restart the nix-daemon: post-build-hook = ${file}\n`,
+      `  create   ${spool} (mode 0700)\n  write    ${file} (mode 0755)\nAdd this line to nix.conf and restart the nix-daemon: post-build-hook = ${file}\n`,
     )
     expect([(await stat(file)).mode & 0o777, (await stat(spool)).mode & 0o777]).toEqual([0o755, 0o700])
     await chmod(dir, 0o755)

@@ -96,11 +96,11 @@ describe('burrow use', () => {
     const again = await use(dir, [cache.url, '--user', 'ci'], { input: '' })
     expect([again.code, again.stdout.match(/^ {2}(?:write|create|run) .*$/gm)]).toEqual([0, null])
     await writeFile(confOf(dir), `${conf}after = 1\n`)
-    await use(dir, [cache.url])
+    await use(dir, [cache.url, '--user', 'ci'])
     expect(await readFile(confOf(dir), 'utf8')).toBe(`${conf}after = 1\n`)
     // The block of an earlier version, whose first line had another text, is replaced.
     await writeFile(confOf(dir), conf.replace(', which replaces these lines', ': it writes these lines again.'))
-    await use(dir, [cache.url])
+    await use(dir, [cache.url, '--user', 'ci'])
     expect(await readFile(confOf(dir), 'utf8')).toBe(conf)
     // Another user takes the place of ours alone.
     await use(dir, [cache.url, '--user', 'bot'])
