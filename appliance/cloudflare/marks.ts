@@ -24,6 +24,20 @@ export const formatRuleExpression = (hostname: string) => `(http.host eq "${host
 /** The target of the CNAME record. */
 export const toTunnelTarget = (tunnelId: string) => `${tunnelId}.cfargotunnel.com`
 
+/** In the format of the API. */
+export const toRecord = (hostname: string, target: string) =>
+  ({ type: 'CNAME', name: hostname, content: target, proxied: true, ttl: 1, comment: recordComment }) as const
+
+/** In the format of the API. */
+export const toRule = (hostname: string) =>
+  ({
+    action: 'set_cache_settings',
+    action_parameters: { cache: false },
+    description: formatRuleDescription(hostname),
+    expression: formatRuleExpression(hostname),
+    enabled: true,
+  }) as const
+
 export const toTunnelName = (hostname: string) => `burrow-${hostname.replaceAll('.', '-')}`
 
 /** As the dashboard names them on the page for API tokens: scope, resource, level. */
