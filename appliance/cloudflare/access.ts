@@ -1,6 +1,6 @@
 /**
- * Who came through Cloudflare Access: the JWT that it puts into `Cf-Access-Jwt-Assertion`, signed RS256 with the team's
- * keys (developers.cloudflare.com/cloudflare-one, "Validate JWTs"):
+ * Verifies the identity given by Cloudflare Access: the JWT in `Cf-Access-Jwt-Assertion`, signed with RS256 by the
+ * team's keys (developers.cloudflare.com/cloudflare-one, "Validate JWTs"):
  * `{"iss":"https://TEAM.cloudflareaccess.com","aud":["<application's tag>"],"email":…,"exp":…}`.
  */
 import { createRemoteJWKSet, customFetch, errors, type JWTPayload, jwtVerify } from 'jose'
@@ -14,15 +14,22 @@ export interface AccessOptions {
   readonly teamDomain: string
   /** The application's tag ("AUD"), 64 hexadecimal digits. */
   readonly audience: string
-  /** Default: the team's own address. */
+  /** Default: the team's address. */
   readonly jwksUrl?: URL
-  /** Unknown key ids ask for the keys at most that often: anybody can make them up. */
+  /** Minimum time between requests for the keys because of unknown key ids, which anyone can invent. */
   readonly refetchMs?: number
   readonly now: () => Date
 }
 
-/** `unavailable`: the team's keys cannot be had, which is not the visitor's fault. */
-export type AccessRefusal = 'missing' | 'malformed' | 'expired' | 'not-for-us' | 'forged' | 'nobody' | 'unavailable'
+/** `not-a-person`: a service token. `unavailable`: the team's keys cannot be fetched, which is not the visitor's fault. */
+export type AccessRefusal =
+  | 'missing'
+  | 'malformed'
+  | 'expired'
+  | 'not-for-us'
+  | 'forged'
+  | 'not-a-person'
+  | 'unavailable'
 
 export type AccessVerdict = { readonly email: string } | { readonly refusal: AccessRefusal }
 
@@ -37,14 +44,14 @@ const maxAssertionBytes = 8192
 const maxKeysBytes = 256 * 1024
 const keysTimeoutMs = 5000
 /**
- * Access changes its key every six weeks and honours the one before for a week more; a key that was revoked is unknown
- * here after an hour.
+ * Access rotates its key every six weeks and accepts the previous one for another week. A revoked key is rejected here
+ * after at most an hour.
  */
 const keysMaxAgeMs = 3_600_000
 const defaultRefetchMs = 30_000
 const clockToleranceSeconds = 60
 
-/** @throws {Error} for a team that cannot be one */
+/** @throws {Error} for an invalid team domain */
 export function createAccessVerifier({
   teamDomain,
   audience,
@@ -88,13 +95,13 @@ function toIssuer(teamDomain: string): string {
   return `https://${team.toLowerCase()}.cloudflareaccess.com`
 }
 
-/** A service token has a "common_name" and no address: it is no person. */
+/** A service token has a "common_name" and no email address. */
 function toIdentity({ email }: JWTPayload): AccessVerdict {
   const isAddress =
     typeof email === 'string' &&
     email.length <= 320 &&
     /^[^\s\u0000-\u001f\u007f]+@[^\s\u0000-\u001f\u007f]+$/.test(email)
-  return isAddress ? { email } : { refusal: 'nobody' }
+  return isAddress ? { email } : { refusal: 'not-a-person' }
 }
 
 function toRefusal(error: unknown): AccessRefusal {
@@ -116,7 +123,7 @@ function toRefusal(error: unknown): AccessRefusal {
   return 'unavailable'
 }
 
-/** The keys are asked for by requests of strangers: after a failure nothing is fetched for a while. */
+/** Requests of strangers cause these fetches, so after a failure nothing is fetched for a while. */
 function pauseAfterFailure(fetchKeys: typeof fetchFromTeam, pauseMs: number, now: () => Date): typeof fetchFromTeam {
   let failure: { readonly error: unknown; readonly untilMs: number } | undefined
   return async (url, init) => {
@@ -124,7 +131,7 @@ function pauseAfterFailure(fetchKeys: typeof fetchFromTeam, pauseMs: number, now
     try {
       const response = await fetchKeys(url, init)
       failure = undefined
-      if (!response.ok) throw new Error(`the keys were answered with HTTP ${response.status}`)
+      if (!response.ok) throw new Error(`the request for the keys was answered with HTTP ${response.status}`)
       return response
     } catch (error) {
       failure = { error, untilMs: now().getTime() + pauseMs }

@@ -1,20 +1,20 @@
 /**
- * What the Cloudflare API answers when it does not do what it was asked, in words:
- * `{"success":false,"errors":[{"code":10000,"message":"Authentication error"}]}`. The SDK's errors are told apart by
- * what they carry, not by their classes, so that the SDK need not be loaded for it.
+ * Explains errors of the Cloudflare API:
+ * `{"success":false,"errors":[{"code":10000,"message":"Authentication error"}]}`. The SDK's errors are recognised by
+ * their properties, not by their classes, so that the SDK need not be loaded.
  */
 import { Complaint } from '../complaint.ts'
 import { printable } from '../terminal/format.ts'
 import type { Permission } from './marks.ts'
 import { pageOf, type TokenKind } from './token-kind.ts'
 
-/** Beyond that nobody waits at a prompt: the command ends and says when to come back. */
+/** If Cloudflare asks for a longer wait, the command fails and says when to try again. */
 export const maxRetryWaitSeconds = 30
 
 export interface Undertaking {
   /** After "Cannot ". */
   readonly action: string
-  /** What the API token needs for it. */
+  /** The permission that the API token needs for it. */
   readonly permission?: Permission | undefined
   /** Host of the API. */
   readonly host: string
@@ -31,7 +31,7 @@ interface ApiFault {
   }[]
 }
 
-/** Whatever else it is, it passes as it came. */
+/** Returns other errors unchanged. */
 export function toApiComplaint(error: unknown, undertaking: Undertaking): unknown {
   const fault = findApiFault(error)
   if (fault === undefined) return error
@@ -44,10 +44,10 @@ export function toApiComplaint(error: unknown, undertaking: Undertaking): unknow
 
 export const isNotFound = (error: unknown) => findApiFault(error)?.status === 404
 
-/** Of a token that is no token of a user, or none at all. */
+/** The status codes for a token that does not belong to a user, or that is unknown. */
 export const isUnauthorized = (error: unknown) => [400, 401, 403].includes(findApiFault(error)?.status ?? 0)
 
-/** How long Cloudflare wants us to stay away, when it does; 1 when it does not say. */
+/** How long to wait because of a rate limit; 1 if the reply does not say. `undefined` for other errors. */
 export function findRateLimitSeconds(error: unknown): number | undefined {
   const fault = findApiFault(error)
   return fault?.status === 429 ? (parseRetryAfter(fault.headers?.get('retry-after'), Date.now()) ?? 1) : undefined
@@ -79,7 +79,7 @@ function findApiFault(error: unknown): ApiFault | undefined {
   }
 }
 
-/** Cloudflare's own page about the fault; an address elsewhere is not passed on. */
+/** Cloudflare's page about the error. URLs of other sites are not shown. */
 function toPage(text: unknown): string | undefined {
   const url = typeof text === 'string' && text.length <= 300 ? URL.parse(text) : null
   return url?.protocol === 'https:' && /(?:^|\.)cloudflare\.com$/.test(url.hostname) ? url.href : undefined
@@ -94,43 +94,43 @@ function explain(error: unknown, fault: ApiFault, undertaking: Undertaking): str
   const { host } = undertaking
   const { status, headers } = fault
   if (status === undefined)
-    return `${host} ${findConnectionReason(error)}; see to the network of this machine, and run this again`
+    return `${host} ${findConnectionReason(error)}; check the network of this machine and try again`
   const said = formatErrors(fault)
   if (status === 429) {
     const seconds = parseRetryAfter(headers?.get('retry-after'), Date.now())
-    return `Cloudflare's rate limit is reached (${said}); run this again in ${seconds === undefined ? 'five minutes' : `${seconds} s`}`
+    return `Cloudflare's rate limit is reached (${said}); try again in ${seconds === undefined ? 'five minutes' : `${seconds} s`}`
   }
   if (status >= 500)
-    return `Cloudflare has a fault of its own (${said}); run this again later, and see https://www.cloudflarestatus.com`
+    return `Cloudflare reports an internal error (${said}); try again later, and see https://www.cloudflarestatus.com`
   if (isUnknownToken(fault))
-    return `Cloudflare does not accept this API token (${said}): it is revoked, expired or not copied whole; make a new one at ${pageOf(undertaking.tokenKind)}`
+    return `Cloudflare does not accept this API token (${said}): it was revoked, has expired or was not copied completely; create a new one at ${pageOf(undertaking.tokenKind)}`
   if (status === 401 || status === 403 || hasCode(fault, 9109, 10000))
-    return `Cloudflare refuses it to this API token (${said}); ${remedyFor(fault, undertaking)}`
+    return `this API token has no permission for it (${said}); ${remedyFor(fault, undertaking)}`
   if (hasCode(fault, 1013))
-    return `there is a tunnel of this name that this API token may not see (${said}); choose another with --name, or let the token see all tunnels of the account`
+    return `there is a tunnel with this name that this API token cannot access (${said}); choose another name with --name, or give the token access to all tunnels of the account`
   if (hasCode(fault, 1022))
-    return `connectors are connected to it (${said}); stop Burrow first (a connector that was killed stays listed for some minutes), or cut them with --force`
-  return `Cloudflare answers ${said}`
+    return `connectors are connected to it (${said}); stop Burrow first (a killed connector is listed for some more minutes), or disconnect them with --force`
+  return `Cloudflare answered ${said}`
 }
 
 const hasCode = ({ errors }: ApiFault, ...codes: readonly number[]) =>
   errors.some(({ code }) => code !== undefined && codes.includes(code))
 
-/** 9109 says this and two other things: that the token is not for this resource, or not for this machine's address. */
+/** 9109 has two other meanings: the token is not valid for this resource, or not for this machine's address. */
 const isInvalidToken = ({ errors }: ApiFault) =>
   errors.some(({ code, message }) => code === 9109 && /invalid access token/i.test(message))
 
-/** 1000, 6003 and 9106: no token that Cloudflare knows. */
+/** 1000, 6003 and 9106: Cloudflare does not know the token. */
 const isUnknownToken = (fault: ApiFault) => isInvalidToken(fault) || hasCode(fault, 1000, 6003, 9106)
 
 function remedyFor({ status, errors }: ApiFault, { permission, tokenKind }: Undertaking): string {
   const page = pageOf(tokenKind)
   if (errors.some(({ message }) => /location|ip address/i.test(message)))
     return `allow this machine's address in the token's filter, at ${page}`
-  if (permission === undefined) return `make a new one at ${page}`
+  if (permission === undefined) return `create a new one at ${page}`
   const grant = `give it the permission "${permission}", for this account and zone, at ${page}`
-  // Some endpoints of an account answer a revoked token as they answer one without the permission (10000).
-  return status === 401 ? `see that it is neither revoked nor expired, and ${grant}` : grant
+  // Some endpoints of an account give the same answer for a revoked token as for a missing permission (10000).
+  return status === 401 ? `check that it is neither revoked nor expired, and ${grant}` : grant
 }
 
 function formatErrors({ status, errors, headers }: ApiFault): string {

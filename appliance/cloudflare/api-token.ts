@@ -1,6 +1,6 @@
 /**
- * The API token of whoever sets things up: from a file, $CLOUDFLARE_API_TOKEN, or typed unseen. It is used and
- * forgotten: never kept, never shown.
+ * The API token for the setup: from a file, from $CLOUDFLARE_API_TOKEN, or typed without echo. It is never stored or
+ * shown.
  */
 import { readFile } from 'node:fs/promises'
 import { resolve } from 'node:path'
@@ -12,8 +12,8 @@ import { permissions, tokensPage } from './marks.ts'
 import { accountTokensPage, tokenKindOf } from './token-kind.ts'
 
 /** For help texts. */
-export const tokenHelp = `The API token comes from --api-token-file, else from $CLOUDFLARE_API_TOKEN, else it is asked for at the terminal without showing it. It is not kept.
-Make one at ${tokensPage} ("Create Custom Token"), or one of the account, at ${accountTokensPage}: for the account and the zone, with these permissions:
+export const tokenHelp = `The API token is read from --api-token-file, or from $CLOUDFLARE_API_TOKEN, or from a prompt at the terminal. It is not stored.
+Create it at ${tokensPage} ("Create Custom Token"), or an account token at ${accountTokensPage}, for the account and the zone, with these permissions:
 ${Object.values(permissions)
   .map((permission) => `  ${permission}`)
   .join('\n')}`
@@ -27,7 +27,7 @@ export async function obtainApiToken(machine: Machine, file: string | undefined)
   if (machine.stdin.isTTY !== true) {
     throw new Complaint(
       'usage',
-      `Cannot ask for an API token: there is no terminal; set $CLOUDFLARE_API_TOKEN or give --api-token-file\n\n${tokenHelp}`,
+      `Cannot prompt for an API token without a terminal; set $CLOUDFLARE_API_TOKEN or use --api-token-file\n\n${tokenHelp}`,
     )
   }
   return requireToken(await askPassword(machine, 'Cloudflare API token:'), 'this')
@@ -41,17 +41,17 @@ async function readToken(path: string, shownName: string): Promise<string> {
   }
 }
 
-/** Checked here, since a fault in a header's value is told with that value. */
+/** Checked here, because Node's error for an invalid header value contains that value. */
 function requireToken(text: string, origin: string): string {
   const token = text.trim()
   if (tokenKindOf(token) === 'global-key')
     throw new Complaint(
       'usage',
-      `Cannot use ${origin} as an API token: it is the Global API Key, which may do everything; make a token at ${tokensPage}`,
+      `Cannot use ${origin} as an API token: it is the Global API Key, which has all permissions; create a token at ${tokensPage}`,
     )
   if (/^[\w.~+/=-]{20,512}$/.test(token)) return token
   throw new Complaint(
     'usage',
-    `Cannot use ${origin} as an API token: it is not one; an API token (not the Global API Key) is one word, made at ${tokensPage}`,
+    `Cannot use ${origin} as an API token: it has the wrong format; an API token (not the Global API Key) is a single word, created at ${tokensPage}`,
   )
 }

@@ -1,6 +1,6 @@
 /**
- * What of the Cloudflare API's answers matters here, checked as it comes in; names as in its documentation
- * (developers.cloudflare.com/api), turned into ours.
+ * The parts of the Cloudflare API's replies that are used here, validated, and converted from the names in its
+ * documentation (developers.cloudflare.com/api) to ours.
  */
 import * as z from 'zod'
 
@@ -66,7 +66,7 @@ export const countConnections = (connectors: readonly RemoteConnector[]) =>
   connectors.reduce((sum, { connections }) => sum + connections, 0)
 
 const ingressRule = z.looseObject({ hostname: z.string().nullish(), path: z.string().nullish(), service: z.string() })
-/** As it came, all keys kept: it goes back whole. */
+/** Unchanged, with all keys, because it is sent back. */
 export type IngressRule = z.output<typeof ingressRule>
 
 export const configurationSchema = z
@@ -80,7 +80,7 @@ export type TunnelConfiguration = {
   readonly [key: string]: unknown
 }
 export interface VersionedConfiguration {
-  /** Grows with each change; connectors say which one they have. */
+  /** Increases with each change; connectors report the version that they use. */
   readonly version: number | undefined
   readonly config: TunnelConfiguration
 }

@@ -1,18 +1,10 @@
 /**
- * The account: what `burrow tunnel setup`, `teardown` and `status` ask and change, through the official SDK. Every
- * refusal becomes a complaint that names the permission it needs. What makes something new is not repeated when it is
- * unknown whether it was made: the next run finds it.
+ * The operations in a Cloudflare account that `burrow tunnel setup`, `teardown` and `status` need, through the official
+ * SDK. A request that creates something is not repeated if it is unknown whether it succeeded: the next run finds it.
  */
 import * as z from 'zod'
 
-import { Complaint } from '../complaint.ts'
-import {
-  findRateLimitSeconds,
-  isNotFound,
-  maxRetryWaitSeconds,
-  toApiComplaint,
-  type Undertaking,
-} from './api-faults.ts'
+import { createRequests } from './api-requests.ts'
 import {
   type CacheRuleset,
   configurationSchema,
@@ -31,42 +23,42 @@ import {
   zoneSchema,
 } from './api-types.ts'
 import { openClient } from './client.ts'
-import { cachePhase, formatRuleDescription, formatRuleExpression, permissions, recordComment } from './marks.ts'
+import { cachePhase, permissions, recordComment, toRecord, toRule } from './marks.ts'
 import { type TokenKind, tokenKindOf } from './token-kind.ts'
 
 export interface CloudflareApi {
   readonly tokenKind: TokenKind
-  /** Of a user's token; with an account, of a token that belongs to that account. */
+  /** Verifies a user token, or with `accountId` an account token. */
   verifyToken(accountId?: string): Promise<{ readonly status: string; readonly expires: string | undefined }>
-  /** Zones of exactly this name in all accounts that the token reaches. */
+  /** Zones with exactly this name in all accounts that the token can access. */
   listZones(name: string): Promise<Zone[]>
   findTunnel(accountId: string, tunnelId: string): Promise<RemoteTunnel | undefined>
   listTunnels(accountId: string, name: string): Promise<RemoteTunnel[]>
-  /** Each cloudflared that has the tunnel's token and is connected. */
+  /** All connected cloudflared processes of the tunnel. */
   listConnectors(accountId: string, tunnelId: string): Promise<RemoteConnector[]>
   createTunnel(accountId: string, name: string): Promise<RemoteTunnel>
-  /** With `cascade` even when connectors are connected. */
+  /** With `cascade`, even if connectors are connected. */
   deleteTunnel(accountId: string, tunnelId: string, cascade: boolean): Promise<void>
   readConfiguration(accountId: string, tunnelId: string): Promise<VersionedConfiguration>
   writeConfiguration(accountId: string, tunnelId: string, configuration: TunnelConfiguration): Promise<void>
   readTunnelToken(accountId: string, tunnelId: string): Promise<string>
   listRecords(zoneId: string, hostname: string): Promise<DnsRecord[]>
-  /** The first of those that it replaces becomes it, the others are taken away with the same request. */
+  /** The first replaced record is changed in place, the others are deleted in the same request. */
   createRecord(zoneId: string, hostname: string, target: string, replacedIds: readonly string[]): Promise<DnsRecord>
   changeRecord(zoneId: string, recordId: string, target: string): Promise<DnsRecord>
   deleteRecord(zoneId: string, recordId: string): Promise<void>
-  /** The zone's own cache rules; `undefined` when it never had any. */
+  /** The zone's cache rules; `undefined` if it never had any. */
   findCacheRules(zoneId: string): Promise<CacheRuleset | undefined>
-  /** As the last rule, of a new ruleset when there is none: the last match wins. */
+  /** Adds the rule at the end, because the last match wins; creates the ruleset if there is none. */
   createCacheRule(zoneId: string, rulesetId: string | undefined, hostname: string): Promise<CacheRuleset>
   changeCacheRule(zoneId: string, rulesetId: string, ruleId: string, hostname: string): Promise<CacheRuleset>
   deleteCacheRule(zoneId: string, rulesetId: string, ruleId: string): Promise<void>
   deleteCacheRuleset(zoneId: string, rulesetId: string): Promise<void>
 }
 
-/** More than any account has under one name. */
-const maxItems = 1000
 const pageSize = 50
+/** For requests that must not be repeated. */
+const once = { maxRetries: 0 }
 
 export interface ApiOptions {
   readonly baseUrl: URL
@@ -74,81 +66,17 @@ export interface ApiOptions {
   readonly sleep: (ms: number) => Promise<unknown>
 }
 
-type Wish = Pick<Undertaking, 'action' | 'permission'>
-
-/** No request is made yet. */
+/** Sends no request. */
 export async function openCloudflareApi({ baseUrl, apiToken, sleep }: ApiOptions): Promise<CloudflareApi> {
   const client = await openClient(baseUrl, apiToken)
-  const given = { host: baseUrl.host, tokenKind: tokenKindOf(apiToken) }
+  const tokenKind = tokenKindOf(apiToken)
   const tunnels = client.zeroTrust.tunnels.cloudflared
   const { records } = client.dns
   const { rulesets } = client
-
-  async function ask<T>(undertaking: Wish, schema: z.ZodType<T>, call: () => PromiseLike<unknown>): Promise<T> {
-    try {
-      return schema.parse(await call())
-    } catch (error) {
-      const misfit = describeMisfit(error)
-      if (misfit !== undefined)
-        throw new Complaint(
-          'refused',
-          `Cannot ${undertaking.action}: the answer of ${given.host} is not understood (${misfit})`,
-          { cause: error },
-        )
-      throw toApiComplaint(error, { ...undertaking, ...given })
-    }
-  }
-  const list = <T>(undertaking: Wish, schema: z.ZodType<T>, call: () => AsyncIterable<unknown>) =>
-    ask(undertaking, z.array(schema), async () => {
-      const items: unknown[] = []
-      for await (const item of call()) if (items.push(item) >= maxItems) break
-      return items
-    })
-  /** A rate limit says that nothing was done; anything else may hide that it was. */
-  const make = async (call: () => PromiseLike<unknown>): Promise<unknown> => {
-    for (let attempt = 1; ; attempt++) {
-      try {
-        return await call()
-      } catch (error) {
-        const seconds = findRateLimitSeconds(error)
-        if (seconds === undefined || seconds > maxRetryWaitSeconds || attempt > 3) throw error
-        await sleep(seconds * 1000)
-      }
-    }
-  }
-  /** What is gone already need not be taken away. */
-  const remove = (undertaking: Wish, call: () => PromiseLike<unknown>) =>
-    ask(undertaking, z.void(), async () => {
-      try {
-        await call()
-      } catch (error) {
-        if (!isNotFound(error)) throw error
-      }
-    })
-  const find = <T>(undertaking: Wish, schema: z.ZodType<T>, call: () => PromiseLike<unknown>) =>
-    ask(undertaking, z.union([z.undefined(), schema]), async () => {
-      try {
-        return await call()
-      } catch (error) {
-        if (isNotFound(error)) return undefined
-        throw error
-      }
-    })
-  const once = { maxRetries: 0 }
-
-  const toRecord = (hostname: string, target: string) =>
-    ({ type: 'CNAME', name: hostname, content: target, proxied: true, ttl: 1, comment: recordComment }) as const
-  const toRule = (hostname: string) =>
-    ({
-      action: 'set_cache_settings',
-      action_parameters: { cache: false },
-      description: formatRuleDescription(hostname),
-      expression: formatRuleExpression(hostname),
-      enabled: true,
-    }) as const
+  const { ask, list, create, remove, find } = createRequests({ host: baseUrl.host, tokenKind, sleep })
 
   return {
-    tokenKind: given.tokenKind,
+    tokenKind,
     async verifyToken(accountId) {
       const call =
         accountId === undefined
@@ -177,11 +105,11 @@ export async function openCloudflareApi({ baseUrl, apiToken, sleep }: ApiOptions
       ),
     createTunnel: (accountId, name) =>
       ask({ action: `create the tunnel "${name}"`, permission: permissions.tunnel }, tunnelSchema, () =>
-        make(() => tunnels.create({ account_id: accountId, name, config_src: 'cloudflare' }, once)),
+        create(() => tunnels.create({ account_id: accountId, name, config_src: 'cloudflare' }, once)),
       ),
     deleteTunnel: (accountId, tunnelId, cascade) =>
       remove({ action: `delete the tunnel ${tunnelId}`, permission: permissions.tunnel }, () =>
-        // As cloudflared asks for it (cfapi/tunnel.go); the SDK's types do not know it.
+        // As in cloudflared (cfapi/tunnel.go); the SDK's types do not have this parameter.
         tunnels.delete(tunnelId, { account_id: accountId }, cascade ? { query: { cascade: true } } : {}),
       ),
     readConfiguration: (accountId, tunnelId) =>
@@ -206,15 +134,17 @@ export async function openCloudflareApi({ baseUrl, apiToken, sleep }: ApiOptions
         dnsRecordSchema,
         async () => {
           const record = toRecord(hostname, target)
-          if (replacedIds.length === 0) return await make(() => records.create({ zone_id: zoneId, ...record }, once))
-          // One that is there becomes ours in its place: the edges hear of a batch piece by piece, so that a deletion
-          // could be seen before the record that follows it.
+          if (replacedIds.length === 0) return await create(() => records.create({ zone_id: zoneId, ...record }, once))
+          // An existing record is changed in place: edges receive the parts of a batch separately, so a deletion could
+          // take effect before the new record.
           const [id, ...others] = replacedIds
           const changes = {
             puts: [{ id: id!, ...record }],
             ...(others.length > 0 && { deletes: others.map((each) => ({ id: each })) }),
           }
-          const batch = (await make(() => records.batch({ zone_id: zoneId, ...changes }, once))) as { puts?: unknown[] }
+          const batch = (await create(() => records.batch({ zone_id: zoneId, ...changes }, once))) as {
+            puts?: unknown[]
+          }
           return batch.puts?.[0]
         },
       ),
@@ -238,7 +168,7 @@ export async function openCloudflareApi({ baseUrl, apiToken, sleep }: ApiOptions
       ),
     createCacheRule: (zoneId, rulesetId, hostname) =>
       ask({ action: `create the cache rule of ${hostname}`, permission: permissions.rules }, rulesetSchema, () =>
-        make(() =>
+        create(() =>
           rulesetId === undefined
             ? rulesets.create(
                 { zone_id: zoneId, kind: 'zone', name: 'default', phase: cachePhase, rules: [toRule(hostname)] },
@@ -262,12 +192,4 @@ export async function openCloudflareApi({ baseUrl, apiToken, sleep }: ApiOptions
         rulesets.delete(rulesetId, { zone_id: zoneId }),
       ),
   }
-}
-
-function describeMisfit(error: unknown): string | undefined {
-  if (error instanceof z.ZodError) {
-    const { path, message } = error.issues[0]!
-    return `/${path.join('/')}: ${message}`
-  }
-  return (error as Error | undefined)?.name === 'SyntaxError' ? 'it is no JSON' : undefined
 }

@@ -1,4 +1,4 @@
-/** `fetch` with limits, for what asks Cloudflare by a library that takes a `fetch` of ours. */
+/** `fetch` with limits, for libraries that accept a custom `fetch`: Cloudflare's SDK and jose. */
 import { readAtMost } from '../../src/index.ts'
 
 export interface FetchLimits {

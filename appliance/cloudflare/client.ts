@@ -1,8 +1,8 @@
 /**
- * The official SDK, bounded: it takes its settings from here alone (by itself it would read CLOUDFLARE_API_KEY,
- * CLOUDFLARE_BASE_URL and CLOUDFLARE_LOG of the environment), follows no redirect, and neither waits for long nor reads
- * much. Loaded when it is needed: as one file where that was made, else from the package, which is for development (25
- * MB of modules).
+ * The official SDK with limits: all settings are given here (by default it would read CLOUDFLARE_API_KEY,
+ * CLOUDFLARE_BASE_URL and CLOUDFLARE_LOG from the environment), it does not follow redirects, and time and size of
+ * replies are limited. It is loaded when it is needed: from the bundle if there is one, or else from the package, which
+ * is a development dependency (25 MB of modules).
  */
 import { pathToFileURL } from 'node:url'
 
@@ -15,9 +15,9 @@ import { fetchBounded } from './bounded-fetch.ts'
 
 export type CloudflareClient = Cloudflare
 
-/** Of one attempt, from the request to the end of the reply. */
+/** For one attempt, from the request to the end of the reply. */
 const attemptMs = 30_000
-/** The SDK waits 0.5, 1 and 2 s between them, or what Retry-After says. */
+/** The SDK waits 0.5, 1 and 2 s between them, or as long as Retry-After says. */
 const maxRetries = 3
 /** A page of 50 tunnels with all their connections is below 1 MB. */
 const maxReplyBytes = 16 * 1024 * 1024
@@ -32,7 +32,7 @@ export async function openClient(baseUrl: URL, apiToken: string): Promise<Cloudf
     userServiceKey: null,
     timeout: attemptMs,
     maxRetries,
-    // Its "debug" would print headers and bodies.
+    // At level "debug", it would print headers and bodies.
     logLevel: 'off',
     fetch: fetchForSdk,
   })
@@ -45,7 +45,7 @@ async function importSdk(): Promise<typeof import('./sdk.ts')> {
   } catch (error) {
     if (systemCodeOf(error) !== 'ERR_MODULE_NOT_FOUND') throw error
     const message =
-      'Cannot ask Cloudflare: its SDK is not installed. Run "npm ci && npm run bundle" in the folder of Burrow'
+      'Cannot use Cloudflare\'s API: its SDK is not installed. Run "npm ci && npm run bundle" in Burrow\'s directory'
     throw new Complaint('refused', message, { cause: error })
   }
 }

@@ -1,7 +1,7 @@
 /**
- * The setting "tunnel" in the config file: `{"mode":"token","tokenFile":…,"hostname":…}` beside whatever else stands
- * there, options of the tunnel included. The file keeps its owner and mode. A file that cannot be written (NixOS makes
- * it) is left, and the change told in words.
+ * Changes the setting "tunnel" in the config file to `{"mode":"token","tokenFile":…,"hostname":…}`, and keeps all other
+ * settings, including other options of the tunnel. The file keeps its owner and mode. If the file cannot be written (on
+ * NixOS), the change is printed instead.
  */
 import type { Stats } from 'node:fs'
 import { access, constants, open, realpath, stat } from 'node:fs/promises'
@@ -14,21 +14,21 @@ import { readIfAny, replacePrivateFile } from '../state/private-files.ts'
 import { withMember } from './json-member.ts'
 
 export interface ConfigChange {
-  /** As the config was named. */
+  /** The path as given by the user. */
   readonly file: string
-  /** "tunnel" as it stands there; `undefined` when it does not. */
+  /** The current value of "tunnel"; `undefined` if it is not set. */
   readonly before: unknown
   readonly after: unknown
   readonly isNeeded: boolean
-  /** Why the file cannot be written from here, if so. */
+  /** Why the file cannot be written; `undefined` if it can. */
   readonly impediment: string | undefined
   /** @throws {Complaint} refused */
   apply(): Promise<void>
 }
 
 /**
- * To a tunnel by token. `config` is what `file` holds; `tokenFileText` is the path as the config is to say it, where
- * that takes a variable.
+ * The change to a tunnel with a token. `config` is the parsed `file`; `tokenFileText` is the path as written in the
+ * config, if that contains a variable.
  */
 export async function planTunnelSetting(
   config: Config & { file: string },
@@ -47,13 +47,13 @@ export async function planTunnelSetting(
       credentialsFile: _file,
       ...others
     } = isObject(before) && !Array.isArray(before) ? (before as Record<string, unknown>) : {}
-    // A text that leads to the same file, perhaps by a variable of the unit, is its author's.
+    // Keep an existing text for the same file, which may contain a variable.
     const tokenFile = keepsFile ? others.tokenFile : (wanted.tokenFileText ?? wanted.tokenFile.replaceAll('$', '$$$$'))
     return { ...others, mode: 'token', tokenFile, hostname: wanted.hostname }
   })
 }
 
-/** To none, if it is still the one that was set up. */
+/** The change to no tunnel, if the config still has the one that was set up. */
 export async function planTunnelOff(config: Config & { file: string }, hostname: string): Promise<ConfigChange> {
   const { tunnel } = config
   return await planChange(config.file, tunnel?.mode === 'token' && tunnel.hostname === hostname, () => 'off')
@@ -79,7 +79,7 @@ async function planChange(
   }
 }
 
-/** It is replaced by renaming, so its folder counts. */
+/** The file is replaced by renaming, so its directory must be writable too. */
 async function findImpediment(target: string): Promise<string | undefined> {
   try {
     await access(target, constants.W_OK)
@@ -101,8 +101,8 @@ async function write(target: string, text: string): Promise<void> {
 }
 
 /**
- * Root sets up what another user runs. That user owns the folder, and must not make root give away some other file in
- * the place of this one.
+ * Root may run the setup for another user. That user owns the directory, and must not be able to make root change the
+ * owner of another file.
  */
 async function restoreOwner(target: string, { uid, gid, mode }: Stats): Promise<void> {
   const handle = await open(target, constants.O_RDONLY | constants.O_NOFOLLOW)

@@ -1,6 +1,6 @@
 /**
- * Whose the host name is: the zone with the longest name that ends it, among all accounts that the token reaches, and
- * the token's own state.
+ * Finds the zone of the host name: the one with the longest matching name, in all accounts that the token can access.
+ * Also verifies the token.
  */
 import { Complaint } from '../complaint.ts'
 import { printable } from '../terminal/format.ts'
@@ -21,12 +21,12 @@ export interface ZoneWish {
 export async function findZone(api: CloudflareApi, wish: ZoneWish): Promise<Zone> {
   const isUserToken = await verifyUserToken(api)
   const zone = await search(api, wish)
-  // A token of an account can only be asked about once the account is known.
+  // An account token can only be verified when the account is known.
   if (!isUserToken) requireActive(await api.verifyToken(zone.account.id), api)
   return zone
 }
 
-/** False for a token that is no user's; it may still be an account's, if it does not say that it is none. */
+/** `false` if it is not a user token; it may be an account token. */
 async function verifyUserToken(api: CloudflareApi): Promise<boolean> {
   if (api.tokenKind === 'account') return false
   try {
@@ -46,7 +46,7 @@ function requireActive(
   const since = expires === undefined ? '' : ` (${printable(expires, 40)})`
   throw new Complaint(
     'refused',
-    `Cannot use this API token: it is ${printable(status, 40)}${since}; make a new one at ${pageOf(tokenKind)}`,
+    `Cannot use this API token: it is ${printable(status, 40)}${since}; create a new one at ${pageOf(tokenKind)}`,
   )
 }
 
@@ -55,7 +55,7 @@ async function search(api: CloudflareApi, { hostname, zone: wanted, account }: Z
   if (wanted !== undefined && !names.includes(wanted.toLowerCase()))
     throw new Complaint(
       'usage',
-      `Cannot use --zone "${wanted}": "${hostname}" does not lie in it; give the name of its domain, such as "${names.at(-1)}"`,
+      `Cannot use --zone "${wanted}": "${hostname}" is not in this zone; give the name of its domain, such as "${names.at(-1)}"`,
     )
   for (const name of wanted === undefined ? names : [wanted.toLowerCase()]) {
     const found = (await api.listZones(name)).filter((zone) => zone.name === name)
@@ -74,17 +74,17 @@ async function search(api: CloudflareApi, { hostname, zone: wanted, account }: Z
   const where = account === undefined ? '' : ` in the account "${account}"`
   throw new Complaint(
     'refused',
-    `Cannot find a zone for "${hostname}"${where} (looked for ${names.join(', ')}); add the domain to Cloudflare, or let the API token reach it: "${permissions.zone}", at ${pageOf(api.tokenKind)}`,
+    `Cannot find a zone for "${hostname}"${where} (tried ${names.join(', ')}); add the domain to Cloudflare, or give the API token access to it: "${permissions.zone}", at ${pageOf(api.tokenKind)}`,
   )
 }
 
-/** `cache.lab.example.org`, `lab.example.org`, `example.org`; a top-level domain is nobody's zone. */
+/** `cache.lab.example.org`, `lab.example.org`, `example.org`; without the top-level domain. */
 function listZoneNames(hostname: string): string[] {
   const labels = hostname.split('.')
   return labels.slice(0, -1).map((_, index) => labels.slice(index).join('.'))
 }
 
-/** A domain may wait in one account and be active in another. */
+/** A domain may be pending in one account and active in another. */
 function choose(zones: readonly Zone[], account: string | undefined): Zone[] {
   const fitting =
     account === undefined
@@ -94,19 +94,18 @@ function choose(zones: readonly Zone[], account: string | undefined): Zone[] {
   return active.length > 0 ? active : [...fitting]
 }
 
-/** What does not stop the set-up, and will be missed afterwards. */
+/** Problems that do not prevent the setup, but that will affect clients. */
 export function listZoneNotes({ name, status, isPaused }: Zone, hostname: string): string[] {
   const notes: string[] = []
   if (status !== 'active')
     notes.push(
-      `The zone "${name}" is ${printable(status, 40)}: nothing is served under it until its registrar names Cloudflare's name servers`,
+      `The zone "${name}" is ${printable(status, 40)}: nothing is served for it until its registrar uses Cloudflare's name servers`,
     )
-  if (isPaused)
-    notes.push(`The zone "${name}" is paused: Cloudflare answers for none of its host names until it is resumed`)
+  if (isPaused) notes.push(`The zone "${name}" is paused: Cloudflare does not serve its host names until it is resumed`)
   const extra = hostname.slice(0, -name.length).split('.').filter(Boolean)
   if (extra.length > 1)
     notes.push(
-      `Universal SSL covers *.${name} only: "${hostname}" needs a certificate of its own (Advanced Certificate Manager, Total TLS), or clients see a TLS error`,
+      `Universal SSL covers only *.${name}: without a certificate for "${hostname}" (Advanced Certificate Manager, Total TLS), clients get a TLS error`,
     )
   return notes
 }

@@ -1,8 +1,8 @@
 /**
  * The public hostnames of a tunnel:
  * `[{"hostname":"cache.example.org","service":"http://127.0.0.1:8080"},{"service":"http_status:404"}]`. cloudflared
- * takes the first rule that matches, and wants the last to match everything (ingress/ingress.go). Rules of others are
- * kept as they are.
+ * uses the first rule that matches, and requires that the last rule matches everything (ingress/ingress.go). Other rules
+ * are kept unchanged.
  */
 import type { IngressRule, TunnelConfiguration } from './api-types.ts'
 
@@ -10,12 +10,12 @@ export const catchAll = { service: 'http_status:404' } as const
 
 export interface IngressChange {
   readonly rules: readonly IngressRule[]
-  /** Service of our host name before; `undefined` when it had none. */
+  /** The previous service of our host name; `undefined` if it had none. */
   readonly before: string | undefined
   readonly isChanged: boolean
 }
 
-/** The rules with one for `hostname`, where no rule before it takes its requests away. */
+/** The rules with one for `hostname`, before any other rule that matches its requests. */
 export function withHostname(rules: readonly IngressRule[], hostname: string, service: string): IngressChange {
   const index = findOwn(rules, hostname)
   const own = rules[index]
@@ -34,7 +34,7 @@ export function withoutHostname(rules: readonly IngressRule[], hostname: string)
   return rules.filter((_, position) => position !== index)
 }
 
-/** What answers for `hostname`; `undefined` when there is no rule of its own. */
+/** The service for `hostname`; `undefined` if it has no rule. */
 export function findService(rules: readonly IngressRule[], hostname: string): string | undefined {
   return rules[findOwn(rules, hostname)]?.service
 }
@@ -50,7 +50,7 @@ function findOwn(rules: readonly IngressRule[], hostname: string): number {
   return rules.findIndex((rule) => rule.hostname?.toLowerCase() === hostname && !rule.path)
 }
 
-/** The first rule that takes all requests for `hostname`. */
+/** The first rule that matches all requests for `hostname`. */
 function findFirstFor(rules: readonly IngressRule[], hostname: string): number {
   return rules.findIndex((rule) => !rule.path && isFor(rule.hostname?.toLowerCase() ?? '', hostname))
 }

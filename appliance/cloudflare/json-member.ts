@@ -1,14 +1,14 @@
-/** One member of a JSON document changed in its text: the rest keeps its order, line breaks and spaces. */
+/** Changes one member of a JSON text; the rest keeps its order, line breaks and spaces. */
 import { applyEdits, type ModificationOptions, modify } from 'jsonc-parser'
 
-/** `text` is valid JSON with an object on top; `value` replaces its member `key`, or is added after the last one. */
+/** `text` is a valid JSON object; `value` replaces its member `key`, or is added after the last one. */
 export function withMember(text: string, key: string, value: unknown): string {
   const mark = text.startsWith('\ufeff') ? '\ufeff' : ''
   const document = text.slice(mark.length)
   return mark + applyEdits(document, modify(document, [key], value, optionsFor(document)))
 }
 
-/** The document's own format. One that is all on one line stays so: formatting would break it up. */
+/** The format of the document. A document on a single line is not reformatted. */
 function optionsFor(document: string): ModificationOptions {
   const indent = /\n([ \t]+)"/.exec(document)?.[1]
   if (indent === undefined && !/^\s*\{\s*\}\s*$/.test(document)) return {}

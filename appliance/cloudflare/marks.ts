@@ -1,10 +1,9 @@
 /**
- * How that which Burrow makes in an account can be told from the rest, and the words of the Cloudflare API that belong
- * to it. A record carries a comment and a cache rule a description; a tunnel can carry neither, and is known by its id
- * alone.
+ * How Burrow recognises what it created in an account, and constants of the Cloudflare API for it. A record has a
+ * comment and a cache rule has a description; a tunnel has neither, and is only recognised by its id.
  */
 
-/** At most 100 characters: the limit of a comment on a free plan. */
+/** At most 100 characters, the limit for comments on a free plan. */
 export const recordComment = 'Made by "burrow tunnel setup"'
 
 const ruleMark = '(made by "burrow tunnel setup")'
@@ -19,15 +18,29 @@ export const hasRuleMark = (description: string) => description.endsWith(ruleMar
  */
 export const cachePhase = 'http_request_cache_settings'
 
-/** `hostname` is checked: it holds nothing that could end the string. */
+/** `hostname` is validated, so it contains no quote. */
 export const formatRuleExpression = (hostname: string) => `(http.host eq "${hostname}")`
 
-/** Where a public hostname's CNAME points. */
+/** The target of the CNAME record. */
 export const toTunnelTarget = (tunnelId: string) => `${tunnelId}.cfargotunnel.com`
+
+/** In the format of the API. */
+export const toRecord = (hostname: string, target: string) =>
+  ({ type: 'CNAME', name: hostname, content: target, proxied: true, ttl: 1, comment: recordComment }) as const
+
+/** In the format of the API. */
+export const toRule = (hostname: string) =>
+  ({
+    action: 'set_cache_settings',
+    action_parameters: { cache: false },
+    description: formatRuleDescription(hostname),
+    expression: formatRuleExpression(hostname),
+    enabled: true,
+  }) as const
 
 export const toTunnelName = (hostname: string) => `burrow-${hostname.replaceAll('.', '-')}`
 
-/** As the dashboard names them where API tokens are made: whose, of what, how much. */
+/** As the dashboard names them on the page for API tokens: scope, resource, level. */
 export const permissions = {
   tunnel: 'Account > Cloudflare Tunnel: Edit',
   zone: 'Zone > Zone: Read',

@@ -1,6 +1,6 @@
 /**
- * The CNAME of the public host name: `cache.example.org CNAME <tunnel>.cfargotunnel.com`, proxied. What others put
- * there is theirs until somebody says otherwise.
+ * The CNAME of the public host name: `cache.example.org CNAME <tunnel>.cfargotunnel.com`, proxied. Records that Burrow
+ * did not create are only replaced with --replace-record.
  */
 import { printable } from '../terminal/format.ts'
 import type { DnsRecord } from './api-types.ts'
@@ -8,7 +8,7 @@ import { recordComment, toTunnelTarget } from './marks.ts'
 import { requireTunnelId, type SetupStep, type StepOptions } from './setup-step.ts'
 import type { Survey } from './survey.ts'
 
-/** What cannot stand beside a CNAME at Cloudflare; the text records may. */
+/** Types that cannot exist beside a CNAME at Cloudflare; TXT records can. */
 const conflicting = new Set(['A', 'AAAA', 'CNAME', 'NS', 'HTTPS', 'SVCB'])
 
 export function toRecordStep(
@@ -31,7 +31,7 @@ export function toRecordStep(
       return {
         part: 'record',
         verb: 'adopt',
-        what: `${wanted}, made by an earlier run`,
+        what: `${wanted}, created by an earlier run`,
         run: () => remember(own.id, true),
       }
     }
@@ -48,8 +48,8 @@ export function toRecordStep(
   }
   const [only] = foreign
   if (only !== undefined && foreign.length === 1 && own === undefined && isRight(only, target)) {
-    if (made?.record?.id === only.id) return { part: 'record', verb: 'keep', what: `${wanted}, made by somebody else` }
-    const what = `${wanted}, which somebody else made; teardown will leave it`
+    if (made?.record?.id === only.id) return { part: 'record', verb: 'keep', what: `${wanted}, not created by Burrow` }
+    const what = `${wanted}, not created by Burrow; teardown will keep it`
     return { part: 'record', verb: 'adopt', what, run: () => remember(only.id, false) }
   }
   if (foreign.length > 0 && !(mayReplaceRecord && foreign.every(({ type }) => type !== 'NS')))
@@ -60,7 +60,7 @@ export function toRecordStep(
     what: foreign.length > 0 ? `${formatRecords(inTheWay)} -> ${wanted}` : wanted,
     drift:
       foreign.length > 0
-        ? `others lead ${hostname} elsewhere: ${formatRecords(foreign)}`
+        ? `${hostname} has DNS records that Burrow did not create: ${formatRecords(foreign)}`
         : `there is no DNS record for ${hostname}`,
     async run() {
       const goal = toTunnelTarget(requireTunnelId(progress))
@@ -79,22 +79,22 @@ export function toRecordStep(
 
 function refuse(foreign: readonly DnsRecord[], hostname: string): SetupStep {
   const there = formatRecords(foreign)
-  const drift = `others lead ${hostname} elsewhere: ${there}`
+  const drift = `${hostname} has DNS records that Burrow did not create: ${there}`
   if (foreign.some(({ type }) => type === 'NS')) {
-    const what = `${hostname} is given to other name servers: ${there}; choose another host name, or remove them first`
-    return { part: 'record', verb: 'refuse', what, drift, remedy: 'remove them, and run "burrow tunnel setup"' }
+    const what = `${hostname} is delegated to other name servers: ${there}; choose another host name, or remove these records first`
+    return { part: 'record', verb: 'refuse', what, drift, remedy: 'remove them and run "burrow tunnel setup"' }
   }
-  const what = `${hostname} is in use, and Burrow did not make it: ${there}; choose another host name, or replace it with --replace-record`
+  const what = `${hostname} has DNS records that Burrow did not create: ${there}; choose another host name, or replace them with --replace-record`
   return {
     part: 'record',
     verb: 'refuse',
     what,
     drift,
-    remedy: 'run "burrow tunnel setup --replace-record" to take it back',
+    remedy: 'run "burrow tunnel setup --replace-record" to replace them',
   }
 }
 
-/** By its mark, or by its id where somebody has changed the comment and left the rest. */
+/** By its comment, or by its id if only the comment was changed. */
 function isOurs(record: DnsRecord, made: { id: string; isMade: boolean } | undefined): boolean {
   return (
     record.type === 'CNAME' && (record.comment === recordComment || (made?.isMade === true && made.id === record.id))
@@ -106,8 +106,8 @@ function isRight({ content, type, isProxied }: DnsRecord, target: string | undef
 }
 
 function describeDrift(record: DnsRecord, target: string | undefined): string {
-  if (record.content.toLowerCase() === target) return 'the DNS record is not proxied, so that it leads nowhere'
-  return `the DNS record leads to ${printable(record.content)} instead of ${target ?? 'the tunnel'}`
+  if (record.content.toLowerCase() === target) return 'the DNS record is not proxied, so clients cannot connect'
+  return `the DNS record points to ${printable(record.content)} instead of ${target ?? 'the tunnel'}`
 }
 
 const formatRecords = (records: readonly DnsRecord[]) => records.map(formatRecord).join(', ')

@@ -1,6 +1,6 @@
 /**
- * The cache rule that keeps the edge from storing anything of this host: the good neighbour's, since a shared web cache
- * is no file store. Without it the replies' own headers still forbid caching. Rules of others are not touched.
+ * The cache rule that prevents the edge from caching this host, because a shared web cache is not a file store. Without
+ * it, the headers of the replies still forbid caching. Other rules are not changed.
  */
 import { printable } from '../terminal/format.ts'
 import type { CacheRule, CacheRuleset } from './api-types.ts'
@@ -8,7 +8,7 @@ import { formatRuleDescription, formatRuleExpression, hasRuleMark } from './mark
 import type { SetupStep, StepOptions } from './setup-step.ts'
 import type { Survey } from './survey.ts'
 
-/** `edgeCache` in the config decides whether there is one. */
+/** Depends on `edgeCache` in the config. */
 export function toRuleStep(found: Survey, options: StepOptions): SetupStep {
   return found.mayEdgeCache ? toAbsentRule(found, options) : toPresentRule(found, options)
 }
@@ -21,13 +21,13 @@ function toPresentRule({ ruleset, hostname, zone, made }: Survey, { api, progres
     progress.record.rule = { id, rulesetId, isMade, isRulesetMade }
     return progress.save()
   }
-  /** Of the rules that the answer lists: the one that was not there before, or the one that was changed. */
+  /** Finds the created or changed rule in the reply. */
   const rememberFrom = (answer: CacheRuleset, id: string | undefined) => {
     const expression = formatRuleExpression(hostname)
     const made = answer.rules.findLast((rule) =>
       id === undefined ? rule.expression === expression && hasRuleMark(rule.description) : rule.id === id,
     )
-    if (made === undefined) throw new Error('the answer does not list the rule that was made')
+    if (made === undefined) throw new Error('the reply does not contain the created rule')
     return remember(answer.id, made.id, true)
   }
   if (ruleset === undefined || own === undefined) {
@@ -37,8 +37,8 @@ function toPresentRule({ ruleset, hostname, zone, made }: Survey, { api, progres
       what:
         ruleset === undefined
           ? `${what}, the first cache rule of ${zone.name}`
-          : `${what}, after the ${ruleset.rules.length} that are there`,
-      drift: `there is no cache rule for ${hostname}; the headers of the replies alone keep them out of the edge cache`,
+          : `${what}, after ${ruleset.rules.length} existing rules`,
+      drift: `there is no cache rule for ${hostname}; only the headers of the replies prevent caching`,
       run: async () => rememberFrom(await api.createCacheRule(zone.id, ruleset?.id, hostname), undefined),
     }
   }
@@ -47,8 +47,8 @@ function toPresentRule({ ruleset, hostname, zone, made }: Survey, { api, progres
     if (made?.rule?.id === own.id) return { part: 'rule', verb: 'keep', what }
     const isMade = hasRuleMark(own.description)
     const origin = isMade
-      ? 'made by an earlier run'
-      : `which somebody else made ("${printable(own.description, 80)}"); teardown will leave it`
+      ? 'created by an earlier run'
+      : `not created by Burrow ("${printable(own.description, 80)}"); teardown will keep it`
     return {
       part: 'rule',
       verb: 'adopt',
@@ -69,13 +69,13 @@ function toAbsentRule({ ruleset, hostname, zone, made }: Survey, { api, progress
   const allowed = '"edgeCache" in the config is "allow"'
   const own = findOwnRule(ruleset, hostname, made?.rule)
   if (ruleset === undefined || own === undefined) return { part: 'rule', verb: 'keep', what: `none, since ${allowed}` }
-  const drift = `a cache rule keeps the edge from storing anything of ${hostname}, and ${allowed}`
+  const drift = `a cache rule prevents caching of ${hostname}, although ${allowed}`
   if (!hasRuleMark(own.description) && !(made?.rule?.isMade === true && made.rule.id === own.id)) {
     const remedy = 'remove that rule (Caching > Cache Rules), or set "edgeCache": "deny"'
     return {
       part: 'rule',
       verb: 'leave',
-      what: `"${printable(own.description, 80)}", which Burrow did not make, although ${allowed}`,
+      what: `"${printable(own.description, 80)}", not created by Burrow, although ${allowed}`,
       drift,
       remedy,
     }
@@ -124,9 +124,9 @@ function describeDrift({ isEnabled, isBypass, expression }: CacheRule, hostname:
 export function listRuleNotes({ ruleset, hostname, made, mayEdgeCache }: Survey): string[] {
   if (mayEdgeCache) {
     const why =
-      'Without a cache rule of its own the edge stores no ".nar" and no ".narinfo", whatever the replies allow'
+      'Without a cache rule for this host, the edge does not cache ".nar" and ".narinfo", even if the headers allow it'
     return [
-      `${why}: make one (Caching > Cache Rules, "Eligible for cache") if you want that, and read Cloudflare's terms on large files first`,
+      `${why}. To cache them, create a rule (Caching > Cache Rules, "Eligible for cache"); read Cloudflare's terms about large files first`,
     ]
   }
   const own = findOwnRule(ruleset, hostname, made?.rule)
@@ -139,6 +139,6 @@ export function listRuleNotes({ ruleset, hostname, made, mayEdgeCache }: Survey)
     )
     .map(({ description, expression }) => {
       const name = `"${printable(description, 80)}" (${printable(expression, 120)})`
-      return `The cache rule ${name} comes after Burrow's and caches: where both match it wins, so put Burrow's last (Caching > Cache Rules)`
+      return `The cache rule ${name} comes after Burrow's and enables caching; if both match, it wins. Move Burrow's rule to the end (Caching > Cache Rules)`
     })
 }

@@ -1,5 +1,5 @@
 /**
- * Cloudflare's SDK. scripts/bundle.mjs makes one file of it (0.7 MB; the package has 120), which stands in its place
- * where only the production packages are.
+ * Cloudflare's SDK. scripts/bundle.mjs bundles it into one file (0.7 MB; the package has 120), which is used if only the
+ * production packages are installed.
  */
 export { Cloudflare } from 'cloudflare/client'

@@ -1,6 +1,5 @@
 /**
- * What setup, teardown and status begin with: the config file, the record of what was set up, and the API behind a
- * token.
+ * What setup, teardown and status have in common: options, the config file and the API client.
  */
 import { setTimeout as sleep } from 'node:timers/promises'
 import { Option } from 'commander'
@@ -18,18 +17,18 @@ export interface SessionOptions {
   readonly apiUrl?: string
 }
 
-export const tokenFileOption = () => new Option('--api-token-file <file>', 'a file that holds the API token')
-export const apiUrlOption = () => new Option('--api-url <url>', 'another address of the Cloudflare API').hideHelp()
+export const tokenFileOption = () => new Option('--api-token-file <file>', 'file with the API token')
+export const apiUrlOption = () => new Option('--api-url <url>', 'URL of the Cloudflare API').hideHelp()
 
 const publicApi = 'https://api.cloudflare.com/client/v4'
 
-/** @throws {Complaint} config, when there is no file to write to */
+/** @throws {Complaint} config: there is no config file */
 export function loadConfigFile(machine: Machine, file: string | undefined): Config & { file: string } {
   const { config } = loadConfig({ machine, file })
   if (config.file === undefined) {
     throw new Complaint(
       'config',
-      'Cannot set up a tunnel without a config: make one with "burrow init", or name yours with --config, and run this again',
+      'Cannot set up a tunnel without a config; create one with "burrow init", or give yours with --config',
     )
   }
   return { ...config, file: config.file }
@@ -41,13 +40,13 @@ export async function openSession(machine: Machine, { apiTokenFile, apiUrl }: Se
   return await openCloudflareApi({ baseUrl, apiToken: await obtainApiToken(machine, apiTokenFile), sleep })
 }
 
-/** The token goes there: by https, or not further than this machine. */
+/** The token is sent there, so it must be HTTPS or this machine. */
 function parseApiUrl(text: string): URL {
   const url = URL.parse(text)
   const isLoopback = url?.protocol === 'http:' && ['127.0.0.1', '[::1]', 'localhost'].includes(url.hostname)
   if (url !== null && (url.protocol === 'https:' || isLoopback) && url.username === '' && url.search === '') return url
   throw new Complaint(
     'usage',
-    'Cannot use that address of the Cloudflare API: it must begin with https:// and hold no name, password or query',
+    'Cannot use this URL of the Cloudflare API: it must begin with https:// and must not contain a user name, password or query',
   )
 }

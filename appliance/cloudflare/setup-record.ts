@@ -1,7 +1,7 @@
 /**
- * `cloudflare.json` in the state directory: what Burrow made in an account, by id, so that `teardown` removes that and
- * nothing else. It holds no secret. It is written after each step, and before a tunnel is created: a tunnel carries no
- * mark, and the next run must know that one of this name may be ours.
+ * `cloudflare.json` in the state directory: the ids of what Burrow created in an account, so that `teardown` removes
+ * only that. It contains no secret. It is written after each step, and before a tunnel is created: a tunnel has no
+ * comment, and the next run must know that a tunnel with this name may be ours.
  */
 import { unlink } from 'node:fs/promises'
 import { join } from 'node:path'
@@ -18,7 +18,7 @@ const schema = z.looseObject({
   hostname: z.string().max(253),
   account: named,
   zone: named,
-  /** Without `id`: about to be made. `isMade`: by us, not found. */
+  /** Without `id`: about to be created. `isMade`: created by Burrow, not found. */
   tunnel: z.looseObject({ id: id.optional(), name: z.string().max(512), isMade: z.boolean() }).optional(),
   ingress: z.looseObject({ service: z.string().max(1024) }).optional(),
   record: z.looseObject({ id, isMade: z.boolean() }).optional(),
@@ -40,13 +40,13 @@ export async function findSetupRecord(stateDir: string): Promise<SetupRecord | u
   } catch (error) {
     throw new Complaint(
       'state',
-      `Cannot read "${file}": it is damaged, or of a later Burrow; move it away and run "burrow tunnel setup", which finds what is there by its name and marks`,
+      `Cannot read "${file}": it is damaged or was written by a newer Burrow; move it away and run "burrow tunnel setup", which finds existing parts by name and comment`,
       { cause: error },
     )
   }
 }
 
-/** The directory is there. @throws {Complaint} state */
+/** The directory exists. @throws {Complaint} state */
 export async function writeSetupRecord(stateDir: string, record: SetupRecord): Promise<void> {
   const file = recordFileOf(stateDir)
   await toldOf(file, () => replacePrivateFile(file, `${JSON.stringify(record, null, 2)}\n`))
@@ -57,7 +57,7 @@ export async function removeSetupRecord(stateDir: string): Promise<void> {
   await removeFile(recordFileOf(stateDir))
 }
 
-/** A file that is gone already is as good as removed. @throws {Complaint} state */
+/** Succeeds if the file is already missing. @throws {Complaint} state */
 export async function removeFile(file: string): Promise<void> {
   await toldOf(file, async () => {
     try {

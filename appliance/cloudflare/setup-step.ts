@@ -1,6 +1,6 @@
 /**
- * A step of "burrow tunnel setup" or "teardown". Each stands for one thing that the public host name needs; "status"
- * looks at the same steps for what has drifted.
+ * A step of "burrow tunnel setup" or "teardown". Each step concerns one part that the public host name needs; "status"
+ * uses the same steps to find differences.
  */
 import type { Step } from '../plan/plan.ts'
 import type { CloudflareApi } from './api.ts'
@@ -11,13 +11,13 @@ export type Part = 'tunnel' | 'ingress' | 'record' | 'rule' | 'token' | 'config'
 
 export interface SetupStep extends Step {
   readonly part: Part
-  /** How it differs from what was set up; `undefined` when it does not. */
+  /** How it differs from what was set up; `undefined` if it does not. */
   readonly drift?: string
-  /** What repairs the drift, when "burrow tunnel setup" alone does not. */
+  /** How to repair the difference, if "burrow tunnel setup" alone is not enough. */
   readonly remedy?: string
 }
 
-/** What one step finds out and a later one needs, and the record, which is saved after each step. */
+/** Results that later steps need, and the record, which is saved after each step. */
 export interface Progress {
   tunnelId: string | undefined
   record: SetupRecord
@@ -39,7 +39,7 @@ export function requireTunnelId({ tunnelId }: Progress): string {
   return tunnelId
 }
 
-/** From what is there, and what earlier runs recorded. Nothing is written yet. */
+/** From the survey and the record of earlier runs. Writes nothing. */
 export function startProgress({ hostname, zone, made, tunnel }: Survey, stateDir: string): Progress {
   const progress: Progress = {
     tunnelId: tunnel?.id,

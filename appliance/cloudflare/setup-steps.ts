@@ -1,4 +1,4 @@
-/** From what there is to what there should be: tunnel, ingress, DNS record, cache rule, token, config. */
+/** The steps of "burrow tunnel setup": tunnel, ingress rule, DNS record, cache rule, token, config. */
 import { Complaint, reasonOf } from '../complaint.ts'
 import { replacePrivateFile } from '../state/private-files.ts'
 import { prepareStateDir } from '../state/state-dir.ts'
@@ -10,7 +10,7 @@ import { toRuleStep } from './rule-step.ts'
 import { requireTunnelId, type SetupStep, type StepOptions } from './setup-step.ts'
 import type { Survey } from './survey.ts'
 
-/** In the order in which they depend on each other: what clients see comes last. */
+/** In the order of their dependencies: what clients see comes last. */
 export function toSetupSteps(found: Survey, options: StepOptions): SetupStep[] {
   return [
     toTunnelStep(found, options),
@@ -40,7 +40,7 @@ function toTunnelStep(
       part: 'tunnel',
       verb: 'create',
       what: `"${tunnelName}", managed at Cloudflare`,
-      drift: drift ?? 'there is none',
+      drift: drift ?? 'there is no tunnel',
       async run() {
         // Recorded before it is created: if the run is interrupted, the next one knows that the tunnel is ours.
         progress.record.tunnel = { name: tunnelName, isMade: true }
@@ -52,12 +52,12 @@ function toTunnelStep(
   }
   const shown = `"${printable(tunnel.name, 100)}" (${tunnel.id})`
   if (!tunnel.isRemotelyManaged) {
-    const what = `${shown} is managed by a file on a machine; choose another with --name, or run it by "mode": "credentials"`
+    const what = `${shown} is managed by a config file on a machine; choose another tunnel with --name, or use "mode": "credentials"`
     return {
       part: 'tunnel',
       verb: 'refuse',
       what,
-      drift: `${shown} is managed by a file on a machine, so that its ingress rules do not come from Cloudflare`,
+      drift: `${shown} is managed by a config file on a machine, so its ingress rules do not come from Cloudflare`,
     }
   }
   if (made?.tunnel?.id === tunnel.id) return { part: 'tunnel', verb: 'keep', what: shown }
@@ -66,13 +66,13 @@ function toTunnelStep(
   const connections = countConnections(connectors)
   const company =
     connections > 0
-      ? `; ${formatCount(connections, 'connection')} of it up: another machine runs it too, and requests will go to either of them`
+      ? `; it has ${formatCount(connections, 'connection')}: another machine runs it too, and requests will go to either machine`
       : ''
   return {
     part: 'tunnel',
     verb: 'adopt',
-    what: `${shown}${isMade ? ', made by an earlier run' : `, which is there already; teardown will leave it`}${company}`,
-    drift: drift ?? `${shown} is there and not in the record`,
+    what: `${shown}${isMade ? ', created by an earlier run' : `, not created by Burrow; teardown will keep it`}${company}`,
+    drift: drift ?? `${shown} exists, but is not in the record`,
     run: () => remember(tunnel.id, tunnel.name, isMade),
   }
 }
@@ -92,7 +92,7 @@ function toIngressStep(
     before === undefined
       ? ''
       : isMoved
-        ? ', before the rule that takes its requests'
+        ? ', before the rule that matches its requests'
         : `, instead of ${printable(before)}`
   return {
     part: 'ingress',
@@ -114,8 +114,8 @@ function toIngressStep(
 
 function describeIngressDrift(hostname: string, service: string, before: string | undefined): string {
   if (before === undefined) return `the tunnel has no rule for ${hostname}`
-  if (before === service) return `a rule of the tunnel takes the requests for ${hostname} before its own does`
-  return `the tunnel leads ${hostname} to ${printable(before)}, and Burrow listens at ${service}`
+  if (before === service) return `another rule of the tunnel matches the requests for ${hostname} first`
+  return `the tunnel sends ${hostname} to ${printable(before)}, but Burrow listens on ${service}`
 }
 
 function toTokenStep(
@@ -126,11 +126,11 @@ function toTokenStep(
   return {
     part: 'token',
     verb: storedToken === undefined ? 'create' : 'change',
-    what: storedToken === undefined ? `${tokenFile} (mode 0600)` : `${tokenFile}, which holds another one`,
+    what: storedToken === undefined ? `${tokenFile} (mode 0600)` : `${tokenFile}, which contains another token`,
     drift:
       storedToken === undefined
         ? `there is no "${tokenFile}"`
-        : `"${tokenFile}" holds another token than the tunnel has now`,
+        : `"${tokenFile}" does not contain the current token of the tunnel`,
     remedy: 'run "burrow tunnel setup", then reload Burrow (SIGHUP) or restart it',
     async run() {
       const text = token ?? (await api.readTunnelToken(zone.account.id, requireTunnelId(progress)))
@@ -158,14 +158,14 @@ async function writeToken(file: string, token: string): Promise<void> {
 function toConfigStep({ config }: Survey): SetupStep {
   const setting = `"tunnel": ${JSON.stringify(config.after)}`
   if (!config.isNeeded) return { part: 'config', verb: 'keep', what: `${config.file}: ${setting}` }
-  const drift = `"${config.file}" does not say ${setting}`
+  const drift = `"${config.file}" does not contain ${setting}`
   if (config.impediment !== undefined) {
     return {
       part: 'config',
       verb: 'by-hand',
-      what: `${config.file} cannot be written (${config.impediment}); put there: ${setting}`,
+      what: `${config.file} cannot be written (${config.impediment}); add ${setting}`,
       drift,
-      remedy: 'write it there',
+      remedy: 'add it',
     }
   }
   return {

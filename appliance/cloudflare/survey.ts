@@ -1,4 +1,4 @@
-/** What there is: in the account, on this machine, and in the record of what was set up. Nothing is changed. */
+/** Reads the current state of the account, of this machine, and of the record of the setup. Changes nothing. */
 import { stat } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 
@@ -21,26 +21,26 @@ import type { SetupRecord } from './setup-record.ts'
 
 export interface Survey {
   readonly hostname: string
-  /** `http://127.0.0.1:8080` or `unix:/path`: where the connector finds us. */
+  /** Burrow's address for the connector: `http://127.0.0.1:8080` or `unix:/path`. */
   readonly service: string
   readonly zone: Zone
   readonly made: SetupRecord | undefined
-  /** Its name when there is none yet. */
+  /** The name for a new tunnel. */
   readonly tunnelName: string
   readonly tunnel: RemoteTunnel | undefined
-  /** Of the tunnel; none when there is no tunnel. */
+  /** Connectors of the tunnel; empty if there is no tunnel. */
   readonly connectors: readonly RemoteConnector[]
   readonly configuration: VersionedConfiguration | undefined
   readonly records: readonly DnsRecord[]
   readonly ruleset: CacheRuleset | undefined
-  /** As `edgeCache` in the config says. */
+  /** From `edgeCache` in the config. */
   readonly mayEdgeCache: boolean
-  /** At Cloudflare; `undefined` when there is no tunnel. */
+  /** The token at Cloudflare; `undefined` if there is no tunnel. */
   readonly token: string | undefined
   readonly tokenFile: string
-  /** What the file holds; `undefined` when there is none. */
+  /** The token in the file; `undefined` if there is none. */
   readonly storedToken: string | undefined
-  /** The token is among the credentials of a systemd service. */
+  /** Whether the token is a credential of a systemd service. */
   readonly isForService: boolean
   readonly config: ConfigChange
 }
@@ -86,14 +86,14 @@ export async function survey(
 
 interface TokenPlace {
   readonly file: string
-  /** As the config is to say it, unless that is the path itself. */
+  /** The path as written in the config, if it contains a variable. */
   readonly text?: string
   readonly isForService: boolean
 }
 
 /**
- * Where the config has it; else among the credentials beside the config, where "burrow install-service" made them; else
- * in the state directory.
+ * The path in the config; or else the credentials directory next to the config, if "burrow install-service" created one;
+ * or else the state directory.
  */
 async function findTokenPlace({ tunnel, state, file }: Config & { file: string }): Promise<TokenPlace> {
   const credentialsDir = join(dirname(file), 'credentials')
@@ -111,7 +111,7 @@ async function findTokenPlace({ tunnel, state, file }: Config & { file: string }
   }
 }
 
-/** The one that was set up, else one of that name. */
+/** The tunnel that was set up, or else one with this name. */
 async function findTunnel(
   api: CloudflareApi,
   accountId: string,
@@ -129,7 +129,7 @@ export function toService({ listen, file }: Config): string {
   if (listen.port === 0) {
     throw new Complaint(
       'config',
-      `Cannot point a tunnel at "listen" in "${file}": its port changes with each start; give it a number, such as "127.0.0.1:8080"`,
+      `Cannot point a tunnel at "listen" in "${file}": its port changes with each start; set a fixed port, such as "127.0.0.1:8080"`,
     )
   }
   return urlOf(listen)!

@@ -1,6 +1,6 @@
 /**
- * Removes what "burrow tunnel setup" made, and nothing else: each thing is found by its id, and left if it was changed
- * by others since.
+ * The steps of "burrow tunnel teardown": removes only what "burrow tunnel setup" created. Each part is found by its id,
+ * and kept if it was changed since.
  */
 import { formatCount, printable } from '../terminal/format.ts'
 import type { CloudflareApi } from './api.ts'
@@ -16,12 +16,12 @@ export interface TeardownWish {
   readonly api: CloudflareApi
   readonly made: SetupRecord
   readonly config: ConfigChange | undefined
-  /** Delete the tunnel even while connectors are connected. */
+  /** Delete the tunnel even if connectors are connected. */
   readonly isForced: boolean
   readonly progress: Progress
 }
 
-/** What is visible to clients goes first, so that nothing points to what no longer exists. */
+/** In reverse order of dependencies: the DNS record first. */
 export async function toTeardownSteps(wish: TeardownWish): Promise<SetupStep[]> {
   return [
     ...(await toRecordSteps(wish)),
@@ -37,9 +37,9 @@ async function toRecordSteps({ api, made, progress }: TeardownWish): Promise<Set
   const { id, isMade } = made.record
   const record = (await api.listRecords(made.zone.id, made.hostname)).find((each) => each.id === id)
   const leave = (why: string): SetupStep[] => [{ part: 'record', verb: 'leave', what: why }]
-  if (record === undefined) return leave(`${made.hostname} has no longer the record that was set up`)
-  if (!isMade) return leave(`${formatRecord(record)}: Burrow did not make it`)
-  if (!isStillOurs(record, made)) return leave(`${formatRecord(record)}: somebody has changed it since`)
+  if (record === undefined) return leave(`${made.hostname} no longer has the record that was set up`)
+  if (!isMade) return leave(`${formatRecord(record)}: not created by Burrow`)
+  if (!isStillOurs(record, made)) return leave(`${formatRecord(record)}: changed since the setup`)
   return [
     {
       part: 'record',
@@ -68,17 +68,17 @@ async function toRuleSteps({ api, made, progress }: TeardownWish): Promise<Setup
   const rule = ruleset?.rules.find((each) => each.id === id)
   const leave = (why: string): SetupStep[] => [{ part: 'rule', verb: 'leave', what: why }]
   if (ruleset === undefined || rule === undefined)
-    return leave(`the zone ${made.zone.name} has no longer the cache rule that was set up`)
-  if (!isMade) return leave(`"${printable(rule.description, 80)}": Burrow did not make it`)
+    return leave(`the zone ${made.zone.name} no longer has the cache rule that was set up`)
+  if (!isMade) return leave(`"${printable(rule.description, 80)}": not created by Burrow`)
   if (!hasRuleMark(rule.description) && rule.expression !== formatRuleExpression(made.hostname)) {
-    return leave(`"${printable(rule.description, 80)}": somebody has changed it since`)
+    return leave(`"${printable(rule.description, 80)}": changed since the setup`)
   }
   const isLast = isRulesetMade && ruleset.id === rulesetId && ruleset.rules.length === 1
   return [
     {
       part: 'rule',
       verb: 'delete',
-      what: `no edge cache for ${made.hostname}${isLast ? ', and the ruleset that was made for it' : ''}`,
+      what: `no edge cache for ${made.hostname}${isLast ? ', and the ruleset that was created for it' : ''}`,
       async run() {
         await api.deleteCacheRule(made.zone.id, ruleset.id, id)
         if (isLast) await api.deleteCacheRuleset(made.zone.id, ruleset.id)
@@ -98,12 +98,12 @@ async function toTunnelSteps(wish: TeardownWish): Promise<SetupStep[]> {
     tunnel.id ?? (await api.listTunnels(made.account.id, tunnel.name)).find((each) => each.name === tunnel.name)?.id
   const remote = id === undefined ? undefined : await api.findTunnel(made.account.id, id)
   if (remote === undefined || remote.isDeleted)
-    return [{ part: 'tunnel', verb: 'leave', what: `${shown} is gone already` }]
+    return [{ part: 'tunnel', verb: 'leave', what: `${shown} is already deleted` }]
   const { config } = remote.isRemotelyManaged ? await api.readConfiguration(made.account.id, remote.id) : { config: {} }
   const others = listOtherHostnames(rulesOf(config), made.hostname)
   if (tunnel.isMade && others.length === 0)
     return [toDeletion(wish, remote, countConnections(await api.listConnectors(made.account.id, remote.id)))]
-  const why = tunnel.isMade ? `it serves ${printable(others.join(', '), 200)} too` : 'Burrow did not make it'
+  const why = tunnel.isMade ? `it also serves ${printable(others.join(', '), 200)}` : 'not created by Burrow'
   return [
     ...toIngressSteps(wish, remote.id, findService(rulesOf(config), made.hostname)),
     { part: 'tunnel', verb: 'leave', what: `${shown}: ${why}` },
@@ -117,13 +117,13 @@ function toDeletion(
 ): SetupStep {
   const what = `"${printable(name, 100)}" (${id})`
   if (connections > 0 && !isForced) {
-    const why = `has ${formatCount(connections, 'connection')}: stop Burrow first (a connector that was killed stays listed for some minutes), or cut them with --force`
+    const why = `has ${formatCount(connections, 'connection')}: stop Burrow first (a killed connector is listed for some more minutes), or disconnect them with --force`
     return { part: 'tunnel', verb: 'refuse', what: `the tunnel ${what} ${why}` }
   }
   return {
     part: 'tunnel',
     verb: 'delete',
-    what: connections > 0 ? `${what}, cutting its ${formatCount(connections, 'connection')}` : what,
+    what: connections > 0 ? `${what}, which has ${formatCount(connections, 'connection')}` : what,
     async run() {
       await api.deleteTunnel(made.account.id, id, isForced)
       delete progress.record.tunnel
@@ -141,7 +141,7 @@ function toIngressSteps(
   if (made.ingress === undefined || service === undefined) return []
   const route = `${made.hostname} -> ${printable(service)}`
   if (service !== made.ingress.service)
-    return [{ part: 'ingress', verb: 'leave', what: `${route}: somebody has changed it since` }]
+    return [{ part: 'ingress', verb: 'leave', what: `${route}: changed since the setup` }]
   return [
     {
       part: 'ingress',
@@ -184,7 +184,7 @@ function toConfigSteps({ config }: TeardownWish): SetupStep[] {
       {
         part: 'config',
         verb: 'by-hand',
-        what: `${config.file} cannot be written (${config.impediment}); put there: ${setting}`,
+        what: `${config.file} cannot be written (${config.impediment}); add ${setting}`,
       },
     ]
   return [{ part: 'config', verb: 'change', what: `${config.file}: ${setting}`, run: () => config.apply() }]

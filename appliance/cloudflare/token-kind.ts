@@ -1,7 +1,7 @@
 /**
- * Whose an API token is, by its first letters (since April 2026; older ones have none): `cfut_…` a user's, `cfat_…` an
- * account's, `cfk_…` the Global API Key. Each kind is verified at an address of its own, and made and changed on a page
- * of its own.
+ * The kind of an API token, by its prefix (since April 2026; older tokens have none): `cfut_…` a user token, `cfat_…` an
+ * account token, `cfk_…` the Global API Key. Each kind has its own endpoint for verification, and its own page in the
+ * dashboard.
  */
 import { tokensPage } from './marks.ts'
 
@@ -15,8 +15,8 @@ export function tokenKindOf(token: string): TokenKind {
 
 export const accountTokensPage = '"Manage Account > API Tokens" in the dashboard'
 
-/** Where such a token is made and changed. */
+/** The page where such a token is created and changed. */
 export function pageOf(kind: TokenKind): string {
   if (kind === 'account') return accountTokensPage
-  return kind === 'user' ? tokensPage : `${tokensPage} (one of an account: ${accountTokensPage})`
+  return kind === 'user' ? tokensPage : `${tokensPage} (account tokens: ${accountTokensPage})`
 }

@@ -1,8 +1,8 @@
-/** People whom Cloudflare Access has let through, as the cache's visitors. */
+/** Visitors authenticated by Cloudflare Access. */
 import type { Log, Visitors } from '../../src/index.ts'
 import { type AccessOptions, accessHeader, createAccessVerifier } from './access.ts'
 
-/** Their names cannot be those of users: `access:ana@example.org`. */
+/** Their names cannot collide with users: `access:ana@example.org`. */
 export function createVisitors(options: AccessOptions, log: Log): Visitors {
   const access = createAccessVerifier(options)
   return async (headers) => {
@@ -12,10 +12,10 @@ export function createVisitors(options: AccessOptions, log: Log): Visitors {
     if (verdict.refusal === 'unavailable')
       log.warn(
         { team: options.teamDomain },
-        "Cannot fetch the keys of Cloudflare Access: its visitors are asked for Burrow's password",
+        "Cannot fetch the keys of Cloudflare Access: its visitors must log in with Burrow's password",
       )
     else if (verdict.refusal !== 'missing')
-      log.debug({ refusal: verdict.refusal }, 'Refused an assertion of Cloudflare Access')
+      log.debug({ refusal: verdict.refusal }, 'Rejected an assertion of Cloudflare Access')
     return undefined
   }
 }

@@ -1,4 +1,4 @@
-/** `burrow check-config`: everything that can be wrong with a config, before it is used. */
+/** `burrow check-config`: finds the errors of a config before it is used. */
 import { Command } from 'commander'
 
 import { checkConfigWithoutEnv, type LoadedConfig, loadConfig } from '../config/load-config.ts'
@@ -11,16 +11,16 @@ import { readNamedFiles } from '../users/load-reloadable.ts'
 export function checkConfigCommand(machine: Machine): Command {
   return new Command('check-config')
     .description('check the config and the files it names; changes nothing')
-    .option('--no-env', 'check the file alone: variables need not be set, and files it names need not exist')
+    .option('--no-env', 'check only the file itself; variables may be unset, and the files it names may be missing')
     .addHelpText(
       'after',
-      '\nExit code 78 when something is wrong; all problems are reported at once.\n\n  burrow check-config\n  burrow --config burrow.json check-config --no-env      in a CI that has no secrets',
+      '\nExit code 78 if the config has errors. All errors are reported.\n\n  burrow check-config\n  burrow --config burrow.json check-config --no-env      in CI without secrets',
     )
     .action(async (_options, command: Command) => {
       const { config: file, env } = command.optsWithGlobals<{ config?: string; env: boolean }>()
       if (!env) {
         checkConfigWithoutEnv({ machine, file })
-        machine.stdout.write('The config is valid, as far as can be checked without its environment.\n')
+        machine.stdout.write('The config is valid; variables and the files it names were not checked.\n')
         return
       }
       const loaded = loadConfig({ machine, file })
@@ -30,7 +30,9 @@ export function checkConfigCommand(machine: Machine): Command {
       await checkTunnelSecret(loaded, warn)
       for (const warning of [...loaded.warnings, ...findExpired(loaded)]) machine.stderr.write(`warning: ${warning}\n`)
       machine.stdout.write(
-        loaded.config.file === undefined ? 'There is no config: the defaults are used.\n' : 'The config is valid.\n',
+        loaded.config.file === undefined
+          ? 'There is no config file; the defaults are used.\n'
+          : 'The config is valid.\n',
       )
     })
 }
@@ -42,7 +44,7 @@ const pointers: Readonly<Record<TunnelSecret['kind'], string>> = {
   'credentials-file': '/tunnel/credentialsFile',
 }
 
-/** `serve` does not end for it: it serves on loopback, says what is wrong, and tries again. */
+/** `serve` does not exit in this case: it serves on loopback, logs the error and retries. */
 async function checkTunnelSecret(
   { config, complain }: LoadedConfig,
   warn: (fields: object, message: string) => void,
@@ -52,11 +54,11 @@ async function checkTunnelSecret(
   try {
     await loadTunnelSecret(secret)
     if (await isExposed(secret))
-      warn(secret, "Everybody on this machine can read the tunnel's secret; give the file mode 0600")
+      warn(secret, "All users of this machine can read the tunnel's secret; set the file's mode to 0600")
   } catch (error) {
     if (!(error instanceof LaunchFault)) throw error
     throw complain([
-      { pointer: pointers[secret.kind], message: `is not right: ${error.message}`, remedy: error.remedy },
+      { pointer: pointers[secret.kind], message: `cannot be used: ${error.message}`, remedy: error.remedy },
     ])
   }
 }
@@ -67,6 +69,6 @@ function findExpired({ config: { access } }: LoadedConfig): string[] {
     .filter(({ expires }) => expires !== undefined && expires.getTime() <= Date.now())
     .map(
       ({ pointer, name, expires }) =>
-        `${pointer}/expires: user "${name}" has expired on ${expires!.toISOString()} and is refused; remove it, or change the date`,
+        `${pointer}/expires: user "${name}" expired on ${expires!.toISOString()} and is refused; remove the user or change the date`,
     )
 }

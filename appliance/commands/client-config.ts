@@ -1,4 +1,4 @@
-/** `burrow client-config`: what a team mate must paste where. */
+/** `burrow client-config`: the settings that a client needs. */
 import { Command } from 'commander'
 
 import { silentLog, type User } from '../../src/index.ts'
@@ -20,14 +20,14 @@ interface ClientConfigOptions {
 
 export function clientConfigCommand(machine: Machine): Command {
   return new Command('client-config')
-    .description('print what a client needs: lines for nix.conf and a netrc entry')
-    .option('--user <name>', 'whose netrc entry; needed when there are several users')
-    .option('--url <url>', 'how clients reach the cache (default: tunnel.hostname, else its listener)')
-    .option('--push', 'print also how to push')
+    .description('print the settings for a client: lines for nix.conf and a netrc entry')
+    .option('--user <name>', 'user of the netrc entry; required if there are several users')
+    .option('--url <url>', 'URL of the cache for clients (default: from "tunnel.hostname", or else the listener)')
+    .option('--push', 'also print how to push')
     .addHelpText(
       'after',
       `
-The netrc entry shows the password, unless only its hash is known.
+The netrc entry contains the password, unless the config has only its hash.
 
   burrow client-config --user ben --url https://cache.example.org
   burrow client-config --user ci --push`,
@@ -40,7 +40,7 @@ async function clientConfig(machine: Machine, options: ClientConfigOptions): Pro
   if (options.url !== undefined && url === undefined)
     throw new Complaint(
       'usage',
-      'Cannot use --url: it must begin with http:// or https:// and hold no name, password or query',
+      'Cannot use --url: it must begin with http:// or https:// and must not contain a user name, password or query',
     )
   const loaded = loadConfig({ machine, file: options.config })
   const { config } = loaded
@@ -59,7 +59,7 @@ async function clientConfig(machine: Machine, options: ClientConfigOptions): Pro
   machine.stdout.write(`${formatClientSetup(setup)}${options.push === true ? `\n${formatPushSetup(setup)}` : ''}`)
 }
 
-/** The name that was given to the tunnel; a quick tunnel's is known to the Burrow that runs it. */
+/** The configured host name. Only the running Burrow knows the name of a quick tunnel. */
 function findPublicUrl({ tunnel }: Config): string | undefined {
   return tunnel?.hostname === undefined ? undefined : `https://${tunnel.hostname}`
 }
@@ -69,7 +69,7 @@ async function requireStateKey({ config }: LoadedConfig, state: State | undefine
   if (found === undefined)
     throw new Complaint(
       'refused',
-      `There is no signing key in "${config.state.dir}" yet; start "burrow serve" once, or run "burrow init"`,
+      `There is no signing key in "${config.state.dir}" yet; run "burrow serve" once, or "burrow init"`,
     )
   return parseStateKey(found.text, found.file, config)
 }
@@ -84,10 +84,10 @@ function chooseUser(users: readonly User[], name: string | undefined): User {
   const found = name === undefined && users.length === 1 ? users[0] : users.find((user) => user.name === name)
   if (found !== undefined) return found
   if (names.length === 0)
-    throw new Complaint('refused', 'There is no user yet; start "burrow serve" once, or run "burrow init"')
+    throw new Complaint('refused', 'There is no user yet; run "burrow serve" once, or "burrow init"')
   if (name === undefined)
     throw new Complaint('usage', `There are several users; choose one with --user: ${names.join(', ')}`)
-  throw new Complaint('refused', `There is no user "${name}"; known: ${names.join(', ')}`)
+  throw new Complaint('refused', `There is no user "${name}"; the users are: ${names.join(', ')}`)
 }
 
 /** @throws {Complaint} refused */
@@ -95,10 +95,10 @@ function requirePusher(user: User | undefined, { depot }: Config): void {
   if (user !== undefined && !user.access.has('push') && !user.access.has('admin'))
     throw new Complaint(
       'refused',
-      `"${user.name}" may not push; to allow it: "access": ["pull", "push"] for this user in the config, then reload Burrow`,
+      `User "${user.name}" may not push; to allow it, set "access": ["pull", "push"] for this user in the config and reload Burrow`,
     )
   if (depot === undefined)
-    throw new Complaint('refused', 'Nothing can be pushed: this cache has no depot; set "depot": true')
+    throw new Complaint('refused', 'This cache does not accept pushes because it has no depot; set "depot": true')
 }
 
 function toLogin({ name, secret }: User): Login {

@@ -1,4 +1,4 @@
-/** `burrow doctor`: what is wrong with this Burrow and the way to it, and what to do. */
+/** `burrow doctor`: diagnoses problems of this Burrow and of the connection to it. */
 import { resolve } from 'node:path'
 import { Command } from 'commander'
 import { Complaint } from '../complaint.ts'
@@ -19,28 +19,28 @@ interface DoctorOptions {
   readonly passwordFile?: string
 }
 
-/** Together with what is asked of files and the operator listener, half a minute at the most. */
+/** With the checks of files and of the operator listener, at most 30 s in total. */
 const totalMs = 24_000
 
 const clocks = { now: () => Date.now(), monotonicNow: () => performance.now() }
 
 export function doctorCommand(machine: Machine): Command {
   return new Command('doctor')
-    .description('look for faults from the config to the public host name, and say what to do')
-    .option('--json', 'as JSON')
+    .description('diagnose problems, from the config to the public host name')
+    .option('--json', 'print JSON')
     .option(
       '--url <url>',
-      'how clients reach the cache (default: from the running Burrow, the config or the last tunnel)',
+      'URL of the cache for clients (default: from the running Burrow, the config or the last tunnel)',
     )
-    .option('--user <name>', 'whose password to try (default: a user whose password is known here)')
-    .option('--password-file <file>', 'a file with that password, where only its hash is known')
+    .option('--user <name>', 'user to log in as (default: a user whose password is known)')
+    .option('--password-file <file>', "file with this user's password, if the config has only its hash")
     .addHelpText(
       'after',
       `
-One finding a line: ok, warn or FAIL, what was looked at, what was found, and a remedy. It changes nothing and takes half a minute at the most.
-Passwords go to the origin on this machine, and by https to the public host name.
+Prints one line per check: ok, warn or FAIL, the check, the result, and a remedy. Changes nothing, and takes at most 30 seconds.
+Passwords are sent to the origin on this machine, and over HTTPS to the public host name.
 
-Exit code 0 when nothing is broken (warnings do not count), else 1.
+Exit code 0 if no check failed (warnings are ignored), else 1.
 
   burrow doctor
   burrow doctor --url https://cache.example.org --user ben --password-file ben.txt`,
@@ -56,7 +56,7 @@ async function doctor(
   if (text !== undefined && url === undefined)
     throw new Complaint(
       'usage',
-      'Cannot use --url: it must begin with http:// or https:// and hold no name, password or query',
+      'Cannot use --url: it must begin with http:// or https:// and must not contain a user name, password or query',
     )
   const isColoured = machine.stdout.isTTY === true && (machine.env.NO_COLOR ?? '') === ''
   const findings: Finding[] = []
@@ -81,8 +81,7 @@ async function doctor(
   const broken = findings.filter(({ grade }) => grade === 'fail').length
   if (json === true)
     machine.stdout.write(`${JSON.stringify({ isWell: broken === 0, findings: findings.map(toJson) })}\n`)
-  if (broken > 0)
-    throw new Complaint('refused', `${formatCount(broken, 'thing')} ${broken === 1 ? 'is' : 'are'} broken`)
+  if (broken > 0) throw new Complaint('refused', `${formatCount(broken, 'check')} failed`)
 }
 
 function toJson({ grade, check, what, remedy, fault }: Finding) {

@@ -1,4 +1,4 @@
-/** The options of commands that ask a cache at the far end. */
+/** The options of commands that send requests to a remote cache. */
 import { type Command, Option } from 'commander'
 
 export interface FarEndFlags {
@@ -9,10 +9,11 @@ export interface FarEndFlags {
 
 export function farEndOptions(command: Command): Command {
   return command
-    .addOption(new Option('--to <url>', 'the cache (default: $BURROW_URL, or what "burrow use" has set)'))
-    .option('--netrc-file <file>', 'where the login is (default: that of Nix)')
+    .addOption(new Option('--to <url>', 'URL of the cache (default: $BURROW_URL, or the one set by "burrow use")'))
+    .option('--netrc-file <file>', 'netrc file with the login (default: the one that Nix uses)')
 }
 
 export const farEndHelp = `The login comes from the netrc file that Nix uses, or from $BURROW_USER and $BURROW_PASSWORD_FILE.
 
-Exit codes: 0 done · 2 usage · 4 refused · 75 the cache cannot be reached, run it again · 77 wrong login, or no right to do this · 78 a file that is named cannot be read`
+Exit codes: 0 done · 2 usage · 4 refused · 75 the cache cannot be reached, try again · 77 wrong login, or no permission ·
+78 a file given on the command line cannot be read`

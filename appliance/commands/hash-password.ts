@@ -1,4 +1,4 @@
-/** `burrow hash-password`: a password in, an argon2id hash out. */
+/** `burrow hash-password`: reads a password and prints its argon2id hash. */
 import { Command } from 'commander'
 
 import { Complaint } from '../complaint.ts'
@@ -8,7 +8,7 @@ import { askPassword } from '../terminal/prompts.ts'
 import { readInput } from '../terminal/standard-input.ts'
 import { hashPassword } from '../users/password-hash.ts'
 
-/** Longer than any password, and too short to fill the memory. */
+/** Longer than any password, short enough to keep in memory. */
 const maxInputBytes = 4096
 
 export function hashPasswordCommand(machine: Machine): Command {
@@ -16,7 +16,7 @@ export function hashPasswordCommand(machine: Machine): Command {
     .description('print the argon2id hash of a password, for "passwordHash" in the config')
     .addHelpText(
       'after',
-      '\nThe password is read from the terminal without showing it, or as one line from standard input:\n  burrow hash-password < password.txt',
+      '\nThe password is read from the terminal without echo, or as one line from standard input:\n  burrow hash-password < password.txt',
     )
     .action(async () => {
       const password = machine.stdin.isTTY === true ? await askTwice(machine) : await readOnlyLine(machine)
@@ -28,8 +28,8 @@ export function hashPasswordCommand(machine: Machine): Command {
 
 async function askTwice(machine: Machine): Promise<string> {
   const password = await askPassword(machine, 'Password:')
-  if (password !== (await askPassword(machine, 'Once more:')))
-    throw new Complaint('refused', 'The two passwords differ; try again')
+  if (password !== (await askPassword(machine, 'Repeat the password:')))
+    throw new Complaint('refused', 'The passwords do not match; try again')
   return password
 }
 
@@ -38,9 +38,9 @@ async function readOnlyLine(machine: Machine): Promise<string> {
   if (text === undefined)
     throw new Complaint(
       'refused',
-      `Cannot hash this: it is longer than ${maxInputBytes} bytes; give one line with the password`,
+      `Cannot hash this: it is longer than ${maxInputBytes} bytes; give the password on a single line`,
     )
   if (text.includes('\n'))
-    throw new Complaint('refused', 'Cannot hash this: it has several lines; give one line with the password')
+    throw new Complaint('refused', 'Cannot hash this: it has several lines; give the password on a single line')
   return text
 }

@@ -1,4 +1,4 @@
-/** `burrow init`: a config with one user, and a signing key, to begin with. */
+/** `burrow init`: writes a first config with one user, and creates a signing key. */
 import { existsSync } from 'node:fs'
 import { mkdir } from 'node:fs/promises'
 import { dirname, resolve } from 'node:path'
@@ -27,11 +27,13 @@ interface InitOptions {
 
 export function initCommand(machine: Machine): Command {
   return new Command('init')
-    .description('write a config with one user and a random password, make a signing key, and print the client set-up')
+    .description(
+      'write a config with one user and a random password, create a signing key, and print the client settings',
+    )
     .option('--user <name>', 'name of the user', 'burrow')
-    .option('--listen <address>', 'where to listen', '127.0.0.1:8080')
-    .option('--state-dir <dir>', 'where the key is kept (default: as for "serve")')
-    .option('--force', 'replace a config that is there already; a key that is there is kept in any case')
+    .option('--listen <address>', 'address to listen on', '127.0.0.1:8080')
+    .option('--state-dir <dir>', 'directory for the key (default: the one that "serve" uses)')
+    .option('--force', 'replace an existing config; an existing key is always kept')
     .addHelpText(
       'after',
       '\n  burrow init\n  burrow --config /etc/burrow/burrow.json init --user ana --state-dir /var/lib/burrow',
@@ -54,7 +56,7 @@ async function init(machine: Machine, options: InitOptions): Promise<void> {
   const { publicKey } = await ensureKey(config, state, machine.hostName, silentLog)
   await writeConfig(file, { listen, users: [login], state: { dir: config.state.dir } }, options)
   machine.stderr.write(
-    `Wrote ${file} (mode 0600) and made sure of a signing key in ${state.dir}.\nStart with: burrow --config ${file} serve\n\n`,
+    `Wrote ${file} (mode 0600). The signing key is in ${state.dir}.\nStart Burrow with: burrow --config ${file} serve\n\n`,
   )
   machine.stdout.write(
     formatClientSetup({ url: urlOf(config.listen), storeDir: config.store.dir, publicKeys: [publicKey], login }),
@@ -64,7 +66,7 @@ async function init(machine: Machine, options: InitOptions): Promise<void> {
 function usageOf({ listen, user }: InitOptions): string {
   const parsed = parseListenAddress(listen)
   if ('refusal' in parsed) return `Cannot use --listen "${listen}": it ${parsed.refusal}`
-  return `Cannot use --user "${user}": a name must not be empty nor have colons or control characters`
+  return `Cannot use --user "${user}": a name must not be empty or contain colons or control characters`
 }
 
 async function writeConfig(file: string, content: object, { force }: InitOptions): Promise<void> {
@@ -80,5 +82,5 @@ async function writeConfig(file: string, content: object, { force }: InitOptions
 }
 
 function alreadyThere(file: string): Complaint {
-  return new Complaint('refused', `Cannot write "${file}": it exists already; use --force to replace it`)
+  return new Complaint('refused', `Cannot write "${file}": it already exists; use --force to replace it`)
 }

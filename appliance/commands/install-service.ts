@@ -1,4 +1,4 @@
-/** `burrow install-service`: Burrow as a service of systemd. */
+/** `burrow install-service`: installs Burrow as a systemd service. */
 import { existsSync } from 'node:fs'
 import { resolve } from 'node:path'
 import { Command } from 'commander'
@@ -26,20 +26,20 @@ interface InstallOptions {
 
 export function installServiceCommand(machine: Machine, mark = bootMark): Command {
   return new Command('install-service')
-    .description('install Burrow as a systemd service: unit, config, key and first user; keeps what is there')
-    .option('--user <name>', 'name of the first user, made with the config (default: "burrow")')
-    .option('--listen <address>', 'where to listen', '127.0.0.1:8080')
-    .option('--socket', 'let systemd listen, so that no connection is refused while Burrow restarts')
-    .option('--dry-run', 'show what would be done, and do nothing')
-    .option('--root <dir>', 'install below this directory, for building packages; systemd is not reloaded')
-    .option('--program <file>', 'the burrow command that the service starts (default: the program that runs now)')
-    .option('--force', "replace units of that name that are not Burrow's own")
-    .option('--no-check', 'do not check a config that is there first: it names variables that only the service has')
+    .description('install Burrow as a systemd service: unit, config, key and first user; keeps existing files')
+    .option('--user <name>', 'name of the first user, created with the config (default: "burrow")')
+    .option('--listen <address>', 'address to listen on', '127.0.0.1:8080')
+    .option('--socket', 'use socket activation: systemd listens, so no connection is refused while Burrow restarts')
+    .option('--dry-run', 'show the plan and change nothing')
+    .option('--root <dir>', 'install under this directory, to build a package; systemd is not reloaded')
+    .option('--program <file>', 'burrow command for the service to start (default: the running program)')
+    .option('--force', 'replace units with these names that Burrow did not write')
+    .option('--no-check', 'do not check an existing config first, if it needs variables that only the service has')
     .addHelpText(
       'after',
       `
-Run it as root, again after an upgrade, and again when a file was added to /etc/burrow/credentials: each of them reaches the service as
-$CREDENTIALS_DIRECTORY/NAME. The service runs as a user that exists only while it runs.
+Run it as root. Run it again after an upgrade, and after adding a file to /etc/burrow/credentials: the service sees each of these files as
+$CREDENTIALS_DIRECTORY/NAME. The service runs as a dynamic user.
 
   burrow install-service --dry-run
   burrow install-service --user ana --socket`,
@@ -54,7 +54,7 @@ async function install(machine: Machine, options: InstallOptions, mark: string):
   const program = named === undefined ? await findProgram() : { command: [resolve(machine.workingDir, named)] }
   const obstacle = root === undefined || named === undefined ? await findObstacle(program) : undefined
   if (obstacle !== undefined) {
-    const message = `The service could not start this program: ${obstacle}; put it elsewhere, such as /opt/burrow, and run it from there`
+    const message = `The service could not start this program: ${obstacle}; install Burrow elsewhere, for example in /opt/burrow, and run it from there`
     if (!isDry && root === undefined) throw new Complaint('refused', message)
     tell(message)
   }
@@ -77,11 +77,11 @@ async function install(machine: Machine, options: InstallOptions, mark: string):
 
 function printClientSetup(machine: Machine, { first, listen }: InstallPlan): void {
   if (first === undefined) {
-    machine.stderr.write(`\nWhat clients need: ${clientConfigHint}\n`)
+    machine.stderr.write(`\nTo show the settings for clients: ${clientConfigHint}\n`)
     return
   }
   machine.stderr.write(
-    '\nA public address: burrow tunnel setup --hostname cache.example.org. What clients need, here on this machine:\n\n',
+    '\nTo get a public address: burrow tunnel setup --hostname cache.example.org\nSettings for clients on this machine:\n\n',
   )
   machine.stdout.write(
     formatClientSetup({
@@ -102,6 +102,6 @@ export function requireRoot(
   if (userId === 0 || dryRun === true || root !== undefined) return
   throw new Complaint(
     'refused',
-    `Cannot change the services of this machine: only root may; run "sudo burrow ${command}", or look first with --dry-run`,
+    `Cannot change the services of this machine: this needs root; run "sudo burrow ${command}", or show the plan with --dry-run`,
   )
 }

@@ -1,4 +1,4 @@
-/** `burrow keygen NAME`: a new signing key in Nix's own format. */
+/** `burrow keygen NAME`: creates a signing key in Nix's format. */
 import { resolve } from 'node:path'
 import { Command } from 'commander'
 
@@ -9,12 +9,12 @@ import { createPrivateFile } from '../state/private-files.ts'
 
 export function keygenCommand(machine: Machine): Command {
   return new Command('keygen')
-    .description('make a signing key')
-    .argument('<name>', "how clients know the key; by custom the cache's host name and a number: cache.example.org-1")
-    .option('--out <file>', 'write the secret key to a new file (mode 0600) and print the public one')
+    .description('create a signing key')
+    .argument('<name>', "name of the key, by convention the cache's host name and a number: cache.example.org-1")
+    .option('--out <file>', 'write the secret key to a new file (mode 0600) and print the public key')
     .addHelpText(
       'after',
-      '\nWithout --out the secret key goes to standard output and the public one to standard error:\n  burrow keygen cache.example.org-1 --out cache.key\n  burrow keygen cache.example.org-1 > cache.key\n\nA key is changed by adding a second one to "signing.keyFiles" and taking the first away when all clients trust the second.',
+      '\nWithout --out, the secret key is printed to standard output and the public key to standard error:\n  burrow keygen cache.example.org-1 --out cache.key\n  burrow keygen cache.example.org-1 > cache.key\n\nTo replace a key, add a second one to "signing.keyFiles", and remove the first one when all clients trust the second.',
     )
     .action((name: string, { out }: { out?: string }) => keygen(machine, name, out))
 }
@@ -29,7 +29,7 @@ async function keygen(machine: Machine, name: string, out: string | undefined): 
   const file = resolve(machine.workingDir, out)
   try {
     if (!(await createPrivateFile(file, `${formatSecretKey(key)}\n`)))
-      throw new Complaint('refused', `Cannot write "${out}": it exists already; choose another name`)
+      throw new Complaint('refused', `Cannot write "${out}": it already exists; choose another name`)
   } catch (error) {
     if (error instanceof Complaint) throw error
     throw new Complaint('refused', `Cannot write "${out}": ${reasonOf(error)}`, { cause: error })

@@ -1,4 +1,4 @@
-/** Values of options, with what is said of those that cannot be used. */
+/** Parsers for values of options. They throw commander's error for values that cannot be used. */
 import { InvalidArgumentError } from 'commander'
 
 import { parseByteSize } from '../config/byte-size.ts'
@@ -32,7 +32,7 @@ export function byteSize(text: string): number {
   throw new InvalidArgumentError('Use a size like "40GiB" or "500MB".')
 }
 
-/** A point in time: "2026-11-26", "2026-11-26T14:00Z", or a span before now; milliseconds since 1970. */
+/** A point in time: "2026-11-26", "2026-11-26T14:00Z", or a time before now like "12h". In milliseconds since 1970. */
 export function past(text: string): number {
   const ago = parseDuration(text)
   const at = ago === undefined ? parseDate(text) : Date.now() - ago
@@ -42,12 +42,12 @@ export function past(text: string): number {
   )
 }
 
-/** As `past`, with a span after now. */
+/** Like `past`, but relative times are after now. */
 export function future(text: string): number {
   const ahead = parseDuration(text)
   const at = ahead === undefined ? parseDate(text) : Date.now() + ahead
   if (at !== undefined && at > Date.now()) return at
-  throw new InvalidArgumentError('Use a date to come, like "2099-12-31", or a time from now like "12h" or "30d".')
+  throw new InvalidArgumentError('Use a date in the future, like "2099-12-31", or a time from now like "12h" or "30d".')
 }
 
 function parseDate(text: string): number | undefined {

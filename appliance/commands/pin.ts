@@ -1,4 +1,4 @@
-/** `burrow pin`, `burrow unpin`: names that keep paths at a cache. */
+/** `burrow pin`, `burrow unpin`: named references that keep paths in a cache. */
 import { Command, InvalidArgumentError, Option } from 'commander'
 
 import { isPinName } from '../../src/index.ts'
@@ -16,18 +16,20 @@ interface PinFlags extends FarEndFlags {
 
 export function pinCommand(machine: Machine): Command {
   const command = new Command('pin')
-    .description('keep paths at a cache, with all that they refer to, under a name')
-    .argument('<name>', 'like "ci/app": yours begin with your user name and a slash', pinName)
-    .argument('<path...>', 'store paths that are at the cache, or links to them')
+    .description('keep paths and their closure in a cache, under a name')
+    .argument('<name>', 'name of the pin, like "ci/app"; it must begin with your user name and a slash', pinName)
+    .argument('<path...>', 'store paths in the cache, or links to them')
     .addOption(
-      new Option('--keep-last <n>', 'revisions of this name that are kept').argParser(integer(1, 1000)).default(1),
+      new Option('--keep-last <n>', 'number of revisions of the pin to keep').argParser(integer(1, 1000)).default(1),
     )
-    .addOption(new Option('--expires <time>', 'end of the pin: "2099-12-31", or "90d" from now').argParser(future))
+    .addOption(
+      new Option('--expires <time>', 'when the pin expires: "2099-12-31", or "90d" from now').argParser(future),
+    )
   return farEndOptions(command)
     .addHelpText(
       'after',
       `
-The paths become the newest revision of the pin; revisions beyond --keep-last are given up in the same moment.
+The paths become the newest revision of the pin. Revisions beyond --keep-last are removed in the same transaction.
 ${farEndHelp}
 
   burrow pin ci/app ./result --keep-last 3
@@ -40,13 +42,13 @@ ${farEndHelp}
 
 export function unpinCommand(machine: Machine): Command {
   const command = new Command('unpin')
-    .description('end a pin at a cache, with all its revisions')
-    .argument('<name>', 'as "burrow pins" tells it', pinName)
+    .description('remove a pin from a cache, with all its revisions')
+    .argument('<name>', 'name of the pin, as shown by "burrow pins"', pinName)
   return farEndOptions(command)
     .addHelpText(
       'after',
       `
-The paths go with a later collection, unless something else keeps them. A pin that is not there is a refusal (4).
+A later garbage collection removes the paths, unless something else keeps them. Exit code 4 if there is no such pin.
 ${farEndHelp}
 
   burrow unpin ci/app`,
@@ -70,7 +72,7 @@ async function unpin(machine: Machine, name: string, flags: FarEndFlags): Promis
     await farEnd.ask('DELETE', `v1/pins/${name}`)
     return farEnd.url
   })
-  machine.stdout.write(`${name} is no pin at ${url} any more.\n`)
+  machine.stdout.write(`Removed the pin ${name} at ${url}.\n`)
 }
 
 /** Its characters need no escaping in a URL. */

@@ -1,4 +1,4 @@
-/** `burrow pins`: what is pinned, in the Burrow that runs here or at a cache. */
+/** `burrow pins`: lists the pins of the Burrow on this machine or of a remote cache. */
 import { existsSync } from 'node:fs'
 import { Command } from 'commander'
 
@@ -23,14 +23,14 @@ const timeoutMs = 60_000
 
 export function pinsCommand(machine: Machine): Command {
   return farEndOptions(new Command('pins').description('list the pins of a depot'))
-    .option('--json', 'as JSON')
+    .option('--json', 'print JSON')
     .addHelpText(
       'after',
       `
-Which depot, the first that fits: the cache of --to; that of $BURROW_URL; when a config is here (--config, $BURROW_CONFIG or ./burrow.json), or Burrow's socket is
-where it lies without one, the Burrow that runs here; the cache that "burrow use" has set.
+The depot is the first of these: the cache given by --to; the one in $BURROW_URL; the Burrow that runs on this machine, if there is a config (--config, $BURROW_CONFIG
+or ./burrow.json) or a socket at the default location; the cache set by "burrow use".
 
-Exit codes: 0 also when there are none · 1 Burrow is not running here · 2 usage · 75 the cache cannot be reached, run it again · 77 wrong login
+Exit codes: 0 done, even if there are no pins · 1 Burrow is not running on this machine · 2 usage · 75 the cache cannot be reached, try again · 77 wrong login
 
   burrow pins
   burrow pins --to https://cache.example.org --json`,
@@ -47,7 +47,7 @@ async function pins(machine: Machine, flags: PinsFlags): Promise<void> {
   machine.stdout.write(flags.json === true ? `${JSON.stringify(reply)}\n` : formatPins(reply.pins, Date.now()))
 }
 
-/** Undefined: a cache at the far end is meant. */
+/** `undefined` for a remote cache. */
 function findOperator(machine: Machine, { config: file, to, netrcFile }: PinsFlags) {
   if (to !== undefined || netrcFile !== undefined || machine.env.BURROW_URL) return undefined
   const { file: found, operator } = loadLocations({ machine, file })
@@ -57,7 +57,7 @@ function findOperator(machine: Machine, { config: file, to, netrcFile }: PinsFla
   if (address === undefined)
     throw new Complaint(
       'refused',
-      'Cannot ask the Burrow here: "operator" is null in its config. Name the cache with --to',
+      'Cannot ask the Burrow on this machine: "operator" is null in its config. Give the URL of the cache with --to',
     )
   return address
 }

@@ -1,4 +1,4 @@
-/** `burrow post-build-hook`: the script that notes what Nix has built, for watch-store to push. */
+/** `burrow post-build-hook`: the script that records what Nix has built, for watch-store to push. */
 import { resolve } from 'node:path'
 import { Command } from 'commander'
 
@@ -13,19 +13,19 @@ interface HookFlags {
 
 export function postBuildHookCommand(machine: Machine): Command {
   return new Command('post-build-hook')
-    .description('print, or install, a script that notes what Nix has built, for "burrow watch-store --spool" to push')
-    .option('--install <file>', 'write the script there, and make the spool folder')
+    .description('print or install a script that records what Nix has built, for "burrow watch-store --spool" to push')
+    .option('--install <file>', 'write the script to this file, and create the spool directory')
     .option(
       '--spool <dir>',
-      'where it leaves a file for each build (default: /var/spool/burrow for root, else "burrow/spool" in $XDG_STATE_HOME)',
+      'spool directory, with one file per build (default: /var/spool/burrow for root, else "burrow/spool" in $XDG_STATE_HOME)',
     )
     .addHelpText(
       'after',
       `
-The script needs a POSIX shell and nothing else, takes milliseconds, and never fails a build: when the folder cannot be written, it says so and ends well.
-Nix runs it when nix.conf says "post-build-hook = FILE": as root where a nix-daemon builds. "burrow use URL --push" sets all of it up.
+The script needs only a POSIX shell, takes milliseconds, and never fails a build: if it cannot write to the spool directory, it prints an error and exits with 0.
+Nix runs it if nix.conf contains "post-build-hook = FILE"; with a nix-daemon, it runs as root. "burrow use URL --push" sets up all of this.
 
-Exit codes: 0 done · 1 something else lies there, or it cannot be written · 2 usage
+Exit codes: 0 done · 1 there is another file at this place, or it cannot be written · 2 usage
 
   burrow post-build-hook --install /etc/nix/burrow-post-build-hook
   burrow watch-store --to https://cache.example.org --spool /var/spool/burrow`,
@@ -38,5 +38,5 @@ async function postBuildHook(machine: Machine, { install, spool: named }: HookFl
   if (install === undefined) return void machine.stdout.write(formatHook(spool))
   const file = resolve(machine.workingDir, install)
   await runPlan(await planHook(file, spool), (step) => void machine.stdout.write(formatStep(step)))
-  machine.stdout.write(`Add this line to nix.conf, and restart the nix-daemon: post-build-hook = ${file}\n`)
+  machine.stdout.write(`Add this line to nix.conf and restart the nix-daemon: post-build-hook = ${file}\n`)
 }

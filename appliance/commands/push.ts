@@ -80,10 +80,9 @@ Exit codes: 0 all paths are in the cache · 1 a local path cannot be read · 2 u
 }
 
 async function push(machine: Machine, args: readonly string[], flags: PushFlags): Promise<void> {
-  if (flags.stdin && args.length > 0)
-    throw new Complaint('usage', 'Cannot take paths both as arguments and from --stdin')
+  if (flags.stdin && args.length > 0) throw new Complaint('usage', 'Cannot use --stdin together with path arguments')
   if (!flags.stdin && args.length === 0)
-    throw new Complaint('usage', 'Name what to push: a store path, ./result, an installable, or --stdin')
+    throw new Complaint('usage', 'Nothing to push was given; give a store path, ./result, an installable, or --stdin')
   const mode: ProgressMode = flags.json || flags.stdin ? 'json' : flags.quiet ? 'quiet' : 'lines'
   using progress = startProgress(machine, mode)
   const interruption = new AbortController()
@@ -178,9 +177,9 @@ function toOptions(
 
 function requireSuccess(result: PushResult, { strict }: PushFlags): void {
   const { refused = 0, conflict = 0 } = countByStatus(result)
-  if (refused > 0) throw new Complaint('rejected', `${formatCount(refused, 'path')} refused by the cache`)
+  if (refused > 0) throw new Complaint('rejected', `The cache refused ${formatCount(refused, 'path')}`)
   if (strict && conflict > 0)
-    throw new Complaint('rejected', `${formatCount(conflict, 'path')} there with other contents (--strict)`)
+    throw new Complaint('rejected', `The cache has ${formatCount(conflict, 'path')} with different contents (--strict)`)
 }
 
 function regex(text: string): RegExp {

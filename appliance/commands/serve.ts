@@ -1,4 +1,4 @@
-/** `burrow serve`: the appliance, from its start to the signal that stops it. */
+/** `burrow serve`: runs the service until a signal stops it. */
 import { Command } from 'commander'
 import type { Logger } from 'pino'
 
@@ -26,18 +26,18 @@ export function serveCommand(machine: Machine): Command {
     .description('serve the Nix store of this machine')
     .option(
       '-l, --listen <address>',
-      'where to listen, instead of what the config says: 127.0.0.1:8080, [::1]:8080 or unix:/path',
+      'address to listen on, overrides the config: 127.0.0.1:8080, [::1]:8080 or unix:/path',
     )
-    .option('--no-tunnel', 'stay on this machine, whatever the config says')
+    .option('--no-tunnel', 'do not start a tunnel, overrides the config')
     .addHelpText(
       'after',
       `
-Without a config it listens on 127.0.0.1:8080, makes a signing key and a user in its state directory, and prints what clients need. Where a
-cloudflared is found it opens a quick tunnel too: a public https address that changes with every start; the password protects it.
+Without a config, it listens on 127.0.0.1:8080, creates a signing key and a user in its state directory, and prints the settings for clients. If cloudflared
+is installed, it also opens a quick tunnel: a public HTTPS address that changes with every start and is protected by the password.
 
-Signals: SIGHUP reads users, keys, the index page and the log level again, and starts a tunnel that failed anew. SIGTERM and SIGINT stop it:
-first the tunnel (its grace period, ${stopBudgets.tunnelGraceMs / 1000} s unless set), then the listener (${stopBudgets.drainMs / 1000} s at the most), while downloads under way may finish. A second signal
-ends it at once and cuts them; a second SIGINT (Ctrl-C) counts a second after the first.
+Signals: SIGHUP reloads users, keys, the index page and the log level, and restarts a failed tunnel. SIGTERM and SIGINT stop it gracefully:
+first the tunnel (its grace period, ${stopBudgets.tunnelGraceMs / 1000} s by default), then the listener (at most ${stopBudgets.drainMs / 1000} s); running downloads may finish. A second signal
+stops it immediately and cuts off downloads; a second SIGINT (Ctrl-C) counts only one second after the first.
 
   burrow serve
   burrow --config /etc/burrow/burrow.json serve
@@ -58,7 +58,7 @@ async function serve(machine: Machine, { config: file, listen, tunnel }: ServeOp
   const source = { machine, file, overrides: { listen, tunnel: tunnel ? undefined : ('off' as const) } }
   const loaded = loadConfig(source)
   const log = createLog(loaded.config.log, machine.stderr)
-  // Before anything takes long: a signal during the start is obeyed after it.
+  // Registered early: a signal that arrives during the start takes effect after it.
   const stopSignal = awaitStopSignal(machine)
   const service = createServiceManager({ env: machine.env, pid: machine.pid, log })
   let running: Appliance | undefined
@@ -102,7 +102,7 @@ function requireListenAddress(listen: string): void {
 }
 
 /**
- * The tunnel first: the edge sends nothing new, and what is under way is answered to its end or to the end of the grace
+ * The tunnel stops first: the edge sends no new requests, and running requests may finish until the end of the grace
  * period.
  */
 async function stop(
@@ -115,17 +115,17 @@ async function stop(
   const { tunnel, listener } = appliance
   log.info(
     { signal, requestsUnderWay: listener.requestsUnderWay },
-    'Stopping: requests under way may finish; another signal (Ctrl-C again, after a second) cuts them',
+    'Stopping: running requests may finish; another signal (Ctrl-C again, after a second) cuts them off',
   )
   await tunnel.stop()
   const { cut } = await listener.drain(drainMs)
   if (cut > 0)
     log.warn(
       { cut, seconds: drainMs / 1000 },
-      'Cut the requests that were still under way at the end of the time for stopping',
+      'Cut off requests that were still running when the time for stopping was over',
     )
   const overdue = setTimeout(() => {
-    log.error({ seconds: stopBudgets.closeMs / 1000 }, 'The cache did not close in time: ending without it')
+    log.error({ seconds: stopBudgets.closeMs / 1000 }, 'The cache did not close in time: exiting anyway')
     machine.exit(1)
   }, stopBudgets.closeMs)
   await appliance[Symbol.asyncDispose]()

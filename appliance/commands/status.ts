@@ -1,6 +1,6 @@
 /**
- * `burrow status`: how the running Burrow does, asked at its operator listener; what is known of it when it does not
- * run.
+ * `burrow status`: the status of the running Burrow, from its operator listener; if it is not running, what is known
+ * from its state directory.
  */
 import { Command } from 'commander'
 
@@ -22,14 +22,14 @@ interface StatusOptions {
 export function statusCommand(machine: Machine): Command {
   return new Command('status')
     .description('show status: tunnel, public URL, stores, larder, users, traffic')
-    .option('--json', 'as JSON: what the operator listener reports, and "running"')
+    .option('--json', 'print JSON: the report of the operator listener, and "running"')
     .addHelpText(
       'after',
       `
-It asks the address in the setting "operator" of the same config, by default a socket in the state directory.
-It needs none of the secrets that the config names.
+Connects to the address in the setting "operator" of the same config, by default a socket in the state directory.
+Does not need the secrets that the config refers to.
 
-Exit code 0 when Burrow serves; 1 when it does not run, cannot be asked, or runs and cannot serve. A tunnel that is down does not change it.
+Exit code 0 if Burrow serves; 1 if it is not running, cannot be reached, or cannot serve. The state of the tunnel does not change the exit code.
 
   burrow status
   burrow --config /etc/burrow/burrow.json status --json`,
@@ -49,10 +49,10 @@ async function status(machine: Machine, { config: file, json }: StatusOptions): 
   machine.stdout.write(json === true ? `${JSON.stringify({ running: true, ...report })}\n` : formatStatus(report))
   const { impediment } = report.origin
   if (impediment !== null)
-    throw new Complaint('refused', `Burrow runs and cannot serve: ${printable(impediment)}; see "burrow doctor"`)
+    throw new Complaint('refused', `Burrow is running but cannot serve: ${printable(impediment)}; see "burrow doctor"`)
 }
 
-const notAsked = { why: '"operator" is null in the config', remedy: 'remove that setting, and restart Burrow' } as const
+const notAsked = { why: '"operator" is null in the config', remedy: 'remove this setting and restart Burrow' } as const
 
 async function toStopped(
   machine: Machine,
@@ -62,7 +62,7 @@ async function toStopped(
   const { file, listen, operator, tunnel, state } = config
   const { why, remedy } = answer === undefined ? notAsked : { remedy: 'start it with "burrow serve"', ...answer }
   return {
-    // Only silence tells that it does not run: an address in other hands says nothing of it.
+    // Not running only if nothing listens: if another program has the address, it is unknown.
     running: answer?.kind === 'silent' ? false : null,
     address: operator === undefined ? null : formatListenAddress(operator.address),
     why,
@@ -81,7 +81,7 @@ async function toStopped(
   }
 }
 
-/** A state directory that is not ours to read tells nothing. */
+/** `undefined` if this user may not read the state directory. */
 async function findFacts(machine: Machine, { state: { dir } }: ConfigLocations) {
   try {
     const state = await findState({ dir, userId: machine.userId, log: silentLog })

@@ -1,4 +1,4 @@
-/** `burrow uninstall-service`: undoes `burrow install-service`. */
+/** `burrow uninstall-service`: reverts `burrow install-service`. */
 import { existsSync } from 'node:fs'
 import { resolve } from 'node:path'
 import { Command } from 'commander'
@@ -18,11 +18,11 @@ interface UninstallOptions {
 
 export function uninstallServiceCommand(machine: Machine, mark = bootMark): Command {
   return new Command('uninstall-service')
-    .description('stop and remove the systemd service; keeps config, keys, passwords and state')
-    .option('--purge', 'remove those too: clients must then trust another key')
-    .option('--yes', 'with --purge: do not ask')
-    .option('--dry-run', 'show what would be done, and do nothing')
-    .option('--root <dir>', 'look below this directory; systemd is not reloaded')
+    .description('stop and remove the systemd service; keep config, keys, passwords and state')
+    .option('--purge', 'also remove config, keys, passwords and state; clients must then trust another key')
+    .option('--yes', 'with --purge: do not ask for confirmation')
+    .option('--dry-run', 'show the plan and change nothing')
+    .option('--root <dir>', 'uninstall from this directory; systemd is not reloaded')
     .addHelpText('after', '\n  burrow uninstall-service --dry-run')
     .action(async (options: UninstallOptions) => {
       const { purge = false, dryRun = false, root } = options
@@ -33,12 +33,12 @@ export function uninstallServiceCommand(machine: Machine, mark = bootMark): Comm
         isBooted: root === undefined && existsSync(mark),
         env: machine.env,
       })
-      if (steps.length === 0) return void machine.stderr.write('The service is not installed here.\n')
+      if (steps.length === 0) return void machine.stderr.write('The service is not installed.\n')
       if (dryRun) return void machine.stderr.write(`${formatPlan(steps)}\nNothing was changed (--dry-run).\n`)
       if (purge && options.yes !== true) {
         machine.stderr.write(formatPlan(steps))
         const question =
-          'Do this? Signing keys, passwords and the note of what "burrow tunnel setup" made at Cloudflare cannot be had back.'
+          'Continue? Signing keys, passwords and the record of what "burrow tunnel setup" created at Cloudflare cannot be restored.'
         if (!(await confirm(machine, question))) throw new Complaint('refused', 'Nothing was changed')
       }
       await runPlan(steps, (step) => void machine.stderr.write(formatStep(step)))

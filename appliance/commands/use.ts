@@ -1,4 +1,4 @@
-/** `burrow use`: this machine, or this user, pulls from a cache, and pushes to it. */
+/** `burrow use`: configures this machine or user to pull from a cache, and to push to it. */
 import { readFile } from 'node:fs/promises'
 import { resolve } from 'node:path'
 import { Command, Option } from 'commander'
@@ -34,38 +34,35 @@ const maxPasswordBytes = 4096
 
 export function useCommand(machine: Machine): Command {
   return new Command('use')
-    .description('set this machine (as root) or this user up to use a cache: nix.conf, netrc, keys')
-    .argument('<url>', 'the cache, like https://cache.example.org')
-    .addOption(new Option('--user <name>', 'the user there; without it the cache is taken as public'))
+    .description('configure this machine (as root) or this user to use a cache: nix.conf, netrc, keys')
+    .argument('<url>', 'URL of the cache, like https://cache.example.org')
+    .addOption(new Option('--user <name>', 'user name at the cache; without this option the cache is public'))
     .option(
       '--password-file <file>',
-      'a file with the password (default: asked at the terminal, or a line of standard input)',
+      'file with the password (default: prompt at the terminal, or a line of standard input)',
     )
-    .option('--push', 'push what Nix builds here: a post-build hook and a systemd unit; needs root')
+    .option('--push', 'push what Nix builds on this machine: a post-build hook and a systemd unit; needs root')
     .option(
       '--relay',
-      'run "burrow relay" beside Nix, by systemd units; with --push it also pushes what the store gets',
+      'run "burrow relay" on this machine with systemd units; with --push it also pushes new store paths',
     )
     .addOption(
-      new Option('--remove', 'take back what "burrow use" has written for this cache').conflicts([
-        'push',
-        'relay',
-        'print',
-      ]),
+      new Option('--remove', 'remove what "burrow use" wrote for this cache').conflicts(['push', 'relay', 'print']),
     )
-    .option('--print', 'print what would be written, without the password, and write nothing')
-    .option('--root <dir>', 'write below this directory, as images are built, and tell systemd nothing')
+    .option('--print', 'print the files without the password, and write nothing')
+    .option('--root <dir>', 'write under this directory, to build an image; systemd is not reloaded')
     .addHelpText(
       'after',
       `
-The keys come from the cache itself, by the same login. As root it writes /etc/nix/nix.conf and the netrc file of Nix, for all users of the machine; as another user
-those below ~/.config/nix, which Nix follows for its trusted users alone. Lines of others stay; its own are written again when it is run again.
-What is set elsewhere in nix.conf stays so. Restart the nix-daemon afterwards. The URL is kept for "burrow push", "pin" and "watch-store".
+The keys are fetched from the cache with the same login. As root, it writes /etc/nix/nix.conf and Nix's netrc file, for all users of the machine. As another user, it
+writes the files in ~/.config/nix, which Nix uses only for trusted users. Other lines of these files are kept; its own lines are replaced when you run it again.
+A setting that nix.conf already contains is kept. Restart the nix-daemon afterwards. "burrow push", "pin" and "watch-store" use the same URL from then on.
 
-With --relay Nix gets http://127.0.0.1:8078 as a cache, without a login, and the units burrow-relay.socket and burrow-relay.service run "burrow relay": as root those of the
-machine, as another user those of systemctl --user. There is one relay on a machine, for one cache.
+With --relay, Nix uses http://127.0.0.1:8078 as a cache, without a login. The units burrow-relay.socket and burrow-relay.service run "burrow relay": system units as root,
+user units (systemctl --user) otherwise. A machine has one relay, for one cache.
 
-Exit codes: 0 done · 1 a file in the way · 2 usage · 75 the cache cannot be reached · 77 wrong login, or with --push no right to push · 78 a file that is named cannot be read
+Exit codes: 0 done · 1 a file in the way · 2 usage · 75 the cache cannot be reached · 77 wrong login, or with --push no permission to push ·
+78 a file given on the command line cannot be read
 
   burrow use https://cache.example.org --user ben
   burrow use https://cache.example.org --user ben --relay
@@ -79,12 +76,12 @@ async function use(machine: Machine, urlText: string, flags: UseFlags): Promise<
   if (url === undefined)
     throw new Complaint(
       'usage',
-      `Cannot use this URL: it must begin with http:// or https:// and hold no name, password or query`,
+      'Cannot use this URL: it must begin with http:// or https:// and must not contain a user name, password or query',
     )
   if (flags.push === true && flags.relay !== true && machine.userId !== 0) {
     throw new Complaint(
       'usage',
-      '--push needs root, since the nix-daemon runs the hook. As a user add --relay, which needs no hook, or run "burrow watch-store"',
+      '--push needs root, because the nix-daemon runs the hook. Without root, add --relay, or run "burrow watch-store", which need no hook',
     )
   }
   const root = resolve(machine.workingDir, flags.root ?? '/')
@@ -105,14 +102,16 @@ async function use(machine: Machine, urlText: string, flags: UseFlags): Promise<
     return void machine.stdout.write(texts.map(({ file, text }) => `# ${file}\n${text}`).join('\n'))
   await run(machine, steps)
   if (publicKeys.length === 0)
-    machine.stdout.write('Note: this cache does not sign paths itself. Trust the keys that signed them.\n')
+    machine.stdout.write(
+      'Note: this cache does not sign paths. Add the keys of those who signed them to "trusted-public-keys".\n',
+    )
 }
 
 async function run(machine: Machine, steps: readonly Step[]): Promise<void> {
   requireNoRefusal(steps, 'set this up')
   await runPlan(steps, (step) => void machine.stdout.write(formatStep(step)))
   if (steps.some(isChange))
-    machine.stdout.write('Restart the nix-daemon, if there is one: systemctl restart nix-daemon\n')
+    machine.stdout.write('If this machine has a nix-daemon, restart it: systemctl restart nix-daemon\n')
 }
 
 async function findPassword(
@@ -125,7 +124,8 @@ async function findPassword(
   const password = await readPassword(machine, url, user, root, passwordFile)
   const fault = passwordFault(password)
   if (fault !== undefined) throw new Complaint('usage', `Cannot use this password: it ${fault[0]}; ${fault[1]}`)
-  if (/[:\s\p{Cc}]/u.test(user)) throw new Complaint('usage', 'Cannot use this --user: it holds a colon or white space')
+  if (/[:\s\p{Cc}]/u.test(user))
+    throw new Complaint('usage', 'Cannot use this --user: it contains a colon or white space')
   return { login: user, password }
 }
 
@@ -146,14 +146,11 @@ async function readPassword(
   const isTerminal = machine.stdin.isTTY === true
   const given = isTerminal ? '' : await readGivenLine(machine)
   if (given !== '') return given
-  // One that is set up already is not asked for again.
+  // Set up by an earlier run.
   const known = findLogin((await readText(await netrcFileOf(machine, root)).catch(() => undefined)) ?? '', hostOf(url))
   if (known?.login === user) return known.password
-  if (isTerminal) return await askPassword(machine, `Password of ${printable(user)} at ${hostOf(url)}:`)
-  throw new Complaint(
-    'usage',
-    'No password was given: name a file with --password-file, or give it as a line of standard input',
-  )
+  if (isTerminal) return await askPassword(machine, `Password for ${printable(user)} at ${hostOf(url)}:`)
+  throw new Complaint('usage', 'No password was given; use --password-file, or give it as a line of standard input')
 }
 
 async function readGivenLine(machine: Machine): Promise<string> {
@@ -162,7 +159,7 @@ async function readGivenLine(machine: Machine): Promise<string> {
   return text
 }
 
-/** The keys it signs with, once the login is known to be good. */
+/** Checks the login, and returns the public keys of the cache. */
 async function askCache(
   machine: Machine,
   url: string,
@@ -170,8 +167,7 @@ async function askCache(
   withPush: boolean,
 ): Promise<string[]> {
   const authorization = login && formatBasicAuthorization({ name: login.login, password: login.password })
-  const onRetry = (reason: string) =>
-    machine.stderr.write(`No answer from ${url} (${printable(reason)}): trying again\n`)
+  const onRetry = (reason: string) => machine.stderr.write(`No answer from ${url} (${printable(reason)}): retrying\n`)
   using farEnd = openFarEnd(
     { url: new URL(url), authorization, user: login?.login, source: '' },
     { jobs: 1, patienceMs: 20_000, onRetry },
@@ -184,7 +180,10 @@ async function askCache(
       .split('\n')
       .filter((line) => line !== '')
     if (reply.status !== 200 || !keys.every((key) => /^[^\s:]+:[A-Za-z0-9+/]{43}=$/.test(key)))
-      throw new Complaint('refused', `${url} does not tell its public keys (HTTP ${reply.status}): is it a Burrow?`)
+      throw new Complaint(
+        'refused',
+        `${url} does not publish its public keys (HTTP ${reply.status}); is it a Burrow cache?`,
+      )
     return keys
   } catch (error) {
     throw toComplaint(error)
@@ -200,5 +199,8 @@ async function requirePush(machine: Machine, farEnd: FarEnd): Promise<void> {
     throw new Complaint('unauthorized', `This user may not push to ${farEnd.url}`)
   const { dir } = findNixStore(machine.env)
   if (storeDir !== dir)
-    throw new Complaint('rejected', `${farEnd.url} is a cache for "${storeDir}", and this store is "${dir}"`)
+    throw new Complaint(
+      'rejected',
+      `${farEnd.url} is a cache for "${storeDir}", but the store of this machine is "${dir}"`,
+    )
 }

@@ -1,4 +1,4 @@
-/** `burrow watch-store`: whatever becomes valid in this machine's Nix store goes to a cache. */
+/** `burrow watch-store`: pushes every path that becomes valid in this machine's Nix store to a cache. */
 import { resolve } from 'node:path'
 import { Command, Option } from 'commander'
 
@@ -27,21 +27,22 @@ export interface WatchFlags extends FarEndFlags {
 
 export function watchStoreCommand(machine: Machine): Command {
   return farEndOptions(
-    new Command('watch-store').description(
-      "push what becomes valid in this machine's Nix store to a cache, until it is stopped",
-    ),
+    new Command('watch-store').description("watch this machine's Nix store and push new paths to a cache"),
   )
-    .option('--spool <dir>', 'push what the post-build hook leaves in this folder, instead of watching the database')
+    .option('--spool <dir>', 'push what the post-build hook writes to this directory, instead of watching the database')
     .addOption(
-      new Option('--mark', 'print a number that says what is in the store now, and end').conflicts(['once', 'spool']),
+      new Option('--mark', 'print a number that marks the current state of the store, and exit').conflicts([
+        'once',
+        'spool',
+      ]),
     )
-    .addOption(new Option('--once', 'push what came since --since (or is in the --spool folder), and end'))
+    .addOption(new Option('--once', 'push what was added since --since (or is in the --spool directory), and exit'))
     .addOption(
-      new Option('--since <id>', 'with --once: a number that --mark printed')
+      new Option('--since <id>', 'with --once: the number printed by --mark')
         .argParser(integer(0, 999_999_999))
         .conflicts('spool'),
     )
-    .addOption(new Option('--jobs <n>', 'requests at once').argParser(integer(1, 64)).default(6))
+    .addOption(new Option('--jobs <n>', 'number of concurrent requests').argParser(integer(1, 64)).default(6))
     .addOption(
       new Option('--patience <time>', 'with --once: give up after this time without any progress')
         .argParser(duration)
@@ -50,16 +51,16 @@ export function watchStoreCommand(machine: Machine): Command {
     .addHelpText(
       'after',
       `
-It looks at the store's database each second, and pushes what is new, with all that it refers to, once nothing came for 2 s, or after 10 s.
-Left out are derivations (.drv), and what carries a valid signature of an upstream cache, since clients get it there.
+It checks the store's database every second, and pushes new paths with their closure when no path was added for 2 s, or after 10 s.
+It skips derivations (.drv), and paths with a valid signature of an upstream cache, because clients get these from there.
 
-What waits is kept in a file, in "burrow/watch-store" of $XDG_STATE_HOME (or in $STATE_DIRECTORY): a restart, or days without a network, lose nothing. The first run
-begins with what comes from then on. What was collected as garbage meanwhile is dropped with a line. A line each hour says that it lives.
+The queue is kept in a file in "burrow/watch-store" of $XDG_STATE_HOME (or in $STATE_DIRECTORY), so nothing is lost by a restart or by days without a network.
+The first run starts with paths that are added from then on. Paths that were garbage-collected in the meantime are dropped with a message. It prints a line every hour.
 
-Signals: SIGTERM and SIGINT end "burrow watch-store" when what waits is pushed, after 30 s at the latest; the rest is kept. A second one ends it at once.
+Signals: SIGTERM and SIGINT stop "burrow watch-store" when the queue is empty, after at most 30 s; the rest is kept. A second signal stops it immediately.
 
-Exit codes: 0 it was told to stop, and did; with --once: all is there · 1 a path cannot be read · 2 usage · 4 refused · 75 the cache cannot be reached, run it again ·
-77 wrong login, or no right to push · 78 a file that is named, or the queue, cannot be read
+Exit codes: 0 stopped by a signal; with --once: all paths are in the cache · 1 a path cannot be read · 2 usage · 4 refused · 75 the cache cannot be reached, try again ·
+77 wrong login, or no permission to push · 78 a file given on the command line, or the queue, cannot be read
 
   burrow watch-store --to https://cache.example.org
   id=$(burrow watch-store --mark); nix build; burrow watch-store --once --since "$id"`,
@@ -71,9 +72,9 @@ async function watchStore(machine: Machine, flags: WatchFlags): Promise<void> {
   if (flags.once === true && flags.spool === undefined && flags.since === undefined)
     throw new Complaint(
       'usage',
-      '--once needs --since ID, which "burrow watch-store --mark" printed before, or --spool DIR',
+      '--once needs either --since ID, with a number printed by "burrow watch-store --mark", or --spool DIR',
     )
-  if (flags.once !== true && flags.since !== undefined) throw new Complaint('usage', '--since goes with --once')
+  if (flags.once !== true && flags.since !== undefined) throw new Complaint('usage', '--since needs --once')
   const place = findNixStore(machine.env)
   await using store = await openLocalStore({
     ...place,
@@ -106,7 +107,7 @@ export async function watchStoreUntilStopped(
   signals: { readonly stop: AbortSignal; readonly kill: AbortSignal },
 ): Promise<void> {
   const spool = flags.spool === undefined ? undefined : resolve(machine.workingDir, flags.spool)
-  // A URL that is missing or wrong is told at once.
+  // A missing or wrong URL is reported immediately.
   const { url } = await locateFarEnd(machine, flags)
   using queueFile = await openQueueFile(machine, { url: url.href, source: spool ?? database })
   const tell = (line: string) => void machine.stdout.write(`${line}\n`)
@@ -126,7 +127,7 @@ export async function watchStoreUntilStopped(
   }).run()
 }
 
-/** The login is looked for each time: a password that was changed is taken up without a restart. */
+/** Reads the login each time, so that a changed password needs no restart. */
 async function pushTo(
   machine: Machine,
   store: LocalStore,
@@ -154,7 +155,7 @@ async function pushOnce(machine: Machine, store: LocalStore, flags: WatchFlags, 
   const settle = await toComplaintOf(() => source.read(state))
   if (state.queue.length === 0) return void machine.stdout.write('Nothing to push.\n')
   const result = await pushTo(machine, store, state.queue, flags, signal, (reason) =>
-    warn(`${printable(reason)}: trying again`),
+    warn(`${printable(reason)}: retrying`),
   ).catch((error: unknown) => {
     throw signal.aborted
       ? new Complaint('interrupted', 'Interrupted: run the same command again to continue')
@@ -173,7 +174,7 @@ async function pushOnce(machine: Machine, store: LocalStore, flags: WatchFlags, 
   if (causes.has('refused')) throw new Complaint('rejected', 'Some paths were refused by the cache')
 }
 
-/** What the store or the cache has against it, in words. */
+/** Converts errors of the store and of the cache to complaints. */
 async function toComplaintOf<T>(work: () => Promise<T>): Promise<T> {
   try {
     return await work()

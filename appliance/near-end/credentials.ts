@@ -1,6 +1,6 @@
 /**
- * Where the near end finds the cache and its login. Neither is ever taken from a command line or a URL, where other
- * users of the machine would see them.
+ * Finds the URL of the cache and the login. A password is never accepted on the command line or in a URL, where other
+ * users of the machine could see it.
  *
  *   URL          --to, else $BURROW_URL, else "url" in ~/.config/burrow/client.json (which "burrow use" writes)
  *   login        --netrc-file, else $BURROW_USER and $BURROW_PASSWORD_FILE, else $NETRC, else the netrc-file of nix.conf, else ~/.netrc
@@ -19,7 +19,7 @@ export interface FarEndLocation {
   /** The `Authorization` header; undefined when no login was found. */
   readonly authorization: string | undefined
   readonly user: string | undefined
-  /** Where the login was found, or every place that was looked at: for messages. */
+  /** Where the login was found, or all places that were searched. For messages. */
   readonly source: string
 }
 
@@ -28,7 +28,7 @@ export interface LocateOptions {
   readonly netrcFile?: string | undefined
 }
 
-/** Rejects with a Complaint when no URL is known, or a file that was named cannot be read. */
+/** Rejects with a Complaint if no URL is known, or if a file given by the user cannot be read. */
 export async function locateFarEnd(machine: Machine, options: LocateOptions): Promise<FarEndLocation> {
   const url = await findUrl(machine, options.to)
   const { login, source } = await findCredentials(machine, options, url.hostname.replace(/^\[|\]$/g, ''))
@@ -52,7 +52,7 @@ async function findUrl(machine: Machine, to: string | undefined): Promise<URL> {
   if (text === undefined) {
     throw new Complaint(
       'usage',
-      `Cannot tell which cache is meant: name it with --to https://cache.example.org or $BURROW_URL, or set it once with "burrow use https://…"`,
+      `No cache is set; give its URL with --to https://cache.example.org or $BURROW_URL, or run "burrow use https://…" once`,
     )
   }
   const url = URL.canParse(text) ? new URL(text) : undefined
@@ -61,7 +61,7 @@ async function findUrl(machine: Machine, to: string | undefined): Promise<URL> {
   if (url.username !== '' || url.password !== '' || url.search !== '' || url.hash !== '') {
     throw new Complaint(
       'usage',
-      `Cannot use ${source}: it must hold no user, password or query; put the login into a netrc file`,
+      `Cannot use ${source}: it must not contain a user name, password or query; put the login into a netrc file`,
     )
   }
   return url
@@ -74,11 +74,11 @@ async function readClientUrl(file: string): Promise<string | undefined> {
     const { url } = JSON.parse(text) as { url?: unknown }
     if (typeof url === 'string') return url
   } catch {
-    // Told below.
+    // The error is thrown below.
   }
   throw new Complaint(
     'config',
-    `Cannot read "${file}": it is not of the form {"url": "https://…"}; run "burrow use https://…" to write it again`,
+    `Cannot read "${file}": it must have the form {"url": "https://…"}; run "burrow use https://…" to write it again`,
   )
 }
 
@@ -124,7 +124,7 @@ async function readNamed(file: string): Promise<string> {
   }
 }
 
-/** A file that may not be read is one more place where there is no login. */
+/** A file that this user may not read counts as missing. */
 async function readOptional(file: string): Promise<string | undefined> {
   try {
     return await readFile(file, 'utf8')

@@ -1,6 +1,5 @@
 /**
- * Store paths as arguments of commands that ask a cache about them: a store path, something below one, or a link to one
- * (`./result`). Nothing is built.
+ * Store paths as arguments of commands: a store path, a file in it, or a link to it (`./result`). Builds nothing.
  */
 import { realpath } from 'node:fs/promises'
 import { resolve } from 'node:path'
@@ -9,7 +8,7 @@ import { Complaint, reasonOf } from '../complaint.ts'
 import type { Machine } from '../machine.ts'
 import { findNixStore } from './nix-store.ts'
 
-/** The path need not be in a store of this machine. Rejects with a Complaint. */
+/** The path may be missing in the store of this machine. Rejects with a Complaint. */
 export async function findNamedPath(machine: Machine, arg: string): Promise<string> {
   const direct = topOf(arg)
   if (direct !== undefined) return direct
@@ -21,13 +20,10 @@ export async function findNamedPath(machine: Machine, arg: string): Promise<stri
   } catch (error) {
     throw new Complaint(
       'usage',
-      `Cannot take "${arg}" for a store path (like /nix/store/<hash>-<name>) or a link to one: ${reasonOf(error)}`,
+      `"${arg}" is not a store path (like /nix/store/<hash>-<name>) or a link to one: ${reasonOf(error)}`,
     )
   }
-  throw new Complaint(
-    'usage',
-    `Cannot take "${arg}" for a store path (like /nix/store/<hash>-<name>): it does not lead to one`,
-  )
+  throw new Complaint('usage', `"${arg}" is not a store path (like /nix/store/<hash>-<name>) or a link to one`)
 }
 
 export async function findNamedPaths(machine: Machine, args: readonly string[]): Promise<string[]> {

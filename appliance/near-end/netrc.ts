@@ -12,7 +12,7 @@ export interface NetrcLogin {
   readonly password: string
 }
 
-/** Undefined when no entry has both a login and a password for this host. */
+/** `undefined` if no entry for this host has both a login and a password. */
 export function findLogin(text: string, hostname: string): NetrcLogin | undefined {
   const tokens = tokenize(text)
   let isWanted = false
@@ -41,7 +41,7 @@ export function findLogin(text: string, hostname: string): NetrcLogin | undefine
   return isWanted && login !== undefined && password !== undefined ? { login, password } : undefined
 }
 
-/** Words and quoted words; comments and the bodies of `macdef` left out. */
+/** Words and quoted words, without comments and the bodies of `macdef`. */
 function tokenize(text: string): string[] {
   const tokens: string[] = []
   let isMacro = false

@@ -1,6 +1,6 @@
 /**
- * Single settings of this machine's Nix, read from its files: the user's before the system's, the last line of a file
- * wins. `include` lines are followed. Source: Nix manual, "nix.conf".
+ * Reads a setting of this machine's Nix from its configuration files. The user's files take precedence over the
+ * system's, and in a file the last line wins. `include` lines are followed. Source: Nix manual, "nix.conf".
  */
 import { readFile } from 'node:fs/promises'
 import { dirname, join, resolve } from 'node:path'
@@ -9,7 +9,7 @@ import type { Machine } from '../machine.ts'
 
 const maxIncludes = 32
 
-/** Undefined where it is not set, or the files cannot be read. */
+/** `undefined` if it is not set or the files cannot be read. */
 export async function findNixSetting(machine: Machine, name: string): Promise<string | undefined> {
   const { env, homeDir } = machine
   const userDir = join(

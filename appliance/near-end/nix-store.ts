@@ -1,4 +1,4 @@
-/** Where this machine's Nix keeps its store, by Nix's own variables. */
+/** The location of this machine's Nix store, from Nix's environment variables. */
 import type { Environment } from '../machine.ts'
 
 export interface NixStorePlace {
@@ -12,7 +12,7 @@ export interface NixStorePlace {
 }
 
 /**
- * Source: Nix manual, "Common Environment Variables". $BURROW_REAL_STORE_DIR: where the files lie, for a chroot store.
+ * Source: Nix manual, "Common Environment Variables". $BURROW_REAL_STORE_DIR: the real location of a chroot store.
  */
 export function findNixStore(env: Environment): NixStorePlace {
   const { NIX_STORE_DIR, NIX_STATE_DIR, NIX_LOG_DIR, NIX_DAEMON_SOCKET_PATH, BURROW_REAL_STORE_DIR } = env

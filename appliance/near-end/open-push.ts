@@ -1,4 +1,4 @@
-/** What every pushing command needs: this machine's store for reading, and the cache at the far end. */
+/** Opens what every push command needs: this machine's store for reading, and the connection to the cache. */
 import { setTimeout as sleep } from 'node:timers/promises'
 
 import { FarEnd, type LocalStore, openLocalStore, PushFault, silentLog } from '../../src/index.ts'
@@ -13,7 +13,7 @@ export interface PushEnds extends AsyncDisposable {
   readonly store: LocalStore
   readonly place: NixStorePlace
   readonly farEnd: FarEnd
-  /** As the login says; undefined for a public cache. */
+  /** User name of the login; `undefined` for a public cache. */
   readonly user: string | undefined
 }
 
@@ -67,14 +67,14 @@ export function openFarEnd(
   })
 }
 
-/** A question or two to the cache, repeated for a minute. Rejects with a Complaint. */
+/** Runs requests to the cache, which are retried for a minute. Rejects with a Complaint. */
 export async function askFarEnd<T>(
   machine: Machine,
   options: LocateOptions,
   ask: (farEnd: FarEnd) => Promise<T>,
 ): Promise<T> {
   const onRetry = (reason: string, waitMs: number) =>
-    machine.stderr.write(`${printable(reason)}: trying again in ${Math.ceil(waitMs / 1000)} s\n`)
+    machine.stderr.write(`${printable(reason)}: retrying in ${Math.ceil(waitMs / 1000)} s\n`)
   using farEnd = openFarEnd(await locateFarEnd(machine, options), { jobs: 1, patienceMs: 60_000, onRetry })
   try {
     return await ask(farEnd)
@@ -93,7 +93,7 @@ const complaintByFault: Readonly<Record<PushFault['code'], ComplaintCode>> = {
   protocol: 'refused',
 }
 
-/** A fault of a push as the complaint that is printed; anything else as it is. */
+/** Converts a PushFault to a Complaint; returns other errors unchanged. */
 export function toComplaint(error: unknown): unknown {
   return error instanceof PushFault
     ? new Complaint(complaintByFault[error.code], error.message, { cause: error })

@@ -1,4 +1,4 @@
-/** Pins as both ends of HTTP and the operator's listener tell them, and as they are shown. */
+/** Pins as reported by the cache and by the operator's listener, and their output. */
 import { formatCount, formatRelative, printable } from '../terminal/format.ts'
 
 export interface ToldPin {

@@ -1,6 +1,6 @@
 /**
- * What a push shows while it works, on standard error: one line that is drawn again on a terminal, a line every ten
- * seconds elsewhere, or JSON lines on standard output for programs.
+ * The progress of a push. On a terminal, one line on standard error that is redrawn; otherwise a line every ten
+ * seconds, or JSON lines on standard output for programs.
  *
  *     34 of 180 paths · 512.0 MiB of 1.2 GiB · 8.1 MiB/s · 1 min 25 s left
  */
@@ -10,7 +10,7 @@ import { formatBytes, formatCount, formatSpan } from '../terminal/format.ts'
 
 export interface PushProgress extends Disposable {
   readonly report: (event: PushEvent) => void
-  /** Something to be read now, like a repetition. */
+  /** Prints a message above the progress line, for example about a retry. */
   note(text: string): void
 }
 
@@ -18,7 +18,7 @@ export type ProgressMode = 'lines' | 'json' | 'quiet'
 
 const redrawMs = 200
 const lineMs = 10_000
-/** The rate is that of the last seconds. */
+/** The rate is measured over this time. */
 const windowMs = 10_000
 
 export function startProgress(

@@ -17,10 +17,10 @@ export function formatSummary(result: PushResult, seconds: number, url: string, 
   const counts = countByStatus(result)
   const texts: readonly (readonly [status: string, text: string])[] = [
     ['elsewhere', 'at an upstream cache'],
-    ['present', 'there already'],
+    ['present', 'already there'],
     ['would-push', 'would be pushed'],
     ['pushed', 'pushed'],
-    ['conflict', 'there with other contents'],
+    ['conflict', 'there with different contents'],
     ['refused', 'refused'],
   ]
   const parts = texts.flatMap(([status, text]) =>

@@ -1,6 +1,6 @@
 /**
- * What the arguments of `burrow push` mean as store paths: a store path or something below one, a link to one
- * (`./result`), or an installable, which Nix builds or finds (`nixpkgs#hello`, `.#default`).
+ * Resolves the arguments of `burrow push` to store paths: a store path or a file in it, a link to it (`./result`), or
+ * an installable, which Nix builds or finds (`nixpkgs#hello`, `.#default`).
  */
 import { execFile } from 'node:child_process'
 import { realpath } from 'node:fs/promises'
@@ -14,7 +14,8 @@ const run = promisify(execFile)
 const maxOutputBytes = 16 * 1024 * 1024
 
 /**
- * Rejects with a Complaint that names the argument. `storeDir` as clients know it; `realStoreDir` where its files lie.
+ * Rejects with a Complaint that names the argument. `dir` is the store directory as clients see it, `realDir` the
+ * location of its files.
  */
 export async function findPushedPaths(
   machine: Machine,
@@ -39,7 +40,7 @@ async function findOne(machine: Machine, arg: string, dir: string, realDir: stri
     if (!/[#:]|^\.$/.test(arg))
       throw new Complaint(
         'usage',
-        `Cannot push "${arg}": there is no such file, and it is no store path and no installable (like "nixpkgs#hello")`,
+        `Cannot push "${arg}": it is not a file, a store path or an installable (like "nixpkgs#hello")`,
       )
     return await buildInstallable(machine, arg)
   }
@@ -74,7 +75,7 @@ async function buildInstallable(machine: Machine, installable: string): Promise<
     if (systemCodeOf(error) === 'ENOENT')
       throw new Complaint('refused', `Cannot push "${installable}": "nix" is not on PATH`)
     const { stderr = '' } = error as { stderr?: string }
-    throw new Complaint('refused', `Cannot push "${installable}": Nix did not build it\n${stderr.trim()}`, {
+    throw new Complaint('refused', `Cannot push "${installable}": Nix could not build it\n${stderr.trim()}`, {
       cause: error,
     })
   }

@@ -1,14 +1,13 @@
 /**
  * `state.json`, held by lowdb: `{"version":1,"user":{…},"tunnel":{…},"connectors":[…]}`. The file has mode 0600 and is
- * replaced atomically. A damaged file is renamed, and a new one is created. Keys of later versions are kept.
+ * replaced atomically. A damaged file is an error, because a new one would silently drop the users. Keys of later
+ * versions are kept.
  */
-import { rename } from 'node:fs/promises'
 import { isDeepStrictEqual } from 'node:util'
 import { type Adapter, Low } from 'lowdb'
 import * as z from 'zod'
 
-import type { Log } from '../../src/index.ts'
-import { systemCodeOf } from '../complaint.ts'
+import { Complaint } from '../complaint.ts'
 import { createPrivateFile, readIfAny, replacePrivateFile } from './private-files.ts'
 
 /** More connectors than ever run at once; the oldest records are dropped. */
@@ -44,17 +43,17 @@ const stateSchema = z.looseObject({
 export type StateContent = z.output<typeof stateSchema>
 
 export interface StateDocument {
-  /** Changes nothing. `undefined` when there is no file, or a damaged one. */
+  /** Changes nothing. `undefined` if there is no file. @throws {Complaint} state: it is damaged */
   find(): Promise<StateContent | undefined>
   /**
    * Changes run one after the other, each on what the file holds by then. A change may run twice: when another process
-   * creates the file meanwhile. What stays the same is not written.
+   * creates the file meanwhile. What stays the same is not written. @throws {Complaint} state: it is damaged
    */
   update(change: (content: StateContent) => void): Promise<StateContent>
 }
 
-export function createStateDocument(file: string, log: Log): StateDocument {
-  const database = new Low<StateContent>(createAdapter(file, log), { version: 1 })
+export function createStateDocument(file: string): StateDocument {
+  const database = new Low<StateContent>(createAdapter(file), { version: 1 })
   let last: Promise<unknown> = Promise.resolve()
 
   async function updateNow(change: (content: StateContent) => void): Promise<StateContent> {
@@ -70,10 +69,7 @@ export function createStateDocument(file: string, log: Log): StateDocument {
   }
 
   return {
-    async find() {
-      const content = parseState(await readIfAny(file))
-      return content === 'damaged' ? undefined : content
-    },
+    find: async () => parseState(await readIfAny(file), file),
     update(change) {
       const update = last.then(() => updateNow(change))
       last = update.catch(() => {})
@@ -85,49 +81,32 @@ export function createStateDocument(file: string, log: Log): StateDocument {
 class CreatedMeanwhile extends Error {}
 
 /** Reads and checks the file, and replaces it whole. A new file never overwrites that of another process. */
-function createAdapter(file: string, log: Log): Adapter<StateContent> {
+function createAdapter(file: string): Adapter<StateContent> {
   let onDisk: string | undefined
   return {
     async read() {
       onDisk = await readIfAny(file)
-      const content = parseState(onDisk)
-      if (content === 'damaged') {
-        await keepAside(file, log)
-        onDisk = undefined
-        return { version: 1 }
-      }
-      return content ?? { version: 1 }
+      return parseState(onDisk, file) ?? { version: 1 }
     },
     async write(content) {
       if (onDisk === undefined) {
         if (!(await createPrivateFile(file, format(content)))) throw new CreatedMeanwhile()
-      } else if (!isDeepStrictEqual(content, parseState(onDisk))) await replacePrivateFile(file, format(content))
+      } else if (!isDeepStrictEqual(content, parseState(onDisk, file))) await replacePrivateFile(file, format(content))
     },
   }
 }
 
-async function keepAside(file: string, log: Log): Promise<void> {
-  const aside = `${file}.damaged-${new Date().toISOString().replaceAll(/[:.]/g, '-')}`
-  try {
-    await rename(file, aside)
-  } catch (error) {
-    // Another process has renamed it already.
-    if (systemCodeOf(error) === 'ENOENT') return
-    throw error
-  }
-  log.warn(
-    { file, aside },
-    'The state file is damaged. It was renamed and a new one is created, so the generated user gets a new password',
-  )
-}
-
 const format = (content: StateContent) => `${JSON.stringify(content, null, 2)}\n`
 
-function parseState(text: string | undefined): StateContent | 'damaged' | undefined {
+function parseState(text: string | undefined, file: string): StateContent | undefined {
   if (text === undefined) return undefined
   try {
     return stateSchema.parse(JSON.parse(text))
   } catch {
-    return 'damaged'
+    // Without the cause, whose message may quote a password.
+    throw new Complaint(
+      'state',
+      `Cannot read state file "${file}": it is damaged or was written by a newer Burrow; restore it from a backup, or move it away, and Burrow creates a new one without the users and passwords in it`,
+    )
   }
 }

@@ -42,10 +42,12 @@ interface StateOptions {
   readonly log: Log
 }
 
-/** Creates the directory if it is missing. @throws {Complaint} state */
+/** Creates the directory if it is missing. Refuses a damaged state file, also if it is not needed yet. @throws {Complaint} state */
 export async function openState(options: StateOptions): Promise<State> {
   await prepareStateDir(options.dir, options.userId)
-  return createState(options)
+  const state = createState(options)
+  await state.findUser()
+  return state
 }
 
 /** For read-only commands; `undefined` when there is no state directory yet. @throws {Complaint} state */
@@ -56,7 +58,7 @@ export async function findState(options: StateOptions): Promise<State | undefine
 function createState({ dir, log }: StateOptions): State {
   const keyFile = join(dir, secretKeyFile)
   const file = join(dir, stateFile)
-  const document = createStateDocument(file, log)
+  const document = createStateDocument(file)
 
   const requireKey = async (text: string) => {
     if (await isReadableByOthers(keyFile)) {

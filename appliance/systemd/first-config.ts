@@ -1,6 +1,6 @@
 /**
- * The config of a new service, with its first user and its signing key: secrets in files of their own, which reach the
- * service as credentials.
+ * The config of a new service, with its first user and its signing key. Secrets are in separate files, which systemd
+ * passes to the service as credentials.
  */
 import { formatSecretKey, generateSecretKey, parseSecretKey } from '../../src/index.ts'
 import { Complaint } from '../complaint.ts'
@@ -27,15 +27,15 @@ export interface FirstConfig {
 const keyCredential = 'signing-key'
 const operator = 'unix:/run/burrow/operator.sock'
 
-/** Inside of the service the copy that systemd made, outside (for root's "burrow client-config") the file itself. */
+/** In the service, the copy made by systemd; elsewhere, for "burrow client-config" as root, the file itself. */
 const credential = (name: string) => `\${CREDENTIALS_DIRECTORY:-${credentialsDir}}/${name}`
 
-/** What an earlier, broken-off installation left is used. @throws {Complaint} usage, refused */
+/** Uses the files of an earlier, interrupted installation. @throws {Complaint} usage, refused */
 export async function planFirstConfig({ places, listen, userName, hostName }: FirstConfigWish): Promise<FirstConfig> {
   if (!/^[\w][\w.-]{0,63}$/.test(userName))
     throw new Complaint(
       'usage',
-      `Cannot use --user "${userName}": it names a file too, so give it letters, digits, "_", "." and "-" only`,
+      `Cannot use --user "${userName}": the name is also used for a file; use only letters, digits, "_", "." and "-"`,
     )
   const passwordCredential = `password-${userName}`
   const keyFile = `${places.credentialsDir}/${keyCredential}`
@@ -55,8 +55,8 @@ export async function planFirstConfig({ places, listen, userName, hostName }: Fi
     steps: [
       await keepOrWrite(keyFile, keyText),
       await keepOrWrite(passwordFile, `${password}\n`),
-      // Last, since it marks the installation as complete. It holds no secret, and the service's user must be able to
-      // read it.
+      // Written last, because it marks the installation as complete. It contains no secret, and the service's user must
+      // be able to read it.
       await planFile(places.configFile, `${JSON.stringify(config, null, 2)}\n`, 0o644),
     ],
     credentials: [keyCredential, passwordCredential],
@@ -81,7 +81,7 @@ function publicKeyOf(text: string, file: string): string {
   }
 }
 
-/** What a config that is there says under "listen"; `undefined` when it says nothing that can be read here. */
+/** The "listen" setting of an existing config; `undefined` if it is not set or contains a variable. */
 export function findListen(text: string): string | undefined {
   try {
     const { listen }: { listen?: unknown } = JSON.parse(text)
@@ -89,7 +89,7 @@ export function findListen(text: string): string | undefined {
   } catch {
     throw new Complaint(
       'config',
-      `Cannot read config "${configFile}": it is not JSON; see "burrow --config ${configFile} check-config"`,
+      `Cannot read config "${configFile}": it is not valid JSON; run "burrow --config ${configFile} check-config"`,
     )
   }
 }

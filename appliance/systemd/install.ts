@@ -1,6 +1,6 @@
 /**
- * `burrow install-service` as a plan: directories, config, secrets, units, and systemd told of them. What is there is
- * kept, but for the units, which are ours; so it may be run again after an upgrade or after a credential was added.
+ * The plan of `burrow install-service`: directories, config, secrets, units, and a reload of systemd. Existing files are
+ * kept, except for the units, which belong to Burrow. It may be run again after an upgrade or after adding a credential.
  */
 import { readdir } from 'node:fs/promises'
 import { Complaint, systemCodeOf } from '../complaint.ts'
@@ -15,18 +15,18 @@ import { checkPresentConfig, isNewerThanService, requireKnownUser } from './pres
 import { formatCredentials, formatService, formatSocket, isOurs, type Program } from './unit-text.ts'
 
 export interface InstallWish {
-  /** "/" or a staging directory, in which systemd is told nothing. */
+  /** "/", or a staging directory, for which systemd is not reloaded. */
   readonly root: string
   readonly program: Program
   readonly listen: string
-  /** `undefined`: "burrow", and a config that is there need not know it. */
+  /** `undefined`: "burrow" in a new config; an existing config is not checked for it. */
   readonly userName: string | undefined
   readonly hostName: string
   readonly wantsSocket: boolean
   readonly isForced: boolean
-  /** Whether a config that is there is checked first. */
+  /** Whether an existing config is checked first. */
   readonly isChecked?: boolean
-  /** Whether systemd runs the machine, and may be told. */
+  /** Whether systemd is running and is reloaded. */
   readonly isBooted: boolean
   readonly env: Environment
 }
@@ -34,11 +34,11 @@ export interface InstallWish {
 export interface InstallPlan {
   readonly steps: readonly Step[]
   readonly listen: ListenAddress
-  /** `undefined` when a config is there already. */
+  /** `undefined` if there already is a config. */
   readonly first: { readonly publicKey: string; readonly login: Login } | undefined
 }
 
-/** Looks, and changes nothing. @throws {Complaint} usage, config, refused */
+/** Changes nothing. @throws {Complaint} usage, config, refused */
 export async function planInstall(wish: InstallWish): Promise<InstallPlan> {
   const places = placesBelow(wish.root)
   const present = await readText(places.configFile)
@@ -58,7 +58,7 @@ export async function planInstall(wish: InstallWish): Promise<InstallPlan> {
       ? await planFirstConfig({ ...wish, userName: wish.userName ?? 'burrow', places, listen: listenText })
       : undefined
   const config: readonly Step[] = first?.steps ?? [
-    { verb: 'keep', what: `${places.configFile}; --user and --listen are for a new one` },
+    { verb: 'keep', what: `${places.configFile}; --user and --listen only apply to a new config` },
   ]
   const names = await findCredentials(places, first?.credentials ?? [])
   const units = [
@@ -67,10 +67,10 @@ export async function planInstall(wish: InstallWish): Promise<InstallPlan> {
     ...(await planDropIn(places, names)),
   ]
   const isChanged = [...config, ...units].some(isChange) || (await isNewerThanService(places, names))
-  const told = wish.isBooted
-    ? tellSystemd(wish.env, { hasSocket, isNewSocket: hasSocket && oldSocket === undefined, isChanged })
+  const commands = wish.isBooted
+    ? planSystemctl(wish.env, { hasSocket, isNewSocket: hasSocket && oldSocket === undefined, isChanged })
     : [howToStart(hasSocket)]
-  return { steps: [...dirs, ...config, ...units, ...told], listen, first }
+  return { steps: [...dirs, ...config, ...units, ...commands], listen, first }
 }
 
 function requireAddress(text: string): ListenAddress {
@@ -85,13 +85,13 @@ function toListenStream(address: ListenAddress): string {
   if (address.path.startsWith('/run/burrow/')) {
     throw new Complaint(
       'usage',
-      `Cannot use --socket with "unix:${address.path}": systemd empties /run/burrow when the service stops, and the socket would go too; listen on unix:/run/burrow.sock`,
+      `Cannot use --socket with "unix:${address.path}": systemd empties /run/burrow when the service stops, which would remove the socket; use "unix:/run/burrow.sock"`,
     )
   }
   return address.path
 }
 
-/** A unit that somebody else wrote is not replaced unasked. */
+/** Does not replace units that Burrow did not write, except with --force. */
 async function refuseForeign(
   { isForced }: InstallWish,
   places: ConfigLocations,
@@ -103,15 +103,15 @@ async function refuseForeign(
     ['burrow.socket', places.socket, oldSocket],
   ] as const
   for (const [name, file, text] of units) {
-    if (text !== undefined && !(await isOurs(text, name)))
+    if (text !== undefined && !isOurs(text, name))
       throw new Complaint(
         'refused',
-        `Cannot write "${file}": there is a unit of that name that is not Burrow's own; remove it, or use --force to replace it`,
+        `Cannot write "${file}": this unit exists and was not written by Burrow; remove it, or use --force to replace it`,
       )
   }
 }
 
-/** Names that systemd takes for credentials; hidden files and what editors leave are none. */
+/** Names that systemd accepts for credentials, without hidden files and temporary files of editors. */
 async function findCredentials({ credentialsDir }: ConfigLocations, planned: readonly string[]): Promise<string[]> {
   try {
     const entries = await readdir(credentialsDir, { withFileTypes: true })
@@ -132,14 +132,14 @@ async function planDropIn(places: ConfigLocations, names: readonly string[]): Pr
     : [await planFile(places.credentialsDropIn, text, 0o644)]
 }
 
-function tellSystemd(
+function planSystemctl(
   env: Environment,
   { hasSocket, isNewSocket, isChanged }: { hasSocket: boolean; isNewSocket: boolean; isChanged: boolean },
 ): Step[] {
   const systemctl = (...args: string[]) => planCommand('systemctl', args, env)
   return [
     systemctl('daemon-reload'),
-    // systemd cannot listen where the service still does.
+    // systemd cannot listen on the address while the service still does.
     ...(isNewSocket ? [systemctl('stop', 'burrow.service')] : []),
     systemctl('enable', 'burrow.service', ...(hasSocket ? ['burrow.socket'] : [])),
     ...(hasSocket ? [systemctl('start', 'burrow.socket')] : []),
@@ -150,7 +150,7 @@ function tellSystemd(
 function howToStart(hasSocket: boolean): Step {
   return {
     verb: 'note',
-    what: `systemd is not running here. Where it runs, start the service: systemctl daemon-reload && systemctl enable --now ${hasSocket ? 'burrow.socket ' : ''}burrow.service`,
+    what: `systemd is not running. To start the service later: systemctl daemon-reload && systemctl enable --now ${hasSocket ? 'burrow.socket ' : ''}burrow.service`,
   }
 }
 

@@ -1,7 +1,7 @@
 /**
  * Messages to systemd (sd_notify(3)): `READY=1`, `STATUS=…`, `WATCHDOG=1` as datagrams to the unix socket that
- * $NOTIFY_SOCKET names. Node has no such sockets, so each message is a short child process, systemd-notify, which waits
- * until systemd has taken it. In order, one after the other.
+ * $NOTIFY_SOCKET names. Node does not support such sockets, so each message is sent by a child process, systemd-notify,
+ * which waits until systemd has received it. Messages are sent in order, one at a time.
  */
 import { execFile } from 'node:child_process'
 
@@ -11,20 +11,19 @@ import type { Environment } from '../machine.ts'
 
 export interface Notifier {
   /**
-   * `send('READY=1', 'STATUS=Serving')`. Resolves when systemd has it, or when it is clear that it will not; never
-   * rejects.
+   * `send('READY=1', 'STATUS=Serving')`. Resolves when systemd has received it, or after a failure. Never rejects.
    */
   send(...assignments: readonly string[]): Promise<void>
 }
 
-/** systemd-notify itself waits 5 s for systemd to take a message. */
+/** systemd-notify itself waits 5 s for systemd to receive a message. */
 const patienceMs = 15_000
 
-/** `undefined` where nobody listens for messages. */
+/** `undefined` if systemd does not expect messages. */
 export function findNotifier(env: Environment, log: Log): Notifier | undefined {
   const { NOTIFY_SOCKET: socket, PATH: path } = env
   if (socket === undefined || socket === '') return undefined
-  // Nothing else of our environment: it may hold passwords.
+  // No other variables: they may contain passwords.
   const childEnv = { NOTIFY_SOCKET: socket, ...(path === undefined ? {} : { PATH: path }) }
   let last: Promise<void> = Promise.resolve()
   let isBroken = false
@@ -34,7 +33,7 @@ export function findNotifier(env: Environment, log: Log): Notifier | undefined {
       isBroken = false
       return
     }
-    // Once: the watchdog would say so for ever.
+    // Logged once: the watchdog would repeat it forever.
     if (isBroken) return
     isBroken = true
     if (systemCodeOf(error) === 'ENOENT')
@@ -42,7 +41,7 @@ export function findNotifier(env: Environment, log: Log): Notifier | undefined {
     else
       log.error(
         { reason: stderr.trim() || error.message },
-        'Cannot notify systemd: it may end this process because it looks hung',
+        'Cannot notify systemd: it may kill this process because its watchdog is not answered',
       )
   }
 

@@ -1,6 +1,6 @@
 /**
- * The config that an installation finds: checked before anything is changed, since a service that is told to restart
- * with a wrong one does not come back.
+ * An existing config is checked before anything is changed, because a service that is restarted with an invalid config
+ * does not start again.
  */
 import { stat } from 'node:fs/promises'
 
@@ -12,8 +12,8 @@ import { readNamedFiles } from '../users/load-reloadable.ts'
 import { type ConfigLocations, cacheDir, configFile, credentialsDir, stateDir } from './places.ts'
 
 /**
- * With the directories that systemd names to the service. What variables hold is known to the service manager alone
- * where there is a file of them. @throws {Complaint} config
+ * Checks with the directories that systemd passes to the service. If there is an environment file, only the service
+ * manager knows the variables, so they are not checked. @throws {Complaint} config
  */
 export async function checkPresentConfig(places: ConfigLocations): Promise<void> {
   const env = {
@@ -27,21 +27,21 @@ export async function checkPresentConfig(places: ConfigLocations): Promise<void>
   else await readNamedFiles(loadConfig(source), silentLog)
 }
 
-/** The first user is made with the config; further ones are added to it. @throws {Complaint} refused */
+/** The first user is created with the config. Further users must be added to it by hand. @throws {Complaint} refused */
 export function requireKnownUser(text: string, name: string): void {
   const { users }: { users?: unknown } = JSON.parse(text)
   const names = Array.isArray(users) ? users.map((user: { name?: unknown } | null) => user?.name) : []
   if (names.includes(name)) return
   throw new Complaint(
     'refused',
-    `Cannot add user "${name}": --user names the first user of a new config, and "${configFile}" is there already. Put a password into "${credentialsDir}/password-${name}", ` +
+    `Cannot add user "${name}": --user names the first user of a new config, and "${configFile}" already exists. Write a password to "${credentialsDir}/password-${name}", ` +
       `add {"name": "${name}", "passwordFile": "\${CREDENTIALS_DIRECTORY:-${credentialsDir}}/password-${name}"} to its "users", and run "burrow install-service" without --user`,
   )
 }
 
 /**
- * Whether config or credentials differ from what the running service was started with: systemd keeps the copies it
- * made.
+ * Whether config or credentials have changed since the running service was started: systemd keeps copies of the
+ * credentials.
  */
 export async function isNewerThanService(places: ConfigLocations, credentials: readonly string[]): Promise<boolean> {
   const started = await findTime(places.serviceCredentials)

@@ -1,9 +1,10 @@
 /**
- * What a service of Type=notify tells systemd in the course of its life: ready, reloading, the tunnel's state, alive,
- * stopping. Outside of systemd nothing is told, and nothing costs anything.
+ * The messages of a Type=notify service to systemd: ready, reloading, the tunnel's state, watchdog, stopping. Does
+ * nothing if Burrow was not started by systemd.
  *
- *   begin -> READY=1, STATUS=…, WATCHDOG=1 every half WatchdogSec;  reload -> RELOADING=1 … READY=1;  beginStop ->
- * STOPPING=1
+ *   begin      READY=1, STATUS=…, WATCHDOG=1 twice per WatchdogSec
+ *   reload     RELOADING=1 … READY=1
+ *   beginStop  STOPPING=1
  */
 import { type Clock, type Log, systemClock } from '../../src/index.ts'
 import { formatListenAddress, type ListenAddress } from '../config/listen-address.ts'
@@ -14,11 +15,11 @@ import { findNotifier, type Notifier } from './notify.ts'
 import { findWatchdogIntervalMs, isAnswering, startWatchdog, type Watchdog } from './watchdog.ts'
 
 export interface ServiceManager {
-  /** Asks the listener, then says that it is ready; from now on the watchdog is answered. */
+  /** Checks that the listener answers, reports ready, and starts to answer the watchdog. */
   begin(address: ListenAddress): Promise<void>
-  /** For `systemctl status`, as soon as it has begun. */
+  /** For `systemctl status`, after `begin`. */
   tellTunnel(status: TunnelStatus): void
-  /** Tells that a reload is under way, and when it is over, however it ended. */
+  /** Reports the start of a reload and its end, also if it failed. */
   reload(work: () => Promise<void>): Promise<void>
   /** Before the listener closes. */
   beginStop(): void
@@ -28,7 +29,7 @@ export interface ServiceManagerParts {
   readonly env: Environment
   readonly pid: number
   readonly log: Log
-  /** CLOCK_MONOTONIC in microseconds. Only Type=notify-reload asks for it; without it nothing is said. */
+  /** CLOCK_MONOTONIC in microseconds, required by Type=notify-reload. Not sent if it is missing. */
   readonly monotonicMicros?: (() => bigint) | undefined
   readonly after?: Clock['after'] | undefined
 }
@@ -36,7 +37,7 @@ export interface ServiceManagerParts {
 /** A listener on this machine answers in milliseconds. */
 const firstAnswerMs = 30_000
 
-/** @throws nothing: what cannot be told is in the log. */
+/** Never throws: failed messages are logged. */
 export function createServiceManager({
   env,
   pid,
@@ -54,7 +55,7 @@ export function createServiceManager({
 
   return {
     async begin(address) {
-      // Not ready then; systemd's TimeoutStartSec decides.
+      // Not ready yet; systemd's TimeoutStartSec limits this.
       while (!isStopping && !(await isAnswering(address, firstAnswerMs))) {
         log.error(
           { listen: formatListenAddress(address) },
@@ -78,7 +79,7 @@ export function createServiceManager({
     },
     tellTunnel: (status) => board.tellTunnel(status),
     async reload(work) {
-      // Of several at once the first begins and the last ends.
+      // If reloads overlap, the first one reports the start and the last one the end.
       if (reloads++ === 0 && !isStopping) {
         void notifier.send(
           'RELOADING=1',
@@ -94,7 +95,7 @@ export function createServiceManager({
     beginStop() {
       isStopping = true
       watchdog?.stopAsking()
-      void notifier.send('STOPPING=1', 'STATUS=Stopping: requests under way may finish')
+      void notifier.send('STOPPING=1', 'STATUS=Stopping: running requests may finish')
       board.end()
     },
   }
@@ -102,11 +103,11 @@ export function createServiceManager({
 
 const outsideOfSystemd: ServiceManager = { async begin() {}, tellTunnel() {}, reload: (work) => work(), beginStop() {} }
 
-/** The line of `systemctl status`. Of many changes at once the last is told. */
+/** The line in `systemctl status`. If it changes faster than it can be sent, the last one is sent. */
 function createBoard(notifier: Notifier) {
   let address: ListenAddress | undefined
   let tunnel: TunnelStatus | undefined
-  let isUnderWay = false
+  let isSending = false
   let told = ''
 
   const board = {
@@ -127,13 +128,13 @@ function createBoard(notifier: Notifier) {
   }
 
   async function tell(): Promise<void> {
-    if (isUnderWay) return
-    isUnderWay = true
+    if (isSending) return
+    isSending = true
     while (address !== undefined && board.text !== told) {
       told = board.text
       await notifier.send(`STATUS=${told}`)
     }
-    isUnderWay = false
+    isSending = false
   }
 
   return board

@@ -1,7 +1,7 @@
 /**
- * A listening socket that systemd bound and hands over (sd_listen_fds(3)): $LISTEN_FDS descriptors, from number 3 on,
- * for the process $LISTEN_PID. It stays open in systemd while Burrow restarts, so that connections wait instead of
- * being refused. Who made the unit decides where it is bound, so that is verified here.
+ * A listening socket passed by systemd (sd_listen_fds(3)): $LISTEN_FDS descriptors, starting at number 3, for the
+ * process $LISTEN_PID. systemd keeps it open while Burrow restarts, so that connections wait instead of being refused.
+ * The unit decides where it is bound, so the address is checked here.
  */
 import { readFile, readlink } from 'node:fs/promises'
 import type { Server } from 'node:net'
@@ -14,34 +14,34 @@ import type { Environment } from '../machine.ts'
 const firstDescriptor = 3
 
 /**
- * The descriptor of the one socket that was handed to this process; `undefined` when there is none.
+ * The descriptor of the socket that was passed to this process; `undefined` if there is none.
  * @throws {Complaint} config
  */
 export function findInheritedSocket(
-  { LISTEN_FDS: count, LISTEN_PID: heir, LISTEN_FDNAMES: names }: Environment,
+  { LISTEN_FDS: count, LISTEN_PID: receiver, LISTEN_FDNAMES: names }: Environment,
   pid: number,
 ): number | undefined {
-  if (count === undefined || heir === undefined) return undefined
-  if (!/^\d{1,10}$/.test(heir) || !/^\d{1,6}$/.test(count)) {
-    throw refusal(`LISTEN_PID is "${heir}" and LISTEN_FDS "${count}"; unset them, or start Burrow by a socket unit`)
+  if (count === undefined || receiver === undefined) return undefined
+  if (!/^\d{1,10}$/.test(receiver) || !/^\d{1,6}$/.test(count)) {
+    throw refusal(`LISTEN_PID is "${receiver}" and LISTEN_FDS "${count}"; unset them, or start Burrow by a socket unit`)
   }
-  // Meant for a process that started us: its sockets are not ours.
-  if (Number(heir) !== pid || Number(count) === 0) return undefined
+  // Meant for the process that started us.
+  if (Number(receiver) !== pid || Number(count) === 0) return undefined
   if (Number(count) > 1) {
     const named = names === undefined || names === '' ? '' : ` (${names.replaceAll(':', ', ')})`
-    throw refusal(`there are ${count}${named}, and Burrow takes one; keep one ListenStream= in its socket unit`)
+    throw refusal(`there are ${count}${named}, but Burrow supports only one; keep one ListenStream= in its socket unit`)
   }
   return firstDescriptor
 }
 
 /**
- * Where an adopted server, which listens on the descriptor by now, is bound. Call it in the tick of `listen`, before a
- * connection can be accepted.
- * @throws {Complaint} config: a place where others than this machine's users could connect
+ * The address of a server that listens on the descriptor. Call it in the same tick as `listen`, before a connection can
+ * be accepted.
+ * @throws {Complaint} config: not a loopback address
  */
 export function requireLoopback(server: Server): Extract<ListenAddress, { kind: 'tcp' }> | 'unix' {
   const bound = server.address()
-  // Node tells the address of TCP sockets alone.
+  // Node knows the address of TCP sockets only.
   if (bound === null || typeof bound === 'string') return 'unix'
   const text = bound.family === 'IPv6' ? `[${bound.address}]:${bound.port}` : `${bound.address}:${bound.port}`
   const parsed = parseListenAddress(text)
@@ -53,13 +53,13 @@ export function requireLoopback(server: Server): Extract<ListenAddress, { kind: 
   return parsed
 }
 
-/** The path of a unix socket, as the kernel knows it. @throws {Complaint} config */
+/** The path of a unix socket, from the kernel. @throws {Complaint} config */
 export async function readSocketPath(descriptor: number): Promise<ListenAddress> {
   const path = await findSocketPath(descriptor)
   const parsed = parseListenAddress(`unix:${path ?? ''}`)
   if ('refusal' in parsed)
     throw refusal(
-      'it has no name in the file system, by which file permissions could guard it; write ListenStream=/run/burrow.sock in its socket unit',
+      'it has no path in the file system, so file permissions cannot protect it; write ListenStream=/run/burrow.sock in its socket unit',
     )
   return parsed
 }
@@ -72,5 +72,5 @@ async function findSocketPath(descriptor: number): Promise<string | undefined> {
 }
 
 function refusal(why: string): Complaint {
-  return new Complaint('config', `Cannot take over the socket that systemd passed: ${why}`)
+  return new Complaint('config', `Cannot use the socket that systemd passed: ${why}`)
 }

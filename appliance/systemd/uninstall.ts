@@ -1,6 +1,6 @@
 /**
- * `burrow uninstall-service` as a plan: what was installed goes, what was made by use (keys, passwords, config, state)
- * stays unless it is asked for.
+ * The plan of `burrow uninstall-service`: removes installed files, and keeps data (keys, passwords, config, state)
+ * except with --purge.
  */
 import type { Environment } from '../machine.ts'
 import { exists, planCommand, planEmptyDirRemoval, planLinkRemoval, planRemoval } from '../plan/file-steps.ts'
@@ -14,7 +14,7 @@ export interface UninstallWish {
   readonly env: Environment
 }
 
-/** Looks, and changes nothing. */
+/** Changes nothing. */
 export async function planUninstall({ root, wantsPurge, isBooted, env }: UninstallWish): Promise<readonly Step[]> {
   const places = placesBelow(root)
   const units = (

@@ -1,4 +1,4 @@
-/** The unit files that come with the program, made to fit where it lies and where it is to listen. */
+/** The texts of the units: the unit files of the program, with its location and the address to listen on. */
 import { readFile, readlink, stat } from 'node:fs/promises'
 import { dirname } from 'node:path'
 import { fileURLToPath } from 'node:url'
@@ -14,7 +14,7 @@ export interface Program {
 }
 
 /**
- * The one that runs now: its Node and its main module, which is TypeScript in a checkout and JavaScript in a package.
+ * The running program: its Node and its main module, which is TypeScript in a checkout and JavaScript in a package.
  */
 export async function findProgram(): Promise<Program> {
   const main = fileBeside(import.meta.url.endsWith('.ts') ? '../program.ts' : '../program.js')
@@ -30,21 +30,21 @@ export async function formatService({ command }: Program, { hasSocket = false } 
   return replaceLine(replaceLine(unit, 'ExecStart', line('serve')), 'ExecReload', line('check-config', '--no-env'))
 }
 
-/** `address`: as systemd takes it, `127.0.0.1:8080` or `/run/burrow.sock`. */
+/** `address`: in systemd's format, `127.0.0.1:8080` or `/run/burrow.sock`. */
 export async function formatSocket(address: string): Promise<string> {
   return replaceLine(await readUnit('burrow.socket'), 'ListenStream', address)
 }
 
-/** A line for each file of the credentials directory; `undefined` when there are none. */
+/** A line for each file of the credentials directory; `undefined` if there are none. */
 export function formatCredentials(names: readonly string[]): string | undefined {
   if (names.length === 0) return undefined
   const lines = names.map((name) => `LoadCredential=${name}:${credentialsDir}/${name}`)
-  return `# Written by "burrow install-service": each file of ${credentialsDir}. Run it again after adding or removing one.\n\n[Service]\n${lines.join('\n')}\n`
+  return `# Written by "burrow install-service": one line per file in ${credentialsDir}. Run it again after adding or removing one.\n\n[Service]\n${lines.join('\n')}\n`
 }
 
-/** By its first line, which no other file has. */
-export async function isOurs(text: string, name: 'burrow.service' | 'burrow.socket'): Promise<boolean> {
-  return text.split('\n', 1)[0] === (await readUnit(name)).split('\n', 1)[0]
+/** Whether Burrow wrote the unit: by the start of its first line. The rest of it differs between versions. */
+export function isOurs(text: string, name: 'burrow.service' | 'burrow.socket'): boolean {
+  return text.startsWith(`# ${name}: `)
 }
 
 function replaceLine(unit: string, name: string, value: string): string {
@@ -67,11 +67,11 @@ const hiddenDirs: readonly [string, string][] = [
   ['/var/tmp', 'PrivateTmp='],
 ]
 
-/** Why the service's user could not start it, in words; `undefined` when it can. */
+/** Why the service's user cannot start the program; `undefined` if it can. */
 export async function findObstacle({ command }: Program): Promise<string | undefined> {
   for (const file of command.filter((word) => word.startsWith('/'))) {
     const hidden = hiddenDirs.find(([dir]) => file.startsWith(`${dir}/`))
-    if (hidden !== undefined) return `"${file}" lies in ${hidden[0]}, which ${hidden[1]} hides from the service`
+    if (hidden !== undefined) return `"${file}" is in ${hidden[0]}, which ${hidden[1]} hides from the service`
     for (let path = file; path !== '/'; path = dirname(path)) {
       const found = await stat(path).catch(() => undefined)
       if (found === undefined) return `"${path}" does not exist`

@@ -1,7 +1,7 @@
 /**
- * The watchdog of sd_watchdog_enabled(3): systemd ends a process that has not said `WATCHDOG=1` for $WATCHDOG_USEC
- * microseconds. It is said every half of that time, and only after our own listener has answered a real request: a
- * program that merely has a timer left serves nobody.
+ * The watchdog of sd_watchdog_enabled(3): systemd kills a process that has not sent `WATCHDOG=1` for $WATCHDOG_USEC
+ * microseconds. It is sent twice in this time, and only after our own listener has answered a real request: a running
+ * timer alone does not show that the program can serve.
  */
 import { connect } from 'node:net'
 
@@ -11,7 +11,7 @@ import type { ListenAddress } from '../config/listen-address.ts'
 import type { Environment } from '../machine.ts'
 import { isListenerAbsent } from '../server/connect-errors.ts'
 
-/** Half of the time that systemd grants; `undefined` where it watches nobody, or another process. */
+/** Half of systemd's timeout; `undefined` if the watchdog is off or for another process. */
 export function findWatchdogIntervalMs(
   { WATCHDOG_USEC: usec, WATCHDOG_PID: watched }: Environment,
   pid: number,
@@ -22,15 +22,15 @@ export function findWatchdogIntervalMs(
 }
 
 /**
- * Without a Host, which HTTP/1.1 demands: answered with 400 by the server itself, so that no client is counted, no
- * login refused and nothing logged.
+ * Without the Host header, which HTTP/1.1 requires: the server itself answers with 400, so that the request is not
+ * counted, authenticated or logged.
  */
-const question = 'GET /nix-cache-info HTTP/1.1\r\nConnection: close\r\n\r\n'
+const probe = 'GET /nix-cache-info HTTP/1.1\r\nConnection: close\r\n\r\n'
 
 /**
- * True when the listener answers. A connection that is closed is an answer too: that is what a server at its limit of
- * connections does, and a server whose event loop stands still cannot. (The kernel alone accepts connections, and says
- * nothing.)
+ * True if the listener answers. A closed connection also counts as an answer: a server at its connection limit does
+ * this, but a server with a blocked event loop cannot. (In that case the kernel accepts the connection, but nothing is
+ * sent.)
  */
 export function isAnswering(address: ListenAddress, timeoutMs: number): Promise<boolean> {
   return new Promise((resolve) => {
@@ -50,13 +50,13 @@ export function isAnswering(address: ListenAddress, timeoutMs: number): Promise<
     })
     socket.once('data', () => finish(true))
     socket.once('end', () => finish(true))
-    socket.write(question)
+    socket.write(probe)
   })
 }
 
 export interface WatchdogParts {
   readonly intervalMs: number
-  /** Asked anew each time. */
+  /** Called in each round. */
   readonly isAlive: (timeoutMs: number) => Promise<boolean>
   readonly tell: () => Promise<void>
   readonly after: Clock['after']
@@ -64,12 +64,12 @@ export interface WatchdogParts {
 }
 
 export interface Watchdog {
-  /** Goes on without asking: the listener has been closed on purpose. */
+  /** Continues without checking, because the listener has been closed on purpose. */
   stopAsking(): void
   stop(): void
 }
 
-/** The first time at once. */
+/** The first round starts immediately. */
 export function startWatchdog({ intervalMs, isAlive, tell, after, log }: WatchdogParts): Watchdog {
   let isAsking = true
   let isStopped = false
@@ -77,12 +77,12 @@ export function startWatchdog({ intervalMs, isAlive, tell, after, log }: Watchdo
 
   async function look(): Promise<void> {
     cancel = after(intervalMs, next)
-    // Answered late is answered: the next round has begun by then, and has not overtaken it.
+    // A late answer also counts: the next round has started by then, but cannot have finished earlier.
     if (!isAsking || (await isAlive(intervalMs))) return isStopped ? undefined : await tell()
     if (isAsking && !isStopped)
       log.error(
         { seconds: intervalMs / 1000 },
-        'The listener does not answer: unless it does soon, systemd ends and restarts Burrow',
+        'The listener does not answer: if it does not recover soon, systemd kills and restarts Burrow',
       )
   }
 

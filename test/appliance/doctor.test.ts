@@ -147,7 +147,7 @@ describe('burrow doctor of a machine', () => {
     const { code, stdout, stderr } = await run(dir)
     expect(stdout.match(/^FAIL {2}config .*$/gm)?.length).toBeGreaterThan(1)
     expect(code).toBe(1)
-    expect(stderr).toMatch(/^\d things are broken\n$/)
+    expect(stderr).toMatch(/^\d checks failed\n$/)
   })
 
   test('users that have expired are named, and that nobody is left', async () => {

@@ -1,4 +1,5 @@
 import { chmod, chown, mkdir, readdir, readFile, stat, writeFile } from 'node:fs/promises'
+import { inspect } from 'node:util'
 import { describe, expect, test } from '@jest/globals'
 
 import type { Complaint } from '../../appliance/complaint.ts'
@@ -10,7 +11,7 @@ import { createScratchDir } from './scratch-dir.ts'
 
 const userId = process.geteuid!()
 const isRoot = userId === 0
-const open = (dir: string, log = silentLog) => openState({ dir, userId, log })
+const open = (dir: string) => openState({ dir, userId, log: silentLog })
 const modeOf = async (file: string) => (await stat(file)).mode & 0o777
 
 async function complaintOf(work: Promise<unknown>): Promise<string> {
@@ -57,20 +58,28 @@ describe('openState', () => {
   })
 
   test.each(['{"version": 1, "user": {"na', '', 'null', '{"version": 2}', '{"version": 1, "user": {"name": "x"}}'])(
-    'openState keeps a damaged state file (%j) aside and says so',
+    'openState refuses a damaged state file (%j), leaves it as it is, and names the remedy',
     async (damaged) => {
       await using dir = await createScratchDir()
       await writeFile(dir.file('state.json'), damaged, { mode: 0o600 })
       await chmod(dir.path, 0o700)
-      const warnings: object[] = []
-      const state = await open(dir.path, { ...silentLog, warn: (fields) => void warnings.push(fields) })
-      expect((await state.ensureUser()).name).toBe('burrow')
-      const aside = (await readdir(dir.path)).find((name) => name.startsWith('state.json.damaged-'))!
-      expect(await readFile(dir.file(aside), 'utf8')).toBe(damaged)
-      expect(warnings).toEqual([{ file: dir.file('state.json'), aside: dir.file(aside) }])
-      expect(await modeOf(dir.file('state.json'))).toBe(0o600)
+      const refusal = { code: 'state', message: expect.stringMatching(/state\.json": .*restore it .*or move it away/) }
+      await expect(open(dir.path)).rejects.toMatchObject(refusal)
+      const state = await findState({ dir: dir.path, userId, log: silentLog })
+      await expect(state!.findTunnelFacts()).rejects.toMatchObject(refusal)
+      expect(await readdir(dir.path)).toEqual(['state.json'])
+      expect(await readFile(dir.file('state.json'), 'utf8')).toBe(damaged)
     },
   )
+
+  test('the refusal of a damaged state file does not quote it', async () => {
+    await using dir = await createScratchDir()
+    await writeFile(dir.file('state.json'), '{"user": {"password": hunter2}}', { mode: 0o600 })
+    await chmod(dir.path, 0o700)
+    const refusal: unknown = await open(dir.path).catch((error: unknown) => error)
+    expect(inspect(refusal)).toContain('damaged')
+    expect(inspect(refusal)).not.toContain('hunter2')
+  })
 
   test('openState keeps what a later version wrote beside the user', async () => {
     await using dir = await createScratchDir()

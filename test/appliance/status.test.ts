@@ -32,7 +32,10 @@ describe('burrow status while Burrow runs', () => {
     expect(stdout).toContain('tunnel    off')
     expect(stdout).toContain('users     ben (pull)')
     // There is no Nix store in the scratch directory.
-    expect({ code, stderr }).toEqual({ code: 1, stderr: expect.stringContaining('Burrow runs and cannot serve: ') })
+    expect({ code, stderr }).toEqual({
+      code: 1,
+      stderr: expect.stringContaining('Burrow is running but cannot serve: '),
+    })
     const told = await run(dir, '--json')
     expect(JSON.parse(told.stdout)).toMatchObject({ running: true, pid: served.child.pid, origin: { url: served.url } })
     expect(told.stdout).not.toContain('secret"')
@@ -109,7 +112,7 @@ describe('burrow status while Burrow is not running', () => {
     await using dir = await createScratchDir()
     await writeConfig(dir, { users, operator: null })
     expect((await run(dir)).stderr).toContain(
-      'Cannot find out whether Burrow is running: "operator" is null in the config; remove that setting',
+      'Cannot find out whether Burrow is running: "operator" is null in the config; remove this setting',
     )
   })
 

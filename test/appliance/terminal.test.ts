@@ -41,7 +41,7 @@ whenPossible('hash-password at a terminal', () => {
   test('hash-password asks twice, shows nothing of it, and leaves the terminal as it was', async () => {
     const { shown, code } = await typeAt([
       ['Password:', 'hunterX\u007f2\r'],
-      ['Once more:', 'hunter2\r'],
+      ['Repeat the password:', 'hunter2\r'],
     ])
     expect(code).toBe(0)
     expect(shown).not.toMatch(/hunter/)
@@ -54,9 +54,9 @@ whenPossible('hash-password at a terminal', () => {
   test('hash-password refuses two different passwords', async () => {
     const { shown, code } = await typeAt([
       ['Password:', 'one\r'],
-      ['Once more:', 'two\r'],
+      ['Repeat the password:', 'two\r'],
     ])
-    expect(shown).toContain('The two passwords differ')
+    expect(shown).toContain('The passwords do not match')
     expect(code).toBe(1)
   })
 

@@ -173,7 +173,7 @@ test('burrow-push is the client alone: it runs without any package', async () =>
   await run('bash', ['-c', hooks + script], { cwd: work, env: { ...env, out } })
   await run('bash', ['-c', `set -eu\n${made.installCheckPhase}`], { cwd: dir.path, env: { ...env, out } })
   const refusal = run(join(out, 'bin/burrow-push'), ['--to', 'http://127.0.0.1:1'], { cwd: dir.path, env })
-  await expect(refusal).rejects.toMatchObject({ code: 2, stderr: expect.stringContaining('Name what to push') })
+  await expect(refusal).rejects.toMatchObject({ code: 2, stderr: expect.stringContaining('Nothing to push was given') })
 }, 300_000)
 
 test('a lock file that is newer than the hashes fails the evaluation and says what to run', async () => {

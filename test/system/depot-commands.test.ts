@@ -107,7 +107,7 @@ describe('burrow gc', () => {
     expect([code, stdout]).toEqual([
       0,
       expect.stringMatching(
-        /-loose {2}195\.\d KiB {2}for room, unused for .*\n1 path removed, 195\.\d KiB freed; \d paths kept\.\n$/,
+        /-loose {2}195\.\d KiB {2}to free space, unused for .*\n1 path removed, 195\.\d KiB freed; \d paths kept\.\n$/,
       ),
     ])
     expect(depot.figures().objects).toBe(closure.appClosure.length)
@@ -133,9 +133,9 @@ describe('burrow gc', () => {
     [['gc', '--older-than', 'soon'], 2, /Use a time like "30d"/],
     [['gc', '--to-size', 'much'], 2, /Use a size like "40GiB"/],
     [['gc', '--explain', '/nix/store/x', '--dry-run'], 2, /cannot be used with/],
-    [['gc', '--explain', '/nix/store/x'], 2, /Cannot take "\/nix\/store\/x" for a store path/],
-    [['forget'], 2, /Name either store paths or --pushed-by/],
-    [['forget', '--pushed-by', 'ci'], 2, /go together/],
+    [['gc', '--explain', '/nix/store/x'], 2, /"\/nix\/store\/x" is not a store path/],
+    [['forget'], 2, /Give either store paths or --pushed-by/],
+    [['forget', '--pushed-by', 'ci'], 2, /must be used together/],
     [['who', './nowhere'], 2, /it does not exist/],
   ])('%j is refused with code %d', async (args, code, text) => {
     await using dir = await createScratchDir()
@@ -192,10 +192,10 @@ test('burrow who tells who pushed a path, also of one that was forgotten', async
   await run('forget', loose)
   const { stdout } = await run('who', loose)
   expect(stdout).toMatch(/^\S+ {2}forget by operator/)
-  expect(stdout).toMatch(/It is not in the depot now\.\n$/)
+  expect(stdout).toMatch(/It is not in the depot any more\.\n$/)
   expect(await run('who', `/nix/store/${'0'.repeat(32)}-absent`)).toMatchObject({
     code: 1,
-    stderr: expect.stringContaining('knows nothing of'),
+    stderr: expect.stringContaining('has no events of'),
   })
 })
 
@@ -216,7 +216,7 @@ test('burrow depot verify finds a damaged file, and names its paths', async () =
   const { run, cache } = administered
   expect(await run('depot', 'verify')).toMatchObject({
     code: 0,
-    stdout: expect.stringMatching(/^\d files read, .*; all whole\.\n$/),
+    stdout: expect.stringMatching(/^\d files read, .*; none damaged\.\n$/),
   })
   const files = (await readdir(join(cache.dir, 'nar'), { recursive: true })).filter(
     (name) => name.includes('.zstd') || name.includes('.none'),

@@ -52,7 +52,7 @@ describe('a pin', () => {
     expect((await run('pins', ...at)).stdout).toMatch(/^ci\/app {2}\(keeps the last 2 revisions\)\n/)
     expect(await run('unpin', 'ci/app', ...at)).toMatchObject({
       code: 0,
-      stdout: `ci/app is no pin at ${cache.url} any more.\n`,
+      stdout: `Removed the pin ci/app at ${cache.url}.\n`,
     })
     expect(cache.depot.pins()).toEqual([])
     expect(await run('unpin', 'ci/app', ...at)).toMatchObject({ code: 4, stderr: 'No such pin\n' })
@@ -79,7 +79,7 @@ describe('a pin', () => {
     ['by a user who may not push', 'ben', ['ben/app', 'FIRST'], 77, /ben|push/],
     ['by nobody known', 'eve', ['eve/app', 'FIRST'], 77, /rejected the user name or password/],
     ['with a name of another form', 'ci', ['ci//app', 'FIRST'], 2, /Use letters, digits/],
-    ['that has expired already', 'ci', ['ci/app', 'FIRST', '--expires', '2001-01-01'], 2, /Use a date to come/],
+    ['that has expired already', 'ci', ['ci/app', 'FIRST', '--expires', '2001-01-01'], 2, /Use a date in the future/],
   ])('%s is refused', async (_what, user, args, code, text) => {
     await using cache = await openPushCache(nix)
     await using dir = await createScratchDir()

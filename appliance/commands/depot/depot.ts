@@ -1,4 +1,4 @@
-/** `burrow depot verify`: every kept file is read and compared with what it must be. */
+/** `burrow depot verify`: reads every file of the depot and compares it with its hash. */
 import { Command } from 'commander'
 
 import { Complaint } from '../../complaint.ts'
@@ -22,22 +22,22 @@ interface VerifyReply {
 }
 
 export function depotCommand(machine: Machine): Command {
-  return new Command('depot').description('look after the depot: what was pushed').addCommand(verifyCommand(machine))
+  return new Command('depot')
+    .description('check the depot, which holds pushed paths')
+    .addCommand(verifyCommand(machine))
 }
 
 function verifyCommand(machine: Machine): Command {
   return new Command('verify')
-    .description(
-      'read every file of the depot and compare it with its hash; the running Burrow does it, at low priority',
-    )
-    .option('--json', 'as JSON')
+    .description('read every file of the depot and compare it with its hash, in the running Burrow, at low priority')
+    .option('--json', 'print JSON')
     .addHelpText(
       'after',
       `
-Paths of a damaged file are out of service from then on: clients go to their next cache. Push them again to mend them.
-It takes as long as reading the whole depot twice. Ctrl-C ends the waiting, not the check: what it finds is in Burrow's log.
+Paths with a damaged file are no longer served; clients use their next cache. To repair them, push them again.
+It takes as long as reading the whole depot twice. Ctrl-C stops the command, but not the check; the result is in Burrow's log.
 
-Exit code 0 when everything is whole; 1 when something is damaged, or Burrow is not running.
+Exit code 0 if no file is damaged; 1 if a file is damaged, or Burrow is not running.
 
   burrow depot verify`,
     )
@@ -55,8 +55,8 @@ async function verify(machine: Machine, { config, json }: VerifyFlags): Promise<
       )
     }
     machine.stdout.write(
-      `${formatCount(files, 'file')} read, ${formatBytes(bytes)}; ${damaged.length === 0 ? 'all whole' : `${formatCount(damaged.length)} damaged`}.\n`,
+      `${formatCount(files, 'file')} read, ${formatBytes(bytes)}; ${damaged.length === 0 ? 'none' : formatCount(damaged.length)} damaged.\n`,
     )
   }
-  if (damaged.length > 0) throw new Complaint('refused', 'The depot has damaged files: push their paths again')
+  if (damaged.length > 0) throw new Complaint('refused', 'The depot has damaged files; push their paths again')
 }

@@ -1,4 +1,4 @@
-/** `burrow forget`: paths are taken out of the depot of the running Burrow, and not accepted again. */
+/** `burrow forget`: removes paths from the depot of the running Burrow, and refuses them from then on. */
 import { Command, Option } from 'commander'
 
 import { Complaint } from '../../complaint.ts'
@@ -22,30 +22,29 @@ interface ForgetReply {
   readonly allowed: readonly string[]
 }
 
-/** What one request takes. */
+/** Paths per request. */
 const slicePaths = 1000
 
 export function forgetCommand(machine: Machine): Command {
   return new Command('forget')
-    .description(
-      'take paths out of the depot, with all that refer to them, and do not take them again with this content',
-    )
+    .description('remove paths and everything that refers to them from the depot, and refuse this content from then on')
     .argument('[path...]', 'store paths, or links to them')
-    .option('--pushed-by <user>', 'what this user pushed, instead of paths')
+    .option('--pushed-by <user>', 'forget what this user pushed, instead of paths')
     .addOption(
-      new Option('--since <time>', 'with --pushed-by: from this time on, "2026-11-26T14:00Z" or "12h" ago').argParser(
-        past,
-      ),
+      new Option(
+        '--since <time>',
+        'with --pushed-by: pushed since this time, as "2026-11-26T14:00Z", or "12h" for 12 hours ago',
+      ).argParser(past),
     )
-    .option('--allow', 'let them be pushed again; works also for paths that were forgotten before')
-    .option('--json', 'as JSON')
+    .option('--allow', 'allow pushing them again; also for paths that were forgotten before')
+    .option('--json', 'print JSON')
     .addHelpText(
       'after',
       `
-For a secret that was pushed, or a user whose password got into the wrong hands. What is forgotten is gone for clients with the next request, and pins do not keep it.
-What clients have copied already, they keep. The running Burrow does it, asked at the socket in the setting "operator".
+Use it if a secret was pushed, or if a user's password was stolen. Forgotten paths are not served any more, even if they are pinned.
+Clients keep the copies that they already have. The command connects to the running Burrow at the socket in the setting "operator".
 
-Exit code 0 when something was forgotten or allowed again, or --pushed-by found nothing; 1 when none of the paths is here, or Burrow is not running or refuses.
+Exit code 0 if paths were forgotten or allowed again, or --pushed-by found none; 1 if none of the paths is in the depot, or Burrow is not running or refuses.
 
   burrow forget /nix/store/…-config-with-password
   burrow forget --pushed-by ci --since 2026-11-26T14:00Z
@@ -62,9 +61,9 @@ async function forget(
   { config, pushedBy, since, allow = false, json }: ForgetFlags,
 ): Promise<void> {
   if (args.length > 0 === (pushedBy !== undefined))
-    throw new Complaint('usage', 'Name either store paths or --pushed-by USER')
+    throw new Complaint('usage', 'Give either store paths or --pushed-by USER')
   if ((pushedBy === undefined) !== (since === undefined))
-    throw new Complaint('usage', '--pushed-by and --since go together: --pushed-by ci --since 12h')
+    throw new Complaint('usage', '--pushed-by and --since must be used together: --pushed-by ci --since 12h')
   const requests: object[] = []
   if (pushedBy !== undefined) requests.push({ pushedBy, since, allow })
   const paths = await findNamedPaths(machine, args)

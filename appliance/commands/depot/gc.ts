@@ -1,4 +1,4 @@
-/** `burrow gc`: what nothing keeps is removed from the depot of the running Burrow, or told. */
+/** `burrow gc`: removes paths that nothing keeps from the depot of the running Burrow, or lists them. */
 import { Command, Option } from 'commander'
 
 import { Complaint } from '../../complaint.ts'
@@ -36,39 +36,38 @@ interface ExplainReply {
 
 export function gcCommand(machine: Machine): Command {
   return new Command('gc')
-    .description('remove from the depot what nothing keeps; the running Burrow does it')
-    .option('--dry-run', 'tell what would go, why, and how many bytes; remove nothing')
+    .description('remove paths that nothing keeps from the depot of the running Burrow')
+    .option('--dry-run', 'show what would be removed, why, and how many bytes; remove nothing')
     .addOption(
-      new Option(
-        '--older-than <time>',
-        'remove what was not used for so long (default: "depot.keepUnusedFor")',
-      ).argParser(span),
+      new Option('--older-than <time>', 'remove paths unused for this time (default: "depot.keepUnusedFor")').argParser(
+        span,
+      ),
     )
     .addOption(
       new Option(
         '--to-size <size>',
-        'go on with what was unused the longest, until the depot has at most this size',
+        'then remove the least recently used paths until the depot has at most this size',
       ).argParser(byteSize),
     )
     .addOption(
-      new Option('--explain <path>', 'tell what keeps a path, and remove nothing').conflicts([
+      new Option('--explain <path>', 'show what keeps a path; remove nothing').conflicts([
         'dryRun',
         'olderThan',
         'toSize',
       ]),
     )
-    .option('--json', 'as JSON')
+    .option('--json', 'print JSON')
     .addHelpText(
       'after',
       `
-Kept is what is pinned, was pushed within a day, was served within the hour, or was used within "depot.keepUnusedFor", with all that it refers to.
-Pins and the pushes of the last day are never given up for --to-size. Burrow collects by itself once a day, and when a push needs room.
-A dry run and the run that follows it choose the same paths, unless something was pushed or used in between.
+It keeps the closure of paths that are pinned, were pushed in the last day, were served in the last hour, or were used within "depot.keepUnusedFor".
+--to-size never removes pinned paths and those pushed in the last day. Burrow also collects once a day, and when a push needs space.
+A dry run and the following run choose the same paths, unless something was pushed or used in between.
 
-It asks the running Burrow at the address in the setting "operator", by default a socket in the state directory.
-Only a socket may change the depot: at a TCP address only --dry-run and --explain are answered.
+It connects to the running Burrow at the address in the setting "operator", by default a socket in the state directory.
+Changes are only accepted at a socket; a TCP address only accepts --dry-run and --explain.
 
-Exit code 0 also when there is nothing to remove; 1 when Burrow is not running or refuses, and for --explain of a path that is not here.
+Exit code 0 even if there is nothing to remove; 1 if Burrow is not running or refuses, or for --explain of a path that is not in the depot.
 
   burrow gc --dry-run
   burrow gc --older-than 14d --to-size 40GiB
@@ -94,7 +93,7 @@ async function gc(machine: Machine, flags: GcFlags): Promise<void> {
   )
 }
 
-const reasons: Readonly<Record<string, string>> = { unused: 'unused', evicted: 'for room, unused' }
+const reasons: Readonly<Record<string, string>> = { unused: 'unused', evicted: 'to free space, unused' }
 
 function formatGc({ removed, removedObjects, bytes, keptObjects }: GcReply, isDryRun: boolean, now: number): string {
   const lines = removed.map(({ storePath, bytes: size, lastUsed, why }) => {
@@ -124,9 +123,9 @@ async function explain(machine: Machine, arg: string, { config, json }: GcFlags)
 
 const roots: Readonly<Record<string, string>> = {
   pushed: 'pushed within a day',
-  promised: 'a push was told within a day that it is here',
+  promised: 'a push found it in the depot within a day',
   leased: 'served within the hour',
-  used: 'used lately ("depot.keepUnusedFor")',
+  used: 'used recently ("depot.keepUnusedFor")',
   reference: 'referred to by the path above',
 }
 

@@ -1,4 +1,4 @@
-/** `burrow who`: what happened to a path in the depot of the running Burrow. */
+/** `burrow who`: the history of a path in the depot of the running Burrow. */
 import { Command } from 'commander'
 
 import { Complaint } from '../../complaint.ts'
@@ -29,15 +29,15 @@ const timeoutMs = 60_000
 
 export function whoCommand(machine: Machine): Command {
   return new Command('who')
-    .description('tell who pushed a path, and what else happened to it in the depot')
+    .description('show who pushed a path, and what else happened to it in the depot')
     .argument('<path>', 'a store path, or a link to one')
-    .option('--json', 'as JSON')
+    .option('--json', 'print JSON')
     .addHelpText(
       'after',
       `
-The latest comes first, at most 1,000 lines. It tells also of paths that are not there any more.
+Shows the latest event first, at most 1,000 lines, also for paths that were removed.
 
-Exit code 0 when something is known of the path; 1 when not, or when Burrow is not running.
+Exit code 0 if the depot has events of the path; 1 if it has none, or if Burrow is not running.
 
   burrow who /nix/store/…-app-1.0`,
     )
@@ -62,6 +62,6 @@ async function who(machine: Machine, arg: string, { config, json }: WhoFlags): P
       )
     }
   }
-  if (reply.events.length === 0) throw new Complaint('refused', `The depot knows nothing of ${path}`)
-  if (json !== true && !reply.isHere) machine.stdout.write('It is not in the depot now.\n')
+  if (reply.events.length === 0) throw new Complaint('refused', `The depot has no events of ${path}`)
+  if (json !== true && !reply.isHere) machine.stdout.write('It is not in the depot any more.\n')
 }

@@ -1,4 +1,4 @@
-/** `burrow tunnel install`: cloudflared, fetched and checked, into the state directory, or into one that is named. */
+/** `burrow tunnel install`: downloads cloudflared, verifies it, and installs it into the state or another directory. */
 import { stat } from 'node:fs/promises'
 import { arch, platform } from 'node:os'
 import { join, resolve } from 'node:path'
@@ -26,29 +26,26 @@ interface InstallOptions {
 
 export function tunnelInstallCommand(machine: Machine, fetchFile: FetchFile = fetchRealFile): Command {
   return new Command('install')
-    .description("fetch Cloudflare's cloudflared into the state directory, where Burrow finds it")
+    .description("download Cloudflare's cloudflared into the state directory, where Burrow finds it")
     .option(
       '--version <version>',
-      `another version than ${pinnedVersion}; needs --sha256, unless it is ${knownVersions.slice(1).join(' or ')}`,
+      `version to install instead of ${pinnedVersion}; needs --sha256, except for ${knownVersions.slice(1).join(' and ')}`,
     )
-    .option('--sha256 <sum>', 'what its SHA-256 must be')
-    .option(
-      '--to <dir>',
-      'another directory, such as /usr/local/bin: for a service whose state directory belongs to a user of its own',
-    )
-    .option('--force', 'fetch it even if it is there, or another is')
+    .option('--sha256 <sum>', 'SHA-256 of the file')
+    .option('--to <dir>', 'install into this directory, such as /usr/local/bin, for a service with a dynamic user')
+    .option('--force', 'download it even if it or another version is installed')
     .addHelpText(
       'after',
       `
-It comes from https://github.com/cloudflare/cloudflared/releases (some 40 MB), and becomes executable only if its SHA-256 is right. Burrow knows that of
-${knownVersions.join(' and ')} for Linux on amd64 and arm64, and takes the newest of them. Newer ones exist: look there, and give version and SHA-256. It is published at
-https://github.com/cloudflare/cloudflared/releases/tag/VERSION under "SHA256 Checksums", beside the name of the file, such as cloudflared-linux-arm.
-(On macOS it must be that of the program inside the archive.)
+It is downloaded from https://github.com/cloudflare/cloudflared/releases (about 40 MB), and made executable only if its SHA-256 is correct. Burrow knows the SHA-256 of
+${knownVersions.join(' and ')} for Linux on amd64 and arm64, and installs the newest of these. For a newer release, give version and SHA-256. The SHA-256 is published at
+https://github.com/cloudflare/cloudflared/releases/tag/VERSION under "SHA256 Checksums", next to the file name, such as cloudflared-linux-arm.
+(On macOS, give the SHA-256 of the program inside the archive.)
 
-A cloudflared that the config names, or that is on PATH, is taken before it, unless the one on PATH is older than ${leastVersion} or a year, or was withdrawn.
+Burrow prefers a cloudflared that is set in the config, or that is on PATH, unless the one on PATH is older than ${leastVersion} or than a year, or was withdrawn.
 
   burrow tunnel install
-  burrow tunnel install --to /usr/local/bin      as root, for a service with a user of its own
+  burrow tunnel install --to /usr/local/bin      as root, for a service with a dynamic user
   burrow tunnel install --version 2026.11.2 --sha256 SUM`,
     )
     .action((_options, command: Command) => install(machine, fetchFile, command))
@@ -101,12 +98,12 @@ async function preparePlace(stateDir: string, userId: number | undefined): Promi
     ({ uid }) => uid,
     () => undefined,
   )
-  // Its owner could put a link in the way of whatever is written there, and root would follow it.
+  // Its owner could place a symbolic link there, and root would write through it.
   if (userId === 0 && owner !== undefined && owner !== 0) {
     const there = `"${stateDir}": it belongs to user ${owner}, who could make root write elsewhere`
     throw new Complaint(
       'state',
-      `Cannot install cloudflared into ${there}; put it where every service finds it: "burrow tunnel install --to /usr/local/bin"`,
+      `Cannot install cloudflared into ${there}; install it where every service finds it: "burrow tunnel install --to /usr/local/bin"`,
     )
   }
   await prepareStateDir(stateDir, userId)
@@ -118,13 +115,15 @@ async function checkPlace(dir: string, userId: number | undefined): Promise<stri
   const refuse = (reason: string, cause?: unknown) =>
     new Complaint('usage', `Cannot install cloudflared into "${dir}": ${reason}`, { cause })
   const found = await stat(dir).catch((error: unknown) => {
-    throw refuse(`${reasonOf(error)}; name a directory that exists`, error)
+    throw refuse(`${reasonOf(error)}; give an existing directory`, error)
   })
-  if (!found.isDirectory()) throw refuse('it is no directory; name the one to put it into')
+  if (!found.isDirectory()) throw refuse('it is not a directory; give the directory to install it into')
   if (userId === 0 && found.uid !== 0)
-    throw refuse(`it belongs to user ${found.uid}, who could make root write elsewhere; name one of root's`)
+    throw refuse(
+      `it belongs to user ${found.uid}, who could make root write elsewhere; give a directory that belongs to root`,
+    )
   if (userId === 0 && (found.mode & 0o1002) === 0o002)
-    throw refuse("everybody may write there; name one that is root's alone")
+    throw refuse('all users may write there; give a directory that only root can write')
   return join(dir, 'cloudflared')
 }
 
@@ -132,14 +131,14 @@ const signals: readonly SignalName[] = ['SIGINT', 'SIGTERM', 'SIGHUP']
 
 const interrupted = () => new Complaint('interrupted', 'Interrupted: nothing was installed')
 
-/** On a terminal a line that grows; elsewhere only what is begun. */
+/** On a terminal a line that is redrawn; otherwise only the first line. */
 function startProgress({ stderr }: Machine, { version, url, bytes }: Release) {
   let isOnLine = false
   const whole = bytes === undefined ? '' : ` of ${formatBytes(bytes)}`
   return {
     begin: () =>
       void stderr.write(
-        `Fetching cloudflared ${version} from ${url}${bytes === undefined ? '' : ` (${formatBytes(bytes)})`}\n`,
+        `Downloading cloudflared ${version} from ${url}${bytes === undefined ? '' : ` (${formatBytes(bytes)})`}\n`,
       ),
     tell(now: number) {
       if (stderr.isTTY !== true) return
@@ -154,26 +153,26 @@ function startProgress({ stderr }: Machine, { version, url, bytes }: Release) {
 
 async function formatEnd({ path, version, isNew }: Installed, search: BinarySearch): Promise<string> {
   const done = isNew
-    ? `Installed cloudflared ${version} as "${path}"; its SHA-256 is right\n`
-    : `cloudflared ${version} is there already, as "${path}", with the right SHA-256; nothing was changed\n`
+    ? `Installed cloudflared ${version} as "${path}"; its SHA-256 is correct\n`
+    : `cloudflared ${version} is already installed as "${path}", with the correct SHA-256; nothing was changed\n`
   const fault = findVersionFault(version, Date.now())
   const warning =
     fault === undefined
       ? ''
-      : `Warning: cloudflared ${version} ${fault}; "burrow tunnel install --force" takes ${pinnedVersion}\n`
+      : `Warning: cloudflared ${version} ${fault}; "burrow tunnel install --force" installs ${pinnedVersion}\n`
   return done + warning + (await tellOther(path, search))
 }
 
-/** What was installed may not be what is taken. */
+/** Burrow may use another program than the installed one. */
 async function tellOther(path: string, search: BinarySearch): Promise<string> {
   const toUse = `to use this one, set "tunnel": { "binary": ${JSON.stringify(path)} }`
   try {
     const taken = await findBinary(search)
     if (taken?.path === path) return ''
-    if (taken === undefined) return `Note: it is not on PATH, where Burrow would find it; ${toUse}\n`
-    const other = `"${taken.path}"${taken.version === undefined ? '' : `, version ${taken.version},`}`
-    if (search.settings.binary !== undefined) return `Note: ${other} is what the config names\n`
-    return `Note: ${other} is taken before it; ${toUse}\n`
+    if (taken === undefined) return `Note: it is not on PATH, so Burrow does not find it; ${toUse}\n`
+    const other = `"${taken.path}"${taken.version === undefined ? '' : ` (version ${taken.version})`}`
+    if (search.settings.binary !== undefined) return `Note: Burrow uses ${other} because of the config\n`
+    return `Note: Burrow prefers ${other}; ${toUse}\n`
   } catch (error) {
     if (!(error instanceof LaunchFault)) throw error
     return `Note: ${error.message}; ${error.remedy}\n`

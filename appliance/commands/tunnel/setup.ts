@@ -35,26 +35,24 @@ interface SetupOptions extends SessionOptions {
 
 export function tunnelSetupCommand(machine: Machine): Command {
   return new Command('setup')
-    .description(
-      'make a tunnel, its DNS record and a cache rule in a Cloudflare account, and write them into the config',
-    )
+    .description('create a tunnel, its DNS record and a cache rule in a Cloudflare account, and add them to the config')
     .option(
       '--hostname <name>',
-      'the public host name, in a domain of the account (default: the one that was set up, else the one in the config)',
+      'public host name, in a domain of the account (default: the one that was set up, or the one in the config)',
     )
-    .option('--zone <name>', 'the domain it lies in (default: the longest that fits)')
-    .option('--account <name-or-id>', 'the account, where several have that domain')
-    .option('--name <name>', 'name of the tunnel (default: "burrow-" and the host name)')
-    .option('--replace-record', 'replace DNS records for the host name that Burrow did not make')
-    .option('--yes', 'do not ask')
+    .option('--zone <name>', 'domain of the host name (default: the longest that matches)')
+    .option('--account <name-or-id>', 'account, if several accounts have this domain')
+    .option('--name <name>', 'name of the tunnel (default: "burrow-" followed by the host name)')
+    .option('--replace-record', 'replace DNS records for the host name that Burrow did not create')
+    .option('--yes', 'do not ask for confirmation')
     .option('--dry-run', 'show the plan and change nothing')
     .addOption(tokenFileOption())
     .addOption(apiUrlOption())
     .addHelpText(
       'after',
       `
-It shows what it will make, take over, change and keep, and asks. Run again, it changes only what is no longer right.
-What it made is noted in "cloudflare.json" in the state directory; "burrow tunnel teardown" removes just that.
+It shows a plan of what it will create, adopt, change and keep, and asks for confirmation. Another run changes only what is no longer correct.
+It records what it created in "cloudflare.json" in the state directory; "burrow tunnel teardown" removes only that.
 
 ${tokenHelp}
 
@@ -93,9 +91,9 @@ async function setup(machine: Machine, options: SetupOptions): Promise<void> {
   for (const note of [...listZoneNotes(zone, hostname), ...listRuleNotes(found)])
     machine.stdout.write(`\nNote: ${note}\n`)
   requireNoRefusal(steps, 'set this up')
-  if (!steps.some(isChange)) return void machine.stdout.write('\nEverything is set up; nothing was changed.\n')
+  if (!steps.some(isChange)) return void machine.stdout.write('\nEverything is already set up; nothing was changed.\n')
   if (options.dryRun === true) return void machine.stdout.write('\nNothing was changed (--dry-run).\n')
-  if (options.yes !== true && !(await confirm(machine, 'Do this?')))
+  if (options.yes !== true && !(await confirm(machine, 'Continue?')))
     throw new Complaint('refused', 'Nothing was changed')
 
   await prepareStateDir(stateDir, exceptRoot(machine.userId))
@@ -114,7 +112,7 @@ function chooseHostname(
   if (hostname === undefined)
     throw new Complaint(
       'usage',
-      'Cannot set up a tunnel without a name for it; give one with --hostname, such as cache.example.org',
+      'Cannot set up a tunnel without a host name; give one with --hostname, such as cache.example.org',
     )
   if (!isHostname(hostname) || !hostname.includes('.')) {
     throw new Complaint(
@@ -129,7 +127,7 @@ function chooseHostname(
 function elsewhere(what: string): Complaint {
   return new Complaint(
     'refused',
-    `Cannot set up another host name: this Burrow is set up as ${what}; take that away first with "burrow tunnel teardown"`,
+    `Cannot set up another host name: this Burrow is set up as ${what}; remove that first with "burrow tunnel teardown"`,
   )
 }
 
@@ -139,7 +137,7 @@ function formatHeading({ zone, hostname }: Survey): string {
 
 function formatEnd({ hostname, isForService }: Survey, steps: readonly SetupStep[]): string {
   const service = isForService
-    ? 'Under systemd: run "burrow install-service" again, which hands the token to the service, and "systemctl restart burrow".\n'
+    ? 'With systemd: run "burrow install-service" again, which passes the token to the service, and then "systemctl restart burrow".\n'
     : ''
-  return `\nhttps://${hostname} leads here once Burrow runs with this config: start it, or restart it.\n${service}${formatByHand(steps)}"burrow doctor" looks whether it does; "burrow tunnel status" compares the account with the config.\n`
+  return `\nhttps://${hostname} leads here as soon as Burrow runs with this config: start or restart it.\n${service}${formatByHand(steps)}"burrow doctor" checks the connection; "burrow tunnel status" compares the account with the config.\n`
 }

@@ -1,4 +1,4 @@
-/** `burrow tunnel status`: whether the Cloudflare account, this machine and the record of the set-up still agree. */
+/** `burrow tunnel status`: compares the Cloudflare account, this machine and the record of the setup. */
 import { Command } from 'commander'
 
 import { tokenHelp } from '../../cloudflare/api-token.ts'
@@ -28,15 +28,15 @@ interface StatusOptions extends SessionOptions {
 export function tunnelStatusCommand(machine: Machine): Command {
   return new Command('status')
     .description('compare the Cloudflare account with the config and with what was set up')
-    .option('--json', 'as JSON')
+    .option('--json', 'print JSON')
     .addOption(tokenFileOption())
     .addOption(apiUrlOption())
     .addHelpText(
       'after',
       `
-It changes nothing. "burrow status" shows whether the connector runs, "burrow doctor" whether clients get through.
+It changes nothing. "burrow status" shows whether the connector runs, "burrow doctor" whether clients can connect.
 
-Exit code 0 when all is as it was set up, 1 when something differs.
+Exit code 0 if everything is as it was set up, 1 if something differs.
 
 ${tokenHelp}
 
@@ -54,7 +54,7 @@ async function status(machine: Machine, options: StatusOptions): Promise<void> {
   if (made === undefined)
     throw new Complaint(
       'refused',
-      `Cannot compare: nothing was set up from "${stateDir}"; do so with "burrow tunnel setup --hostname cache.example.org"`,
+      `Cannot compare: "${stateDir}" has no record of a setup; run "burrow tunnel setup --hostname cache.example.org"`,
     )
   const api = await openSession(machine, options)
   const { hostname } = made
@@ -120,14 +120,14 @@ function toJson(
   }
 }
 
-/** Each change of the ingress rules has a number, and a connector says which one it goes by. */
+/** Each change of the ingress rules has a version number, and a connector reports the version that it uses. */
 function listConnectorNotes({ connectors, configuration }: Survey): string[] {
   const wanted = configuration?.version
   return connectors
     .filter(({ configVersion }) => wanted !== undefined && configVersion !== undefined && configVersion < wanted)
     .map(
       ({ id, configVersion }) =>
-        `The connector ${id} still goes by configuration ${configVersion} of the tunnel, and the newest is ${wanted}: it takes a new one within seconds, so look again, and restart Burrow if this stays`,
+        `The connector ${id} still uses configuration ${configVersion} of the tunnel, and the newest is ${wanted}. Connectors update within seconds: check again, and restart Burrow if this does not change`,
     )
 }
 
@@ -142,7 +142,7 @@ function toText(
       : `tunnel ${printable(tunnel.status, 40)}, ${formatCount(countConnections(connectors), 'connection')}`
   const machines = connectors.map(
     ({ id, version, connections, configVersion }) =>
-      `  connector ${id}  cloudflared ${version || 'of unknown version'}, ${formatCount(connections, 'connection')}${configVersion === undefined ? '' : `, configuration ${configVersion}`}\n`,
+      `  connector ${id}  cloudflared ${version || '(unknown version)'}, ${formatCount(connections, 'connection')}${configVersion === undefined ? '' : `, configuration ${configVersion}`}\n`,
   )
   const lines = steps.map(({ part, drift, remedy, what }) =>
     drift === undefined

@@ -1,4 +1,4 @@
-/** `burrow tunnel teardown`: what `burrow tunnel setup` made in a Cloudflare account, removed. */
+/** `burrow tunnel teardown`: removes what `burrow tunnel setup` created in a Cloudflare account. */
 import { Command } from 'commander'
 
 import { tokenHelp } from '../../cloudflare/api-token.ts'
@@ -26,17 +26,17 @@ interface TeardownOptions extends SessionOptions {
 
 export function tunnelTeardownCommand(machine: Machine): Command {
   return new Command('teardown')
-    .description('remove what "burrow tunnel setup" made in the Cloudflare account')
-    .option('--force', 'delete the tunnel even while connectors are connected to it')
-    .option('--yes', 'do not ask')
+    .description('remove what "burrow tunnel setup" created in the Cloudflare account')
+    .option('--force', 'delete the tunnel even if connectors are connected')
+    .option('--yes', 'do not ask for confirmation')
     .option('--dry-run', 'show the plan and change nothing')
     .addOption(tokenFileOption())
     .addOption(apiUrlOption())
     .addHelpText(
       'after',
       `
-It removes what "cloudflare.json" in the state directory lists, where it still is what was made; other host names of the tunnel, records and rules stay.
-Stop Burrow first: a tunnel with connections is not deleted without --force.
+It removes what "cloudflare.json" in the state directory lists, unless somebody changed it since. Other host names, records and rules are kept.
+Stop Burrow first: a tunnel with connections is only deleted with --force.
 
 ${tokenHelp}
 
@@ -50,7 +50,7 @@ async function teardown(machine: Machine, options: TeardownOptions): Promise<voi
   const stateDir = config.state.dir
   const made = await findSetupRecord(stateDir)
   if (made === undefined)
-    return void machine.stdout.write(`Nothing was set up from "${stateDir}"; nothing was changed.\n`)
+    return void machine.stdout.write(`"${stateDir}" has no record of a setup; nothing was changed.\n`)
   const api = await openSession(machine, options)
   const progress: Progress = {
     tunnelId: made.tunnel?.id,
@@ -70,7 +70,7 @@ async function teardown(machine: Machine, options: TeardownOptions): Promise<voi
   )
   requireNoRefusal(steps, 'remove this')
   if (options.dryRun === true) return void machine.stdout.write('\nNothing was changed (--dry-run).\n')
-  if (options.yes !== true && !(await confirm(machine, 'Do this?')))
+  if (options.yes !== true && !(await confirm(machine, 'Continue?')))
     throw new Complaint('refused', 'Nothing was changed')
 
   await runPlan(steps, (step) => {

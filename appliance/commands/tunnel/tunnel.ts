@@ -1,4 +1,4 @@
-/** `burrow tunnel …`: what makes a tunnel possible, before and beside the one that `burrow serve` runs. */
+/** `burrow tunnel …`: commands to install cloudflared and to manage the tunnel that `burrow serve` runs. */
 import { Command } from 'commander'
 
 import type { Machine } from '../../machine.ts'
@@ -11,7 +11,7 @@ const commands = [tunnelInstallCommand, tunnelSetupCommand, tunnelStatusCommand,
 
 export function tunnelCommand(machine: Machine): Command {
   const tunnel = new Command('tunnel').description(
-    'fetch cloudflared; make, compare and remove a tunnel in a Cloudflare account',
+    'install cloudflared; create, compare and remove a tunnel in a Cloudflare account',
   )
   for (const createCommand of commands) tunnel.addCommand(createCommand(machine))
   return tunnel

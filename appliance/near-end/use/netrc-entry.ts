@@ -1,7 +1,7 @@
 /**
- * Burrow's entry in a netrc file: a mark, and the entry below it, at the beginning of the file, since the first entry
- * for a host wins. Nothing else is touched. The mark holds none of the format's own words: old versions of curl know no
- * comments.
+ * Burrow's entry in a netrc file: a comment that marks it, followed by the entry, at the beginning of the file because
+ * the first entry for a host wins. The rest of the file is not changed. The comment contains no keyword of the format,
+ * because old versions of curl do not support comments.
  */
 import { quoteToken } from '../../terminal/client-setup.ts'
 import { findLogin, type NetrcLogin } from '../netrc.ts'

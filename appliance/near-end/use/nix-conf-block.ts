@@ -1,16 +1,15 @@
 /**
- * Burrow's lines in a nix.conf: one block for each cache, between two marks, and nothing outside of it touched. What
- * the file sets elsewhere stays as it is: such a setting is left out of the block, which would win otherwise, since the
- * last line counts.
+ * Burrow's lines in a nix.conf: one block per cache, between two comments. Lines outside of the block are not changed.
+ * A setting that the file has elsewhere is left out of the block, because the last line would win.
  */
 
 export interface BlockResult {
   readonly text: string
-  /** Settings that are left to lines outside of the block. */
+  /** Settings that are left out because the file has them outside of the block. */
   readonly leftOut: readonly string[]
 }
 
-/** `lines`: `name = value`, and comments. */
+/** `lines`: `name = value` or comments. */
 export function writeBlock(text: string, url: string, lines: readonly string[]): BlockResult {
   const { begin, end } = marksOf(url)
   const all = text.split('\n')
@@ -24,7 +23,7 @@ export function writeBlock(text: string, url: string, lines: readonly string[]):
     if (isForeign) leftOut.push(name)
     return !isForeign
   })
-  const block = [begin, ...kept, end]
+  const block = [`${begin}, which replaces these lines`, ...kept, end]
   if (around !== undefined) return { text: [...before, ...block, ...after].join('\n'), leftOut }
   return { text: `${[...before, ...(before.length > 0 ? [''] : []), ...block].join('\n')}\n`, leftOut }
 }
@@ -38,14 +37,15 @@ export function removeBlock(text: string, url: string): string {
 }
 
 const marksOf = (url: string) => ({
-  begin: `# Begin of "burrow use ${url}": it writes these lines again.`,
+  begin: `# Begin of "burrow use ${url}"`,
   end: `# End of "burrow use ${url}"`,
 })
 
 /** The lines around the block; undefined where there is none. */
 function findAround(all: readonly string[], url: string): { before: string[]; after: string[] } | undefined {
   const { begin, end } = marksOf(url)
-  const from = all.indexOf(begin)
+  // By its start: the rest of the comment differs between versions.
+  const from = all.findIndex((line) => line.startsWith(begin))
   const to = from < 0 ? -1 : all.indexOf(end, from)
   return to < 0 ? undefined : { before: all.slice(0, from), after: all.slice(to + 1) }
 }

@@ -20,7 +20,7 @@ import { planRelay, relaySettings, relaySubstituter } from './relay-plan.ts'
 
 export interface UseWish {
   readonly url: string
-  /** Undefined for a public cache. */
+  /** `undefined` for a public cache. */
   readonly login: NetrcLogin | undefined
   readonly publicKeys: readonly string[]
   readonly withPush: boolean
@@ -34,7 +34,7 @@ export interface UseWish {
 
 export interface UsePlan {
   readonly steps: readonly Step[]
-  /** For --print: each file with what comes into it, without the password. */
+  /** For --print: each file and its new contents, without the password. */
   readonly texts: readonly { readonly file: string; readonly text: string }[]
 }
 
@@ -49,7 +49,7 @@ export const hookFileOf = (machine: Machine) => join(nixDirOf(machine), 'burrow-
 
 /** Where Nix looks for the login of this machine or user. */
 export async function netrcFileOf(machine: Machine, root: string): Promise<string> {
-  // The settings of this machine say nothing of an image.
+  // The settings of this machine do not apply to an image.
   const set = root === '/' ? await findNixSetting(machine, 'netrc-file') : undefined
   return set ?? join(nixDirOf(machine), 'netrc')
 }
@@ -117,7 +117,7 @@ export async function readConf(
   if (/^\/nix\/store\//.test(file)) {
     throw new Complaint(
       'refused',
-      `Cannot write "${named}": it lies in the Nix store, as NixOS makes it. Use services.burrow-client in its configuration instead`,
+      `Cannot write "${named}": it is in the Nix store and managed by NixOS. Use services.burrow-client in the NixOS configuration instead`,
     )
   }
   const mode = await stat(file).then(

@@ -1,6 +1,6 @@
 /**
- * Where paths to be pushed come from: what becomes valid in the store's database, or files that the post-build hook
- * leaves in a spool folder.
+ * Sources of paths to push: paths that become valid in the store's database, or files that the post-build hook writes
+ * to a spool directory.
  */
 import { readdir, readFile, rm, stat } from 'node:fs/promises'
 import { join } from 'node:path'
@@ -11,16 +11,16 @@ import type { QueueState } from './queue-file.ts'
 
 export interface PathSource {
   /**
-   * Puts what is new into the state; resolves to what must be done once the state is written. Undefined: nothing is
-   * new.
+   * Adds new paths to the state; resolves to a function to call after the state was written, or `undefined` if there is
+   * nothing new.
    */
   read(state: QueueState): Promise<(() => Promise<void>) | undefined>
 }
 
-/** Derivations are no contents. */
+/** Derivations are not pushed. */
 const isWanted = (path: string) => !path.endsWith('.drv')
 
-/** `tell`: that the database is another one than that of the state. */
+/** `tell`: called if the database is not the one that the state belongs to. */
 export function watchDatabase(store: LocalStore, tell: (line: string) => void): PathSource {
   let generation: number | undefined
   return {
@@ -33,7 +33,7 @@ export function watchDatabase(store: LocalStore, tell: (line: string) => void): 
         state.lastPath = store.pathOfId(state.lastId)
       }
       if (before !== undefined && isAnother(store, before, state.lastPath)) {
-        tell('The store has another database than before: starting over with all that is in it')
+        tell('The store has a different database than before: starting over with all its paths')
         state.lastId = 0
         state.lastPath = undefined
       }
@@ -57,12 +57,12 @@ function isAnother(store: LocalStore, id: number, path: string | undefined): boo
   return path !== undefined && found !== undefined && found !== path
 }
 
-/** A hook takes milliseconds: what is unfinished for longer never will be. */
+/** A hook takes milliseconds: a file that is incomplete for longer stays incomplete. */
 const unfinishedMs = 3_600_000
 
 /**
- * One file a build, put there by rename: whatever begins with a dot is not finished. Rejects with a Complaint when the
- * folder cannot be read.
+ * One file per build, completed by rename: a name with a leading dot is an incomplete file. Rejects with a Complaint if
+ * the directory cannot be read.
  */
 export function watchSpool(dir: string, storeDir: string, tell: (line: string) => void): PathSource {
   return {
@@ -90,7 +90,7 @@ async function readNames(dir: string): Promise<string[]> {
   } catch (error) {
     throw new Complaint(
       'state',
-      `Cannot read the spool folder "${dir}": ${reasonOf(error)}. Make it, writable for the user that runs the hook`,
+      `Cannot read the spool directory "${dir}": ${reasonOf(error)}. Create it, writable for the user that runs the hook`,
       {
         cause: error,
       },
@@ -105,7 +105,7 @@ async function readSpooled(file: string, storeDir: string, tell: (line: string) 
     const [paths, others] = [words, words].map((all, at) =>
       all.filter((word) => (word.startsWith(storeDir) && pattern.test(word.slice(storeDir.length))) === (at === 0)),
     )
-    if (others!.length > 0) tell(`Left out of "${file}": ${others!.length} words that are no store paths`)
+    if (others!.length > 0) tell(`Ignored ${others!.length} words in "${file}" that are not store paths`)
     return paths!
   } catch (error) {
     if (systemCodeOf(error) === 'ENOENT') return []

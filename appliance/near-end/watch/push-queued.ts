@@ -1,6 +1,6 @@
 /**
- * Pushes some of the queue in one go; a path that spoils it is found by pushing each alone, so that it keeps no other
- * from going.
+ * Pushes a batch of the queue together. If that fails because of a path, each path is pushed separately, so that one
+ * bad path does not block the others.
  */
 import { setTimeout as sleep } from 'node:timers/promises'
 
@@ -16,11 +16,11 @@ export interface QueuedPush {
 
 export interface Verdict {
   readonly path: string
-  /** `done`: it is there, or with other contents. `dropped`: it cannot be pushed, and will not be tried again. */
+  /** `done`: the cache has it, maybe with different contents. `dropped`: it cannot be pushed and is not retried. */
   readonly outcome: 'done' | 'dropped'
-  /** Of what was dropped, and of a conflict. */
+  /** For dropped paths and conflicts. */
   readonly reason?: string
-  /** Why it was dropped: it vanished or is damaged here, or the cache refuses it. */
+  /** Why it was dropped: it is missing or damaged in the store, or the cache refuses it. */
   readonly cause?: 'gone' | 'unreadable' | 'refused'
 }
 
@@ -28,7 +28,7 @@ export interface QueuedResult {
   readonly verdicts: readonly Verdict[]
   readonly pushed: number
   readonly wireBytes: number
-  /** What keeps everything else waiting. */
+  /** The error that stopped the batch; the other paths stay in the queue. */
   readonly obstacle: PushFault | Fault | undefined
 }
 
@@ -36,7 +36,7 @@ export async function pushQueued(paths: readonly string[], options: QueuedPush):
   const { store, farEnd, signal } = options
   const run = new Run(options)
   try {
-    // Whether this user may push at all: what is forbidden afterwards is forbidden for a path.
+    // Checks whether this user may push at all; "forbidden" from then on concerns a path.
     await farEnd.ask('GET', 'v1/push')
     const valid = paths.filter((path) => {
       const isValid =
@@ -68,7 +68,7 @@ class Run {
     return { verdicts: this.verdicts, pushed: this.#pushed, wireBytes: this.#wireBytes }
   }
 
-  /** False when one of them spoils it. */
+  /** `false` if one of the paths cannot be pushed. */
   async pushTogether(paths: readonly string[]): Promise<boolean> {
     try {
       await this.#push(paths)
@@ -115,18 +115,18 @@ class Run {
         this.verdicts.push({
           path,
           outcome: 'done',
-          ...(status === 'conflict' && { reason: `the cache keeps other contents: ${printable(reason ?? '')}` }),
+          ...(status === 'conflict' && { reason: `the cache has different contents: ${printable(reason ?? '')}` }),
         })
     }
   }
 
-  /** What is wrong with a path; undefined when it is the cache, the line or the store. */
+  /** The problem of a path; `undefined` if the error concerns the cache, the connection or the store. */
   #causeOf(error: unknown): Verdict['cause'] {
     this.#options.signal.throwIfAborted()
     if (error instanceof Fault) return error.code === 'store-unavailable' ? undefined : 'unreadable'
     if (!(error instanceof PushFault)) return undefined
     if (error.code === 'unreadable') return 'unreadable'
-    // 507: no room, which passes.
+    // 507: the cache is full, which is temporary.
     if (error.code === 'forbidden' || (error.code === 'refused' && error.status !== undefined && error.status !== 507))
       return 'refused'
     return undefined

@@ -1,7 +1,7 @@
 /**
- * What `burrow watch-store` knows from one run to the next: the last id it has seen, and what waits to be pushed.
- * Written whole, by rename, before anything is forgotten elsewhere: a kill at any moment repeats a push, which is
- * cheap, and loses none.
+ * The persistent state of `burrow watch-store`: the last id that it has seen, and the queue of paths to push. It is
+ * replaced atomically before anything is deleted elsewhere: after a kill, a push may be repeated, which is cheap, but
+ * none is lost.
  *
  *     <state directory>/watch-store/<12 hex of the cache's URL and the source>/queue.json
  */
@@ -16,9 +16,9 @@ import type { Machine } from '../../machine.ts'
 import { readIfAny, replacePrivateFile } from '../../state/private-files.ts'
 
 export interface QueueState {
-  /** Of the store's database; undefined before it was read, and with a spool folder. */
+  /** Id in the store's database; `undefined` before it was read, and with a spool directory. */
   lastId?: number | undefined
-  /** The path with that id: another one says that the database is another. */
+  /** The path with this id. If it is a different one, the database was replaced. */
   lastPath?: string | undefined
   queue: string[]
 }
@@ -33,12 +33,12 @@ const schema = z.object({
 
 export interface QueueFile extends Disposable {
   readonly file: string
-  /** What was written last; undefined the first time. */
+  /** The last written state; `undefined` in the first run. */
   readonly state: QueueState | undefined
   write(state: QueueState): Promise<void>
 }
 
-/** `source`: the database or spool folder it is fed from. Rejects with a Complaint: state. */
+/** `source`: the database or spool directory. Rejects with a Complaint: state. */
 export async function openQueueFile(
   machine: Machine,
   { url, source }: { readonly url: string; readonly source: string },
@@ -79,7 +79,7 @@ function parse(text: string, file: string): QueueState {
   } catch {
     throw new Complaint(
       'state',
-      `Cannot read "${file}": it is not what "burrow watch-store" writes. Remove it to begin with what is added from now on`,
+      `Cannot read "${file}": it was not written by "burrow watch-store". Remove it to start with paths that are added from now on`,
     )
   }
 }

@@ -1,7 +1,7 @@
 /**
- * The loop of `burrow watch-store`: looks each second for what is new, and pushes it once nothing came for 2 s, or
- * after 10 s. What cannot be pushed now waits in the queue, for as long as it takes; what cannot be pushed at all is
- * dropped with a line. It ends when it is told to, and never by itself.
+ * The loop of `burrow watch-store`: checks for new paths every second, and pushes them when no path was added for 2 s,
+ * or after 10 s. Paths that cannot be pushed now stay in the queue. Paths that can never be pushed are dropped with a
+ * message. The loop runs until it is stopped.
  */
 import { setTimeout as sleep } from 'node:timers/promises'
 
@@ -16,22 +16,22 @@ export interface StoreWatchOptions {
   readonly queueFile: QueueFile
   readonly source: PathSource
   /**
-   * Rejects with a Complaint when the cache or the login cannot be found, and with the signal's reason. `isFailing`:
-   * there was no answer, and it goes on asking.
+   * Rejects with a Complaint if the URL or the login is missing, and with the signal's reason. `isFailing` is called
+   * when the cache does not answer and the request is retried.
    */
   readonly push: (
     paths: readonly string[],
     signal: AbortSignal,
     isFailing: (reason: string) => void,
   ) => Promise<QueuedResult>
-  /** What is watched and where it goes, for the lines. */
+  /** What is watched, for messages. */
   readonly title: string
   readonly url: string
   readonly tell: (line: string) => void
   readonly warn: (line: string) => void
-  /** Told to stop: what is queued is pushed, for so long as the drain lasts. */
+  /** Stop gracefully: the queue is pushed until the drain ends. */
   readonly stop: AbortSignal
-  /** Told to stop at once. */
+  /** Stop immediately. */
   readonly kill: AbortSignal
 }
 
@@ -61,7 +61,7 @@ export class StoreWatch {
   constructor(options: StoreWatchOptions) {
     this.#options = options
     this.#state = options.queueFile.state ?? { queue: [] }
-    // What an earlier run left waits no longer.
+    // The queue of an earlier run is pushed without delay.
     if (this.#state.queue.length > 0) this.#waitingSinceMs = Number.NEGATIVE_INFINITY
   }
 
@@ -94,7 +94,7 @@ export class StoreWatch {
         this.#changedAtMs = performance.now()
         this.#waitingSinceMs ??= this.#changedAtMs
       }
-      if (this.#problem !== undefined) tell('It can be read again')
+      if (this.#problem !== undefined) tell('The paths can be read again')
       this.#problem = undefined
     } catch (error) {
       if (
@@ -104,7 +104,7 @@ export class StoreWatch {
       )
         throw error
       const { message } = error as Error
-      if (message !== this.#problem) warn(`Cannot look for new paths, and goes on trying: ${printable(message)}`)
+      if (message !== this.#problem) warn(`Cannot read new paths, retrying: ${printable(message)}`)
       this.#problem = message
     }
   }
@@ -117,10 +117,9 @@ export class StoreWatch {
     this.#running = this.#pushSome().finally(() => {
       this.#running = undefined
     })
-    // Awaited by the drain; a bug must not pass unseen.
+    // The drain awaits it; a bug must not go unnoticed.
     this.#running.catch((error: unknown) => {
-      if (!this.#aborting.signal.aborted)
-        this.#failed(`An error that should not be: ${(error as Error).stack ?? String(error)}`)
+      if (!this.#aborting.signal.aborted) this.#failed(`Unexpected error: ${(error as Error).stack ?? String(error)}`)
     })
   }
 
@@ -130,7 +129,7 @@ export class StoreWatch {
     let result: QueuedResult
     try {
       result = await push(paths, this.#aborting.signal, (reason) => {
-        if (!this.#isFailing) warn(`No answer from ${url} (${printable(reason)}): trying again`)
+        if (!this.#isFailing) warn(`No answer from ${url} (${printable(reason)}): retrying`)
         this.#isFailing = true
       })
     } catch (error) {
@@ -161,7 +160,7 @@ export class StoreWatch {
     this.#pauseMs = Math.min(longestPauseMs, Math.max(firstPauseMs, this.#pauseMs * 2))
     this.#notBeforeMs = performance.now() + this.#pauseMs
     this.#options.warn(
-      `${why}. ${formatCount(this.#state.queue.length, 'path')} waiting; trying again in ${Math.round(this.#pauseMs / 1000)} s`,
+      `${why}. ${formatCount(this.#state.queue.length, 'path')} waiting; retrying in ${Math.round(this.#pauseMs / 1000)} s`,
     )
   }
 
@@ -173,7 +172,7 @@ export class StoreWatch {
     )
   }
 
-  /** A cache that does not answer is not waited for. */
+  /** Does not wait for a cache that does not answer. */
   async #drain(kill: AbortSignal): Promise<void> {
     const abort = () => this.#aborting.abort(new Error('stopped'))
     if (kill.aborted || this.#isFailing) abort()

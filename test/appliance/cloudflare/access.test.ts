@@ -89,8 +89,8 @@ describe('createAccessVerifier', () => {
     ['one of another team', { iss: 'https://evil.cloudflareaccess.com' }, 'not-for-us'],
     ['one that is not valid yet', { nbf: nowSeconds + 120 }, 'not-for-us'],
     ['one that never ends', { exp: undefined }, 'not-for-us'],
-    ["a service token's", { email: undefined, common_name: 'ci.access' }, 'nobody'],
-    ['one whose address would end a line of the log', { email: 'ben\n@example.org' }, 'nobody'],
+    ["a service token's", { email: undefined, common_name: 'ci.access' }, 'not-a-person'],
+    ['one whose address would end a line of the log', { email: 'ben\n@example.org' }, 'not-a-person'],
   ])('verify refuses %s', async (_what, claims, refusal) => {
     expect(await createVerifier().verify(await sign(claims as JWTPayload))).toEqual({ refusal })
   })

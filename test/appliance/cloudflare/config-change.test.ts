@@ -55,7 +55,7 @@ describe('planTunnelSetting', () => {
     const step = toSetupSteps(found, {} as StepOptions).at(-1)!
     expect(step).toMatchObject({
       verb: 'by-hand',
-      what: expect.stringContaining('put there: "tunnel": {"mode":"token","tokenFile":"/x"'),
+      what: expect.stringContaining('add "tunnel": {"mode":"token","tokenFile":"/x"'),
     })
     expect(step.run).toBeUndefined()
   })

@@ -17,7 +17,7 @@ describe('the Cloudflare API', () => {
   test.each([
     ['tunnel', /code 10000: Authentication error\); give it the permission "Account > Cloudflare Tunnel: Edit"/],
     ['dns', /code 10000: Authentication error\); give it the permission "Zone > DNS: Edit"/],
-    ['zone', /Cannot find a zone for "cache\.example\.org".*let the API token reach it: "Zone > Zone: Read"/],
+    ['zone', /Cannot find a zone for "cache\.example\.org".*give the API token access to it: "Zone > Zone: Read"/],
     ['rules', /code 10000: Authentication error\); give it the permission "Zone > Cache Rules: Edit"/],
   ] as const)(
     'setup names the permission %j that the token lacks, before it changes anything',
@@ -86,7 +86,7 @@ describe('the Cloudflare API', () => {
     const { code, stderr } = await setUp({ dir, api })
     expect(code).toBe(1)
     expect(stderr).toMatch(
-      /create the tunnel "burrow-cache-example-org": there is a tunnel of this name that this API token may not see \(HTTP 409, code 1013: .*--name/,
+      /create the tunnel "burrow-cache-example-org": there is a tunnel with this name that this API token cannot access \(HTTP 409, code 1013: .*--name/,
     )
     expect(await setUp({ dir, api }, '--name', 'another')).toMatchObject({ code: 0 })
   })
@@ -120,7 +120,7 @@ describe('the Cloudflare API', () => {
     })
     const { code, stderr } = await setUp({ dir, api })
     expect(code).toBe(1)
-    expect(stderr).toMatch(/rate limit is reached \(HTTP 429, code 971: slow down\); run this again in 240 s/)
+    expect(stderr).toMatch(/rate limit is reached \(HTTP 429, code 971: slow down\); try again in 240 s/)
     expect(api.calls.filter(({ status }) => status === 429)).toHaveLength(1)
   })
 
@@ -139,7 +139,7 @@ describe('the Cloudflare API', () => {
     const { code, stderr } = await setUp({ dir, api })
     expect(code).toBe(1)
     expect(stderr).toMatch(
-      /fault of its own \(HTTP 503, code 10001: Internal error, Ray ID 8f0000000000abcd-LHR\).*cloudflarestatus/,
+      /Cloudflare reports an internal error \(HTTP 503, code 10001: Internal error, Ray ID 8f0000000000abcd-LHR\).*cloudflarestatus/,
     )
     expect(stderr).not.toMatch(/\n +at /)
   })
@@ -158,7 +158,7 @@ describe('the Cloudflare API', () => {
     await using dir = await createBurrowDir()
     const { code, stderr } = await setUp({ dir, api })
     expect(code).toBe(1)
-    expect(stderr).toMatch(/127\.0\.0\.1:\d+ cannot be reached \(ECONNREFUSED\); see to the network/)
+    expect(stderr).toMatch(/127\.0\.0\.1:\d+ cannot be reached \(ECONNREFUSED\); check the network/)
   })
 
   test('setup follows no redirect', async () => {
@@ -180,7 +180,7 @@ describe('the Cloudflare API', () => {
     api.fail({ path: /verify/, status: 200, text, times: 9 })
     const { code, stderr } = await setUp({ dir, api })
     expect(code).toBe(1)
-    expect(stderr).toMatch(/the answer of 127\.0\.0\.1:\d+ is not understood/)
+    expect(stderr).toMatch(/unexpected reply from 127\.0\.0\.1:\d+/)
   })
 
   test('setup prints what comes from the account as harmless text', async () => {

@@ -170,9 +170,7 @@ describe('burrow tunnel setup', () => {
     await using dir = await createBurrowDir()
     const { code, stdout } = await setUp({ dir, api }, '--name', 'home')
     expect(code).toBe(0)
-    expect(stdout).toMatch(
-      /adopt +tunnel +"home".*teardown will leave it; 1 connection of it up: another machine runs it/,
-    )
+    expect(stdout).toMatch(/adopt +tunnel +"home".*teardown will keep it; it has 1 connection: another machine runs it/)
     expect(stdout).toMatch(/create +ingress.*kept: git\.example\.org/)
     expect(api.account.tunnels).toHaveLength(2)
     expect(tunnel.configuration).toEqual({
@@ -189,7 +187,7 @@ describe('burrow tunnel setup', () => {
     await using dir = await createBurrowDir()
     const { code, stderr } = await setUp({ dir, api })
     expect(code).toBe(1)
-    expect(stderr).toMatch(/managed by a file on a machine; choose another with --name/)
+    expect(stderr).toMatch(/managed by a config file on a machine; choose another tunnel with --name/)
     expect(api.changes()).toEqual([])
   })
 
@@ -224,11 +222,13 @@ describe('burrow tunnel setup', () => {
         mode: 0o600,
       })
     await setEdgeCache('allow')
-    expect((await runTunnel(['status'], { dir, api })).stdout).toMatch(/DIFFERS +rule .*keeps the edge from storing/)
+    expect((await runTunnel(['status'], { dir, api })).stdout).toMatch(/DIFFERS +rule .*prevents caching/)
     const { code, stdout } = await setUp({ dir, api })
     expect([code, stdout]).toEqual([
       0,
-      expect.stringMatching(/delete +rule .*"edgeCache" in the config is "allow"[\s\S]*Note: .*terms on large files/),
+      expect.stringMatching(
+        /delete +rule .*"edgeCache" in the config is "allow"[\s\S]*Note: .*terms about large files/,
+      ),
     ])
     expect(api.account.rulesets).toEqual([])
     expect(await parse(dir.file('state/cloudflare.json'))).not.toHaveProperty('rule')
@@ -250,7 +250,7 @@ describe('burrow tunnel setup', () => {
     account.rulesets.push({ id: 'f'.repeat(32), zoneId: account.zones[0]!.id, rules: [theirs] })
     await using api = await startCloudflareApi(account)
     await using dir = await createBurrowDir({ users: undefined, public: true, edgeCache: 'allow' })
-    expect((await setUp({ dir, api })).stdout).toMatch(/leave +rule +"mine", which Burrow did not make/)
+    expect((await setUp({ dir, api })).stdout).toMatch(/leave +rule +"mine", not created by Burrow/)
     expect(account.rulesets[0]!.rules).toEqual([theirs])
     const { code, stdout } = await runTunnel(['status'], { dir, api })
     expect([code, stdout]).toEqual([
@@ -363,7 +363,7 @@ describe('burrow tunnel setup', () => {
     [['--hostname', 'https://cache.example.org'], 2, /--hostname/],
     [['--hostname', 'x") or (true'], 2, /--hostname/],
     [['--hostname', 'localhost'], 2, /--hostname/],
-    [['--hostname', hostname, '--zone', 'example.com'], 2, /does not lie in it/],
+    [['--hostname', hostname, '--zone', 'example.com'], 2, /is not in this zone/],
     [['--hostname', hostname, '--api-url', 'http://evil.example.org/'], 2, /must begin with https/],
     [['--hostname', 'cache.example.net'], 1, /Cannot find a zone.*Zone > Zone: Read/],
     [[], 2, /--hostname/],

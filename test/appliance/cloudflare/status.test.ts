@@ -34,7 +34,7 @@ const drifts: readonly (readonly [what: string, part: string, change: Change, to
       Object.assign(tunnels[0]!, {
         configuration: { ingress: [{ hostname, service: 'http://127.0.0.1:1' }, { service: 'http_status:404' }] },
       }),
-    /leads cache\.example\.org to http:\/\/127\.0\.0\.1:1, and Burrow listens at http:\/\/127\.0\.0\.1:8080/,
+    /sends cache\.example\.org to http:\/\/127\.0\.0\.1:1, but Burrow listens on http:\/\/127\.0\.0\.1:8080/,
   ],
   ['a missing record', 'record', ({ records }) => records.pop(), /no DNS record/],
   [
@@ -47,7 +47,7 @@ const drifts: readonly (readonly [what: string, part: string, change: Change, to
     'a record that leads elsewhere',
     'record',
     ({ records }) => Object.assign(records[0]!, { content: 'elsewhere.example.net' }),
-    /leads to elsewhere\.example\.net/,
+    /points to elsewhere\.example\.net/,
   ],
   [
     "another's record",
@@ -80,7 +80,7 @@ const drifts: readonly (readonly [what: string, part: string, change: Change, to
     'a rotated token',
     'token',
     ({ tunnels }) => Object.assign(tunnels[0]!, { secret: Buffer.alloc(32).toString('base64') }),
-    /another token/,
+    /does not contain the current token/,
   ],
   ['a missing token', 'token', (_account, dir) => rm(dir.file('state/tunnel-token')), /there is no/],
 ]
@@ -116,7 +116,7 @@ describe('burrow tunnel status', () => {
     expect(code).toBe(0)
     expect(stdout).toContain('tunnel healthy, 6 connections\n')
     expect(stdout).toContain(`  connector ${current.id}  cloudflared 2026.9.3, 4 connections, configuration 3\n`)
-    expect(stdout).toMatch(new RegExp(`Note: The connector ${late.id} still goes by configuration 2 .* newest is 3`))
+    expect(stdout).toMatch(new RegExp(`Note: The connector ${late.id} still uses configuration 2 .* newest is 3`))
     expect(stdout).not.toContain(`Note: The connector ${current.id}`)
     const json = JSON.parse((await runTunnel(['status', '--json'], { dir, api })).stdout)
     expect(json.tunnel).toMatchObject({
@@ -166,7 +166,7 @@ describe('burrow tunnel status', () => {
     )
     const { code, stdout, stderr } = await runTunnel(['status'], { dir, api })
     expect(code).toBe(1)
-    expect(stdout).toMatch(/DIFFERS +ingress .*Burrow listens at http:\/\/127\.0\.0\.1:9090[\s\S]*DIFFERS +config/)
+    expect(stdout).toMatch(/DIFFERS +ingress .*Burrow listens on http:\/\/127\.0\.0\.1:9090[\s\S]*DIFFERS +config/)
     expect(stderr).toContain('2 things differ')
   })
 

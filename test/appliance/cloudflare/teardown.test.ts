@@ -44,7 +44,7 @@ describe('burrow tunnel teardown', () => {
     await using dir = await createBurrowDir()
     const { code, stdout } = await runTunnel(['teardown'], { dir, api, env: { CLOUDFLARE_API_TOKEN: '' } })
     expect(code).toBe(0)
-    expect(stdout).toContain('Nothing was set up')
+    expect(stdout).toContain('has no record of a setup')
   })
 
   test('teardown --dry-run and teardown without --yes change nothing', async () => {
@@ -120,7 +120,7 @@ describe('burrow tunnel teardown', () => {
     await using api = await startCloudflareApi(account)
     await using dir = await createBurrowDir()
     const { stdout } = await setUp({ dir, api }, '--name', 'home')
-    expect(stdout.match(/^ {2}adopt .*teardown will leave it/gm)).toHaveLength(3)
+    expect(stdout.match(/^ {2}adopt .*teardown will keep it/gm)).toHaveLength(3)
     expect(await tearDown({ dir, api })).toMatchObject({ code: 0 })
     expect([tunnel.deleted_at, account.records, account.rulesets[0]!.rules]).toEqual([null, [record], [rule]])
     expect(tunnel.configuration).toEqual({ ingress: [{ service: 'http_status:404' }] })
@@ -142,7 +142,7 @@ describe('burrow tunnel teardown', () => {
     }
     const { code, stdout } = await tearDown({ dir, api })
     expect(code).toBe(0)
-    expect(stdout.match(/somebody has changed it since/g)).toHaveLength(3)
+    expect(stdout.match(/changed since the setup/g)).toHaveLength(3)
     expect([records.length, rulesets[0]!.rules.length, tunnels[0]!.deleted_at]).toEqual([1, 1, null])
   })
 

@@ -53,7 +53,7 @@ whenPossible('burrow tunnel setup at a terminal', () => {
     )
     expect(code).toBe(0)
     expect(shown).not.toContain(goodToken)
-    expect(shown).toMatch(/create +tunnel[\s\S]*Do this\?[\s\S]*leads here/)
+    expect(shown).toMatch(/create +tunnel[\s\S]*Continue\?[\s\S]*leads here/)
     expect(shown).toMatch(/\r\necho\r\n/)
     expect(api.account.tunnels).toHaveLength(1)
   })

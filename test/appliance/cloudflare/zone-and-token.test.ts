@@ -43,7 +43,7 @@ describe('the zone', () => {
     await using dir = await createBurrowDir()
     const { stdout } = await runTunnel(['setup', '--hostname', 'a.b.example.org', '--dry-run'], { dir, api })
     expect(stdout).toMatch(/"example\.org" is pending/)
-    expect(stdout).toMatch(/Universal SSL covers \*\.example\.org only/)
+    expect(stdout).toMatch(/Universal SSL covers only \*\.example\.org/)
   })
 })
 
@@ -94,25 +94,25 @@ describe('the API token', () => {
     [
       '',
       2,
-      /no terminal.*\$CLOUDFLARE_API_TOKEN[\s\S]*Account > Cloudflare Tunnel: Edit\n {2}Zone > Zone: Read\n {2}Zone > DNS: Edit\n {2}Zone > Cache Rules: Edit/,
+      /without a terminal.*\$CLOUDFLARE_API_TOKEN[\s\S]*Account > Cloudflare Tunnel: Edit\n {2}Zone > Zone: Read\n {2}Zone > DNS: Edit\n {2}Zone > Cache Rules: Edit/,
     ],
-    ['two words of a thing that is no token', 2, /is not one/],
+    ['two words of a thing that is no token', 2, /has the wrong format/],
     [
       'x'.repeat(40),
       1,
-      /does not accept this API token \(HTTP 403, code 9109: Invalid access token\): it is revoked, expired or not copied whole; make a new one/,
+      /does not accept this API token \(HTTP 403, code 9109: Invalid access token\): it was revoked, has expired or was not copied completely; create a new one/,
     ],
     [
       `cfut_${'x'.repeat(40)}`,
       1,
-      /does not accept this API token \(HTTP 401, code 1000: Invalid API Token\).* make a new one at https:\/\/dash\.\S+api-tokens\n/,
+      /does not accept this API token \(HTTP 401, code 1000: Invalid API Token\).* create a new one at https:\/\/dash\.\S+api-tokens\n/,
     ],
     [
       `cfat_${'x'.repeat(40)}`,
       1,
-      /does not accept this API token \(HTTP 403, code 9109: .* make a new one at "Manage Account > API Tokens"/,
+      /does not accept this API token \(HTTP 403, code 9109: .* create a new one at "Manage Account > API Tokens"/,
     ],
-    [`cfk_${'x'.repeat(40)}`, 2, /it is the Global API Key, which may do everything; make a token at https:/],
+    [`cfk_${'x'.repeat(40)}`, 2, /it is the Global API Key, which has all permissions; create a token at https:/],
   ])('setup refuses the token %j without printing it', async (token, wanted, message) => {
     await using api = await startCloudflareApi()
     await using dir = await createBurrowDir()
@@ -130,7 +130,7 @@ describe('the API token', () => {
       await using dir = await createBurrowDir()
       const { code, stderr } = await setUp({ dir, api })
       expect(code).toBe(1)
-      expect(stderr).toMatch(/it is revoked, expired or not copied whole; make a new one at/)
+      expect(stderr).toMatch(/it was revoked, has expired or was not copied completely; create a new one at/)
       expect(stderr).not.toContain('Zone: Read')
     },
   )
@@ -154,7 +154,7 @@ describe('the API token', () => {
     api.fail({ path: /cfd_tunnel/, status: 401, code: 10000, message: 'Forbidden' })
     const { stderr } = await setUp({ dir, api })
     expect(stderr).toMatch(
-      /\(HTTP 401, code 10000: Forbidden\); see that it is neither revoked nor expired, and give it the permission "Account > Cloudflare Tunnel: Edit"/,
+      /\(HTTP 401, code 10000: Forbidden\); check that it is neither revoked nor expired, and give it the permission "Account > Cloudflare Tunnel: Edit"/,
     )
   })
 

@@ -93,7 +93,9 @@ describe('burrow install-service', () => {
     expect(again.stderr).not.toMatch(/^ {2}(create|write|delete|run) /m)
     expect([again.stdout, again.stderr]).toEqual([
       '',
-      expect.stringContaining('What clients need: burrow --config /etc/burrow/burrow.json client-config'),
+      expect.stringContaining(
+        'To show the settings for clients: burrow --config /etc/burrow/burrow.json client-config',
+      ),
     ])
     await writeFile(at(dir, '/etc/burrow/credentials/tunnel-token'), 'x')
     await writeFile(at(dir, '/etc/burrow/credentials/.hidden'), 'x')
@@ -160,7 +162,7 @@ describe('burrow install-service', () => {
     expect(await install(other, '--listen', 'unix:/run/burrow/s.sock', '--socket')).toMatchObject({
       code: 2,
       stderr: expect.stringMatching(
-        /systemd empties \/run\/burrow when the service stops.*listen on unix:\/run\/burrow\.sock/,
+        /systemd empties \/run\/burrow when the service stops.*use "unix:\/run\/burrow\.sock/,
       ),
     })
     expect((await install(other, '--listen', 'unix:/run/burrow.sock', '--socket')).code).toBe(0)
@@ -169,7 +171,7 @@ describe('burrow install-service', () => {
 
   test.each([
     [['--listen', '0.0.0.0:80'], 2, /it is not a loopback address/],
-    [['--user', '../x'], 2, /Cannot use --user "\.\.\/x": it names a file too/],
+    [['--user', '../x'], 2, /Cannot use --user "\.\.\/x": the name is also used for a file/],
   ])('install-service refuses %j', async (args, code, message) => {
     await using dir = await createScratchDir()
     expect(await install(dir, ...args)).toMatchObject({ code, stderr: expect.stringMatching(message) })
@@ -183,10 +185,14 @@ describe('burrow install-service', () => {
     await writeFile(at(dir, `${units}/burrow.service`), own.replace('WatchdogSec=60', 'WatchdogSec=1'))
     await install(dir)
     expect(await read(dir, `${units}/burrow.service`)).toBe(own)
+    // That of an earlier version, which had another text there.
+    await writeFile(at(dir, `${units}/burrow.service`), own.replace(/^# burrow\.service: .*/, '# burrow.service: old'))
+    await install(dir)
+    expect(await read(dir, `${units}/burrow.service`)).toBe(own)
     await writeFile(at(dir, `${units}/burrow.service`), '[Service]\nExecStart=/bin/true\n')
     expect(await install(dir)).toMatchObject({
       code: 1,
-      stderr: expect.stringMatching(/not Burrow's own; remove it, or use --force/),
+      stderr: expect.stringMatching(/was not written by Burrow; remove it, or use --force/),
     })
     await install(dir, '--force')
     expect(await read(dir, `${units}/burrow.service`)).toBe(own)
@@ -272,7 +278,7 @@ describe('the unit that is written', () => {
   })
 
   test.each([
-    ['/home/ana/burrow/main.ts', /lies in \/home, which ProtectHome= hides/],
+    ['/home/ana/burrow/main.ts', /is in \/home, which ProtectHome= hides/],
     ['/root/burrow/main.ts', /ProtectHome=/],
     ['/tmp/burrow/main.ts', /PrivateTmp=/],
     ['/opt/no-such-thing', /does not exist/],
@@ -314,7 +320,7 @@ describe('burrow uninstall-service', () => {
     expect(purge.stderr).toMatch(/delete .*etc\/burrow[\s\S]*--yes/)
     await uninstall(dir, '--purge', '--yes')
     expect(await list(dir)).toEqual([])
-    expect((await uninstall(dir)).stderr).toBe('The service is not installed here.\n')
+    expect((await uninstall(dir)).stderr).toBe('The service is not installed.\n')
   })
 
   test("uninstall-service leaves the operator's own drop-ins", async () => {

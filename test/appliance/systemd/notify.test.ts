@@ -138,7 +138,7 @@ describe('createServiceManager', () => {
       manager.beginStop()
       await manager.reload(async () => {})
       manager.tellTunnel(off)
-      expect((await receiver.received(5)).at(-1)).toBe('STOPPING=1|STATUS=Stopping: requests under way may finish')
+      expect((await receiver.received(5)).at(-1)).toBe('STOPPING=1|STATUS=Stopping: running requests may finish')
       expect(receiver.messages).toHaveLength(5)
     },
   )

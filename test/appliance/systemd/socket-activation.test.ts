@@ -27,7 +27,7 @@ describe('findInheritedSocket', () => {
   test.each([
     [
       { LISTEN_PID: '7', LISTEN_FDS: '2', LISTEN_FDNAMES: 'a:b' },
-      /there are 2 \(a, b\), and Burrow takes one; keep one ListenStream=/,
+      /there are 2 \(a, b\), but Burrow supports only one; keep one ListenStream=/,
     ],
     [{ LISTEN_PID: '7', LISTEN_FDS: 'one' }, /LISTEN_FDS "one"; unset them/],
     [{ LISTEN_PID: '0x7', LISTEN_FDS: '1' }, /LISTEN_PID is "0x7"/],
@@ -99,7 +99,7 @@ describe('an inherited socket', () => {
     await using holder = await openHolder('tcp', '0.0.0.0')
     const { line, exited } = await holder.start()
     expect(line).toBe(
-      `Cannot take over the socket that systemd passed: it is bound to "0.0.0.0:${holder.where}", which is not a loopback address; write ListenStream=127.0.0.1:${holder.where} in its socket unit`,
+      `Cannot use the socket that systemd passed: it is bound to "0.0.0.0:${holder.where}", which is not a loopback address; write ListenStream=127.0.0.1:${holder.where} in its socket unit`,
     )
     expect(await exited).toBe('exited 78')
   })
@@ -114,7 +114,7 @@ describe('an inherited socket', () => {
     await using abstract = await openHolder('abstract', `burrow-test-${process.pid}`)
     const second = await abstract.start()
     expect([second.line, await second.exited]).toEqual([
-      expect.stringMatching(/no name in the file system/),
+      expect.stringMatching(/no path in the file system/),
       'exited 78',
     ])
   })

@@ -94,7 +94,7 @@ describe('startWatchdog', () => {
     state.isAlive = true
     await next()
     const silence = expect.stringMatching(
-      /^The listener does not answer: unless it does soon, systemd ends and restarts Burrow/,
+      /^The listener does not answer: if it does not recover soon, systemd kills and restarts Burrow/,
     )
     expect(events).toEqual(['told', silence, silence, 'told'])
   })

@@ -40,14 +40,14 @@ describe('burrow tunnel install', () => {
     const first = await install(dir, known)
     expect(first).toMatchObject({
       code: 0,
-      stdout: `Installed cloudflared ${version} as "${dir.file('state/bin/cloudflared')}"; its SHA-256 is right\n`,
+      stdout: `Installed cloudflared ${version} as "${dir.file('state/bin/cloudflared')}"; its SHA-256 is correct\n`,
     })
     expect(first.stderr).toMatch(
-      /^Fetching cloudflared 2026\.10\.0 from https:\/\/github\.com\/cloudflare\/cloudflared\/\S+ \(3\d\.\d MiB\)\n$/,
+      /^Downloading cloudflared 2026\.10\.0 from https:\/\/github\.com\/cloudflare\/cloudflared\/\S+ \(3\d\.\d MiB\)\n$/,
     )
     expect(await install(dir, known)).toEqual({
       code: 0,
-      stdout: expect.stringMatching(/is there already, .* nothing was changed\n$/),
+      stdout: expect.stringMatching(/is already installed .* nothing was changed\n$/),
       stderr: '',
     })
     expect((await install(dir, [...known, '--force'])).stdout).toMatch(/^Installed/)
@@ -61,7 +61,7 @@ describe('burrow tunnel install', () => {
     chmodSync(other, 0o755)
     const { stdout } = await install(dir, known, { path: dir.file('path') })
     expect(stdout).toContain(
-      `Note: "${other}", version DEV, is taken before it; to use this one, set "tunnel": { "binary": `,
+      `Note: Burrow prefers "${other}" (version DEV); to use this one, set "tunnel": { "binary": `,
     )
     writeFileSync(other, '#!/bin/sh\necho 2024.1.1\n')
     expect((await install(dir, known, { path: dir.file('path') })).stdout).not.toContain('Note')
@@ -74,7 +74,7 @@ describe('burrow tunnel install', () => {
     const found = await install(dir, [...known, '--to', 'bin'], { path: dir.file('bin') })
     expect(found).toMatchObject({
       code: 0,
-      stdout: `Installed cloudflared ${version} as "${path}"; its SHA-256 is right\n`,
+      stdout: `Installed cloudflared ${version} as "${path}"; its SHA-256 is correct\n`,
     })
     const lost = await install(dir, [...known, '--to', 'bin'])
     expect(lost.stdout).toMatch(
@@ -82,8 +82,8 @@ describe('burrow tunnel install', () => {
     )
     expect(readdirSync(dir.path)).toEqual(['bin'])
     for (const [to, reason] of [
-      ['nowhere', /nowhere": .*; name a directory that exists/],
-      ['bin/cloudflared', /is no directory/],
+      ['nowhere', /nowhere": .*; give an existing directory/],
+      ['bin/cloudflared', /is not a directory/],
     ] as const) {
       expect(await install(dir, [...known, '--to', to])).toMatchObject({
         code: 2,
@@ -124,7 +124,7 @@ describe('burrow tunnel install', () => {
     })
     expect(await install(dir, [...known, '--to', 'open'])).toMatchObject({
       code: 2,
-      stderr: expect.stringContaining('everybody may write there'),
+      stderr: expect.stringContaining('all users may write there'),
     })
     expect([...readdirSync(dir.file('state')), ...readdirSync(dir.file('open'))]).toEqual([])
   })
@@ -135,7 +135,7 @@ describe('burrow tunnel install', () => {
     const { code, stdout } = await install(dir, ['--version', '2026.8.1', '--sha256', sha256Of(content)], { content })
     expect([code, stdout]).toEqual([
       0,
-      expect.stringMatching(/Warning: cloudflared 2026\.8\.1 was withdrawn by Cloudflare.*takes 2026\.10\.0\n/),
+      expect.stringMatching(/Warning: cloudflared 2026\.8\.1 was withdrawn by Cloudflare.*installs 2026\.10\.0\n/),
     ])
   })
 
@@ -194,7 +194,7 @@ describe('the program', () => {
     expect(proxy.asked).toEqual(['github.com:443'])
     expect([code, stdout]).toEqual([1, ''])
     expect(stderr).toMatch(
-      /^Fetching cloudflared .*\nCannot install cloudflared 2026\.10\.0: it cannot be fetched from https:\/\/github\.com\/.*: .+; try again, or .*\n$/,
+      /^Downloading cloudflared .*\nCannot install cloudflared 2026\.10\.0: it cannot be fetched from https:\/\/github\.com\/.*: .+; try again, or .*\n$/,
     )
     expect(stderr).not.toMatch(/^\s+at /m)
     expect(readdirSync(dir.file('state/bin'))).toEqual([])
@@ -228,7 +228,7 @@ describe('the program', () => {
     writeFileSync(dir.file('mine/bin/cloudflared'), program, { mode: 0o755 })
     const args = ['tunnel', 'install', '--config', 'b.json', '--version', version, ...known]
     const { code, stdout, stderr } = await runBurrow(args, { cwd: dir.path })
-    expect([code, stderr, stdout]).toEqual([0, '', expect.stringContaining('is there already')])
+    expect([code, stderr, stdout]).toEqual([0, '', expect.stringContaining('is already installed')])
     expect(readFileSync(dir.file('mine/bin/cloudflared'), 'utf8')).toBe(program)
   })
 })

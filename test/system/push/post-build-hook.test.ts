@@ -78,7 +78,7 @@ describe('the hook', () => {
     ])
     expect([built.code, built.stderr]).toEqual([
       0,
-      expect.stringContaining(`burrow: cannot write to ${spool}: not pushed: /nix/store/`),
+      expect.stringContaining(`burrow: cannot write to ${spool}; these paths are not pushed: /nix/store/`),
     ])
   })
 
@@ -109,7 +109,10 @@ describe('the hook', () => {
     await nix.run('rmdir', [spool])
     await writeFile(spool, 'in the way')
     const outcome = await nix.run('/usr/bin/env', ['-i', `DRV_PATH=${drv}`, `OUT_PATHS=${out}`, file])
-    expect([outcome.code, outcome.stderr]).toEqual([0, `burrow: cannot write to ${spool}: not pushed: ${out}\n`])
+    expect([outcome.code, outcome.stderr]).toEqual([
+      0,
+      `burrow: cannot write to ${spool}; these paths are not pushed: ${out}\n`,
+    ])
   })
 })
 
@@ -117,7 +120,7 @@ describe('burrow post-build-hook', () => {
   test('installs an executable and a private folder, tells the line for nix.conf, and changes nothing the second time', async () => {
     const { dir, file, spool, stdout } = await install()
     expect(stdout).toBe(
-      `  create   ${spool} (mode 0700)\n  write    ${file} (mode 0755)\nAdd this line to nix.conf, and restart the nix-daemon: post-build-hook = ${file}\n`,
+      `  create   ${spool} (mode 0700)\n  write    ${file} (mode 0755)\nAdd this line to nix.conf and restart the nix-daemon: post-build-hook = ${file}\n`,
     )
     expect([(await stat(file)).mode & 0o777, (await stat(spool)).mode & 0o777]).toEqual([0o755, 0o700])
     await chmod(dir, 0o755)
@@ -135,7 +138,7 @@ describe('burrow post-build-hook', () => {
       await runBurrow(['post-build-hook', '--install', 'hook', '--spool', 'spool'], { cwd: dir.path }),
     ).toMatchObject({
       code: 1,
-      stderr: expect.stringContaining("is not Burrow's"),
+      stderr: expect.stringContaining('was not written by Burrow'),
     })
     expect(await readFile(dir.file('hook'), 'utf8')).toContain('echo mine')
   })

@@ -94,10 +94,14 @@ describe('burrow use', () => {
     ])
     // Not asked again either: standard input is empty.
     const again = await use(dir, [cache.url, '--user', 'ci'], { input: '' })
-    expect([again.code, again.stdout.match(/^(?:write|make|run) .*$/gm)]).toEqual([0, null])
+    expect([again.code, again.stdout.match(/^ {2}(?:write|create|run) .*$/gm)]).toEqual([0, null])
     await writeFile(confOf(dir), `${conf}after = 1\n`)
-    await use(dir, [cache.url])
+    await use(dir, [cache.url, '--user', 'ci'])
     expect(await readFile(confOf(dir), 'utf8')).toBe(`${conf}after = 1\n`)
+    // The block of an earlier version, whose first line had another text, is replaced.
+    await writeFile(confOf(dir), conf.replace(', which replaces these lines', ': it writes these lines again.'))
+    await use(dir, [cache.url, '--user', 'ci'])
+    expect(await readFile(confOf(dir), 'utf8')).toBe(conf)
     // Another user takes the place of ours alone.
     await use(dir, [cache.url, '--user', 'bot'])
     expect(await readFile(dir.file('conf/netrc'), 'utf8')).toBe(netrc.replace('login ci', 'login bot'))
@@ -259,7 +263,13 @@ describe('burrow use', () => {
     ['a wrong password', ['URL', '--user', 'ci'], { input: 'wrong\n' }, 77, /rejected the user name or password/],
     ['--push without the right', ['URL', '--user', 'ben', '--push'], {}, 77, /push/],
     ['--push without root', ['URL', '--user', 'ci', '--push'], { userId: 1000 }, 2, /--push needs root/],
-    ['a password in the URL', ['http://ci:secret@127.0.0.1', '--user', 'ci'], {}, 2, /hold no name, password or query/],
+    [
+      'a password in the URL',
+      ['http://ci:secret@127.0.0.1', '--user', 'ci'],
+      {},
+      2,
+      /must not contain a user name, password or query/,
+    ],
     ['no password', ['URL', '--user', 'ci'], { input: '' }, 2, /No password was given/],
     [
       'a password file that is not there',

@@ -189,7 +189,7 @@ describe('watch-store', () => {
     await rename(join(old.root, 'nix'), join(old.root, 'old'))
     await rename(join(fresh.root, 'nix'), join(old.root, 'nix'))
     await using watch = startWatch(['--to', cache.url], env)
-    await watch.said(/another database than before: starting over/)
+    await watch.said(/a different database than before: starting over/)
     await watch.said(/Pushed 1 path /)
     expect(has(cache, reborn)).toBe(true)
   })
@@ -248,7 +248,7 @@ describe('watch-store', () => {
     await writeFile(join(spool, '.old.tmp'), unnamed)
     await utimes(join(spool, '.old.tmp'), 1000, 1000)
     await using watch = startWatch(['--to', cache.url, '--spool', spool], environment(store, home))
-    await watch.said(/Left out of .*: 1 words that are no store paths/)
+    await watch.said(/Ignored 1 words in .* that are not store paths/)
     await watch.said(/Pushed 2 paths /)
     expect([has(cache, one), has(cache, two), has(cache, unnamed)]).toEqual([true, true, false])
     expect(await readdir(spool)).toEqual(['.2.tmp'])
@@ -295,11 +295,11 @@ describe('watch-store --once', () => {
     })
     expect(await run('ci', '--since', '1', '--to', cache.url)).toMatchObject({
       code: 2,
-      stderr: expect.stringContaining('--since goes with --once'),
+      stderr: expect.stringContaining('--since needs --once'),
     })
     expect(await run('ci')).toMatchObject({
       code: 2,
-      stderr: expect.stringContaining('Cannot tell which cache is meant'),
+      stderr: expect.stringContaining('No cache is set'),
     })
   })
 })
