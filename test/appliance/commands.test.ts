@@ -96,13 +96,13 @@ describe('burrow check-config', () => {
       'an argon2id hash under "password"',
       { name: 'ben', password: `$argon2id$v=19$m=65536,t=2,p=1$${'A'.repeat(22)}$${'B'.repeat(43)}` },
       78,
-      /holds an argon2id hash where a password belongs; give it as "passwordHash"/,
+      /is an argon2id hash, not a password; give it as "passwordHash"/,
     ],
     [
       'a bcrypt hash under "password"',
       { name: 'ben', password: `$2b$10$${'a'.repeat(53)}` },
       78,
-      /holds a password hash of another kind/,
+      /is a password hash of a type that Burrow does not support/,
     ],
     [
       'a bcrypt hash under "passwordHash"',
@@ -146,7 +146,7 @@ describe('burrow check-config', () => {
     )
     await chmod(dir.file('burrow.json'), 0o644)
     const { stderr } = await runBurrow(['check-config'], { cwd: dir.path })
-    expect(stderr).toMatch(/holds passwords and can be read by other users/)
+    expect(stderr).toMatch(/contains passwords and can be read by other users/)
     expect(stderr).toMatch(/\/listen: ports below 1024 need a privilege/)
   })
 
