@@ -9,7 +9,7 @@ import { type Endpoint, request, urlOf } from '../cache.ts'
 import { runCommand } from '../children.ts'
 import { type Bench, interleave, type Measure } from '../measure.ts'
 import { nixEnvironment } from '../nix.ts'
-import { openBenchRelay } from '../relay.ts'
+import { makeClientProgram, openRelay } from '../relay-program.ts'
 import { openShapingProxy, type Shape } from '../shaping-proxy.ts'
 
 const smallPathCount = 1_400
@@ -22,7 +22,7 @@ export const relayClosure: Measure = {
   hasReference: false,
   async run(bench) {
     const { burrow } = await bench.compressed()
-    await using relay = await openBenchRelay(burrow.port)
+    await using relay = await openRelayTo(burrow)
     const rounds = await interleave(
       () => copy(bench, burrow, [bench.store.root.storePath]),
       () => copy(bench, relay.endpoint, [bench.store.root.storePath]),
@@ -61,7 +61,7 @@ export const relayLine: Measure = {
     const large = burrow.links.find(({ object }) => object.narSize > 20_000_000 && object.narSize < 60_000_000)!
     const shape: Shape = { bitsPerSecond: 100_000_000, roundTripMs: 60 }
     await using line = await openShapingProxy(burrow.port, shape)
-    await using relay = await openBenchRelay(line.port)
+    await using relay = await openRelayTo({ ...burrow, port: line.port })
     const rounds = []
     for (let round = 0; round < bench.longRounds; round++) {
       const startedMs = performance.now()
@@ -75,11 +75,16 @@ export const relayLine: Measure = {
   },
 }
 
+async function openRelayTo(farEnd: Endpoint) {
+  await makeClientProgram()
+  return await openRelay(farEnd, '/nix-cache-info')
+}
+
 async function overLine(bench: Bench, shape: Shape) {
   const { burrow } = await bench.compressed()
   const paths = smallPaths(bench)
   await using line = await openShapingProxy(burrow.port, shape)
-  await using relay = await openBenchRelay(line.port)
+  await using relay = await openRelayTo({ ...burrow, port: line.port })
   const stock: Endpoint = { ...burrow, port: line.port }
   const run = (endpoint: Endpoint) => copy(bench, endpoint, paths, ['--no-recursive'])
   const rounds = await interleave(
