@@ -6,7 +6,7 @@ import { quote } from '../../systemd/unit-text.ts'
 import { defaultSpool, formatHook, planHook } from '../post-build-hook.ts'
 import { findNearEndProgram } from './near-end-program.ts'
 import { planSystemctl, planUnit } from './unit-steps.ts'
-import type { UsePlan, UseWish } from './use-plan.ts'
+import type { UsePlan, UseWish } from './use-wish.ts'
 
 export const pushUnitName = 'burrow-push.service'
 

@@ -14,7 +14,7 @@ import {
   relaySocketName,
 } from './relay-units.ts'
 import { findUrlOf, planSystemctl, planUnit } from './unit-steps.ts'
-import type { UsePlan, UseWish } from './use-plan.ts'
+import type { UsePlan, UseWish } from './use-wish.ts'
 
 /** For nix.conf: the relay in the place of the cache, without a login. */
 export const relaySubstituter = `http://${relayAddress}`

@@ -8,7 +8,7 @@ import type { CompressedNar } from '../../nar/contract.ts'
 import type { StoreObject } from '../../store/store.ts'
 import { type Origin, withdrawIfCondemned } from '../origin.ts'
 import type { NarTarget } from '../target.ts'
-import type { Representation } from './representation.ts'
+import type { Representation } from './nar-form.ts'
 
 /** A relay waits no longer; the delta is made all the same, for the next one. */
 const patienceMs = 2_000

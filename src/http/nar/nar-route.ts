@@ -11,9 +11,10 @@ import type { Reply } from '../reply.ts'
 import type { NarTarget } from '../target.ts'
 import { pumpChunks } from './chunk-pump.ts'
 import { mayHonourRange, statusByConditions } from './conditions.ts'
+import type { Representation } from './nar-form.ts'
 import { openWithFirstChunk } from './open-nar.ts'
 import { parseRange } from './range.ts'
-import { etagOf, fitsTarget, type Representation, representationOf } from './representation.ts'
+import { etagOf, fitsTarget, representationOf } from './representation.ts'
 
 /** A NAR in the form that a route needs. It is looked up again after the request has waited. */
 export interface Wanted {

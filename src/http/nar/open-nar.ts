@@ -4,7 +4,7 @@ import { Fault } from '../../faults.ts'
 import type { Origin } from '../origin.ts'
 import { withinDeadline } from '../queue/enqueue.ts'
 import type { Reply } from '../reply.ts'
-import type { Representation } from './representation.ts'
+import type { Representation } from './nar-form.ts'
 
 type Opened = Awaited<ReturnType<Representation['open']>>
 type First = Awaited<ReturnType<ChunkReader['next']>>

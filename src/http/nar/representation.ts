@@ -2,32 +2,15 @@
  * The representations of a NAR in HTTP: packed from a file tree, compressed from the larder, or as it is stored. Each
  * has an entity tag, a way to open it, and a size if it is known.
  */
-import type { ByteRange, ChunkReader } from '../../chunks.ts'
 import { Fault } from '../../faults.ts'
 import type { Larder } from '../../larder/larder.ts'
 import type { CompressedNar, NarRequest, Packer } from '../../nar/contract.ts'
 import type { PathInfo } from '../../nix/path-info.ts'
 import type { FileForm, StoreObject } from '../../store/store.ts'
-import type { ServedFrom } from '../observer.ts'
 import { type Origin, withdrawIfCondemned } from '../origin.ts'
 import { fileRecipe, isFileRecipe, type NarTarget } from '../target.ts'
 import { deltaFor } from './delta.ts'
-
-export interface OpenedNar {
-  readonly size: number | undefined
-  readonly chunks: ChunkReader
-  readonly servedFrom: ServedFrom
-}
-
-export interface Representation {
-  readonly etag: string
-  /** Bytes; undefined until the compression has finished. */
-  readonly size: number | undefined
-  readonly isResumable: boolean
-  /** Waits for the size. Called only while it is unknown. */
-  settle(): Promise<number>
-  open(range: ByteRange | undefined): Promise<OpenedNar>
-}
+import type { Representation } from './nar-form.ts'
 
 export function representationOf(origin: Origin, target: NarTarget, object: StoreObject): Representation {
   const { form, info } = object

@@ -86,9 +86,9 @@ test('with --watch it pushes what becomes valid, too', async () => {
 
 describe('mistakes', () => {
   test.each([
-    [['relay'], 2, /which cache is meant/],
+    [['relay'], 2, /No cache is set/],
     [['relay', '--to', 'ftp://cache.example.org'], 2, /must begin with http/],
-    [['relay', '--to', 'https://ben:secret@cache.example.org'], 2, /no user, password/],
+    [['relay', '--to', 'https://ben:secret@cache.example.org'], 2, /must not contain a user name, password/],
     [['relay', '--to', 'https://cache.example.org', '--listen', '0.0.0.0:8078'], 2, /loopback/],
     [
       ['relay', '--to', 'https://cache.example.org', '--listen', 'unix:/run/relay.sock'],
