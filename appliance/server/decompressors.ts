@@ -27,7 +27,7 @@ export function findDecompressors(searchPath: string | undefined): Decompressors
  * fails.
  */
 export function startFilter(program: string, args: readonly string[]): Duplex {
-  // Of our environment it gets nothing: ours may hold passwords, and XZ_OPT would change what it does.
+  // It does not inherit our environment, which may hold passwords; XZ_OPT would change its behaviour.
   return new FilterStream(spawn(program, args, { stdio: ['pipe', 'pipe', 'pipe'], env: { LC_ALL: 'C' } }), program)
 }
 
@@ -73,7 +73,7 @@ class FilterStream extends Duplex {
 
   override _destroy(error: Error | null, callback: (error: Error | null) => void): void {
     this.#child.kill('SIGKILL')
-    // Its own pipes would otherwise stay open until it is reaped, with nobody to read them.
+    // Its own pipes would otherwise stay open until it is reaped, with no reader.
     for (const pipe of [this.#child.stdin, this.#child.stdout, this.#child.stderr]) pipe.destroy()
     callback(error)
   }
