@@ -5,7 +5,7 @@ import { type ChildProcessWithoutNullStreams, spawn } from 'node:child_process'
 import { Duplex } from 'node:stream'
 
 import type { Decompressors } from '../../src/index.ts'
-import { findProgram } from '../search-path.ts'
+import { findOnPath } from '../search-path.ts'
 
 /** xz gets a limit on memory: a dictionary may be up to 4 GiB, and no NAR that Nix writes needs more than 64 MiB. */
 const commands = {
@@ -16,7 +16,7 @@ const commands = {
 /** Those of the programs that are there. */
 export function findDecompressors(searchPath: string | undefined): Decompressors {
   const entries = Object.entries(commands).flatMap(([compression, [name, ...args]]) => {
-    const program = findProgram(name, searchPath)
+    const program = findOnPath(name, searchPath)
     return program === undefined ? [] : [[compression, () => startFilter(program, args)] as const]
   })
   return Object.fromEntries(entries)

@@ -6,7 +6,7 @@
 import { spawn } from 'node:child_process'
 
 import type { Log } from '../../../src/index.ts'
-import { findProgram } from '../../search-path.ts'
+import { findOnPath } from '../../search-path.ts'
 import type { TunnelClock } from '../tunnel-clock.ts'
 
 const probeMs = 5_000
@@ -32,7 +32,7 @@ export function createDeathSignalFinder(
  * Never rejects.
  */
 export async function findDeathSignal(searchPath: string, clock: TunnelClock): Promise<readonly string[]> {
-  const setpriv = findProgram('setpriv', searchPath)
+  const setpriv = findOnPath('setpriv', searchPath)
   return setpriv !== undefined && (await works(setpriv, clock)) ? [setpriv, ...deathSignal] : []
 }
 

@@ -1,6 +1,6 @@
 /**
- * A port of loopback on which nothing listens: requested, and released at once. Another process may take it before it is
- * used; the caller then tries another.
+ * A port of loopback on which nothing listens: requested, and released at once. Another process may take it before it
+ * is used; the caller then tries another.
  */
 import { once } from 'node:events'
 import { type AddressInfo, createServer } from 'node:net'
