@@ -37,7 +37,7 @@ export interface Appliance extends AsyncDisposable {
   readonly listener: Listener
   readonly tunnel: Tunnel
   readonly operator: Listener | undefined
-  /** As it is in force: a reload changes it. */
+  /** The settings in force; a reload replaces them. */
   readonly inForce: Reloadable
   /** Reads the config again. A bad one is logged, and nothing changes. Never rejects for it. */
   reload(): Promise<void>
@@ -63,7 +63,7 @@ export async function startAppliance(options: ApplianceOptions): Promise<Applian
   const state = await openState({ dir: config.state.dir, userId: machine.userId, log })
   starting.use(await lockStateDir(config.state.dir, machine.pid, log))
   const reloadable = await loadReloadable({ loaded, state, hostName: machine.hostName, log })
-  tellWarnings(loaded, reloadable, log)
+  logWarnings(loaded, reloadable, log)
 
   const { stores, depot } = starting.use(await openStores(config, machine, version, log))
   const readHealth = () => stores.map((each) => each.health())
@@ -143,8 +143,8 @@ export async function startAppliance(options: ApplianceOptions): Promise<Applian
 }
 
 /**
- * Asks the stores themselves, so that one which has come back is ready without waiting for a client; each bounds by
- * itself how often it tries.
+ * Queries the stores, so that a recovered store becomes ready without a client's request. Each store limits how often
+ * it retries.
  */
 function findStoreProblem(stores: readonly Store[]): string | undefined {
   const problems = stores.map((store) => {
@@ -158,19 +158,19 @@ function findStoreProblem(stores: readonly Store[]): string | undefined {
   return problems.includes(undefined) ? undefined : problems[0]
 }
 
-/** Another process has the larder, or its directory is something else's: the message says which, and what to do. */
+/** Another process uses the larder, or its directory holds other files: the message says which. */
 function complainOfLarder(error: unknown): never {
   throw error instanceof Fault ? new Complaint('refused', error.message, { cause: error }) : error
 }
 
-/** The one that is there by default may be missing: the file system knows no sockets. */
+/** The default one may fail: some file systems do not support sockets. */
 async function openOperator({ operator }: Config, server: Server, log: Logger): Promise<Listener | undefined> {
   if (operator === undefined) return undefined
   try {
     return await openListener(server, operator.address, { drainMs: 0, socketMode: 0o600 })
   } catch (error) {
     if (!operator.isDefault || !(error instanceof Complaint)) throw error
-    log.warn({ reason: error.message }, 'Continues without an operator listener; "burrow status" cannot ask it')
+    log.warn({ reason: error.message }, 'Running without an operator listener: "burrow status" does not work')
     return undefined
   }
 }
@@ -194,14 +194,14 @@ function createReloader({ machine, loaded, source, log, state, cache, inForce, o
       cache.reload(replacement)
       current = replacement
       log.level = next.config.log.level
-      tellWarnings(next, replacement, log)
-      tellReload(loaded.config, next.config, replacement, log)
+      logWarnings(next, replacement, log)
+      logReload(loaded.config, next.config, replacement, log)
       onReloaded()
     } catch (error) {
-      // A bug in here is no reason to stop serving what is in force.
+      // A bug in a reload must not stop the server.
       log.error(
         error instanceof Complaint ? { reason: error.message } : { err: error },
-        'Cannot reload the config: what was in force stays in force',
+        'Cannot reload the config: the previous one stays in force',
       )
     }
   }
@@ -210,7 +210,7 @@ function createReloader({ machine, loaded, source, log, state, cache, inForce, o
     get inForce() {
       return current
     },
-    /** One after the other: the last signal's config is the one that stays. Of those that wait one is enough. */
+    /** Reloads run one after the other, so that the last one wins. Waiting ones are merged. */
     reload(): Promise<void> {
       waiting ??= last.then(() => {
         waiting = undefined
@@ -222,21 +222,21 @@ function createReloader({ machine, loaded, source, log, state, cache, inForce, o
   }
 }
 
-function tellReload(started: Config, next: Config, { users, signing }: Reloadable, log: Logger): void {
+function logReload(started: Config, next: Config, { users, signing }: Reloadable, log: Logger): void {
   log.info(
     { users: users?.map(({ name }) => name) ?? 'everybody', keys: signing.map(({ name }) => name) },
     'Reloaded the config',
   )
   const waiting = findRestartOnly(started, next)
-  if (waiting.length > 0) log.warn({ settings: waiting }, 'Some changed settings wait for a restart')
+  if (waiting.length > 0) log.warn({ settings: waiting }, 'Some changed settings need a restart')
 }
 
-function tellWarnings({ warnings }: LoadedConfig, { users, signing }: Reloadable, log: Logger): void {
+function logWarnings({ warnings }: LoadedConfig, { users, signing }: Reloadable, log: Logger): void {
   for (const warning of warnings) log.warn({}, warning)
   for (const { name, expires } of users ?? []) {
     if (expires !== undefined && expires.getTime() <= Date.now())
-      log.warn({ user: name, expires }, 'A user has expired and is refused; remove it, or change "expires"')
+      log.warn({ user: name, expires }, 'A user has expired and is refused. Remove the user, or change "expires"')
   }
   if (signing.length === 0)
-    log.warn({}, 'Nothing is signed here: clients accept only paths that carry a signature they trust already')
+    log.warn({}, 'No signing key is configured: clients accept only paths that already have a signature they trust')
 }

@@ -1,4 +1,4 @@
-/** The command line of `burrow`: every command there is. */
+/** The command line of `burrow`, with all commands. */
 import type { Command } from 'commander'
 
 import { type CommandLine, createProgramOf, runProgram } from './command-line.ts'
@@ -70,7 +70,7 @@ export function createProgram(machine: Machine): Command {
   return createProgramOf(machine, line)
 }
 
-/** Resolves to the exit code. What the operator can mend is told in words; a bug is thrown. */
+/** Resolves to the exit code. Errors that the user can fix are printed; a bug is thrown. */
 export function runCommandLine(machine: Machine): Promise<number> {
   return runProgram(machine, line)
 }

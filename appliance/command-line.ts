@@ -39,7 +39,7 @@ function adopt(parent: Command, command: Command, hasConfig: boolean): Command {
   return command
 }
 
-/** Resolves to the exit code. What the operator can mend is told in words; a bug is thrown. */
+/** Resolves to the exit code. Errors that the user can fix are printed; a bug is thrown. */
 export async function runProgram(machine: Machine, line: CommandLine): Promise<number> {
   try {
     await createProgramOf(machine, line).parseAsync(machine.args, { from: 'user' })

@@ -1,5 +1,5 @@
 /**
- * What the operator must hear of and can do something about: its message is printed as it stands, without a stack.
+ * An error that the user can fix: its message is printed as it is, without a stack.
  * Anything else that is thrown is a bug and ends with exit code 1 and its stack.
  */
 
@@ -36,8 +36,8 @@ export class Complaint extends Error {
 }
 
 /**
- * 75, 77 and 78 are EX_TEMPFAIL, EX_NOPERM and EX_CONFIG of sysexits; after 78 a supervisor need not start the program
- * again before somebody has changed something.
+ * 75, 77 and 78 are EX_TEMPFAIL, EX_NOPERM and EX_CONFIG of sysexits; after 78 a restart is useless until the
+ * configuration has been changed.
  */
 export const exitCodes = {
   ok: 0,
@@ -83,7 +83,7 @@ const reasons: Readonly<Record<string, string>> = {
   ENOTDIR: 'a part of its path is not a directory',
   ENOSPC: 'the disk is full',
   EROFS: 'the file system is read-only',
-  ELOOP: 'its symbolic links run in a circle',
+  ELOOP: 'its symbolic links form a loop',
   ENAMETOOLONG: 'its path is too long',
 }
 

@@ -4,7 +4,7 @@ import process from 'node:process'
 import { createMachine, ignoreBrokenPipes } from './process-machine.ts'
 import { findOwnCommand, nameOwnCommandIn } from './terminal/own-command.ts'
 
-// Whatever is created is the user's alone, unless somebody says otherwise.
+// Created files are private unless a mode is given.
 process.umask(0o077)
 ignoreBrokenPipes()
 nameOwnCommandIn(

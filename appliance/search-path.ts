@@ -12,7 +12,7 @@ export function listCandidates(name: string, searchPath = ''): string[] {
 }
 
 /** The first that is a regular file and executable for this user. */
-export function findProgram(name: string, searchPath: string | undefined): string | undefined {
+export function findOnPath(name: string, searchPath: string | undefined): string | undefined {
   return listCandidates(name, searchPath).find(isExecutableFile)
 }
 

@@ -22,7 +22,7 @@ else if (node === undefined)
       `Install Node ${leastMajor}, or let npm fetch it: run "npm install" in "${root}" (on Linux, x64 or arm64, without --omit=optional)`,
   )
 else {
-  // What this Node was told, as by somebody who profiles, holds for the other only if it is the same.
+  // Node's own options, as for profiling, are valid only for the same executable.
   const options = node === process.execPath ? process.execArgv : []
   replaceThis(node, [...options, '--disable-warning=ExperimentalWarning', main, ...process.argv.slice(2)])
 }

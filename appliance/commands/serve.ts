@@ -12,7 +12,7 @@ import { originDrainMs, stopBudgets } from '../server/stop-budgets.ts'
 import { awaitStopSignal } from '../server/stop-signal.ts'
 import { resetWaitingConnections } from '../server/waiting-connections.ts'
 import { createServiceManager } from '../systemd/service-manager.ts'
-import { createSetupTeller } from '../terminal/setup-printer.ts'
+import { createSetupPrinter } from '../terminal/setup-printer.ts'
 import type { TunnelStatus } from '../tunnel/tunnel.ts'
 
 interface ServeOptions {
@@ -68,9 +68,9 @@ async function serve(machine: Machine, { config: file, listen, tunnel }: ServeOp
     if (running !== undefined) void service.reload(running.reload)
   })
 
-  const teller = createSetupTeller(machine, loaded.config)
+  const setupPrinter = createSetupPrinter(machine, loaded.config)
   const onTunnelStatus = (status: TunnelStatus) => {
-    teller.tell(status)
+    setupPrinter.update(status)
     service.tellTunnel(status)
   }
   const appliance = await startAppliance({ machine, loaded, source, log, onTunnelStatus })
@@ -87,7 +87,7 @@ async function serve(machine: Machine, { config: file, listen, tunnel }: ServeOp
     },
     'Burrow is ready',
   )
-  teller.begin(appliance)
+  setupPrinter.begin(appliance)
   void service.begin(listener.address)
 
   const signal = await stopSignal

@@ -48,7 +48,7 @@ function redactPath(prefix: string, name: string): string {
 }
 
 /**
- * sd-daemon(3): of each line, so that `journalctl -p err` finds it. pino tells the level of a line by `lastLevel` to a
+ * sd-daemon(3): of each line, so that `journalctl -p err` finds it. pino passes the level of a line by `lastLevel` to a
  * stream that asks for it.
  */
 function journalStream(output: Writable, toText: (line: string) => string) {

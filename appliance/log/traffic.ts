@@ -1,7 +1,7 @@
 /**
- * What clients did, for the log and the metrics. A large NAR is told by itself, as it ends or is cut; the rest,
- * thousands of which make up a closure or a stranger's guessing, is summed up by client and told every few seconds, and
- * one by one at level debug. Or, as the operator chooses, each request has its line at level info.
+ * Requests in the log and the metrics. Each large NAR has its own line. Smaller requests, of which a closure or a
+ * password guesser makes thousands, are summed up by client and logged every 10 s, and one by one at level debug. With
+ * `log.requests: "each"` every request has a line at level info.
  */
 import type { Logger } from 'pino'
 
@@ -29,15 +29,15 @@ export type RequestLog = 'summed' | 'each'
 interface Sum {
   readonly user: string | undefined
   readonly address: string
-  /** Of the first request in the sum: where to begin looking at the edge. */
+  /** The CF-Ray of the first request, to find it in Cloudflare's logs. */
   readonly ray: string | undefined
   nars: number
   bytes: number
-  /** Small NARs that did not come to their end. */
+  /** Small NARs whose transfer was interrupted. */
   cut: number
   refused: number
-  /** Names that refused logins claimed. */
-  readonly claimed: Set<string>
+  /** User names of the refused logins. */
+  readonly attemptedUsers: Set<string>
   postponed: number
   pushedPaths: number
   receivedBytes: number
@@ -47,13 +47,13 @@ interface Sum {
 }
 
 const isNar: Readonly<Partial<Record<RouteName, true>>> = { nar: true, 'nar-compressed': true, 'nar-legacy': true }
-/** From this on, bytes sent, a NAR has a line of its own. */
+/** A NAR of which at least this much was sent has its own line. */
 const largeBytes = 1024 * 1024
 const sumMs = 10_000
-/** Clients summed up at once: more are told early. */
+/** Maximum number of clients in memory; when it is reached, the sums are logged early. */
 const maxSums = 1000
 /** Names in one line; a guesser may try thousands. */
-const maxClaimed = 5
+const maxAttemptedUsers = 5
 /** Reasons of refused pushes in one line. */
 const maxReasons = 3
 
@@ -85,24 +85,24 @@ export function createTraffic(
         if (log.isLevelEnabled('debug')) log.debug(fieldsOf(exchange), messageOf(exchange))
       },
     },
-    [Symbol.dispose]: () => sums.tell(),
+    [Symbol.dispose]: () => sums.flush(),
   }
 }
 
 function createSums(log: Logger, after: (ms: number, callback: () => void) => () => void) {
   const sums = new Map<string, Sum>()
-  let callOff: (() => void) | undefined
+  let cancel: (() => void) | undefined
 
-  function tell(): void {
-    callOff?.()
-    callOff = undefined
+  function flush(): void {
+    cancel?.()
+    cancel = undefined
     for (const sum of sums.values()) {
       const {
         nars,
         bytes,
         cut,
         refused,
-        claimed,
+        attemptedUsers,
         postponed,
         pushedPaths,
         receivedBytes,
@@ -112,11 +112,11 @@ function createSums(log: Logger, after: (ms: number, callback: () => void) => ()
       } = sum
       if (nars + cut > 0) log.info({ ...who, nars, bytes, cut }, 'Sent small NARs')
       if (refused > 0)
-        log.info({ address: who.address, ray: who.ray, refused, claimed: [...claimed] }, 'Refused logins')
+        log.info({ address: who.address, ray: who.ray, refused, attemptedUsers: [...attemptedUsers] }, 'Refused logins')
       if (pushedPaths + receivedBytes > 0) log.info({ ...who, paths: pushedPaths, receivedBytes }, 'Received a push')
       if (refusedPaths > 0)
-        log.warn({ ...who, paths: refusedPaths, reasons: [...reasons] }, 'Refused a push, or part of one')
-      if (postponed > 0) log.info({ ...who, postponed }, 'Asked a client to come again later')
+        log.warn({ ...who, paths: refusedPaths, reasons: [...reasons] }, 'Refused a push or a part of it')
+      if (postponed > 0) log.info({ ...who, postponed }, 'Asked a client to retry later')
     }
     sums.clear()
   }
@@ -125,10 +125,10 @@ function createSums(log: Logger, after: (ms: number, callback: () => void) => ()
     const key = `${user ?? ''}\0${address}`
     const known = sums.get(key)
     if (known !== undefined) return known
-    if (sums.size >= maxSums) tell()
-    callOff ??= after(sumMs, tell)
+    if (sums.size >= maxSums) flush()
+    cancel ??= after(sumMs, flush)
     const sum = {
-      ...{ user, address, ray, nars: 0, bytes: 0, cut: 0, refused: 0, claimed: new Set<string>(), postponed: 0 },
+      ...{ user, address, ray, nars: 0, bytes: 0, cut: 0, refused: 0, attemptedUsers: new Set<string>(), postponed: 0 },
       ...{ pushedPaths: 0, receivedBytes: 0, refusedPaths: 0, reasons: new Set<string>() },
     }
     sums.set(key, sum)
@@ -136,15 +136,16 @@ function createSums(log: Logger, after: (ms: number, callback: () => void) => ()
   }
 
   return {
-    tell,
-    /** Narinfos and the other small things are nobody's traffic. */
+    flush,
+    /** Narinfos and other small replies are not counted as traffic. */
     add(exchange: Exchange): void {
       const { route, method, status, bytes, isComplete, push } = exchange
       if (push !== undefined && push.receivedBytes + push.registered + push.refused > 0) addPush(sumOf(exchange), push)
       if (status === 401 || status === 429) {
         const sum = sumOf(exchange)
         sum.refused++
-        if (exchange.claimedUser !== undefined && sum.claimed.size < maxClaimed) sum.claimed.add(exchange.claimedUser)
+        if (exchange.claimedUser !== undefined && sum.attemptedUsers.size < maxAttemptedUsers)
+          sum.attemptedUsers.add(exchange.claimedUser)
       } else if (status === 503) sumOf(exchange).postponed++
       else if (isNar[route] === true && method === 'GET' && status < 300) {
         const sum = sumOf(exchange)
@@ -165,7 +166,7 @@ function addPush(sum: Sum, { receivedBytes, registered, refused, refusal }: Push
 
 function messageOf({ route, status, method, isComplete }: Exchange): string {
   if (status === 401) return 'Refused a login'
-  if (!isComplete) return 'A reply was cut'
+  if (!isComplete) return 'A reply was interrupted'
   return isNar[route] === true && status < 300 && method === 'GET' ? 'Sent a NAR' : 'Answered'
 }
 

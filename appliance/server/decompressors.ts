@@ -5,7 +5,7 @@ import { type ChildProcessWithoutNullStreams, spawn } from 'node:child_process'
 import { Duplex } from 'node:stream'
 
 import type { Decompressors } from '../../src/index.ts'
-import { findProgram } from '../search-path.ts'
+import { findOnPath } from '../search-path.ts'
 
 /** xz gets a limit on memory: a dictionary may be up to 4 GiB, and no NAR that Nix writes needs more than 64 MiB. */
 const commands = {
@@ -16,7 +16,7 @@ const commands = {
 /** Those of the programs that are there. */
 export function findDecompressors(searchPath: string | undefined): Decompressors {
   const entries = Object.entries(commands).flatMap(([compression, [name, ...args]]) => {
-    const program = findProgram(name, searchPath)
+    const program = findOnPath(name, searchPath)
     return program === undefined ? [] : [[compression, () => startFilter(program, args)] as const]
   })
   return Object.fromEntries(entries)
@@ -27,7 +27,7 @@ export function findDecompressors(searchPath: string | undefined): Decompressors
  * fails.
  */
 export function startFilter(program: string, args: readonly string[]): Duplex {
-  // Of our environment it gets nothing: ours may hold passwords, and XZ_OPT would change what it does.
+  // It does not inherit our environment, which may hold passwords; XZ_OPT would change its behaviour.
   return new FilterStream(spawn(program, args, { stdio: ['pipe', 'pipe', 'pipe'], env: { LC_ALL: 'C' } }), program)
 }
 
@@ -73,7 +73,7 @@ class FilterStream extends Duplex {
 
   override _destroy(error: Error | null, callback: (error: Error | null) => void): void {
     this.#child.kill('SIGKILL')
-    // Its own pipes would otherwise stay open until it is reaped, with nobody to read them.
+    // Its own pipes would otherwise stay open until it is reaped, with no reader.
     for (const pipe of [this.#child.stdin, this.#child.stdout, this.#child.stderr]) pipe.destroy()
     callback(error)
   }

@@ -42,7 +42,7 @@ export interface ListenOptions {
 }
 
 /**
- * With Node's 511 a thousand connections at once overflow the queue, and whoever comes then waits for TCP to try again:
+ * With Node's 511 a thousand connections at once overflow the queue, and further clients wait for TCP retransmissions:
  * 1, 3, 7 s. The kernel's own limit is 4096.
  */
 const backlog = 4096
@@ -107,7 +107,7 @@ async function adopt(server: Server, descriptor: number): Promise<ListenAddress>
     if (error instanceof Complaint) throw error
     const reason =
       systemCodeOf(error) === 'EINVAL'
-        ? 'it is no listening stream socket; write ListenStream= and Accept=no in its socket unit'
+        ? 'it is not a listening stream socket. Set ListenStream= and Accept=no in its socket unit'
         : reasonOf(error)
     throw new Complaint('config', `Cannot take over the socket that systemd passed: ${reason}`, { cause: error })
   }
@@ -155,14 +155,14 @@ function watchConnections(server: Server) {
   }
 }
 
-/** A socket file outlives a killed process. It is removed only when nobody answers on it. */
+/** The socket file of a killed process remains. It is removed only if no process listens on it. */
 async function removeStaleSocket(path: string): Promise<void> {
   const stat = await lstat(path).catch(() => undefined)
   if (stat === undefined) return
   if (!stat.isSocket())
     throw new Complaint(
       'listen',
-      `Cannot listen on "unix:${path}": there is a file of that name that is no socket; remove it, or choose another path`,
+      `Cannot listen on "unix:${path}": a file of that name exists and is not a socket. Remove it, or choose another path`,
     )
   if (await isAnswered(path))
     throw new Complaint(
@@ -189,11 +189,11 @@ function isAnswered(path: string): Promise<boolean> {
 const remedies: Readonly<Record<string, string>> = {
   EADDRINUSE:
     'another process listens there; stop it, or choose another address with --listen or "listen" ("operator" for the operators\' listener)',
-  EACCES: 'this user may not; ports below 1024 are reserved for root',
+  EACCES: 'permission denied: ports below 1024 are reserved for root',
   EADDRNOTAVAIL: 'this machine does not have that address; choose another',
 }
 // libuv reports a missing directory as EACCES too.
-const socketRemedy = 'its directory does not exist, or this user may not write there; make it, or choose another path'
+const socketRemedy = 'its directory does not exist or is not writable for this user. Create it, or choose another path'
 
 function toComplaint(address: ListenAddress, error: unknown): Complaint {
   if (error instanceof Complaint) return error

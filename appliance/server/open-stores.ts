@@ -49,7 +49,7 @@ export async function openStores(
   if (local === undefined) {
     log.info(
       { dir: store.realDir },
-      `There is no Nix store on this machine: only what is pushed here is served. After installing Nix, restart Burrow`,
+      `There is no Nix store on this machine: only pushed store paths are served. After installing Nix, restart Burrow`,
     )
   }
   const depot = wanted === undefined ? undefined : opening.use(await openDepotOf(config, machine, local, log))

@@ -1,5 +1,5 @@
 /**
- * The tunnel as the config wants it, pointed at the origin: the parts of tunnel/ put together, or a tunnel that is off.
+ * Starts the configured tunnel with the listener as its origin; without one, returns a tunnel in state `off`.
  */
 import { type Log, systemClock } from '../../src/index.ts'
 import type { Config } from '../config/config.ts'
@@ -12,7 +12,7 @@ import { openProcessTable } from '../tunnel/launch/process-identity.ts'
 import { startTunnel } from '../tunnel/start-tunnel.ts'
 import { nothingKnown, type Tunnel, type TunnelStatus } from '../tunnel/tunnel.ts'
 
-export interface TunnelWish {
+export interface OpenTunnelOptions {
   readonly config: Config
   /** `http://127.0.0.1:8080` or `unix:/path`. */
   readonly origin: string
@@ -22,8 +22,15 @@ export interface TunnelWish {
   readonly onStatus: (status: TunnelStatus) => void
 }
 
-/** Returns when the connector is under way, not when it is connected. */
-export async function openTunnel({ config, origin, machine, state, log, onStatus }: TunnelWish): Promise<Tunnel> {
+/** Returns when the connector has been launched, not when it is connected. */
+export async function openTunnel({
+  config,
+  origin,
+  machine,
+  state,
+  log,
+  onStatus,
+}: OpenTunnelOptions): Promise<Tunnel> {
   const { tunnel: settings, runtimeDir } = config
   const processes = await openProcessTable()
   await sweepLeftovers(runtimeDir, processes, log)
@@ -33,8 +40,8 @@ export async function openTunnel({ config, origin, machine, state, log, onStatus
     log,
   )
   if (settings.isOptional && (await findBinary()) === undefined) {
-    log.info({}, howToGetOut)
-    return createClosedTunnel('no cloudflared was found', howToGetOut)
+    log.info({}, localOnlyHint)
+    return createClosedTunnel('no cloudflared was found', localOnlyHint)
   }
   const launchPreparer = createLaunchPreparer({
     settings,
@@ -68,8 +75,8 @@ export async function openTunnel({ config, origin, machine, state, log, onStatus
   }
 }
 
-const howToGetOut =
-  'This cache can be reached from this machine only; "burrow tunnel install" fetches cloudflared, and the next start gives it a public address'
+const localOnlyHint =
+  'This cache can only be reached from this machine. Run "burrow tunnel install" to install cloudflared, and restart Burrow to get a public address'
 
 function createClosedTunnel(reason: string, remedy: string | undefined): Tunnel {
   const status: TunnelStatus = { ...nothingKnown, state: 'off', since: new Date(), reason, remedy }

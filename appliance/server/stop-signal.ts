@@ -1,4 +1,4 @@
-/** The first SIGTERM or SIGINT asks for an orderly stop; a second one is not argued with. */
+/** The first SIGTERM or SIGINT asks for an orderly stop; a second one exits immediately. */
 import { exitCodes } from '../complaint.ts'
 import type { Machine } from '../machine.ts'
 

@@ -1,5 +1,5 @@
 /**
- * What somebody must put where to use this cache: a substituter and a key into nix.conf, a name and a password into
+ * The client's configuration for this cache: a substituter and a key into nix.conf, a name and a password into
  * netrc. netrc knows hosts without ports (one entry serves every port), and the first entry that matches wins.
  */
 
@@ -26,7 +26,7 @@ export interface Login {
  * tunnel is down. The attempts span about 20 s, in which a tunnel that was lost is back; the longest silence is longer
  * than "firstByteSeconds", since Nix counts the wait for the first byte too.
  */
-export const whenItIsAway: readonly string[] = [
+export const outageSettings: readonly string[] = [
   '# While the cache cannot be reached, Nix builds without it. Nix 2.8 has a bug: it aborts instead ("SubstituterDisabled"). Then build with: --option substituters https://cache.nixos.org',
   'fallback = true',
   'connect-timeout = 5',
@@ -47,11 +47,11 @@ export function formatClientSetup({ url = unknownUrl, storeDir, publicKeys, logi
   lines.push(
     publicKeys.length > 0
       ? `extra-trusted-public-keys = ${publicKeys.join(' ')}`
-      : '# This cache signs nothing itself: clients must trust the keys its paths were signed with before.',
+      : '# This cache does not sign: clients must trust the keys with which its paths are already signed.',
   )
-  lines.push(...whenItIsAway)
+  lines.push(...outageSettings)
   if (storeDir !== '/nix/store')
-    lines.push(`# This cache serves ${storeDir}: only clients whose store has that name can use it.`)
+    lines.push(`# This cache serves ${storeDir}: only clients with the same store directory can use it.`)
   if (login !== undefined) lines.push('', ...netrcLines(url, login))
   return `${lines.join('\n')}\n`
 }
@@ -59,7 +59,7 @@ export function formatClientSetup({ url = unknownUrl, storeDir, publicKeys, logi
 function netrcLines(url: string, { name, password }: Login): string[] {
   const head =
     '# /etc/nix/netrc of each client, mode 0600: its nix-daemon (root) reads it; for "nix copy" name a file you can read with --netrc-file'
-  const hint = password === undefined ? ['# Put the password in the place of PASSWORD: it is not known here.'] : []
+  const hint = password === undefined ? ['# Replace PASSWORD with the password: it is not known here.'] : []
   return [
     head,
     ...hint,

@@ -1,10 +1,10 @@
 /**
- * What to type to start this program again, and text for people made to say so. Messages name it `burrow` throughout;
- * where they are printed, that becomes
+ * The command that starts this program, put into the messages it prints. The code always writes `burrow`; on output
+ * that becomes
  *
  *   burrow                       where `burrow` on PATH is this program
  *   npx nix-burrow               out of npm's cache
- *   bin/burrow.mjs               in a checkout, for somebody who stands in its folder (`npm start`)
+ *   bin/burrow.mjs               in a checkout, with that folder as working directory (`npm start`)
  *   /opt/burrow/bin/burrow.mjs   anywhere else
  */
 import { existsSync, readFileSync, realpathSync, statSync } from 'node:fs'
@@ -21,16 +21,16 @@ export interface Start {
   readonly mainDir: string
 }
 
-/** $BURROW_COMMAND says it for those who start the program in a way of their own. */
+/** $BURROW_COMMAND overrides it, for wrappers. */
 export function findOwnCommand({ env, workingDir, mainDir }: Start): string {
   if (env.BURROW_COMMAND) return env.BURROW_COMMAND
   const root = findRoot(mainDir)
   if (isOnPath(env.PATH, root)) return 'burrow'
   if (root.split('/').includes('_npx')) return 'npx nix-burrow'
-  // The package of Nix has a command of its own in place of the launcher.
+  // The Nix package has its own wrapper instead of the launcher.
   const command = [join(root, 'bin/burrow.mjs'), join(root, '../../bin/burrow')].find(existsSync)
   if (command === undefined) return 'burrow'
-  // npm changes to the folder of the package, the person stays.
+  // npm changes to the package's folder; the user's shell does not.
   const there = env.npm_lifecycle_event === undefined ? workingDir : (env.INIT_CWD ?? workingDir)
   return quote(command === join(real(there), 'bin/burrow.mjs') ? 'bin/burrow.mjs' : command)
 }
@@ -95,7 +95,7 @@ export function nameOwnCommand(text: string, command: string): string {
   )
 }
 
-/** Whatever is printed goes through here, so that no message can be forgotten. */
+/** All output passes through here, so that no message is missed. */
 export function nameOwnCommandIn(outputs: readonly NodeJS.WriteStream[], command: string): void {
   if (command === 'burrow') return
   for (const output of outputs) {

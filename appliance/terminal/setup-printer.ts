@@ -9,21 +9,23 @@ import { urlOf } from '../server/listener.ts'
 import { publicUrlOf, type TunnelStatus } from '../tunnel/tunnel.ts'
 import { formatClientSetup, formatPushSetup, type Login } from './client-setup.ts'
 
-export interface SetupTeller {
+export interface SetupPrinter {
   /** The listener answers. */
   begin(appliance: Appliance): void
-  tell(status: TunnelStatus): void
+  /** Prints the public URL when it is first usable. */
+  update(status: TunnelStatus): void
 }
 
-const quickHint = `# A quick tunnel is for trying out: its name changes with every start, there is no guarantee that it is up, and it takes 200 requests at once.
-# For a lasting name: burrow tunnel setup --hostname cache.example.org
+const quickHint = `# A quick tunnel is for testing: its name changes at every start, it has no uptime guarantee, and it is limited to 200 concurrent requests.
+# For a permanent name: burrow tunnel setup --hostname cache.example.org
 `
 
-const waitingHint = '# On this machine only, so far: the public address is printed when the tunnel is connected.\n'
+const waitingHint =
+  '# This address works only on this machine. The public address is printed when the tunnel is connected.\n'
 
-export function createSetupTeller(machine: Machine, config: Config): SetupTeller {
+export function createSetupPrinter(machine: Machine, config: Config): SetupPrinter {
   let appliance: Appliance | undefined
-  let told: string | undefined
+  let printedUrl: string | undefined
 
   function print(url: string | undefined, note: string): void {
     if (appliance === undefined) return
@@ -41,11 +43,11 @@ export function createSetupTeller(machine: Machine, config: Config): SetupTeller
     )
   }
 
-  function tell(status: TunnelStatus): void {
+  function update(status: TunnelStatus): void {
     const url = publicUrlOf(status)
-    // In other states the address is known at best, and nothing answers there.
-    if (appliance === undefined || url === undefined || !isThrough(status) || url === told) return
-    told = url
+    // In other states the address may be known, but does not work yet.
+    if (appliance === undefined || url === undefined || !isThrough(status) || url === printedUrl) return
+    printedUrl = url
     print(url, status.mode === 'quick' ? quickHint : '')
   }
 
@@ -53,15 +55,15 @@ export function createSetupTeller(machine: Machine, config: Config): SetupTeller
     begin(started) {
       appliance = started
       const { status } = started.tunnel
-      if (isThrough(status) && publicUrlOf(status) !== undefined) return tell(status)
+      if (isThrough(status) && publicUrlOf(status) !== undefined) return update(status)
       const name = publicUrlOf(status)
       if (status.mode === 'quick' || name === undefined)
         return print(urlOf(started.listener.address), isOnTheWay(status) ? waitingHint : '')
-      // A name of one's own stays the same: what is pasted now is right later.
-      told = name
+      // A configured hostname does not change, so this is valid once the tunnel is connected.
+      printedUrl = name
       print(name, '# The tunnel is not connected yet: see "burrow status".\n')
     },
-    tell,
+    update,
   }
 }
 
@@ -69,8 +71,8 @@ const isThrough = ({ state }: TunnelStatus) => state === 'connected' || state ==
 const isOnTheWay = ({ state }: TunnelStatus) => state !== 'off' && state !== 'missing-binary' && state !== 'failed'
 
 /**
- * The password of the user that Burrow made is shown, since nobody could know it, but not to a journal, which keeps it
- * and shows it to others.
+ * Shows the password of the generated user, since it is known nowhere else; but not in a journal, which stores it and
+ * which other users can read.
  */
 function toLogin(
   machine: Machine,

@@ -1,6 +1,6 @@
 /**
- * How long to wait before the next try: doubling from try to try up to a limit, the upper half of it by chance, so that
- * many who failed together do not come back together.
+ * Exponential back-off with jitter: the delay doubles up to a limit, and its upper half is random, so that clients that
+ * failed together do not retry together.
  */
 
 export interface BackOff {
@@ -14,18 +14,17 @@ export interface BackOffRange {
   readonly maxMs: number
 }
 
-/** By what it takes to mend the fault. */
+/** By the kind of the problem. */
 export const paces = {
-  /** A crash, a hang, a network that is away: most of them are over in seconds. */
+  /** A crash, a hang, a network failure: most of them are over in seconds. */
   soon: { firstMs: 1_000, maxMs: 60_000 },
   /**
-   * The way to the edge is away: when it comes back, so must we, within seconds. A try costs a process and a few
-   * questions to the name server.
+   * The edge cannot be reached: reconnect within seconds once it can. An attempt costs a process and a few DNS queries.
    */
   network: { firstMs: 1_000, maxMs: 6_000 },
-  /** A service that said "too many requests" wants to be left alone for longer. */
+  /** After "too many requests" the service needs a longer pause. */
   later: { firstMs: 30_000, maxMs: 600_000 },
-  /** Somebody must change something first; asking more often only fills the logs, ours and the edge's. */
+  /** Someone must change something first; more attempts would only fill the logs, here and at the edge. */
   rarely: { firstMs: 300_000, maxMs: 3_600_000 },
 } as const satisfies Record<string, BackOffRange>
 

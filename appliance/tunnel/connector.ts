@@ -1,5 +1,5 @@
 /**
- * One start of a connector, from its launch to the verdict about its end: the process, its record for the next start,
+ * One start of a connector, from its launch to the diagnosis of its end: the process, its record for the next start,
  * its log, its observation.
  */
 import type { Log } from '../../src/index.ts'
@@ -15,14 +15,14 @@ import { type TunnelClock, within } from './tunnel-clock.ts'
 import { ConnectorWatch, type Observation } from './watch/connector-watch.ts'
 import { createLogRelay } from './watch/log-relay.ts'
 
-/** For cloudflared's own leave-taking, after the grace period that it keeps itself. */
+/** For cloudflared's own shutdown, after the grace period that it observes itself. */
 const marginMs = 5_000
 /** Nothing is carried any more: a connector that is given up has no requests to finish. */
 const hopelessGraceMs = 5_000
 const recordMs = 5_000
-/** The usage text tells the fault in its first line. */
+/** The first line of the usage text names the error. */
 const maxStdout = 4_096
-/** Comes after the fault and says nothing of it. */
+/** Follows the error and adds nothing. */
 const usageHint = /^See 'cloudflared .*--help'/
 
 export interface ConnectorParts {
@@ -50,7 +50,7 @@ export interface Connector {
 
 export function startConnector(parts: ConnectorParts): Connector {
   const { settings, launch, log } = parts
-  let verdict: EndDiagnosis | undefined
+  let diagnosis: EndDiagnosis | undefined
   let isStopping = false
   const words: { -readonly [K in keyof LastWords]: LastWords[K] } = {
     bareLine: undefined,
@@ -65,7 +65,7 @@ export function startConnector(parts: ConnectorParts): Connector {
     metrics: launch.metrics,
     onAlive: () => void launch.forgetSecret(),
     onHopeless(reason) {
-      verdict = reason
+      diagnosis = reason
       if (reason.pace === 'at-once') child.kill()
       else child.terminate(hopelessGraceMs)
     },
@@ -75,7 +75,7 @@ export function startConnector(parts: ConnectorParts): Connector {
     logLevel: settings.logLevel,
     secrets: launch.secrets,
     pid: () => child.pid,
-    circumstances: () => ({ isStopping: isStopping || verdict !== undefined, connections: watch.connections }),
+    circumstances: () => ({ isStopping: isStopping || diagnosis !== undefined, connections: watch.connections }),
     onNews(news: News) {
       words.hasUpdated ||= news.kind === 'updated'
       if (news.kind === 'signalled') words.signalled = news.signal
@@ -92,7 +92,7 @@ export function startConnector(parts: ConnectorParts): Connector {
     onKill: () =>
       log.warn(
         { connector: { pid: child.pid } },
-        'cloudflared did not end in its time and is killed: requests that it still carried are cut',
+        'cloudflared did not stop within the grace period and was killed: its remaining requests are interrupted',
       ),
   })
   const recorded = record(child, parts)
@@ -104,7 +104,7 @@ export function startConnector(parts: ConnectorParts): Connector {
       relay.end()
       await launch.forgetSecret()
       await forget(recorded, parts)
-      return verdict ?? explainEnd(end, { ...words, problem: watch.problem }, settings)
+      return diagnosis ?? explainEnd(end, { ...words, problem: watch.problem }, settings)
     }),
     stop() {
       isStopping = true
@@ -114,7 +114,7 @@ export function startConnector(parts: ConnectorParts): Connector {
   }
 }
 
-/** Who it is, for a next start that finds it still running. @returns its number, when it was written down */
+/** Records the process, for a next start that finds it still running. @returns the pid, if it was recorded */
 async function record(
   { pid }: Child,
   { processes, memory, owner, launch, log }: ConnectorParts,
@@ -133,7 +133,7 @@ async function record(
   } catch (error) {
     log.warn(
       { err: error, connector: { pid } },
-      'Cannot write down which process the connector is: should Burrow be killed, its next start cannot end it',
+      'Cannot record the process of the connector: if Burrow is killed, its next start cannot end the connector',
     )
   }
   return pid
@@ -145,6 +145,6 @@ async function forget(recorded: Promise<number | undefined>, { memory, clock, lo
     await within(clock, recordMs, removed)
   } catch (error) {
     // Harmless: the next start sees that the process is gone.
-    log.debug({ err: error }, 'Cannot strike a connector that has ended off the list')
+    log.debug({ err: error }, 'Cannot remove the record of a connector that has ended')
   }
 }

@@ -1,4 +1,4 @@
-/** A public hostname as somebody else tells it (the connector, the edge): taken only when it has the shape of one. */
+/** A public hostname from an untrusted source (the connector, the edge): accepted only if it is well-formed. */
 
 const label = /^[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?$/
 

@@ -20,7 +20,7 @@ export interface TunnelSettings {
   /** `undefined`: anywhere in the world. */
   readonly region: 'us' | undefined
   readonly edgeIpVersion: 'auto' | '4' | '6'
-  /** How long requests under way may go on after the connector was told to stop; at most 180,000. */
+  /** How long active requests may continue after the connector was asked to stop; at most 180,000. */
   readonly graceMs: number
   /** The least of cloudflared's lines that go into our log. */
   readonly logLevel: 'debug' | 'info' | 'warn' | 'error'
@@ -33,7 +33,7 @@ export interface TunnelSettings {
 }
 
 /**
- * Files are absolute paths, read anew at each start of a connector, so that a changed token needs no restart of the
+ * Files are absolute paths, read again at each start of a connector, so that a changed token needs no restart of the
  * rest.
  */
 export type TunnelSecret =

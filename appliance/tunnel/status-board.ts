@@ -1,5 +1,6 @@
 /**
- * The tunnel's status as it is now; who looks sees one coherent value. A change of state is logged, by who must act.
+ * The current status of the tunnel, always as one consistent value. Changes of state are logged; the level depends on
+ * whether someone must act.
  */
 import type { Log } from '../../src/index.ts'
 import { nothingKnown, type TunnelState, type TunnelStatus } from './tunnel.ts'
@@ -12,7 +13,7 @@ export interface StatusBoard {
   set(changes: Partial<Omit<TunnelStatus, 'since'>>): void
 }
 
-/** Not worth waking anybody: they come with what is. */
+/** Changes of these alone are not reported. */
 const quiet: ReadonlySet<string> = new Set(['lastError', 'lastConnected'])
 
 const levelByState: Readonly<Record<TunnelState, LogLevel>> = {
@@ -41,11 +42,11 @@ export function createStatusBoard({ first, clock, log, onStatus }: StatusBoardPa
     ...first,
   }
 
-  function tell(): void {
+  function notify(): void {
     try {
       onStatus?.(status)
     } catch (error) {
-      log.error({ err: error }, 'A listener to the state of the tunnel failed')
+      log.error({ err: error }, 'A listener for the status of the tunnel failed')
     }
   }
 
@@ -64,11 +65,11 @@ export function createStatusBoard({ first, clock, log, onStatus }: StatusBoardPa
         ...changes,
         ...(changes.state !== undefined && changes.state !== state ? { since: new Date(clock.now()) } : {}),
       }
-      // A start is told by whoever starts, with its process.
+      // The supervisor logs each start, with the process.
       const isOtherFault =
         status.state === 'failed' && status.nextAttempt !== undefined && changed.some(([name]) => name === 'reason')
       if ((status.state !== state && status.state !== 'starting') || isOtherFault) logState(log, status)
-      if (changed.some(([name]) => !quiet.has(name))) tell()
+      if (changed.some(([name]) => !quiet.has(name))) notify()
     },
   }
 }

@@ -19,7 +19,7 @@ import { unlessAborted } from './tunnel-clock.ts'
 import type { TunnelParts } from './tunnel-parts.ts'
 import type { Observation } from './watch/connector-watch.ts'
 
-/** A look at PATH costs nothing. */
+/** Searching PATH is cheap. */
 const lookAgainMs = 30_000
 
 export class Supervisor implements Tunnel {
@@ -35,7 +35,7 @@ export class Supervisor implements Tunnel {
   #connector: Connector | undefined
   #starts = 0
   #wake: (() => void) | undefined
-  /** Something was changed after the connector that runs had read it. */
+  /** The config was reloaded after the running connector had read its settings. */
   #isRetryWanted = false
 
   constructor(parts: TunnelParts) {
@@ -74,7 +74,7 @@ export class Supervisor implements Tunnel {
       this.#stopping.abort()
       this.#board.set({
         isStopping: true,
-        reason: 'the tunnel is being stopped; requests under way may finish',
+        reason: 'the tunnel is stopping; active requests may finish',
         remedy: undefined,
         nextAttempt: undefined,
       })
@@ -99,10 +99,10 @@ export class Supervisor implements Tunnel {
       while (!this.#isStopping) await this.#runOnce()
     } catch (error) {
       // Nothing in here is meant to throw: a bug must not take the cache down with it.
-      log.error({ err: error }, 'The tunnel is given up: this is a fault in Burrow; restart it')
+      log.error({ err: error }, 'The tunnel has stopped because of a bug in Burrow. Restart Burrow')
     }
     await this.#facts.end()
-    const reason = this.#isStopping ? 'the tunnel was stopped' : 'the tunnel was given up, by a fault in Burrow'
+    const reason = this.#isStopping ? 'the tunnel was stopped' : 'the tunnel has stopped because of a bug in Burrow'
     this.#board.set({
       state: 'off',
       reason,
@@ -123,26 +123,26 @@ export class Supervisor implements Tunnel {
 
   async #runOnce(): Promise<void> {
     this.#isRetryWanted = false
-    const verdict = await this.#attempt()
+    const diagnosis = await this.#attempt()
     this.#connector = undefined
-    if (verdict === undefined || this.#isStopping) return
+    if (diagnosis === undefined || this.#isStopping) return
     this.#facts.keep({ lastConnected: this.status.lastConnected?.toISOString() })
-    if (verdict.pace === 'at-once') {
-      this.#parts.log.info({ reason: verdict.reason }, 'cloudflared is replaced by a fresh one')
-      return this.#board.set({ ...nothingRuns, reason: verdict.reason, remedy: undefined })
+    if (diagnosis.pace === 'at-once') {
+      this.#parts.log.info({ reason: diagnosis.reason }, 'Restarting cloudflared at once')
+      return this.#board.set({ ...nothingRuns, reason: diagnosis.reason, remedy: undefined })
     }
-    if (!this.#isRetryWanted) return await this.#rest(verdict, verdict.pace)
+    if (!this.#isRetryWanted) return await this.#rest(diagnosis, diagnosis.pace)
     this.#parts.log.warn(
-      { reason: verdict.reason },
-      'cloudflared ended; the config was reloaded meanwhile, so it is restarted at once',
+      { reason: diagnosis.reason },
+      'cloudflared ended. The config has been reloaded since, so it is restarted at once',
     )
-    this.#board.set({ ...nothingRuns, lastError: verdict.reason })
+    this.#board.set({ ...nothingRuns, lastError: diagnosis.reason })
   }
 
-  /** `undefined`: there was none to judge. */
+  /** `undefined`: no connector was started. */
   async #attempt(): Promise<EndDiagnosis | undefined> {
     const prepared = await prepare(this.#parts, this.#stopping.signal)
-    if (prepared === undefined || 'verdict' in prepared) return prepared?.verdict
+    if (prepared === undefined || 'diagnosis' in prepared) return prepared?.diagnosis
     const { launch } = prepared
     const launcher = await this.#findDeathSignal(this.#parts.searchPath ?? launch.env.PATH ?? '')
     if (!this.#isStopping) return await this.#run(prepared.binary, launch, launcher)
@@ -190,7 +190,7 @@ export class Supervisor implements Tunnel {
     const hostname = found ?? status.hostname
     const lastConnected = observation.connections > 0 ? new Date(this.#parts.clock.now()) : status.lastConnected
     this.#board.set({ ...observation, tunnelId, hostname, lastConnected })
-    // When it came and when it went; what is between is not worth a write.
+    // Only when it connects and disconnects: changes in between need no write.
     const hasTurned = status.connections > 0 !== observation.connections > 0
     const when = hasTurned ? lastConnected?.toISOString() : undefined
     this.#facts.keep({ tunnelId, hostname, connectorId: observation.connectorId, lastConnected: when })

@@ -1,4 +1,4 @@
-/** What a tunnel is made of: the doors to all that is outside it. */
+/** The dependencies of a tunnel. */
 import type { Log } from '../../src/index.ts'
 import type { Binary, Launch } from './launch/launch.ts'
 import type { TunnelSettings } from './settings.ts'
@@ -9,7 +9,7 @@ export interface TunnelParts {
   readonly settings: TunnelSettings
   /** Looked for before each start. */
   findBinary(): Promise<Binary | undefined>
-  /** @throws {LaunchFault} as things stand it cannot be started: told, and tried again */
+  /** @throws {LaunchFault} it cannot be started now: reported, and retried */
   prepareLaunch(binary: Binary): Promise<Launch>
   readonly memory: TunnelMemory
   readonly log: Log

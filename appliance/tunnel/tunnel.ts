@@ -23,7 +23,7 @@ export type TunnelState =
   /** The connector ended and is started again at `nextAttempt`. */
   | 'backing-off'
   /**
-   * The edge or the machine refuses it (token invalid, tunnel deleted): somebody must act. It is tried again at
+   * The edge or the machine refuses it (token invalid, tunnel deleted): someone must act. It is tried again at
    * `nextAttempt`, rarely.
    */
   | 'failed'
@@ -40,7 +40,7 @@ export interface TunnelStatus {
   readonly remedy: string | undefined
   /** `undefined` when no tunnel is configured. */
   readonly mode: TunnelMode | undefined
-  /** It was told to stop, and lets requests under way finish. */
+  /** It is stopping, and active requests may finish. */
   readonly isStopping: boolean
   /** Live connections to the edge. */
   readonly connections: number
@@ -54,7 +54,7 @@ export interface TunnelStatus {
   readonly binary: { readonly path: string; readonly version: string | undefined } | undefined
   /** Of the connector now running. */
   readonly pid: number | undefined
-  /** Where the connector tells its metrics, `http://127.0.0.1:PORT`. */
+  /** The connector's metrics endpoint, `http://127.0.0.1:PORT`. */
   readonly metricsUrl: string | undefined
   /** Starts after the first, since Burrow started. */
   readonly restarts: number
@@ -64,7 +64,7 @@ export interface TunnelStatus {
   readonly lastError: string | undefined
 }
 
-/** What a tunnel tells before anything is known of it. */
+/** The initial status. */
 export const nothingKnown = {
   remedy: undefined,
   mode: undefined,
@@ -86,7 +86,7 @@ export interface Tunnel extends AsyncDisposable {
   readonly status: TunnelStatus
   /**
    * Something was changed. Ends the wait of backing-off, failed and missing-binary; a connector that runs is left
-   * alone, and when it ends it is started anew without a wait.
+   * alone, and when it ends it is restarted without a wait.
    */
   retry(): void
   /**
@@ -101,7 +101,7 @@ export interface Tunnel extends AsyncDisposable {
  */
 export interface ConnectorRecord {
   readonly pid: number
-  /** Start time as the system tells it, compared as text. */
+  /** Start time as the system reports it, compared as text. */
   readonly startTime: string
   /** The config file on its command line, in a directory that was ours alone. */
   readonly configFile: string
@@ -110,7 +110,7 @@ export interface ConnectorRecord {
   readonly ownerStartTime: string
 }
 
-/** What of the tunnel outlives Burrow. Writing may fail (a full disk); it is told in the log and forgotten. */
+/** State of the tunnel that is kept across restarts of Burrow. Failed writes (a full disk) are logged and ignored. */
 export interface TunnelMemory {
   readonly connectors: readonly ConnectorRecord[]
   addConnector(record: ConnectorRecord): Promise<void>

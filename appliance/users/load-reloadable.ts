@@ -1,6 +1,6 @@
 /**
  * From the configuration to what the cache needs of it and a reload may change: users with their passwords, keys, the
- * index page. This is where the files that a config names are read; all that is wrong with them is told at once.
+ * index page. This is where the files that a config names are read; all problems are reported together.
  */
 import { readFile, stat } from 'node:fs/promises'
 
@@ -29,7 +29,7 @@ export interface SecretSources {
   readonly log: Log
 }
 
-/** Makes the key and the user of a first start. @throws {Complaint} config, state */
+/** Creates the key and the user at the first start. @throws {Complaint} config, state */
 export async function loadReloadable({ loaded, state, hostName, log }: SecretSources): Promise<Reloadable> {
   const { config } = loaded
   const named = await readNamedFiles(loaded, log)
@@ -88,7 +88,7 @@ async function readNamed(file: string): Promise<string> {
   } catch (error) {
     throw new NamedFileFault(
       `names "${file}", which cannot be read: ${reasonOf(error)}`,
-      'correct the path, or the rights of the file',
+      'correct the path or the permissions of the file',
       { cause: error },
     )
   }
@@ -97,7 +97,7 @@ async function readNamed(file: string): Promise<string> {
 async function readKey(file: string, name: string | undefined, log: Log): Promise<SecretKey> {
   const text = await readNamed(file)
   if (((await stat(file)).mode & 0o007) !== 0)
-    log.warn({ file }, `Everybody on this machine can read the signing key; run "chmod 600 ${file}"`)
+    log.warn({ file }, `Every user of this machine can read the signing key; run "chmod 600 ${file}"`)
   try {
     return parseSecretKey(text, { name })
   } catch (error) {
@@ -113,8 +113,8 @@ function findTwins(keys: readonly SecretKey[]): Problem[] {
       : [
           {
             pointer: '/signing/keyFiles',
-            message: `holds two keys named "${name}", and clients would know only one of them`,
-            remedy: 'make one with another name by "burrow keygen NAME"',
+            message: `holds two keys named "${name}", and clients distinguish keys by name`,
+            remedy: 'create one with another name: "burrow keygen NAME"',
           },
         ],
   )
@@ -137,7 +137,7 @@ async function toUser({ name, secret, access, expires }: UserConfig, log: Log): 
 async function readPassword(file: string, log: Log): Promise<string> {
   const password = (await readNamed(file)).replace(/\r?\n$/, '')
   if (((await stat(file)).mode & 0o007) !== 0)
-    log.warn({ file }, `Everybody on this machine can read or change a password; run "chmod 600 ${file}"`)
+    log.warn({ file }, `Every user of this machine can read or change the password file; run "chmod 600 ${file}"`)
   const fault = passwordFault(password)
   if (fault !== undefined)
     throw new NamedFileFault(`names "${file}", which ${fault[0].replace(/^is/, 'holds')}`, fault[1])
@@ -151,13 +151,13 @@ async function readPage(file: string): Promise<IndexPage> {
   return { contentType: `text/${/\.html?$/i.test(file) ? 'html' : 'plain'}; charset=utf-8`, body }
 }
 
-/** The key in the state directory, made at the first call ever. @throws {Complaint} state */
+/** The key in the state directory; created if it is missing. @throws {Complaint} state */
 export async function ensureKey(config: Config, state: State, hostName: string, log: Log): Promise<SecretKey> {
   const { text, file, isNew } = await state.ensureSecretKey(() =>
     formatSecretKey(generateSecretKey(config.signing.name ?? createKeyName(hostName))),
   )
   const key = parseStateKey(text, file, config)
-  if (isNew) log.info({ file, publicKey: key.publicKey }, 'Made a signing key')
+  if (isNew) log.info({ file, publicKey: key.publicKey }, 'Created a signing key')
   return key
 }
 
@@ -168,7 +168,7 @@ export function parseStateKey(text: string, file: string, config: Config): Secre
   } catch (error) {
     throw new Complaint(
       'state',
-      `Cannot use "${file}": ${(error as Error).message}; restore it, or remove it to make a new one, which all clients must then trust`,
+      `Cannot use "${file}": ${(error as Error).message}; restore it, or remove it to create a new one, which all clients must then trust`,
       { cause: error },
     )
   }

@@ -1,6 +1,5 @@
 /**
- * Passwords and names made by chance, of letters and digits alone: nothing in them needs quoting, in netrc, JSON or a
- * shell.
+ * Random passwords and names of letters and digits only, so that they need no quoting in netrc, JSON or a shell.
  */
 import { randomInt } from 'node:crypto'
 

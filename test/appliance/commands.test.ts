@@ -90,7 +90,7 @@ describe('burrow check-config', () => {
       'a password file that everybody can change',
       { name: 'ben', passwordFile: 'open' },
       0,
-      /warning: Everybody on this machine can read or change a password; run "chmod 600 /,
+      /warning: Every user of this machine can read or change the password file; run "chmod 600 /,
     ],
     [
       'an argon2id hash under "password"',

@@ -38,7 +38,7 @@ async function stop(served: Served): Promise<void> {
 test('where a cloudflared is on PATH it opens a quick tunnel, which the generated user protects', async () => {
   await using dir = await createScratchDir()
   await using served = await serve(dir, await createPath(dir))
-  const setup = await served.printed(/random-words\.trycloudflare\.com[\s\S]*quick tunnel is for trying out[\s\S]*\n/)
+  const setup = await served.printed(/random-words\.trycloudflare\.com[\s\S]*quick tunnel is for testing[\s\S]*\n/)
   expect(setup).toMatch(/^machine random-words\.trycloudflare\.com login burrow password \S{32}$/m)
   expect(await served.logged(/Found cloudflared/)).toMatchObject({ path: dir.file('path/cloudflared'), version: 'DEV' })
   expect((await fetch(new URL('/nix-cache-info', served.url))).status).toBe(401)
@@ -53,7 +53,7 @@ test('where there is none it serves on this machine, and says once how to get it
   expect(served.records.filter(({ msg }) => msg.includes('burrow tunnel install'))).toEqual([
     expect.objectContaining({
       level: 'info',
-      msg: expect.stringMatching(/^This cache can be reached from this machine only; /),
+      msg: expect.stringMatching(/^This cache can only be reached from this machine\. /),
     }),
   ])
 })

@@ -254,7 +254,7 @@ describe('burrow serve with a store', () => {
     )
     served.kill('SIGHUP')
     expect(await served.logged(/^Reloaded/)).toMatchObject({ users: ['eve'], keys: ['new-1'] })
-    expect(await served.logged(/wait for a restart/)).toMatchObject({ settings: ['priority'] })
+    expect(await served.logged(/need a restart/)).toMatchObject({ settings: ['priority'] })
     expect([
       await statusOf(served, '/nix-cache-info', 'ben:secret'),
       await statusOf(served, '/nix-cache-info', 'eve:other'),
@@ -273,7 +273,7 @@ describe('burrow serve with a store', () => {
     await using served = await serve(dir)
     await writeFile(dir.file('burrow.json'), '{"users": ["eve:other"], "lisetn": 1}')
     served.kill('SIGHUP')
-    expect(await served.logged(/what was in force stays in force/)).toMatchObject({
+    expect(await served.logged(/the previous one stays in force/)).toMatchObject({
       level: 'error',
       reason: expect.stringContaining('/lisetn'),
     })

@@ -73,8 +73,8 @@ describe('createTraffic', () => {
   test.each<[Partial<Exchange>, string, string]>([
     [{ route: 'narinfo' }, 'debug', 'Answered'],
     [{ status: 404 }, 'debug', 'Answered'],
-    [{ isComplete: false }, 'info', 'A reply was cut'],
-    [{ isComplete: false, bytes: 1000 }, 'debug', 'A reply was cut'],
+    [{ isComplete: false }, 'info', 'A reply was interrupted'],
+    [{ isComplete: false, bytes: 1000 }, 'debug', 'A reply was interrupted'],
     [{ status: 304, bytes: 0 }, 'debug', 'Answered'],
     [{ status: 503, bytes: 20 }, 'debug', 'Answered'],
     [{ route: 'narinfo', status: 401 }, 'debug', 'Refused a login'],
@@ -117,7 +117,7 @@ describe('createTraffic', () => {
     report({ status: 401, user: undefined, route: 'other', target: '/hostile' })
     report({ status: 429, user: undefined, route: 'other', target: '/hostile' })
     timers[0]!.callback()
-    expect(lines).toEqual([{ level: 'info', address: '::1', refused: 2, claimed: [], msg: 'Refused logins' }])
+    expect(lines).toEqual([{ level: 'info', address: '::1', refused: 2, attemptedUsers: [], msg: 'Refused logins' }])
   })
 
   test('sums up by client whom it could not serve in time', () => {
@@ -132,7 +132,7 @@ describe('createTraffic', () => {
         address: '::1',
         ray: '7c1-FRA',
         postponed: 2,
-        msg: 'Asked a client to come again later',
+        msg: 'Asked a client to retry later',
       },
     ])
   })
@@ -155,7 +155,7 @@ describe('createTraffic', () => {
         address: '::1',
         paths: 2,
         reasons: ['the disk is full'],
-        msg: 'Refused a push, or part of one',
+        msg: 'Refused a push or a part of it',
       },
       { level: 'info', user: 'ana', address: '::1', paths: 1, receivedBytes: 5, msg: 'Received a push' },
     ])
@@ -166,7 +166,7 @@ describe('createTraffic', () => {
     [{ route: 'narinfo', bytes: 700 }, 'Answered'],
     [{ bytes: 1000 }, 'Sent a NAR'],
     [{ status: 401, user: undefined, bytes: 13, route: 'other' }, 'Refused a login'],
-    [{ isComplete: false }, 'A reply was cut'],
+    [{ isComplete: false }, 'A reply was interrupted'],
   ])('tells each request at level info when asked to: %j', (change, msg) => {
     const { report, lines, timers } = openTraffic('info', 'each')
     report({ ray: '7c1-FRA', ...change })

@@ -79,7 +79,7 @@ describe('a stock Nix through the tunnel', () => {
     await world.burrow.logged(connected)
     const setup = await world.burrow.printed(/^extra-substituters = https:\/\/\S+\.trycloudflare\.com$/m)
     expect(setup).toMatch(/^extra-trusted-public-keys = \S+:\S{44}$/m)
-    expect(setup).toContain('200 requests at once')
+    expect(setup).toContain('200 concurrent requests')
     await copy(world, [closure.app])
   })
 

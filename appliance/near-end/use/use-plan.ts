@@ -9,7 +9,7 @@ import { Complaint } from '../../complaint.ts'
 import type { Machine } from '../../machine.ts'
 import { planFile, readText } from '../../plan/file-steps.ts'
 import type { Step } from '../../plan/plan.ts'
-import { hostOf, whenItIsAway } from '../../terminal/client-setup.ts'
+import { hostOf, outageSettings } from '../../terminal/client-setup.ts'
 import { clientFileOf } from '../credentials.ts'
 import type { NetrcLogin } from '../netrc.ts'
 import { findNixSetting } from '../nix-settings.ts'
@@ -80,7 +80,7 @@ function formatSettings({ url, login, publicKeys, withRelay }: UseWish, netrcFil
   return [
     `extra-substituters = ${withRelay ? relaySubstituter : url}`,
     ...(publicKeys.length > 0 ? [`extra-trusted-public-keys = ${publicKeys.join(' ')}`] : []),
-    ...(withRelay ? relaySettings : whenItIsAway),
+    ...(withRelay ? relaySettings : outageSettings),
     ...(needsNetrc ? [`netrc-file = ${netrcFile}`] : []),
   ]
 }

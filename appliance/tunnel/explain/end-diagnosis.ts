@@ -1,4 +1,4 @@
-/** Why a connector ended, or has to be ended, in words for whoever must mend it; and how long to leave it alone. */
+/** Explains why a connector exited or must be ended: a reason, a remedy for the operator, and the retry interval. */
 
 import type { Unexecutable } from '../find/executable.ts'
 import type { ChildEnd } from '../launch/child.ts'
@@ -6,25 +6,25 @@ import { brokenHere, type EndDiagnosis, explainProblem, failed, soon, type Wante
 import { type ConnectorProblem, explainDial } from './news.ts'
 import { toPlainText } from './plain-text.ts'
 
-/** What is known of an end besides how the process ended; texts redacted. */
+/** What is known about the end besides the exit status. Texts are redacted. */
 export interface LastWords {
-  /** The last line that was neither JSON nor meant for people. */
+  /** The last line that was not JSON and not a usage hint. */
   readonly bareLine: string | undefined
-  /** Standard output's beginning: the usage text, if anything. */
+  /** The beginning of standard output: the usage text, if anything. */
   readonly stdout: string
   /** The last problem since it was last connected. */
   readonly problem: ConnectorProblem | undefined
-  /** It said that it has replaced its own program. */
+  /** It logged that it has updated its own executable. */
   readonly hasUpdated: boolean
-  /** The signal by which it said it was asked to end. */
+  /** The signal that it logged as the reason for its shutdown. */
   readonly signalled: string | undefined
 }
 
 export const noBinary: EndDiagnosis = {
   state: 'missing-binary',
   pace: 'soon',
-  reason: 'there is no cloudflared: not where the setting "binary" says, not on PATH, and none was installed',
-  remedy: 'run "burrow tunnel install", or install cloudflared; it is looked for every 30 s',
+  reason: 'cloudflared was not found: neither at the path in "binary", nor on PATH, nor installed by Burrow',
+  remedy: 'run "burrow tunnel install", or install cloudflared. Burrow looks for it every 30 s',
 }
 
 export function explainUnexecutable(kind: Unexecutable, file: string): EndDiagnosis {
@@ -34,18 +34,18 @@ export function explainUnexecutable(kind: Unexecutable, file: string): EndDiagno
       state: 'missing-binary',
       pace: 'soon',
       reason: `there is no ${what}`,
-      remedy: 'run "burrow tunnel install", or install cloudflared; it is looked for again and again',
+      remedy: 'run "burrow tunnel install", or install cloudflared. Burrow keeps looking for it',
     }
   }
   if (kind === 'forbidden') {
     return brokenHere(
       `this user may not execute ${what}`,
-      `run "chmod a+rx ${file}", and see that its directory may be entered and is not mounted noexec`,
+      `run "chmod a+rx ${file}", and check that its directory is accessible and not mounted noexec`,
     )
   }
   return brokenHere(
-    `${what} is no program for this machine`,
-    'run "burrow tunnel install", or install the cloudflared made for this processor',
+    `${what} is not an executable for this machine`,
+    'run "burrow tunnel install", or install the cloudflared build for this CPU architecture',
   )
 }
 
@@ -53,14 +53,14 @@ export function explainEnd({ code, signal, spawnFault }: ChildEnd, words: LastWo
   if (spawnFault !== undefined) {
     return soon(
       `cloudflared cannot be started: ${toPlainText(spawnFault.message)}`,
-      'see whether this machine has memory, processes and file descriptors left',
+      'check whether this machine has run out of memory, processes or file descriptors',
     )
   }
   if (signal !== null) return explainSignal(signal)
   if (code === 11 || words.hasUpdated) {
     return soon(
-      'cloudflared has replaced its own program by a newer one',
-      'keep its file not writable for this user, so that only you choose its version',
+      'cloudflared has updated its own executable',
+      'make its file read-only for this user, so that it cannot update itself',
     )
   }
   const said = words.bareLine === undefined ? '' : toPlainText(words.bareLine)
@@ -68,7 +68,7 @@ export function explainEnd({ code, signal, spawnFault }: ChildEnd, words: LastWo
   if (code === 0 && words.signalled !== undefined) {
     return soon(
       `cloudflared was ended from outside (signal ${words.signalled}), not by Burrow`,
-      'a service manager must signal Burrow alone: KillMode=mixed in systemd',
+      'configure the service manager to signal only Burrow: KillMode=mixed in systemd',
     )
   }
   if (code === 0) return explainSilentEnd(words.stdout, wanted)
@@ -79,24 +79,24 @@ export function explainEnd({ code, signal, spawnFault }: ChildEnd, words: LastWo
 function explainSignal(signal: string): EndDiagnosis {
   if (signal === 'SIGKILL') {
     return soon(
-      'cloudflared was killed (SIGKILL), by somebody or by the kernel for want of memory',
+      'cloudflared was killed (SIGKILL), possibly by the kernel because memory ran out',
       'look for "Out of memory" in the kernel\'s log: journalctl -k, or dmesg',
     )
   }
   return soon(`cloudflared was ended by ${signal}, not by Burrow`, undefined)
 }
 
-/** setpriv's own codes when the program cannot be executed, as a shell has them. */
+/** Exit codes of setpriv when it cannot execute the program; the same as a shell's. */
 function explainDeathSignal(said: string, code: number): EndDiagnosis {
   if (code === 127 && /No such file/.test(said)) {
     return failed(
       `cloudflared cannot be executed: ${said}`,
-      'its file is gone, or the loader that it names is not on this machine: run "burrow tunnel install"',
+      'its file is missing, or its dynamic loader is not installed on this machine: run "burrow tunnel install"',
     )
   }
   return failed(
     `cloudflared cannot be executed${said === '' ? '' : `: ${said}`}`,
-    'see that its file may be executed and is made for this processor',
+    'check that its file is executable and built for this CPU architecture',
   )
 }
 
@@ -104,7 +104,7 @@ function explainDeathSignal(said: string, code: number): EndDiagnosis {
 function explainSilentEnd(stdout: string, { extraArgs }: Wanted): EndDiagnosis {
   const flag = /flag provided but not defined: (-[\w-]+)/.exec(stdout)?.[1]
   if (flag === undefined && !/Incorrect Usage|USAGE:|NAME:/.test(stdout))
-    return soon('cloudflared ended by itself, without a word about why (exit code 0)', undefined)
+    return soon('cloudflared exited without an error message (exit code 0)', undefined)
   const problem = /Incorrect Usage[:.] ([^\n]{1,200})/.exec(stdout)?.[1]
   const reason =
     flag === undefined
@@ -114,7 +114,7 @@ function explainSilentEnd(stdout: string, { extraArgs }: Wanted): EndDiagnosis {
   return failed(
     reason,
     isExtra
-      ? `look over the tunnel's "extraArgs" (${toPlainText(JSON.stringify(extraArgs))}), or update cloudflared`
+      ? `check the tunnel's "extraArgs" (${toPlainText(JSON.stringify(extraArgs))}), or update cloudflared`
       : 'update cloudflared',
   )
 }
@@ -122,18 +122,18 @@ function explainSilentEnd(stdout: string, { extraArgs }: Wanted): EndDiagnosis {
 function explainRefusedArguments(said: string, { mode }: Wanted): EndDiagnosis {
   if (/Failed to read token file/i.test(said)) {
     return soon(
-      `cloudflared cannot read the file that Burrow gave it: ${said}`,
-      'make sure that nothing clears the runtime directory and that its disk has room',
+      `cloudflared cannot read the token file that Burrow wrote: ${said}`,
+      'make sure that nothing removes files from the runtime directory and that its disk is not full',
     )
   }
   if (mode === 'token') {
     const remedy =
-      'copy the token again from the Cloudflare dashboard (Networks, Tunnels, the tunnel, "Install a connector"): the long word that begins with "ey", without spaces'
+      'copy the token again from the Cloudflare dashboard (Networks, Tunnels, the tunnel, "Install a connector"): the long string that begins with "ey", without spaces'
     return failed(`cloudflared says that the token is invalid${said === '' ? '' : `: ${said}`}`, remedy)
   }
   return failed(
-    `cloudflared refuses how it was started${said === '' ? '' : `: ${said}`} (exit code 255)`,
-    'look at its lines in the log',
+    `cloudflared rejected its arguments${said === '' ? '' : `: ${said}`} (exit code 255)`,
+    'read its messages in the log',
   )
 }
 
@@ -146,17 +146,18 @@ function explainFault(
   if (/failed to bind to address|Error opening metrics server listener/.test(said)) {
     return soon(
       `cloudflared cannot open its metrics listener: ${said}`,
-      'if this goes on: take "--metrics" out of "extraArgs", so that a free port is chosen',
+      'if this persists, remove "--metrics" from "extraArgs", so that Burrow chooses a free port',
     )
   }
-  // Its last words come first: a problem may be of something that it got over. Of the same kind it says more.
+  // The last line takes precedence: cloudflared may have recovered from the earlier problem. If both are of the same
+  // kind, the problem has more details.
   const last = problemIn(said)
   const own = last === undefined || last.kind === problem?.kind ? (problem ?? last) : last
   if (own !== undefined) return explainProblem(own, wanted)
   if (/credentials? file|Tunnel credentials|Invalid JSON when parsing tunnel credentials/i.test(said)) {
     return failed(
       `cloudflared cannot use the credentials: ${said}`,
-      'see that "credentialsFile" is the JSON file that "cloudflared tunnel create" wrote, whole and for this tunnel',
+      'check that "credentialsFile" is the complete JSON file that "cloudflared tunnel create" wrote for this tunnel',
     )
   }
   if (
@@ -166,7 +167,7 @@ function explainFault(
   ) {
     return failed(
       `cloudflared refuses its configuration: ${said}`,
-      'look over the settings of the tunnel, "extraArgs" above all, or update cloudflared',
+      'check the settings of the tunnel, especially "extraArgs", or update cloudflared',
     )
   }
   return soon(said === '' ? `cloudflared ended with exit code ${code}` : `cloudflared ended: ${said}`, undefined)
@@ -183,12 +184,12 @@ function problemIn(said: string): ConnectorProblem | undefined {
       : undefined
 }
 
-/** It would dial at some time; a new one dials now. */
+/** It would reconnect after a wait; a new process connects at once. */
 export function explainSleep(): EndDiagnosis {
   return {
     state: 'backing-off',
     pace: 'at-once',
-    reason: 'all connections to the edge are lost, and cloudflared waits before it dials again',
+    reason: 'all connections to the edge are lost, and cloudflared waits before it reconnects',
     remedy: undefined,
   }
 }
@@ -205,10 +206,10 @@ export function explainHang(
   if (hasAnswered)
     return soon(
       `cloudflared hangs: it has not answered for ${seconds} s`,
-      'if this happens again: see whether this machine has memory and processor time left',
+      'if this happens again, check whether this machine is short of memory or CPU time',
     )
   return soon(
     `cloudflared hangs: ${seconds} s after its start it has not reported whether it is ready`,
-    'see that this machine resolves names (DNS), and that "extraArgs" leaves "--metrics" and "--loglevel" alone',
+    'check DNS on this machine, and that "extraArgs" does not set "--metrics" or "--loglevel"',
   )
 }

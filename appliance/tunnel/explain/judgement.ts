@@ -1,4 +1,4 @@
-/** What is known of a running connector, as a state in words. Pure, so that the whole table can be read in its test. */
+/** Derives the state of a running connector from what is known about it. A pure function; its test is a table. */
 
 import { coversName, parsePublicName } from '../public-name.ts'
 import type { TunnelSettings } from '../settings.ts'
@@ -8,13 +8,13 @@ import { explainProblem } from './connector-problems.ts'
 import type { ConnectorProblem } from './news.ts'
 
 export interface Facts {
-  /** By its last answer. */
+  /** As of its last response. */
   readonly connections: number
-  /** Most that it had. */
+  /** The highest number so far. */
   readonly best: number
-  /** It has had fewer than its best for longer than a redial takes. */
+  /** It has had fewer than that for longer than a reconnection takes. */
   readonly isShort: boolean
-  /** Questions in a row that it did not answer. */
+  /** Consecutive requests without a response. */
   readonly misses: number
   /** The last problem since a connection was last registered, and how many there were. */
   readonly problem: ConnectorProblem | undefined
@@ -32,9 +32,9 @@ export interface Judgement {
 
 export type Wanted = Pick<TunnelSettings, 'mode' | 'protocol' | 'extraArgs' | 'hostname'>
 
-/** One late answer is nothing on a busy machine. */
+/** A single late response is normal on a busy machine. */
 export const missesOfNote = 3
-/** A dial or two fail while a network comes up. */
+/** One or two attempts fail while a network comes up. */
 const complaintsOfNote = 3
 
 export function judge(facts: Facts, wanted: Wanted): Judgement {
@@ -46,14 +46,14 @@ export function judge(facts: Facts, wanted: Wanted): Judgement {
     const { reason, remedy } = explainProblem(facts.refusedLogin, wanted)
     return {
       state: 'degraded',
-      reason: `${reason}; ${countOf(connections)} made before still serve, and none that is lost comes back`,
+      reason: `${reason}; ${countOf(connections)} made earlier still work, but a lost connection is not re-established`,
       remedy,
     }
   }
   const unnamed = findUnnamed(facts.ingress, wanted)
   if (unnamed !== undefined) {
     const remedy = `add a public hostname for ${unnamed} to the tunnel in the Cloudflare dashboard, with this origin as its service; or change "hostname"`
-    return { state: 'degraded', reason: `the tunnel's ingress rules at Cloudflare do not name ${unnamed}`, remedy }
+    return { state: 'degraded', reason: `no ingress rule of the tunnel at Cloudflare is for ${unnamed}`, remedy }
   }
   if (facts.isShort) {
     const why = facts.problem === undefined ? '' : `: ${facts.problem.cause}`
@@ -69,7 +69,9 @@ export function judge(facts: Facts, wanted: Wanted): Judgement {
 function judgeUnconnected({ best, misses, problem, complaints }: Facts, wanted: Wanted): Judgement {
   const state = best > 0 ? 'reconnecting' : 'starting'
   const doing =
-    best > 0 ? 'all connections to the edge are lost, and cloudflared dials again' : 'cloudflared dials the edge'
+    best > 0
+      ? 'all connections to the edge are lost, and cloudflared is reconnecting'
+      : 'cloudflared is connecting to the edge'
   if (misses >= missesOfNote)
     return { state, reason: `${doing}; it does not answer: ${misses} times in a row`, remedy: undefined }
   if (problem === undefined) return { state, reason: doing, remedy: undefined }
@@ -85,13 +87,13 @@ function isPassing({ kind }: ConnectorProblem): boolean {
   return kind === 'unreachable' || kind === 'closed'
 }
 
-/** The wanted hostname, when the edge has rules for this tunnel and none is for it. */
+/** The configured hostname, if the edge has ingress rules for this tunnel but none for that name. */
 function findUnnamed(ingress: Ingress | undefined, { hostname }: Wanted): string | undefined {
   if (hostname === undefined || ingress === undefined || ingress.version < 0) return undefined
   return ingress.hostnames.some((pattern) => coversName(pattern, hostname)) ? undefined : hostname
 }
 
-/** Which rule leads to us cannot be told from here: the first that names a host. */
+/** The first rule with a hostname: which rule points to this origin is not known here. */
 export function hostnameOf(ingress: Ingress): string | undefined {
   return ingress.hostnames.map(parsePublicName).find((name) => name !== undefined)
 }

@@ -6,17 +6,17 @@
 import type { ConnectorLine } from '../watch/log-lines.ts'
 import { toPlainText } from './plain-text.ts'
 
-/** What the edge, or the way to it, has against us; `cause` in the connector's words. */
+/** Why the edge cannot be reached or refuses the connection; `cause` is cloudflared's own text. */
 export interface ConnectorProblem {
   readonly kind: /** The edge refuses the login, for ever: secret wrong or rotated, tunnel deleted. */
     | 'unauthorized'
     /** It refuses the connection for another reason. */
     | 'refused'
-    /** No connection to the edge comes about. */
+    /** No connection to the edge can be established. */
     | 'unreachable'
-    /** Somebody else answers in the edge's place: TLS is opened on the way. */
+    /** A TLS-inspecting proxy answers in place of the edge. */
     | 'intercepted'
-    /** By its certificate the edge is of another time. */
+    /** The edge's certificate is not valid at the local time. */
     | 'wrong-clock'
     /** It was there, and closed the connection before it was registered, or later. */
     | 'closed'
@@ -35,7 +35,7 @@ export type News =
   | { readonly kind: 'new-config' }
   | { readonly kind: 'tunnel-id'; readonly tunnelId: string }
   | { readonly kind: 'updated' }
-  /** Somebody sent it a signal; `signal` in Go's words: `terminated`, `interrupt`. */
+  /** It received a signal, named as in Go: `terminated`, `interrupt`. */
   | { readonly kind: 'signalled'; readonly signal: string }
 
 const uuid = /^[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i
@@ -45,8 +45,8 @@ export function isUuid(value: unknown): value is string {
 }
 
 /**
- * Text that a line with news holds in its raw form: whoever has to throw lines away keeps these. Lines of mere problem
- * come again by themselves.
+ * Matches raw lines that must be kept when lines are dropped. Lines about a problem are not among them: cloudflared
+ * repeats them.
  */
 export const decisive =
   /Starting metrics server on|Registered tunnel connection|Unauthorized: |Updated to new configuration|Starting tunnel|has been updated|due to signal/

@@ -21,8 +21,8 @@ export interface BinarySearch {
   readonly env: Environment
   readonly stateDir: string
   /**
-   * Who this is. root asks what lies in another user's state directory for its version in that user's name: he may have
-   * put anything there.
+   * Effective user. If root runs a binary from another user's state directory, it does so as that user, who may have
+   * replaced it.
    */
   readonly userId?: number | undefined
   /** Milliseconds since 1970, to know what is too old. */
@@ -61,35 +61,36 @@ export async function findBinary(search: BinarySearch): Promise<Binary | undefin
 }
 
 /**
- * A warning, when the version is too old, was withdrawn, or is unknown. A build of one's own (`DEV`) is taken as it is.
+ * A warning if the version is too old, was withdrawn, or is unknown. A private build (`DEV`) is accepted without a
+ * warning.
  */
 export function warnOfVersion({ path, version }: Binary, now: number): string | undefined {
   if (version === undefined)
-    return `"${path}" does not answer "version --short"; see that it is cloudflared ${leastVersion} or newer, and runs on this machine`
+    return `"${path}" does not answer "version --short"; check that it is cloudflared ${leastVersion} or newer and runs on this machine`
   const fault = findVersionFault(version, now)
   return fault && `"${path}" is cloudflared ${version}, which ${fault}; update it, or run "burrow tunnel install"`
 }
 
-/** Looks again and again for a tunnel, and tells what it finds once: version and age. */
+/** For repeated searches; logs each newly found binary once, with a warning about its version or age. */
 export function createBinaryFinder(search: BinarySearch, log: Log): () => Promise<Binary | undefined> {
-  let told: string | undefined
+  let logged: string | undefined
   return async () => {
     const binary = await findBinary(search)
     const identity = binary && `${binary.path} ${binary.version}`
-    if (binary !== undefined && identity !== told) {
+    if (binary !== undefined && identity !== logged) {
       const warning = warnOfVersion(binary, search.now?.() ?? Date.now())
       if (warning === undefined) log.info({ ...binary }, 'Found cloudflared')
       else log.warn({ ...binary }, warning)
     }
-    told = identity
+    logged = identity
     return binary
   }
 }
 
 const unexecutable: Readonly<Record<Unexecutable, string>> = {
   absent: 'does not exist',
-  forbidden: 'may not be executed by this user',
-  foreign: 'is no program for this machine',
+  forbidden: 'cannot be executed by this user',
+  foreign: 'is not an executable for this machine',
 }
 
 async function candidatesOf(env: Environment, stateDir: string): Promise<string[]> {
@@ -128,7 +129,7 @@ async function isFile(path: string): Promise<boolean> {
 }
 
 const versionMs = 5_000
-/** Asking starts a process: asked once for each file as it is. */
+/** Finding the version starts a process, so the result is cached per file and modification time. */
 const known = new Map<string, Promise<string | undefined>>()
 
 async function versionOf(path: string, search: BinarySearch): Promise<string | undefined> {
@@ -149,7 +150,7 @@ async function findDistrusted(path: string, { stateDir, userId }: BinarySearch):
   if (userId !== 0) return undefined
   const found = await stat(stateDir).catch(() => undefined)
   if (found === undefined || found.uid === 0) return undefined
-  // Both as it is written and where links lead: either may be changed by him who owns the directory.
+  // Both the path itself and its target: the owner of the directory may have changed either.
   const isInside = isWithin(path, stateDir) || isWithin(await realpath(path), await realpath(stateDir))
   return isInside ? { uid: found.uid, gid: found.gid === 0 ? found.uid : found.gid } : undefined
 }

@@ -15,7 +15,7 @@ export type Unexecutable = 'absent' | 'forbidden' | 'foreign'
 const machines: Readonly<Record<string, readonly number[]>> = { x64: [62, 3], ia32: [3], arm64: [183, 40], arm: [40] }
 const machMagics = ['cffaedfe', 'cefaedfe', 'cafebabe', 'cafebabf']
 
-/** `undefined`: it can be executed, as far as can be told without doing it. */
+/** `undefined`: it can be executed, as far as can be checked without executing it. */
 export async function findUnexecutable(file: string): Promise<Unexecutable | undefined> {
   try {
     await access(file, constants.X_OK)

@@ -151,7 +151,7 @@ async function storeBody(
   await using handle = await open(to, 'wx', 0o600)
   const hash = createHash('sha256')
   let bytes = 0
-  let told = 0
+  let reported = 0
   for await (const chunk of response as AsyncIterable<Buffer>) {
     bounds.touch()
     bytes += chunk.length
@@ -159,8 +159,8 @@ async function storeBody(
       throw new FetchStopped(`what came is larger than ${limits.maxBytes / (1024 * 1024)} MiB, and no cloudflared is`)
     hash.update(chunk)
     await handle.writeFile(chunk)
-    if (bytes - told < progressBytes) continue
-    told = bytes
+    if (bytes - reported < progressBytes) continue
+    reported = bytes
     onProgress(bytes)
   }
   bounds.signal.throwIfAborted()

@@ -19,7 +19,7 @@ import type { Release } from './release.ts'
 
 export interface Installation {
   readonly release: Release
-  /** Where to; nobody but us and root may change what lies in its directory, which is made when it is missing. */
+  /** Where to; only this user and root may write to its directory, which is created if it is missing. */
   readonly path: string
   readonly env: Environment
   /** Fetch it even if it is there. */
@@ -55,7 +55,7 @@ export async function installBinary(installation: Installation): Promise<Install
       throw refusal(
         release,
         `there is another "${path}"`,
-        'if nothing needs it (a package, a service of its own), replace it with --force',
+        'if nothing else uses it (a package, another service), replace it with --force',
       )
     await mkdir(dirname(path), { recursive: true, mode: 0o700 })
     await removeRemains(installation)
@@ -72,7 +72,7 @@ export async function installBinary(installation: Installation): Promise<Install
     throw refusal(
       release,
       reasonOf(error),
-      `see that "${dirname(path)}" can be written and has room for 100 MiB`,
+      `check that "${dirname(path)}" is writable and has 100 MiB of free space`,
       error,
     )
   }
@@ -122,13 +122,13 @@ async function fetchAndTry(installation: Installation, file: string): Promise<vo
   if (await isForeign(file))
     throw refusal(
       release,
-      `"${release.asset}" is no program for this machine`,
-      'see that version and SHA-256 are those of this machine',
+      `"${release.asset}" is not an executable for this machine`,
+      'check that version and SHA-256 are for the architecture of this machine',
     )
   await chmod(file, 0o755)
   const version = await askVersion(file, env)
   if (version === undefined) {
-    const remedy = `see that programs may be executed in "${dirname(dirname(file))}" (no mount option noexec)`
+    const remedy = `check that programs can be executed in "${dirname(dirname(file))}" (no mount option noexec)`
     throw refusal(release, 'it has the right SHA-256 and does not run: "version --short" was not answered', remedy)
   }
   if (version !== release.version)
@@ -159,8 +159,8 @@ function isOfThisDisk(error: unknown): boolean {
 }
 
 const networkWords: Readonly<Record<string, string>> = {
-  ENOTFOUND: 'its name cannot be resolved (see that this machine has Internet and DNS)',
-  EAI_AGAIN: 'its name cannot be resolved (see that this machine has Internet and DNS)',
+  ENOTFOUND: 'its name cannot be resolved (check the Internet connection and DNS of this machine)',
+  EAI_AGAIN: 'its name cannot be resolved (check the Internet connection and DNS of this machine)',
   ECONNREFUSED: 'the connection was refused',
   ECONNRESET: 'the connection was cut',
   ENETUNREACH: 'the network cannot be reached',

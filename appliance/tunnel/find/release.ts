@@ -43,7 +43,7 @@ const knownReleases: readonly [KnownRelease, ...KnownRelease[]] = [
   },
 ]
 
-/** As `burrow tunnel install` takes it when it is not told otherwise. */
+/** The default of `burrow tunnel install`. */
 export const pinnedVersion = knownReleases[0].version
 
 export const knownVersions = knownReleases.map(({ version }) => version)
@@ -55,7 +55,7 @@ export interface Release {
   readonly url: string
   /** Of the program: 64 hexadecimal digits in lower case. */
   readonly sha256: string
-  /** About how large it is, to tell how far the download is. */
+  /** Approximate size, for the progress display. */
   readonly bytes: number | undefined
 }
 
@@ -68,7 +68,7 @@ export interface ReleaseRefusal {
 export interface ReleaseWish {
   readonly version: string | undefined
   readonly sha256: string | undefined
-  /** As `node:os` tells them: `linux`, `x64`. */
+  /** As in `node:os`: `linux`, `x64`. */
   readonly platform: string
   readonly arch: string
 }

@@ -14,7 +14,7 @@ import type { Launch } from './launch.ts'
 /** More than any line that means something; the longest that was seen is a pushed configuration. */
 const maxLineBytes = 16_384
 /**
- * What lies in the pipes when the process has ended is read at once; somebody else who holds them open is not waited
+ * What lies in the pipes when the process has ended is read at once; another process that holds them open is not waited
  * for.
  */
 const lastWordsMs = 1_000
@@ -77,7 +77,7 @@ function follow(
   const closed = new Promise<void>((resolve) => child.once('close', () => resolve()))
   const exited = new Promise<ChildEnd>((resolve) => {
     child.once('exit', (code, signal) => resolve({ code, signal, spawnFault: undefined }))
-    // It also tells of a signal that could not be sent, which ends nothing.
+    // It is also emitted when a signal could not be sent; the process then still runs.
     child.on('error', (error) => {
       if (child.pid === undefined) resolve({ code: null, signal: null, spawnFault: toSpawnFault(error) })
     })

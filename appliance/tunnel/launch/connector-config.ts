@@ -16,7 +16,7 @@ export interface ConnectorConfigOptions {
 }
 
 /**
- * The origin keeps idle connections for 120 s, cloudflared for 90: whoever closes first must be cloudflared, or a
+ * The origin keeps idle connections for 120 s, cloudflared for 90: cloudflared must close first, or a
  * request meets a closing connection and becomes a 502. A loopback connection is there at once or not at all.
  */
 const originRequest = { connectTimeout: '5s', keepAliveTimeout: '90s', keepAliveConnections: 256 } as const

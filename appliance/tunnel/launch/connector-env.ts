@@ -39,7 +39,7 @@ export function createConnectorEnv({
 }: ConnectorEnvOptions): Record<string, string> {
   const { protocol, region, edgeIpVersion, graceMs, logLevel, mode } = settings
   const own: Record<string, string> = {
-    // A home directory may hold a config or a certificate of somebody else's tunnel.
+    // A home directory may hold a config or a certificate of another tunnel.
     HOME: '/nonexistent',
     NO_AUTOUPDATE: 'true',
     TUNNEL_NO_PRECHECKS: 'true',
@@ -53,7 +53,7 @@ export function createConnectorEnv({
     TUNNEL_LOG_OUTPUT: 'json',
     // What it says of its connections is of level info; what is quieter is left out by us.
     TUNNEL_LOGLEVEL: logLevel === 'debug' ? 'debug' : 'info',
-    // Nobody with access to the account needs to read this machine's logs and profiles from afar.
+    // Disables remote access to this machine's logs and profiles through the Cloudflare account.
     TUNNEL_MANAGEMENT_DIAGNOSTICS: 'false',
   }
   if (region !== undefined) own.TUNNEL_REGION = region

@@ -1,18 +1,18 @@
 /**
- * `setpriv --pdeathsig KILL -- cloudflared …` (util-linux): the kernel then ends the connector when Burrow dies,
- * however it dies. A connector on its own would stay registered at the edge and answer 502 for an origin that is gone.
+ * `setpriv --pdeathsig KILL -- cloudflared …` (util-linux): the kernel then kills the connector when Burrow dies
+ * for any reason. An orphaned connector would stay registered at the edge and answer 502.
  * setpriv becomes the program, so there is no process in between.
  */
 import { spawn } from 'node:child_process'
 
 import type { Log } from '../../../src/index.ts'
-import { findProgram } from '../../search-path.ts'
+import { findOnPath } from '../../search-path.ts'
 import type { TunnelClock } from '../tunnel-clock.ts'
 
 const probeMs = 5_000
 const deathSignal = ['--pdeathsig', 'KILL', '--'] as const
 
-/** As `findDeathSignal`, with each answer kept: a machine does not change that way, and asking starts a process. */
+/** Like `findDeathSignal`, with results cached: they do not change, and each check starts a process. */
 export function createDeathSignalFinder(
   clock: TunnelClock,
   log: Log,
@@ -21,22 +21,22 @@ export function createDeathSignalFinder(
   return async (searchPath) => {
     const found = known.get(searchPath) ?? (await findDeathSignal(searchPath, clock))
     if (found.length === 0 && !known.has(searchPath))
-      log.debug({ searchPath }, 'There is no setpriv: should Burrow be killed, its next start ends the connector')
+      log.debug({ searchPath }, 'setpriv was not found: if Burrow is killed, its next start ends the connector')
     known.set(searchPath, found)
     return found
   }
 }
 
 /**
- * Words to put before a command; none where there is no setpriv that can do it (an old one, a system other than Linux).
+ * Arguments to put before a command; empty if setpriv is missing or does not support this (an old one, not Linux).
  * Never rejects.
  */
 export async function findDeathSignal(searchPath: string, clock: TunnelClock): Promise<readonly string[]> {
-  const setpriv = findProgram('setpriv', searchPath)
+  const setpriv = findOnPath('setpriv', searchPath)
   return setpriv !== undefined && (await works(setpriv, clock)) ? [setpriv, ...deathSignal] : []
 }
 
-/** Itself under itself: the one program that is certainly there. */
+/** It runs itself: the only program that is known to exist. */
 function works(setpriv: string, clock: TunnelClock): Promise<boolean> {
   return new Promise((resolve) => {
     const child = spawn(setpriv, [...deathSignal, setpriv, '--version'], { stdio: 'ignore', env: {} })

@@ -1,6 +1,6 @@
 /**
- * A port of loopback on which nothing listens: asked for, and given back at once. Somebody may take it before it is
- * used; whoever uses it tries again with another.
+ * A port of loopback on which nothing listens: requested, and released at once. Another process may take it before it
+ * is used; the caller then tries another.
  */
 import { once } from 'node:events'
 import { type AddressInfo, createServer } from 'node:net'

@@ -9,10 +9,10 @@ export interface Launch {
   readonly args: readonly string[]
   /** All of the child's environment. */
   readonly env: Readonly<Record<string, string>>
-  /** The connector's own config, by which the process can be told from others. */
+  /** The connector's own config, which identifies the process. */
   readonly configFile: string
   readonly tunnelId: string | undefined
-  /** Where it will answer; `undefined` when only a line of its log can tell. */
+  /** Where it will answer; `undefined` when it must be read from its log. */
   readonly metrics: LoopbackAddress | undefined
   /** Texts that must not appear in any log. */
   readonly secrets: readonly string[]
@@ -34,6 +34,6 @@ export class LaunchFault extends Error {
 export interface Binary {
   /** Absolute. */
   readonly path: string
-  /** As `cloudflared version --short` tells it: `2026.8.2`; `undefined` when it tells none. */
+  /** The output of `cloudflared version --short`: `2026.8.2`; `undefined` if that is not a version. */
   readonly version: string | undefined
 }

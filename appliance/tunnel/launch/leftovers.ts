@@ -11,11 +11,11 @@ import type { ProcessTable } from './process-identity.ts'
 
 export interface DirOwner {
   readonly pid: number
-  /** As `ProcessTable` tells it; `undefined` when nobody can say, and then the directory is nobody's to sweep. */
+  /** From `ProcessTable`; `undefined` when it is unknown, and then the directory is not removed. */
   readonly startTime: string | undefined
 }
 
-/** Its name is nobody else's, so that a process with a file in it on its command line is surely one of ours. */
+/** The name is unique to Burrow, so that a process with a file in it on its command line is certainly ours. */
 export async function makeConnectorDir(runtimeDir: string, owner: DirOwner | undefined): Promise<string> {
   await mkdir(runtimeDir, { recursive: true, mode: 0o700 })
   const mark = owner?.startTime === undefined ? '' : `${owner.pid}.${wordOf(owner.startTime)}-`

@@ -1,14 +1,14 @@
 /**
  * Connectors of a Burrow that was killed. Such a one stays registered at the edge and answers its share of the requests
  * with 502, so it is ended before a new one starts; but only when it is certainly the recorded one: same number, same
- * start, our config file on its command line, and whoever started it gone.
+ * start, our config file on its command line, and its parent gone.
  */
 import type { Log } from '../../../src/index.ts'
 import type { ConnectorRecord, TunnelMemory } from '../tunnel.ts'
 import type { TunnelClock } from '../tunnel-clock.ts'
 import type { ProcessTable } from './process-identity.ts'
 
-/** Nobody waits for its requests any more: their origin is gone. */
+/** Its requests cannot be answered: their origin is gone. */
 const graceMs = 3_000
 const lookEveryMs = 100
 

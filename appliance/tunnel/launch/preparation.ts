@@ -12,7 +12,7 @@ export const patienceMs = 5_000
 
 export type Preparation =
   | { readonly binary: Binary; readonly launch: Launch }
-  | { readonly verdict: EndDiagnosis }
+  | { readonly diagnosis: EndDiagnosis }
   | undefined
 
 /** `undefined`: a stop came in between, and nothing of the preparation is left. Never rejects. */
@@ -23,10 +23,10 @@ export async function prepare(
   try {
     return await tryToPrepare(parts, stop)
   } catch (error) {
-    if (error instanceof LaunchFault) return { verdict: brokenHere(error.message, error.remedy) }
+    if (error instanceof LaunchFault) return { diagnosis: brokenHere(error.message, error.remedy) }
     parts.log.error({ err: error }, 'Cannot prepare the start of cloudflared')
     return {
-      verdict: soon(
+      diagnosis: soon(
         `cloudflared cannot be started: ${error instanceof Error ? error.message : String(error)}`,
         undefined,
       ),
@@ -37,10 +37,10 @@ export async function prepare(
 async function tryToPrepare(parts: Parameters<typeof prepare>[0], stop: AbortSignal): Promise<Preparation> {
   const binary = await unlessAborted(parts.clock, stop, patienceMs, parts.findBinary())
   if (stop.aborted) return undefined
-  if (binary === undefined) return { verdict: noBinary }
+  if (binary === undefined) return { diagnosis: noBinary }
   const unexecutable = await findUnexecutable(binary.path)
   if (stop.aborted) return undefined
-  if (unexecutable !== undefined) return { verdict: explainUnexecutable(unexecutable, binary.path) }
+  if (unexecutable !== undefined) return { diagnosis: explainUnexecutable(unexecutable, binary.path) }
 
   const preparing = parts.prepareLaunch(binary)
   const launch = await unlessAborted(parts.clock, stop, patienceMs, preparing)

@@ -53,7 +53,7 @@ export function createLaunchPreparer(options: LaunchPreparerOptions): LaunchPrep
         dir ??= makeConnectorDir(options.runtimeDir, options.owner)
         return await prepare(options, binary, secret, await dir)
       } catch (error) {
-        // Another is made the next time: somebody who tidies up may have removed this one. What cannot be removed
+        // Another is created next time: a cleanup job may have removed this one. What cannot be removed
         // either is no further news.
         await removeDir().catch(() => {})
         if (error instanceof LaunchFault) throw error
@@ -80,7 +80,7 @@ async function prepare(
   const credentials =
     secret.kind === 'credentials' ? { tunnelId: secret.identity.tunnelId, file: secret.file } : undefined
   await replacePrivateFile(configFile, formatConnectorConfig({ settings, origin, credentials }))
-  // A name for each start: whoever forgets the secret of the last one does not take this one's.
+  // A new name for each start, so that removing the previous secret does not remove this one.
   const tokenFile = join(dir, `token-${randomUUID()}`)
   const byFile = secret.kind === 'token' && !(binary.version !== undefined && isOlder(binary.version, tokenFileSince))
   if (byFile) await replacePrivateFile(tokenFile, secret.token)

@@ -1,5 +1,5 @@
 /**
- * Is a process number still that process? Numbers are given anew; the time at which a process began tells one from the
+ * Is a process number still that process? They are reused; the time at which a process began tells one from the
  * next. Linux: field 22 of /proc/PID/stat (proc_pid_stat(5)), clock ticks since boot; elsewhere `ps -o lstart=`, to the
  * second.
  */
@@ -7,13 +7,13 @@ import { execFile } from 'node:child_process'
 import { readFile } from 'node:fs/promises'
 
 export interface ProcessTable {
-  /** When it began, as text to be compared; `undefined` when there is no such process, or nobody can say. */
+  /** When it began, as text to be compared; `undefined` when there is no such process, or it is unknown. */
   findStartTime(pid: number): Promise<string | undefined>
   /** Its command line, arguments apart by a space or a NUL. */
   findCommandLine(pid: number): Promise<string | undefined>
 }
 
-/** @param procDir where the system tells of processes, if it does: `/proc` */
+/** @param procDir where process information is, if the system has it: `/proc` */
 export async function openProcessTable(procDir = '/proc'): Promise<ProcessTable> {
   const hasProc = (await readText(`${procDir}/self/stat`)) !== undefined
   return hasProc

@@ -54,14 +54,14 @@ export interface Observation extends Judgement {
 export interface WatchParts {
   readonly settings: TunnelSettings
   readonly clock: TunnelClock
-  /** Where it will answer, if that is known beforehand; else a line of its log tells. */
+  /** Its metrics address, if known in advance; otherwise it is read from its log. */
   readonly metrics: LoopbackAddress | undefined
   onObservation(observation: Observation): void
   /** It has read its secret: it has come as far as listening. */
   onAlive(): void
   onStable(): void
   /** Once, and nothing after it. */
-  onHopeless(verdict: EndDiagnosis): void
+  onHopeless(diagnosis: EndDiagnosis): void
 }
 
 export class ConnectorWatch {
@@ -127,7 +127,7 @@ export class ConnectorWatch {
     else if (news.kind === 'registered') {
       this.#hasRegistered = true
       this.#wasConnected = true
-      this.#turn('sleep', false, () => () => {})
+      this.#setTimer('sleep', false, () => () => {})
       this.#learn({ problem: undefined, complaints: 0, refusedLogin: undefined })
     } else if (news.kind === 'new-config') this.#wantsHostname = true
     else if (news.kind !== 'moved' && news.kind !== 'updated' && news.kind !== 'signalled') this.#takeProblem(news)
@@ -135,7 +135,7 @@ export class ConnectorWatch {
     if (this.#metrics !== undefined) this.#polling.soon()
   }
 
-  /** It was told to end: no more observations, only a look whether it still carries anything. */
+  /** After it was asked to stop: no more observations, only a check whether it still has connections. */
   drain(onEmpty: () => void): void {
     const wasGivenUp = this.#isOver
     this.#isOver = true
@@ -171,7 +171,7 @@ export class ConnectorWatch {
     this.#metrics ??= this.#connectTo(address)
     this.#isListening = true
     this.#parts.onAlive()
-    this.#tell()
+    this.#report()
   }
 
   #connectTo(address: LoopbackAddress) {
@@ -183,7 +183,7 @@ export class ConnectorWatch {
   async #ask(): Promise<number> {
     const client = this.#metrics?.client
     const readiness = parseReadiness((await client?.read('/ready', readyBytes)) ?? '')
-    // Before anybody hears of the connection, so that whoever is told "connected" is told the name with it.
+    // Before the connection is reported, so that "connected" comes with the hostname.
     if (client !== undefined && readiness !== undefined && readiness.connections > 0 && this.#wantsHostname)
       await this.#askForHostname(client)
     const isAway = client !== undefined && readiness?.connections === 0 && this.#wasConnected
@@ -235,18 +235,18 @@ export class ConnectorWatch {
     const isFewer = connections > 0 && connections < best
     // After a loss the edge may have other rules for us.
     if (connections === 0) this.#wantsHostname = true
-    this.#turn('stable', connections > 0, () => clock.after(stableMs, onStable))
-    this.#turn('short', isFewer, () => clock.after(shortMs, () => this.#learn({ isShort: true })))
+    this.#setTimer('stable', connections > 0, () => clock.after(stableMs, onStable))
+    this.#setTimer('short', isFewer, () => clock.after(shortMs, () => this.#learn({ isShort: true })))
     // Another start of a quick tunnel would be given another name.
-    this.#turn('sleep', links === 0 && settings.mode !== 'quick', () =>
+    this.#setTimer('sleep', links === 0 && settings.mode !== 'quick', () =>
       clock.after(sleepMs, () => this.#giveUp(() => onHopeless(explainSleep()))),
     )
     const refusal = undecided === undefined ? {} : { refusedLogin: undecided }
     this.#learn({ connections, best, misses: 0, isShort: this.#facts.isShort && isFewer, ...refusal })
   }
 
-  /** A timer that runs as long as something is so. */
-  #turn(name: 'stable' | 'short' | 'sleep', isSo: boolean, start: () => () => void): void {
+  /** A timer that runs while a condition holds. */
+  #setTimer(name: 'stable' | 'short' | 'sleep', isSo: boolean, start: () => () => void): void {
     if (isSo) this.#timers[name] ??= start()
     else {
       this.#timers[name]?.()
@@ -262,17 +262,17 @@ export class ConnectorWatch {
     )
   }
 
-  #giveUp(tell: () => void): void {
+  #giveUp(report: () => void): void {
     this.stop()
-    tell()
+    report()
   }
 
   #learn(news: Partial<Facts>): void {
     this.#facts = { ...this.#facts, ...news }
-    this.#tell()
+    this.#report()
   }
 
-  #tell(): void {
+  #report(): void {
     if (this.#isOver) return
     const { settings, onObservation } = this.#parts
     onObservation({

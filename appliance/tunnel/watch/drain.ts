@@ -1,5 +1,5 @@
 /**
- * A connector that was told to end and still runs: cloudflared stays for its whole grace period when it has lost its
+ * A connector that was asked to stop and still runs: cloudflared stays for its whole grace period when it has lost its
  * last connection, or had none, though nothing can be under way. Its metrics say so: no link to the edge, and none
  * being dialled.
  */
@@ -18,7 +18,7 @@ const idleMs = 500
 export interface DrainParts {
   readonly clock: TunnelClock
   readonly client: MetricsClient | undefined
-  /** It had no connection when it was told. */
+  /** It had no connection when it was asked to stop. */
   readonly isIdle: boolean
   /** Once: nothing is carried any more. */
   onEmpty(): void

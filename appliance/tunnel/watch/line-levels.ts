@@ -4,7 +4,7 @@ import type { ConnectorLine, LogLevel } from './log-lines.ts'
 const order: Readonly<Record<LogLevel, number>> = { debug: 0, info: 1, warn: 2, error: 3 }
 
 /**
- * What it tells at each start, of itself; some of it looks like a fault (ICMP is for private networks, which an origin
+ * Messages of every start; some of it looks like a fault (ICMP is for private networks, which an origin
  * for HTTP has nothing to do with).
  */
 const startUpTalk = new RegExp(
@@ -26,20 +26,20 @@ const startUpTalk = new RegExp(
     .map((words) => `^${words}`)
     .join('|'),
 )
-/** Told again by another line, with its connection or its origin. */
+/** Repeated by another line, with its connection or its origin. */
 const echo = /^(?:failed to serve incoming request|Error shutting down control stream)/
 /**
  * Go's own log, of HTTP/2: `2026/11/22 16:37:03 http2: received GOAWAY [FrameHeader GOAWAY len=8], starting graceful
  * shutdown`.
  */
 const goodbye = /^\d{4}\/\d\d\/\d\d [\d:.]+ http2: received GOAWAY/
-/** What follows a line about DNS, one line each; our own remedy is told with the state. */
+/** What follows a line about DNS, one line each; our own remedy is shown with the state. */
 const hint = /^(?:Please try the following things to diagnose| {2,}\S)/
-/** An eyeball went away: nobody's fault. */
+/** A client disconnected: not an error. */
 const abandoned = /context canceled/
 
 export interface Circumstances {
-  /** We told it to stop: what it says of its connections ending is no fault. */
+  /** We asked it to stop: messages about ending connections are not errors. */
   readonly isStopping: boolean
   readonly connections: number
 }
@@ -51,7 +51,7 @@ export function levelOf(
   if (startUpTalk.test(message) || hint.test(message) || abandoned.test(error)) return 'debug'
   if (isBare && goodbye.test(message)) return 'debug'
   if (isBare) return isStopping ? 'debug' : 'warn'
-  // An origin that does not answer is told during a stop as well: requests under way are still carried.
+  // An unresponsive origin is reported during a stop as well: active requests still need it.
   if (isStopping && fields.originService === undefined) return level === 'error' || level === 'warn' ? 'debug' : level
   if (connections > 0 && fields.connIndex === undefined && echo.test(message)) return 'debug'
   if (level === 'error' && connections > 0 && isOfConnection(message, fields)) return 'warn'

@@ -28,7 +28,7 @@ const maxFields = 24
 export interface LogRelay {
   /** The bytes are only good during the call. */
   take(line: Buffer, pipe: 'stdout' | 'stderr'): void
-  /** Tells what was left out, and ends its timer. */
+  /** Logs the number of dropped lines and cancels the timer. */
   end(): void
 }
 
@@ -55,11 +55,11 @@ export function createLogRelay(parts: LogRelayParts): LogRelay {
   const mayRead = createAllowance(newsworthy, clock.now)
   const mender = createLineMender()
   let leftOut = 0
-  let cancelTelling: (() => void) | undefined
+  let cancelTimer: (() => void) | undefined
 
-  function tellLeftOut(): void {
-    cancelTelling?.()
-    cancelTelling = undefined
+  function logDropped(): void {
+    cancelTimer?.()
+    cancelTimer = undefined
     if (leftOut > 0)
       log.warn(
         { connector: { pid: parts.pid(), lines: leftOut } },
@@ -70,10 +70,10 @@ export function createLogRelay(parts: LogRelayParts): LogRelay {
 
   function leaveOut(): void {
     leftOut += 1
-    cancelTelling ??= clock.after(leftOutEveryMs, tellLeftOut)
+    cancelTimer ??= clock.after(leftOutEveryMs, logDropped)
   }
 
-  function tellNews(line: ConnectorLine): void {
+  function passNews(line: ConnectorLine): void {
     const news = findNews(line)
     if (news !== undefined) parts.onNews(news)
   }
@@ -85,7 +85,7 @@ export function createLogRelay(parts: LogRelayParts): LogRelay {
         // Latin-1: no decoding, and what is looked for is ASCII.
         if (!decisive.test(bytes.toString('latin1')) || !mayRead()) return
         for (const text of createLineMender().mend(bytes.toString().trimEnd()))
-          tellNews(redactLine(parseLine(text), redact))
+          passNews(redactLine(parseLine(text), redact))
         return
       }
       const text = bytes.toString().trimEnd()
@@ -94,7 +94,7 @@ export function createLogRelay(parts: LogRelayParts): LogRelay {
     },
     end() {
       for (const text of mender.end()) relay(text, 'stderr')
-      tellLeftOut()
+      logDropped()
     },
   }
 
@@ -102,7 +102,7 @@ export function createLogRelay(parts: LogRelayParts): LogRelay {
     const line = redactLine(parseLine(text), redact)
     const level = pipe === 'stdout' ? 'debug' : levelOf(line, circumstances())
     // First the news, so that a listener sees the state that the log is about to speak of.
-    if (pipe === 'stderr') tellNews(line)
+    if (pipe === 'stderr') passNews(line)
     if (line.isBare) parts.onBareLine(line.message, pipe)
     else if (line.error !== '' && isAtLeast(level, 'warn'))
       parts.onError(line.message === '' ? line.error : `${line.message}: ${line.error}`)

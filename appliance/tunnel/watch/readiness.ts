@@ -26,7 +26,7 @@ export interface LoopbackAddress {
   readonly port: number
 }
 
-/** cloudflared has four connections, and can be told to have more; a thousand is nobody's number. */
+/** cloudflared has four connections by default and can be configured to have more; a thousand is not plausible. */
 const maxConnections = 1000
 const maxRules = 1000
 /** It writes some 40 kB. */

@@ -108,7 +108,7 @@ describe('an inherited socket', () => {
     await using datagram = await openHolder('datagram', '127.0.0.1')
     const first = await datagram.start()
     expect([first.line, await first.exited]).toEqual([
-      expect.stringMatching(/no listening stream socket; write ListenStream= and Accept=no/),
+      expect.stringMatching(/not a listening stream socket\. Set ListenStream= and Accept=no/),
       'exited 78',
     ])
     await using abstract = await openHolder('abstract', `burrow-test-${process.pid}`)

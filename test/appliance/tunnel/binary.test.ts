@@ -142,9 +142,9 @@ describe('findBinary', () => {
 
   test.each<[string, (file: string) => Promise<unknown>, RegExp]>([
     ['absent', async () => {}, /does not exist/],
-    ['forbidden', (file) => put(file, answering('2026.1.1'), 0o600), /may not be executed by this user/],
-    ['a directory', (file) => mkdir(file), /is no program for this machine/],
-    ['an archive', (file) => put(file, '\x1f\x8b gzip'), /is no program for this machine/],
+    ['forbidden', (file) => put(file, answering('2026.1.1'), 0o600), /cannot be executed by this user/],
+    ['a directory', (file) => mkdir(file), /is not an executable for this machine/],
+    ['an archive', (file) => put(file, '\x1f\x8b gzip'), /is not an executable for this machine/],
   ])('the one that the config names is never passed over: %s', async (_what, make, expected) => {
     await using dir = await createScratchDir()
     await put(dir.file('a/cloudflared'), answering('2026.1.1'))

@@ -16,12 +16,18 @@ const untilWaiting = ({ until, prepared, tunnel, clock }: ScriptedTunnel, starts
 
 test.each([
   ['exits-at-once', {}, 'backing-off', 750, /addresses cannot be looked up: Could not lookup srv records/],
-  ['exits-silently', {}, 'backing-off', 750, /without a word/],
+  ['exits-silently', {}, 'backing-off', 750, /without an error message/],
   ['exits-with-usage', {}, 'failed', 225_000, /does not know the flag -no-such-flag/],
   ['refuses-the-token', {}, 'failed', 225_000, /token is invalid: Provided Tunnel token is not valid/],
   ['port-taken', {}, 'backing-off', 750, /cannot open its metrics listener/],
-  ['updates-itself', {}, 'backing-off', 750, /replaced its own program/],
-  ['gets-no-quick-tunnel', { mode: 'quick' }, 'backing-off', 22_500, /no quick tunnel: .*429 Too Many Requests/],
+  ['updates-itself', {}, 'backing-off', 750, /updated its own executable/],
+  [
+    'gets-no-quick-tunnel',
+    { mode: 'quick' },
+    'backing-off',
+    22_500,
+    /does not provide a quick tunnel: .*429 Too Many Requests/,
+  ],
 ] as const)('%s', async (behaviour, settings, state, waitMs, reason) => {
   await using scripted = await startScripted(behaviour, { settings })
   const status = await scripted.untilState(state)
@@ -123,7 +129,7 @@ test('a binary that cannot be executed is told without being tried', async () =>
   expect((await scripted.untilState('failed')).reason).toMatch(/may not execute/)
   await chmod(path, 0o755)
   scripted.tunnel.retry()
-  await scripted.until(() => /no program for this machine/.test(scripted.tunnel.status.reason))
+  await scripted.until(() => /not an executable for this machine/.test(scripted.tunnel.status.reason))
   expect(scripted.tunnel.status).toMatchObject({ state: 'failed', restarts: 0 })
 })
 

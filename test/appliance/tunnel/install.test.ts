@@ -115,12 +115,17 @@ describe('installBinary', () => {
       { sha256: '0'.repeat(64) },
       new RegExp(`has the SHA-256 ${sha256Of(program)} instead of 0{64}; do not use it`),
     ],
-    ['no program', 'MZ\0\0, a program of elsewhere', {}, /"cloudflared-linux-amd64" is no program for this machine/],
+    [
+      'no program',
+      'MZ\0\0, a program of elsewhere',
+      {},
+      /"cloudflared-linux-amd64" is not an executable for this machine/,
+    ],
     [
       'a program that fails',
       '#!/bin/sh\nexit 3\n',
       {},
-      /does not run: "version --short" was not answered; see .*noexec/,
+      /does not run: "version --short" was not answered; check .*noexec/,
     ],
     [
       'another version',
@@ -128,7 +133,7 @@ describe('installBinary', () => {
       {},
       /says that it is version 2025\.8\.1; give the SHA-256 that belongs to --version/,
     ],
-    ['nothing', '', {}, /no program for this machine/],
+    ['nothing', '', {}, /not an executable for this machine/],
   ])('refuses %s, keeps what was there, and leaves nothing', async (_what, content, overrides, expected) => {
     await using dir = await createScratchDir()
     await using server = await openReleaseServer((_request, response) => void response.end(content))
@@ -353,6 +358,6 @@ describe('installBinary', () => {
     await writeFile(dir.file('bin'), '')
     const fault = await faultOf(installBinary(createInstallation(dir, never)))
     expect(fault).toBeInstanceOf(Complaint)
-    expect(fault.message).toContain(`see that "${dir.file('bin')}" can be written`)
+    expect(fault.message).toContain(`check that "${dir.file('bin')}" is writable`)
   })
 })

@@ -18,7 +18,7 @@ const unreachable = { kind: 'unreachable', cause: 'i/o timeout' } as const
 
 describe('judge', () => {
   test.each([
-    ['just started', fresh, 'starting', /dials the edge/],
+    ['just started', fresh, 'starting', /connecting to the edge/],
     ['started and silent', { ...fresh, misses: 3 }, 'starting', /does not answer: 3 times/],
     ['connected', up, 'connected', /^4 connections/],
     ['connected once', { ...up, connections: 1, best: 1 }, 'connected', /^1 connection to/],
@@ -32,7 +32,7 @@ describe('judge', () => {
       'token rotated',
       { ...up, refusedLogin: { kind: 'unauthorized', cause: 'Unauthorized: x' } },
       'degraded',
-      /refuses the token: Unauthorized: x; 4 connections made before/,
+      /refuses the token: Unauthorized: x; 4 connections made earlier/,
     ],
     [
       'edge away at start',

@@ -60,7 +60,7 @@ test('a stop while the tunnel is down ends it at once', async () => {
   scripted.clock.advance(500)
   await stopped
   expect(scripted.tunnel.status.state).toBe('off')
-  expect(scripted.entries.filter(({ message }) => /is killed/.test(message))).toEqual([])
+  expect(scripted.entries.filter(({ message }) => /was killed/.test(message))).toEqual([])
 })
 
 test('a stop lets requests go on, and ends when the last connection goes', async () => {
@@ -87,7 +87,7 @@ test('a stop lets requests go on, and ends when the last connection goes', async
     clock.advance(500)
     await Promise.race([answered, stopped])
   }
-  expect(scripted.entries.filter(({ message }) => /is killed/.test(message))).toEqual([])
+  expect(scripted.entries.filter(({ message }) => /was killed/.test(message))).toEqual([])
 })
 
 test('a connector whose log says nothing is asked all the same: where it answers was ours to choose', async () => {

@@ -29,7 +29,7 @@ test('stop lets the connector finish, and sends no second SIGTERM', async () => 
   expect(scripted.tunnel.status).toMatchObject({
     state: 'connected',
     isStopping: true,
-    reason: expect.stringContaining('being stopped'),
+    reason: expect.stringContaining('is stopping'),
   })
   await Promise.all(stops)
   await expectNothingLeft(scripted)
@@ -63,7 +63,7 @@ test('a connector that ignores SIGTERM is killed when the grace period and its m
   await expectNothingLeft(scripted)
   expect(
     scripted.entries.some(
-      ({ level, message }) => level === 'warn' && /did not end in its time and is killed/.test(message),
+      ({ level, message }) => level === 'warn' && /did not stop within the grace period and was killed/.test(message),
     ),
   ).toBe(true)
 })
@@ -167,7 +167,7 @@ test('a listener that throws, and a memory that cannot be written, harm nothing'
   await using scripted = await startScripted('connects', { parts: { memory, onStatus } })
   await scripted.until(() => scripted.tunnel.status.state === 'connected')
   await scripted.until(() =>
-    scripted.entries.some(({ message }) => message.startsWith('Cannot write down which process')),
+    scripted.entries.some(({ message }) => message.startsWith('Cannot record the process of the connector')),
   )
   await scripted.tunnel.stop()
   expect(scripted.tunnel.status.state).toBe('off')

@@ -37,7 +37,7 @@ describe('explainEnd', () => {
       /cannot be started: spawn EAGAIN/,
       /memory/,
     ],
-    ['exit 0', exit(0), {}, 'backing-off', 'soon', /without a word/, undefined],
+    ['exit 0', exit(0), {}, 'backing-off', 'soon', /without an error message/, undefined],
     [
       'a signal from elsewhere',
       exit(0),
@@ -75,8 +75,8 @@ describe('explainEnd', () => {
       /arguments: invalid value "x"/,
       /update/,
     ],
-    ['exit 11', exit(11), {}, 'backing-off', 'soon', /replaced its own program/, /not writable/],
-    ['an update', exit(0), { hasUpdated: true }, 'backing-off', 'soon', /replaced its own program/, /not writable/],
+    ['exit 11', exit(11), {}, 'backing-off', 'soon', /updated its own executable/, /read-only/],
+    ['an update', exit(0), { hasUpdated: true }, 'backing-off', 'soon', /updated its own executable/, /read-only/],
     [
       'exit 255',
       exit(255),
@@ -92,7 +92,7 @@ describe('explainEnd', () => {
       { bareLine: 'Failed to read token file: open x: no such file or directory' },
       'backing-off',
       'soon',
-      /cannot read the file/,
+      /cannot read the token file/,
       /runtime directory/,
     ],
     [
@@ -102,7 +102,7 @@ describe('explainEnd', () => {
       'failed',
       'rarely',
       /cannot be executed: setpriv/,
-      /processor/,
+      /CPU architecture/,
     ],
     [
       'exit 127',
@@ -129,7 +129,7 @@ describe('explainEnd', () => {
       'backing-off',
       'network',
       /looked up/,
-      /resolves names/,
+      /check DNS/,
     ],
     [
       'an edge that closes, after a line about DNS that was got over',
@@ -149,7 +149,7 @@ describe('explainEnd', () => {
       },
       'backing-off',
       'network',
-      /in the edge's place/,
+      /in place of the edge/,
       /exempt the edge from TLS inspection/,
     ],
     [
@@ -161,7 +161,7 @@ describe('explainEnd', () => {
       },
       'backing-off',
       'network',
-      /of another time/,
+      /not valid at this machine/,
       /clock/,
     ],
     [
@@ -197,7 +197,7 @@ describe('explainEnd', () => {
       { bareLine: 'failed to request quick Tunnel: Post "https://api.trycloudflare.com/tunnel": x' },
       'backing-off',
       'later',
-      /no quick tunnel/,
+      /does not provide a quick tunnel/,
       /api\.trycloudflare/,
     ],
     [
@@ -227,17 +227,17 @@ describe('explainEnd', () => {
 
 describe('explainProblem', () => {
   test.each([
-    ['http2', /outbound, TCP \(/],
-    ['quic', /outbound, UDP \(/],
-    ['auto', /outbound, UDP and TCP \(/],
+    ['http2', /port 7844, TCP \(/],
+    ['quic', /port 7844, UDP \(/],
+    ['auto', /port 7844, UDP and TCP \(/],
   ] as const)('speaks of port 7844 as %s needs it', (protocol, remedy) => {
     expect(explainProblem({ kind: 'unreachable', cause: 'x' }, { ...wanted, protocol }).remedy).toMatch(remedy)
   })
 
   test.each([
     ['Unauthorized: Invalid tunnel secret', /its secret was changed/],
-    ['Unauthorized: Tunnel not found', /does not exist any more/],
-    ['Unauthorized: Failed to get tunnel', /does not exist any more/],
+    ['Unauthorized: Tunnel not found', /no longer exists/],
+    ['Unauthorized: Failed to get tunnel', /no longer exists/],
   ])('%s', (cause, remedy) => {
     expect(explainProblem({ kind: 'unauthorized', cause }, wanted)).toEqual({
       state: 'failed',

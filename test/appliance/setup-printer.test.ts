@@ -3,7 +3,7 @@ import { expect, test } from '@jest/globals'
 import type { Appliance } from '../../appliance/appliance.ts'
 import type { Config } from '../../appliance/config/config.ts'
 import type { Machine } from '../../appliance/machine.ts'
-import { createSetupTeller } from '../../appliance/terminal/setup-printer.ts'
+import { createSetupPrinter } from '../../appliance/terminal/setup-printer.ts'
 import type { TunnelState, TunnelStatus } from '../../appliance/tunnel/tunnel.ts'
 
 function startTelling(first: TunnelState, hostname?: string) {
@@ -13,17 +13,17 @@ function startTelling(first: TunnelState, hostname?: string) {
   }
   const machine = { stdout: { write }, env: {} } as unknown as Machine
   const config = { access: { kind: 'public' }, store: { dir: '/nix/store' } } as unknown as Config
-  const teller = createSetupTeller(machine, config)
+  const printer = createSetupPrinter(machine, config)
   const statusOf = (state: TunnelState, name = hostname) =>
     ({ state, hostname: name, mode: 'token' }) as unknown as TunnelStatus
   const address = { kind: 'tcp', host: '127.0.0.1', port: 8080 }
-  teller.begin({
+  printer.begin({
     tunnel: { status: statusOf(first) },
     listener: { address },
     inForce: { users: undefined, signing: [] },
   } as unknown as Appliance)
   return {
-    tell: (state: TunnelState, name?: string) => teller.tell(statusOf(state, name)),
+    tell: (state: TunnelState, name?: string) => printer.update(statusOf(state, name)),
     take() {
       const urls = [...printed.matchAll(/^extra-substituters = (.*)$/gm)].map(([, url]) => url)
       printed = ''
