@@ -158,6 +158,10 @@ const storeGauges: StoreReadings = {
     'Paths out of service, since their files contradict their record',
     ({ withdrawn }) => withdrawn.now,
   ],
+  burrow_upstream_breaker_open: [
+    '1 while an upstream is not asked because it failed several times in a row',
+    ({ upstream }) => upstream && (upstream.isBreakerOpen ? 1 : 0),
+  ],
   burrow_lease_roots: ['Temporary roots held at the Nix daemon', ({ leases }) => leases?.roots],
   burrow_leases_active: [
     '0 when no protection from garbage collection can be had',
@@ -166,6 +170,21 @@ const storeGauges: StoreReadings = {
 }
 
 const storeCounters: StoreReadings = {
+  burrow_upstream_lookups_total: ['Narinfos that an upstream was asked for', ({ upstream }) => upstream?.lookups],
+  burrow_upstream_hits_total: ['Narinfos that an upstream had', ({ upstream }) => upstream?.hits],
+  burrow_upstream_misses_total: [
+    'Narinfos that an upstream did not have, or that were not accepted',
+    ({ upstream }) => upstream?.misses,
+  ],
+  burrow_upstream_failures_total: ['Lookups that an upstream did not answer', ({ upstream }) => upstream?.failures],
+  burrow_upstream_skipped_total: [
+    'Lookups answered as absent without asking the upstream',
+    ({ upstream }) => upstream?.skipped,
+  ],
+  burrow_upstream_received_bytes_total: [
+    'Bytes of NAR files received from an upstream',
+    ({ upstream }) => upstream?.receivedBytes,
+  ],
   burrow_store_withdrawals_total: ['Paths taken out of service', ({ withdrawn }) => withdrawn.total],
 }
 
@@ -193,7 +212,10 @@ function watchStores(registers: Registry[], readStats: () => Stats): void {
       registers,
       collect() {
         this.reset()
-        for (const health of readStats().stores) this.inc({ store: health.name }, read(health) ?? 0)
+        for (const health of readStats().stores) {
+          const value = read(health)
+          if (value !== undefined) this.inc({ store: health.name }, value)
+        }
       },
     })
   }

@@ -179,6 +179,24 @@ export interface StoreHealth {
   readonly leases: LeasesHealth | undefined
   /** Of the depot alone. */
   readonly depot?: DepotHealth | undefined
+  /** Of an upstream alone. */
+  readonly upstream?: UpstreamHealth | undefined
+}
+
+/** Counted since the start. A narinfo that is remembered from an earlier lookup is not counted. */
+export interface UpstreamHealth {
+  /** Narinfos that the upstream was asked for: `hits`, `misses`, `failures`, and those still without an answer. */
+  readonly lookups: number
+  readonly hits: number
+  /** Absent there, or not accepted: malformed, or without a trusted signature. */
+  readonly misses: number
+  /** No answer, or an unexpected one. */
+  readonly failures: number
+  /** Lookups answered as absent without asking: the circuit breaker is open, or too many are under way. */
+  readonly skipped: number
+  readonly isBreakerOpen: boolean
+  /** Bytes of NAR files, compressed as the upstream has them. */
+  readonly receivedBytes: number
 }
 
 /** What was pushed, and what room there is for more. */

@@ -85,10 +85,18 @@ describe('metrics', () => {
       `burrow_depot_pushed_today_bytes{user="ci"} ${2 ** 30}`,
       'burrow_store_readable{store="depot"} 1',
       'burrow_store_readable{store="upstream:https://cache.nixos.org"} 0',
+      'burrow_upstream_lookups_total{store="upstream:https://cache.nixos.org"} 100',
+      'burrow_upstream_hits_total{store="upstream:https://cache.nixos.org"} 70',
+      'burrow_upstream_misses_total{store="upstream:https://cache.nixos.org"} 20',
+      'burrow_upstream_failures_total{store="upstream:https://cache.nixos.org"} 10',
+      'burrow_upstream_skipped_total{store="upstream:https://cache.nixos.org"} 5',
+      'burrow_upstream_received_bytes_total{store="upstream:https://cache.nixos.org"} 123456',
+      'burrow_upstream_breaker_open{store="upstream:https://cache.nixos.org"} 0',
     ]) {
       expect(body.split('\n')).toContain(line)
     }
     expect(body).not.toContain('hostile')
+    expect(body).not.toContain('burrow_upstream_lookups_total{store="depot"}')
     expect(await scrape(stats)).not.toMatch(/^burrow_depot/m)
   })
 

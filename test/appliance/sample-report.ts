@@ -116,4 +116,13 @@ export const sampleUpstream: StoreHealth = {
   name: 'upstream:https://cache.nixos.org',
   type: 'upstream',
   location: 'https://cache.nixos.org/',
+  upstream: {
+    lookups: 100,
+    hits: 70,
+    misses: 20,
+    failures: 10,
+    skipped: 5,
+    isBreakerOpen: false,
+    receivedBytes: 123_456,
+  },
 }

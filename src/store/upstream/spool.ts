@@ -24,6 +24,8 @@ export interface SpoolOptions {
   readonly createDecompressor: () => Duplex | undefined
   /** Without a byte for so long, a connection is given up. */
   readonly stallMs: number
+  /** For each chunk, with its length. */
+  readonly onReceived: (bytes: number) => void
   /** With the verified file, before readers get their last chunk; may move the file away. Never rejects. */
   readonly onVerified: (nar: VerifiedNar) => Promise<void>
   /** When the download has ended and the last reader has left. */
@@ -204,6 +206,7 @@ export class Spool {
     this.#fileHash.update(bytes)
     await verification.add(bytes)
     this.#written += bytes.length
+    this.#options.onReceived(bytes.length)
     this.#changes.announce()
   }
 

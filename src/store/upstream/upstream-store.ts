@@ -77,6 +77,7 @@ class Upstream implements UpstreamStore {
   readonly #questions = new Map<string, Promise<NarInfo | false>>()
   readonly #spools = new Map<string, Spool>()
   readonly #timers = new Set<NodeJS.Timeout>()
+  readonly #counts = { lookups: 0, hits: 0, misses: 0, failures: 0, skipped: 0, receivedBytes: 0 }
   #withdrawals = 0
   #isClosed = false
 
@@ -142,6 +143,7 @@ class Upstream implements UpstreamStore {
       problem,
       withdrawn: { now: this.#withdrawn.size, total: this.#withdrawals },
       leases: undefined,
+      upstream: { ...this.#counts, isBreakerOpen: problem !== undefined },
     }
   }
 
@@ -158,7 +160,10 @@ class Upstream implements UpstreamStore {
     if (known !== undefined) return known
     const asked = this.#questions.get(hashPart)
     if (asked !== undefined) return await asked
-    if (this.#isClosed || this.#questions.size >= maxQuestions || !this.#breaker.mayAsk()) return false
+    if (this.#isClosed || this.#questions.size >= maxQuestions || !this.#breaker.mayAsk()) {
+      this.#counts.skipped++
+      return false
+    }
     const question = this.#ask(hashPart).finally(() => this.#questions.delete(hashPart))
     this.#questions.set(hashPart, question)
     return await question
@@ -167,13 +172,16 @@ class Upstream implements UpstreamStore {
   /** Never rejects: what cannot be asked is absent. */
   async #ask(hashPart: string): Promise<NarInfo | false> {
     const { log } = this.#options
+    this.#counts.lookups++
     try {
       const text = await this.#client.readText(`${hashPart}.narinfo`)
       if (this.#breaker.succeeded()) log.info({ store: this.name }, 'An upstream answers again')
       const narInfo = text === undefined ? false : this.#accept(hashPart, text)
+      this.#counts[narInfo === false ? 'misses' : 'hits']++
       this.#known.set(hashPart, narInfo, narInfo === false ? missMs : hitMs)
       return narInfo
     } catch (error) {
+      this.#counts.failures++
       const problem = (error as Error).message
       if (this.#breaker.failed(problem))
         log.warn(
@@ -249,6 +257,7 @@ class Upstream implements UpstreamStore {
       files,
       createDecompressor: () => createDecompressor(narInfo.compression, decompressors),
       stallMs,
+      onReceived: (bytes) => (this.#counts.receivedBytes += bytes),
       onVerified: (nar) => this.#keep(nar),
       onIdle: () => this.#linger(key, spool),
     })

@@ -223,12 +223,24 @@ describe('an upstream that is ill', () => {
     for (let index = 0; index < 5; index++)
       expect((await cache.get(`/${hashPartOf(big).replace(/^./, `${index}`)}.narinfo`)).status).toBe(404)
     expect(server.requests.length).toBe(3)
-    expect(opened.upstream.health()).toMatchObject({ isReadable: false, problem: expect.stringContaining('HTTP 502') })
+    expect(opened.upstream.health()).toMatchObject({
+      isReadable: false,
+      problem: expect.stringContaining('HTTP 502'),
+      upstream: { lookups: 3, hits: 0, misses: 0, failures: 3, skipped: 2, isBreakerOpen: true },
+    })
     server.status = 200
     expect((await cache.get(`/${hashPartOf(big)}.narinfo`)).status).toBe(404)
     opened.clock.ms += 5_001
     expect((await cache.get(`/${hashPartOf(big)}.narinfo`)).status).toBe(200)
-    expect(opened.upstream.health()).toMatchObject({ isReadable: true })
+    expect(opened.upstream.health()).toMatchObject({
+      isReadable: true,
+      upstream: { lookups: 4, hits: 1, misses: 0, failures: 3, skipped: 3, isBreakerOpen: false, receivedBytes: 0 },
+    })
+    // Uncompressed there, so the file has the bytes of the NAR.
+    const object = await opened.upstream.find(hashPartOf(big))
+    const { url } = parseNarInfo((await cache.get(`/${hashPartOf(big)}.narinfo`)).body.toString())!
+    expect((await cache.get(`/${url}`)).body).toHaveLength(object!.info.narSize)
+    expect(opened.upstream.health().upstream?.receivedBytes).toBe(object!.info.narSize)
     await opened.upstream[Symbol.asyncDispose]()
   })
 
