@@ -96,7 +96,7 @@ function toAbsentRule({ ruleset, hostname, zone, made }: Survey, { api, progress
   }
 }
 
-/** Ours by id or by description; else one of somebody that does just the same. */
+/** Ours by id or by description; otherwise a rule of the user that does the same. */
 function findOwnRule(
   ruleset: CacheRuleset | undefined,
   hostname: string,

@@ -25,7 +25,7 @@ import { duration, integer } from './option-values.ts'
 import { watchStoreUntilStopped } from './watch-store.ts'
 
 const defaultListen = '127.0.0.1:8078'
-/** Downloads under way when it is told to stop. */
+/** For running downloads, after a stop signal. */
 const drainMs = 30_000
 const statusTimeoutMs = 5_000
 
@@ -46,36 +46,36 @@ interface StatusFlags {
 
 export function relayCommand(machine: Machine): Command {
   const command = farEndOptions(
-    new Command('relay').description('serve the cache to Nix on this machine, over a line that may break'),
+    new Command('relay').description('make a cache available to Nix on this machine, over an unreliable connection'),
   )
-    .addOption(listenOption('where Nix finds it: a loopback address'))
+    .addOption(listenOption('loopback address for Nix'))
     .addOption(
       new Option('--patience <time>', 'give up a transfer after this time without any progress')
         .argParser(duration)
         .default(10 * 60_000, '10m'),
     )
     .addOption(new Option('--jobs <n>', 'requests of a push at once').argParser(integer(1, 64)).default(6))
-    .option('--no-deltas', 'fetch whole NARs only, never the difference to what is here')
+    .option('--no-deltas', 'always fetch whole NARs, not the difference to local paths')
     .addOption(
       new Option('--allow-uid <uid...>', 'user ids that may connect (default: every user of this machine)').argParser(
         (text: string, before: readonly number[] | undefined) => [...(before ?? []), integer(0, 4_294_967_294)(text)],
       ),
     )
-    .option('--watch', 'also push what becomes valid in the Nix store, as "burrow watch-store" does')
-    .option('--verbose', 'log each request that was tried again')
+    .option('--watch', 'also push new paths of the Nix store, like "burrow watch-store"')
+    .option('--verbose', 'log every retry')
     .addHelpText(
       'after',
       `
-Nix uses it as a cache at http://${defaultListen}, without a login: "burrow use --relay" sets that up. The login of the
-cache comes from the netrc file that Nix uses, or from $BURROW_USER and $BURROW_PASSWORD_FILE; it is read again every
-30 s. Everybody who may connect can download with that login: limit it with --allow-uid.
+Nix uses the relay as a cache at http://${defaultListen}, without a login. "burrow use --relay" configures it. The relay
+reads the login of the cache from Nix's netrc file, or from $BURROW_USER and $BURROW_PASSWORD_FILE, and reads it again
+every 30 s. Every user who can connect downloads with this login; use --allow-uid to limit them.
 
-A download that is cut goes on where it was. A cache that cannot be reached counts as empty, so a build goes on without
-it. "nix copy --to http://${defaultListen}" pushes through it, NARs of any size.
+An interrupted download is resumed. While the cache cannot be reached, the relay answers that paths are absent, so that
+builds continue without it. To push paths of any size: nix copy --to 'http://${defaultListen}?compression=zstd' PATH.
 
-It keeps NARs that are being pushed in "burrow/relay" of $XDG_STATE_HOME (or in $STATE_DIRECTORY), and nothing else.
+The relay stores NARs temporarily while they are pushed, in "burrow/relay" of $XDG_STATE_HOME (or in $STATE_DIRECTORY).
 
-Exit codes: 0 it was told to stop, and did · 1 it cannot listen · 2 usage · 78 a file that is named cannot be read
+Exit codes: 0 stopped by a signal · 1 cannot listen · 2 usage · 78 a given file cannot be read
 
   burrow relay --to https://cache.example.org
   burrow relay status`,
@@ -83,10 +83,10 @@ Exit codes: 0 it was told to stop, and did · 1 it cannot listen · 2 usage · 7
     .action((_options, command: Command) => serve(machine, command.optsWithGlobals<RelayFlags>()))
   command.addCommand(
     new Command('status')
-      .description('show how the relay does: the line, and what it saved')
-      .addOption(listenOption('where the relay listens'))
+      .description('show the status of the relay: connection, transfers, savings')
+      .addOption(listenOption('address of the relay'))
       .option('--json', 'as JSON')
-      .addHelpText('after', '\nExit codes: 0 it runs, whether or not the cache can be reached · 1 no relay answers')
+      .addHelpText('after', '\nExit codes: 0 the relay runs, even if the cache cannot be reached · 1 no relay answers')
       .action((_options, status: Command) => showStatus(machine, status.opts<StatusFlags>())),
   )
   return command
@@ -97,6 +97,8 @@ async function serve(machine: Machine, flags: RelayFlags): Promise<void> {
   const place = findNixStore(machine.env)
   using login = await openLogin(machine, flags, log)
   await using paths = await openLocalPaths(place, log)
+  if (flags.watch === true && paths.store === undefined)
+    throw new Complaint('config', `Cannot watch "${place.database}": it cannot be read; remove --watch, or install Nix`)
   const uploads = await openRelayUploads(machine, {
     login,
     storeDir: place.dir,
@@ -135,8 +137,8 @@ async function serve(machine: Machine, flags: RelayFlags): Promise<void> {
       `Relaying ${url}${user === undefined ? '' : ` (as ${user})`} on ${urlOf(listener.address) ?? formatListenAddress(listener.address)}\n`,
     )
     const watching =
-      flags.watch === true && paths.store !== undefined
-        ? watchStoreUntilStopped(machine, paths.store, place.database, flags, {
+      flags.watch === true
+        ? watchStoreUntilStopped(machine, paths.store!, place.database, flags, {
             stop: stop.signal,
             kill: kill.signal,
           })

@@ -58,7 +58,7 @@ export function httpGet(url: URL, { socketPath, headers = {}, timeoutMs, maxByte
     request.on('error', (error) =>
       finish({ kind: 'failure', code: systemCodeOf(error) ?? 'ERROR', message: error.message }),
     )
-    // A 101 nobody asked for.
+    // An unexpected 101.
     request.on('upgrade', () =>
       finish({ kind: 'failure', code: 'UPGRADE', message: 'it answered with another protocol' }),
     )

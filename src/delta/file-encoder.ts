@@ -102,7 +102,7 @@ export class FileEncoder {
     return content.equals(await this.#readPartner(partner, rangeOf(partner, offset, content.length)))
   }
 
-  /** The dictionary lies around the same place in proportion: what was inserted before is spread over the file. */
+  /** The dictionary is taken around the same relative place: what was inserted before is spread over the file. */
   async #encodePiece(content: Buffer, partner: Partner | undefined, offset: number, size: number): Promise<void> {
     if (partner === undefined) return this.#addFrame(content)
     const most = Math.min(maxDictionaryBytes(content.length), content.length + 2 * marginBytes)

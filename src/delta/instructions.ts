@@ -142,7 +142,7 @@ export class InstructionReader {
     return this.#bytes.subarray(this.#at - length, this.#at)
   }
 
-  /** The part of a base file of which `length` is known already; it lies within the file. */
+  /** The part of a base file of which `length` is known; it is within the file. */
   place(length: number): BaseRange {
     const path = this.text(limits.pathBytes)
     const size = this.number(Number.MAX_SAFE_INTEGER)

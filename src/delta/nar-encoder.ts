@@ -100,7 +100,7 @@ export class NarEncoder {
     if (Buffer.compare(name, directory.lastName) <= 0) throw this.#refuse('the names of a directory are not sorted')
   }
 
-  /** The node's own parenthesis, and that of the entry it lies in. */
+  /** The node's own parenthesis, and that of its directory entry. */
   #close(): Buffer {
     return this.#open.length === 0 ? closing : Buffer.concat([closing, closing])
   }

@@ -113,7 +113,7 @@ class FilesBySize {
   }
 }
 
-/** Paths in which versions and store hashes are all alike. Those of directories are kept, for what lies in them. */
+/** Paths in which versions and store hashes are all alike. Those of directories are kept for their entries. */
 class AlikePaths {
   readonly #layout: Layout
   readonly #directories = new Map<number, string>()

@@ -37,7 +37,7 @@ export class ResumedDownload implements ChunkReader {
   readonly #options: DownloadOptions
   readonly #abort = new AbortController()
   #body: Body | undefined
-  /** Where the body's next byte lies in the whole. */
+  /** Offset of the body's next byte in the whole file. */
   #bodyAt = 0
   #at = 0
   #size: number | undefined

@@ -35,7 +35,7 @@ export function tunnelTeardownCommand(machine: Machine): Command {
     .addHelpText(
       'after',
       `
-It removes what "cloudflare.json" in the state directory lists, unless somebody changed it since. Other host names, records and rules are kept.
+It removes what "cloudflare.json" in the state directory lists, unless it was changed since. Other host names, records and rules are kept.
 Stop Burrow first: a tunnel with connections is only deleted with --force.
 
 ${tokenHelp}

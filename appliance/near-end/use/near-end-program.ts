@@ -22,6 +22,6 @@ export async function findNearEndProgram(): Promise<readonly string[]> {
 /** Why a service could not start it, or not for long; undefined when it can. `isSystem`: as a user of its own. */
 export async function findServiceObstacle(command: readonly string[], isSystem: boolean): Promise<string | undefined> {
   const temporary = command.find((word) => word.split('/').includes('_npx'))
-  if (temporary !== undefined) return `"${temporary}" lies in a folder that npx empties`
+  if (temporary !== undefined) return `"${temporary}" is in a directory that npx removes`
   return isSystem ? await findObstacle({ command }) : undefined
 }

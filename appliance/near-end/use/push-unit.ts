@@ -10,7 +10,7 @@ import type { UsePlan, UseWish } from './use-wish.ts'
 
 export const pushUnitName = 'burrow-push.service'
 
-/** Rejects with a Complaint when something else lies there. `below`: a path as it is now, under --root. */
+/** Rejects with a Complaint if there is another file. `below`: a path as it is now, under --root. */
 export async function planPush(
   machine: Machine,
   { url, isRunning }: UseWish,

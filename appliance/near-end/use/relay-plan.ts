@@ -1,4 +1,4 @@
-/** `burrow use --relay`: the units of the relay, and what Nix is told of it. */
+/** `burrow use --relay`: the units of the relay, and the settings of Nix for it. */
 import { join } from 'node:path'
 
 import { Complaint } from '../../complaint.ts'
@@ -68,7 +68,7 @@ export async function planRelay(
   }
 }
 
-/** Below another root lies another machine, where the program may lie elsewhere. */
+/** Another root is another machine, where the program may have another path. */
 async function planCheck(command: readonly string[], isSystem: boolean, root: string): Promise<Step[]> {
   const obstacle = await findServiceObstacle(command, isSystem)
   if (obstacle === undefined) return []

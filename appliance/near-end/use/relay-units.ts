@@ -76,7 +76,7 @@ ${isSystem ? systemLines(netrcFile) : ''}# More than the 30 s in which downloads
 TimeoutStopSec=60
 Restart=on-failure
 RestartSec=5
-# Not where somebody must change something first.
+# Not for errors that need a change of the setup first.
 RestartPreventExitStatus=2 78
 UMask=0077
 LimitNOFILE=65536

@@ -1,4 +1,4 @@
-/** Units that `burrow use` writes, and what systemd is told of them. */
+/** Units that `burrow use` writes, and the systemctl commands for them. */
 import { existsSync } from 'node:fs'
 import { join } from 'node:path'
 

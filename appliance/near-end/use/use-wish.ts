@@ -10,9 +10,9 @@ export interface UseWish {
   readonly withPush: boolean
   /** Nix asks the relay, which runs beside it; with `withPush` the relay pushes too. */
   readonly withRelay: boolean
-  /** What is written lies below this directory; the texts name paths without it. */
+  /** Prefix of the written files; paths inside of the files do not have it. */
   readonly root: string
-  /** systemd runs here, and is to be told. */
+  /** Whether systemd is running and is reloaded. */
   readonly isRunning: boolean
 }
 

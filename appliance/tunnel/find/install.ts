@@ -1,6 +1,6 @@
 /**
- * cloudflared into its place: fetched into a directory of its own beside that, compared with its SHA-256 while nobody
- * may execute it, tried, and put there by rename.
+ * cloudflared into its place: fetched into a directory of its own beside that, compared with its SHA-256 while no
+ * process may execute it, tried, and put there by rename.
  *   <state>/bin/.burrow-fetch-Xy12z3/cloudflared  →  <state>/bin/cloudflared
  */
 import { execFile } from 'node:child_process'

@@ -14,8 +14,8 @@ import type { Launch } from './launch.ts'
 /** More than any line that means something; the longest that was seen is a pushed configuration. */
 const maxLineBytes = 16_384
 /**
- * What lies in the pipes when the process has ended is read at once; another process that holds them open is not waited
- * for.
+ * Output that is in the pipes when the process has ended is read immediately; another process that holds them open is
+ * not waited for.
  */
 const lastWordsMs = 1_000
 

@@ -1,5 +1,5 @@
 /**
- * Is a process number still that process? They are reused; the time at which a process began tells one from the
+ * Is a process number still that process? They are reused; the start time of a process distinguishes one from the
  * next. Linux: field 22 of /proc/PID/stat (proc_pid_stat(5)), clock ticks since boot; elsewhere `ps -o lstart=`, to the
  * second.
  */

@@ -1,5 +1,5 @@
 /**
- * What a connector tells on its metrics listener (cloudflared's metrics/), checked: any local process might be behind
+ * What a connector reports on its metrics listener (cloudflared's metrics/), checked: any local process might be behind
  * the port.
  *   /ready        {"status":200,"readyConnections":4,"connectorId":"<uuid>"}; status 503 with none
  *   /quicktunnel  {"hostname":"words.trycloudflare.com"}, empty when it is no quick tunnel

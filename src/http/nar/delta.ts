@@ -36,7 +36,7 @@ export function deltaFor(origin: Origin, target: NarTarget, object: StoreObject,
   }
 }
 
-/** Both objects are held until it is made, whoever has left meanwhile. */
+/** Holds leases on both objects until the delta is made, even if the client has left. */
 async function keep(
   { larder, catalogue }: Origin,
   target: NarTarget,

@@ -34,7 +34,7 @@ const maxForwardedBytes = 32 * 1024 * 1024
 /** Nix gives up on a request on which nothing happens for 300 s: then the reply begins, and its end is what counts. */
 const quietMs = 60_000
 const signOfLifeMs = 20_000
-/** A failure that could not be told in time is told when Nix asks again. */
+/** A failure that could not be reported in time is reported when Nix retries. */
 const rememberedMs = 120_000
 /** Nix 2.8 hangs when a 5xx comes during an upload, so each refusal is a 4xx. */
 const unavailableStatus = 424

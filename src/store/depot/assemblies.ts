@@ -72,7 +72,7 @@ export class Assemblies {
   readonly #turns = new Semaphore(followersAtOnce)
   readonly #following = new Map<number, Following>()
   readonly #requests = new Map<string, number>()
-  /** The last failures, by user and NAR: told at the next commit. */
+  /** The last failures, by user and NAR, reported at the next commit. */
   readonly #failures = new Map<string, Refusal>()
 
   constructor(parts: AssembliesParts) {

@@ -19,7 +19,7 @@ export interface GraphNode {
 
 export interface Root {
   readonly node: GraphNode
-  /** `pin <name>`, `pushed`, `promised` (a pusher was told that it is here), `leased` or `used`. */
+  /** `pin <name>`, `pushed`, `promised` (a pusher was informed that the path exists), `leased` or `used`. */
   readonly why: string
 }
 

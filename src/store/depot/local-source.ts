@@ -1,6 +1,6 @@
 /**
- * This machine's Nix store as the depot sees it: conflicts are told by its records, and what a pushed path refers to is
- * copied from it.
+ * This machine's Nix store as the depot sees it: conflicts are found in its records, and what a pushed path refers to
+ * is copied from it.
  */
 import { NarParts } from '../../nar/nar-parts.ts'
 import { hashPartOf } from '../../nix/store-path.ts'

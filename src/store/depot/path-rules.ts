@@ -73,7 +73,7 @@ export class PathRules {
   }
 
   /**
-   * Recomputes path and content from the content address. True when both follow, false when it cannot be told (a path
+   * Recomputes path and content from the content address. True when both follow, false if that is unknown (a path
    * that contains its own name). `hashContent` reads the NAR once more, for algorithms that were not computed when it
    * came.
    */

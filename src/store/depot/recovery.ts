@@ -1,6 +1,6 @@
 /**
  * What a start finds after any end of the run before: bodies that never became anything are swept, files without a row
- * are removed (no client was told of them), rows without their file are taken out of service and reported. Names and
+ * are removed (no client knows them), rows without their file are taken out of service and reported. Names and
  * sizes only; nothing is read.
  */
 import { dirname, join } from 'node:path'
