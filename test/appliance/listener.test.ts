@@ -77,7 +77,7 @@ describe('openListener', () => {
       expect(await text(await get(listener))).toBe('hello')
     }
     await writeFile(address.path, 'precious')
-    expect(await complaintOf(open(answer, address))).toMatch(/no socket; remove it/)
+    expect(await complaintOf(open(answer, address))).toMatch(/not a socket\. Remove it/)
     expect(await complaintOf(open(answer, { kind: 'unix', path: dir.file('no/s.sock') }))).toMatch(
       /its directory does not exist/,
     )
