@@ -56,7 +56,8 @@ async function flipByte(share: number): Promise<void> {
   closeSync(fd)
 }
 
-const warnings = (cache: TestCache) => cache.log.filter(({ message }) => message.includes('rotten'))
+const warnings = (cache: TestCache) =>
+  cache.log.filter(({ message }) => message.includes('is missing, truncated or damaged'))
 
 describe.each([
   ['large', 3 * megabyte],
