@@ -1,8 +1,18 @@
 /** `POST /v1/closure`: narinfos of a closure in one reply, and bases for deltas. */
+import { createServer } from 'node:http'
+import type { AddressInfo } from 'node:net'
 import { gunzipSync } from 'node:zlib'
 
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals'
-import { generateSecretKey, hashPartOf, parseNarInfo } from '../../src/index.ts'
+import {
+  createFileBuffers,
+  generateSecretKey,
+  hashPartOf,
+  openLocalStore,
+  openUpstreamStore,
+  parseNarInfo,
+  silentLog,
+} from '../../src/index.ts'
 import type { ClosureLine } from '../../src/relay/protocol.ts'
 import { basic, ben, benAuthorization, openTestCache, type TestCache } from '../fixtures/cache.ts'
 import { type BuiltClosure, type NixFixture, openNixFixture, type ScratchStore } from '../fixtures/nix.ts'
@@ -145,4 +155,46 @@ describe('what is refused', () => {
     })
     expect(answer.status).toBe(403)
   })
+})
+
+test('what only an upstream may have is not waited for, but for the roots', async () => {
+  const asked: string[] = []
+  const slow = createServer((request, response) => {
+    asked.push(request.url!)
+    setTimeout(() => response.writeHead(404).end(), 300)
+  })
+  await new Promise<void>((resolve) => slow.listen(0, '127.0.0.1', resolve))
+  await using upstream = openUpstreamStore({
+    url: new URL(`http://127.0.0.1:${(slow.address() as AddressInfo).port}`),
+    authorization: undefined,
+    publicKeys: [key.publicKey],
+    storeDir: '/nix/store',
+    spoolDir: await nix.makeDir('spool'),
+    keep: undefined,
+    ...createFileBuffers(),
+    decompressors: {},
+    version: '0',
+    log: silentLog,
+    now: () => performance.now(),
+  })
+  const local = await openLocalStore({
+    ...store,
+    daemonSocket: undefined,
+    leases: { narInfoSeconds: 0, maxPaths: 10 },
+    log: silentLog,
+  })
+  await using stores = local
+  await using other = await openTestCache(store, { signing: [key], stores: [stores, upstream] })
+  const absent = '1'.repeat(32)
+  const answer = await fetch(`${other.url}/v1/closure`, {
+    method: 'POST',
+    headers: { authorization: benAuthorization, 'accept-encoding': 'identity' },
+    body: JSON.stringify({ roots: [absent, hashPartOf(closure.app)] }),
+  })
+  const lines = parseLines(await answer.text())
+  expect(pathsIn(lines)).toContain(closure.base)
+  expect(lines[0]).not.toEqual({ absent })
+  expect(lines).toContainEqual({ absent })
+  expect(asked).toEqual([`/${absent}.narinfo`])
+  slow.close()
 })

@@ -1,0 +1,108 @@
+/**
+ * The narinfos of a closure as lines, in pieces: the roots first, then what they refer to, level by level. What this
+ * machine has comes at once. Roots that only an upstream may have are waited for together; other paths of that kind are
+ * left for the client to ask for.
+ */
+import { hashPartOf } from '../../nix/store-path.ts'
+import { type ClosureLine, maxClosureNarInfos } from '../../relay/protocol.ts'
+import type { Awaitable } from '../../store/store.ts'
+import type { CatalogueEntry } from '../narinfo/catalogue.ts'
+import type { Origin } from '../origin.ts'
+import { findBases } from './bases.ts'
+import type { VersionIndex } from './version-index.ts'
+
+/** Narinfos at a time: each may have to be looked up and signed, and other requests must not wait for thousands. */
+const sliceLength = 16
+
+/** `versions`: undefined if no bases are wanted. Rejects with the fault store-unavailable. */
+export async function* walkClosure(
+  origin: Origin,
+  versions: VersionIndex | undefined,
+  roots: readonly string[],
+): AsyncGenerator<string> {
+  await versions?.update()
+  const walk = new ClosureWalk(origin, versions, roots)
+  yield* walk.readRoots()
+  yield* walk.readReferences()
+}
+
+class ClosureWalk {
+  readonly #origin: Origin
+  readonly #versions: VersionIndex | undefined
+  readonly #roots: readonly string[]
+  readonly #seen: Set<string>
+  #next: string[] = []
+  #count = 0
+
+  constructor(origin: Origin, versions: VersionIndex | undefined, roots: readonly string[]) {
+    this.#origin = origin
+    this.#versions = versions
+    this.#seen = new Set(roots)
+    this.#roots = [...this.#seen]
+  }
+
+  async *readRoots(): AsyncGenerator<string> {
+    const lines: ClosureLine[] = []
+    const late: { readonly root: string; readonly found: Promise<CatalogueEntry | undefined> }[] = []
+    for (const root of this.#roots) {
+      const found = this.#origin.catalogue.find(root)
+      if (found instanceof Promise) {
+        found.catch(() => {})
+        late.push({ root, found })
+      } else lines.push(this.#toLine(await this.#lease(root, found)) ?? { absent: root })
+    }
+    if (lines.length > 0) yield format(lines)
+    for (const { root, found } of late)
+      yield format([this.#toLine(await this.#lease(root, await found)) ?? { absent: root }])
+  }
+
+  async *readReferences(): AsyncGenerator<string> {
+    while (this.#next.length > 0 && !this.#isFull) {
+      const level = this.#next
+      this.#next = []
+      for (let at = 0; at < level.length && !this.#isFull; at += sliceLength) {
+        const entries = await Promise.all(level.slice(at, at + sliceLength).map((hashPart) => this.#findHere(hashPart)))
+        const lines = entries.flatMap((entry) => this.#toLine(entry) ?? [])
+        if (lines.length > 0) yield format(lines)
+        await new Promise((resolve) => setImmediate(resolve))
+      }
+    }
+    yield format([{ end: { isWhole: !this.#isFull } }])
+  }
+
+  get #isFull(): boolean {
+    return this.#count >= maxClosureNarInfos
+  }
+
+  async #findHere(hashPart: string): Promise<CatalogueEntry | undefined> {
+    const found: Awaitable<CatalogueEntry | undefined> = this.#origin.catalogue.find(hashPart)
+    if (!(found instanceof Promise)) return await this.#lease(hashPart, found)
+    found.catch(() => {})
+    return undefined
+  }
+
+  /** As for a narinfo that was asked for alone: its NAR is going to be asked for next. */
+  async #lease(hashPart: string, entry: CatalogueEntry | undefined): Promise<CatalogueEntry | undefined> {
+    if (entry === undefined) return undefined
+    const { info, store } = entry.object
+    if (store.leases.covers(info.storePath)) return entry
+    await store.leases.take(info.storePath)
+    return await this.#origin.catalogue.find(hashPart)
+  }
+
+  /** Undefined for what is absent, and when the reply is full. */
+  #toLine(entry: CatalogueEntry | undefined): ClosureLine | undefined {
+    if (entry === undefined || this.#isFull) return undefined
+    this.#count++
+    for (const reference of entry.narInfo.references) {
+      const hashPart = hashPartOf(reference)
+      if (this.#seen.has(hashPart)) continue
+      this.#seen.add(hashPart)
+      this.#next.push(hashPart)
+    }
+    const bases = this.#versions === undefined ? [] : findBases(this.#origin, this.#versions, entry)
+    return { narInfo: entry.text, ...(bases.length > 0 && { bases }) }
+  }
+}
+
+const format = (lines: readonly ClosureLine[]) => lines.map((line) => `${JSON.stringify(line)}\n`).join('')
