@@ -4,7 +4,7 @@ import { join } from 'node:path'
 
 import { Command, InvalidArgumentError, Option } from 'commander'
 
-import { openRelay, type RelayStatus } from '../../src/index.ts'
+import { DirectoryLocked, openRelay, type RelayStatus, takeDirectoryLock } from '../../src/index.ts'
 import { Complaint } from '../complaint.ts'
 import { formatListenAddress, type ListenAddress, parseListenAddress } from '../config/listen-address.ts'
 import type { Machine } from '../machine.ts'
@@ -73,9 +73,11 @@ every 30 s. Every user who can connect downloads with this login; use --allow-ui
 An interrupted download is resumed. While the cache cannot be reached, the relay answers that paths are absent, so that
 builds continue without it. To push paths of any size: nix copy --to 'http://${defaultListen}?compression=zstd' PATH.
 
-The relay stores NARs temporarily while they are pushed, in "burrow/relay" of $XDG_STATE_HOME (or in $STATE_DIRECTORY).
+The relay stores NARs temporarily while they are pushed, and a list of pushed files, in "burrow/relay" of $XDG_STATE_HOME
+(or in $STATE_DIRECTORY). A second relay needs a directory of its own.
 
-Exit codes: 0 stopped by a signal · 1 cannot listen · 2 usage · 78 a given file cannot be read
+Exit codes: 0 stopped by a signal · 1 cannot listen, or another relay uses its directory · 2 usage · 78 a given file
+cannot be read
 
   burrow relay --to https://cache.example.org
   burrow relay status`,
@@ -96,13 +98,15 @@ async function serve(machine: Machine, flags: RelayFlags): Promise<void> {
   const log = createLineLog(machine, flags.verbose === true)
   const place = findNixStore(machine.env)
   using login = await openLogin(machine, flags, log)
+  const stateDir = await makeStateDir(machine)
+  using _lock = lockStateDir(stateDir, machine.pid)
   await using paths = await openLocalPaths(place, log)
   if (flags.watch === true && paths.store === undefined)
     throw new Complaint('config', `Cannot watch "${place.database}": it cannot be read; remove --watch, or install Nix`)
   const uploads = await openRelayUploads(machine, {
     login,
     storeDir: place.dir,
-    stateDir: await makeStateDir(machine),
+    stateDir,
     jobs: flags.jobs,
     patienceMs: flags.patience,
     log,
@@ -182,6 +186,21 @@ async function makeStateDir({ env, homeDir }: Machine): Promise<string> {
     return dir
   } catch (error) {
     throw new Complaint('config', `Cannot make "${dir}": ${(error as Error).message}`, { cause: error })
+  }
+}
+
+/** What is in the folder belongs to one relay: the next one removes NARs that were left there when it starts. */
+function lockStateDir(dir: string, pid: number): Disposable {
+  try {
+    return takeDirectoryLock(dir, pid)
+  } catch (error) {
+    if (!(error instanceof DirectoryLocked))
+      throw new Complaint('config', `Cannot lock "${dir}": ${(error as Error).message}`, { cause: error })
+    throw new Complaint(
+      'refused',
+      `Another relay uses "${dir}": stop it, or name another directory for this one with $STATE_DIRECTORY`,
+      { cause: error },
+    )
   }
 }
 

@@ -14,6 +14,7 @@ import { type CacheInfo, formatCacheInfo } from '../nix/cache-info.ts'
 import { type Compression, formatNarInfo, type NarInfo } from '../nix/nar-info.ts'
 import { hashPartOf } from '../nix/store-path.ts'
 import { filteredReader } from '../stream-reader.ts'
+import { hasDotSegment } from './dot-segments.ts'
 import type { Line } from './line.ts'
 import type { KnownPath } from './narinfos.ts'
 import { sendChunks } from './send-chunks.ts'
@@ -89,7 +90,7 @@ async function serve(options: RelayServerOptions, request: IncomingMessage, resp
     return send(response, 'text/x-nix-cache-info', formatCacheInfo(options.readCacheInfo()))
   if (target === `/${statusPath}`)
     return send(response, 'application/json', `${JSON.stringify(options.readStatus())}\n`)
-  if (passedOn.test(target)) return await passOn(options, request, response, target.slice(1))
+  if (passedOn.test(target) && !hasDotSegment(target)) return await passOn(options, request, response, target.slice(1))
   if (method === 'HEAD' && options.uploads?.hasNar(target.slice(1)) === true) return void response.writeHead(200).end()
   const pushed = options.uploads?.findPushed(target.slice(1))
   if (pushed !== undefined) return await servePushed(options, request, response, pushed)

@@ -119,7 +119,8 @@ class NarWriter {
   async write(bytes: Buffer): Promise<void> {
     this.#hash.update(bytes)
     this.#size += bytes.length
-    await this.#handle.write(bytes)
+    // `write` may write a part only, when the disk becomes full; this goes on until the end or an error.
+    await this.#handle.appendFile(bytes)
   }
 
   end(): Omit<SpooledNar, 'file'> {

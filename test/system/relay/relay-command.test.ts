@@ -1,5 +1,9 @@
 /** `burrow relay` as its users meet it: status, who may connect, signals, mistakes on the command line, --watch. */
 import { spawnSync } from 'node:child_process'
+import { once } from 'node:events'
+import { readdir } from 'node:fs/promises'
+import { connect } from 'node:net'
+import { join } from 'node:path'
 
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals'
 
@@ -63,6 +67,41 @@ test('--allow-uid lets in those users and no others', async () => {
       encoding: 'utf8',
     }).stdout
   expect([ask(nobody), ask(0), ask(nobody)]).toEqual(['200', '403', '200'])
+})
+
+test('--allow-uid does not take a connection for that of another user with the same ports', async () => {
+  if (!isRoot) return void process.stderr.write('skipped: that takes root\n')
+  await using cache = await openPushCache(nix)
+  await using relay = await startRelay(nix, { to: cache.url, args: ['--allow-uid', '0'] })
+  const mine = connect({ port: relay.port, host: '127.0.0.1' })
+  await once(mine, 'connect')
+  const ask = (userId: number, address: string, port: number) =>
+    spawnSync(
+      'curl',
+      ['-s', '-o', '/dev/null', '-w', '%{http_code}', '--interface', address, '--local-port', String(port)].concat(
+        `${relay.url}/nix-cache-info`,
+      ),
+      { uid: userId, gid: userId, encoding: 'utf8' },
+    ).stdout
+  try {
+    expect([ask(nobody, '127.0.0.2', mine.localPort!), ask(0, '127.0.0.3', mine.localPort!)]).toEqual(['403', '200'])
+  } finally {
+    mine.destroy()
+  }
+})
+
+test('a second relay does not touch what waits in the directory of the first', async () => {
+  await using cache = await openPushCache(nix)
+  const stateDir = await nix.makeDir('state')
+  await using relay = await startRelay(nix, { to: cache.url, env: { STATE_DIRECTORY: stateDir } })
+  const fileHash = '094qif9n4cq4fdg459qzbhg1c6wywawwaaivx0k0x8xhbyx4vwic'
+  const { status } = await fetch(`${relay.url}/nar/${fileHash}.nar`, { method: 'PUT', body: 'hello' })
+  const second = await runBurrow(['relay', '--to', cache.url, '--listen', '127.0.0.1:0'], {
+    cwd: nix.dir,
+    env: { STATE_DIRECTORY: stateDir },
+  })
+  expect([second.code, second.stderr]).toEqual([1, expect.stringContaining(`Another relay uses "${stateDir}"`)])
+  expect([status, await readdir(join(stateDir, 'spool'))]).toEqual([201, [`${fileHash}.nar`]])
 })
 
 test.each(['SIGTERM', 'SIGINT'] as const)('%s ends it with 0 when nothing is under way', async (signal) => {
