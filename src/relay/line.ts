@@ -14,12 +14,14 @@ export interface LineOptions {
   /** The `Authorization` header; undefined for a public cache. Read for each request. */
   readonly authorization: () => string | undefined
   readonly version: string
-  /** Requests at once. */
+  /** Transfers at once. Questions have connections of their own: they must not wait behind slow readers. */
   readonly connections: number
   /** Milliseconds of a steady clock. */
   readonly now: () => number
   /** Called when the line goes down or comes up. */
   readonly onChange?: (isUp: boolean, reason: string | undefined) => void
+  /** Called when the far end begins to refuse the login. */
+  readonly onLoginRefused?: () => void
 }
 
 export interface LineRequest {
@@ -31,6 +33,8 @@ export interface LineRequest {
   /** Until the header of the reply has arrived. */
   readonly headerTimeoutMs: number
   readonly signal?: AbortSignal
+  /** A NAR or a delta, which may take long; everything else is a question. */
+  readonly isTransfer?: boolean
 }
 
 /** Passes by itself: ask again. */
@@ -46,6 +50,9 @@ const connectTimeoutMs = 900
 const longestGapMs = 500
 const enoughBytes = 512 * 1024
 const forgottenBytes = 32 * 1024 * 1024
+const questionConnections = 16
+/** A single transfer may get these while the far end is well. */
+const busyStatuses = new Set([408, 425, 429, 500, 503])
 const firstProbeMs = 1_000
 const longestProbeMs = 15_000
 const probeTimeoutMs = 5_000
@@ -53,9 +60,11 @@ const probeTimeoutMs = 5_000
 export class Line implements Disposable {
   readonly #options: LineOptions
   readonly #base: URL
-  readonly #agent: HttpAgent
+  readonly #transferAgent: HttpAgent
+  readonly #questionAgent: HttpAgent
   #receivedAtMs = Number.NEGATIVE_INFINITY
   #problem: string | undefined
+  #isLoginRefused = false
   #probe: NodeJS.Timeout | undefined
   #failedProbes = 0
   #isClosed = false
@@ -67,8 +76,12 @@ export class Line implements Disposable {
   constructor(options: LineOptions) {
     this.#options = options
     this.#base = new URL(options.url.href.endsWith('/') ? options.url.href : `${options.url.href}/`)
-    const settings = { keepAlive: true, maxSockets: options.connections, scheduling: 'lifo' } as const
-    this.#agent = this.#base.protocol === 'https:' ? new HttpsAgent(settings) : new HttpAgent(settings)
+    const createAgent = (maxSockets: number) => {
+      const settings = { keepAlive: true, maxSockets, scheduling: 'lifo' } as const
+      return this.#base.protocol === 'https:' ? new HttpsAgent(settings) : new HttpAgent(settings)
+    }
+    this.#transferAgent = createAgent(options.connections)
+    this.#questionAgent = createAgent(questionConnections)
   }
 
   /** Without a slash at the end. */
@@ -79,6 +92,11 @@ export class Line implements Disposable {
   /** Why the line is down; undefined while it is up. */
   get problem(): string | undefined {
     return this.#problem
+  }
+
+  /** True if the far end refused the login of the last request. */
+  get isLoginRefused(): boolean {
+    return this.#isLoginRefused
   }
 
   /**
@@ -96,9 +114,16 @@ export class Line implements Disposable {
     const { statusCode = 0 } = reply
     if (passingStatuses.has(statusCode) || isChallenge(reply)) {
       reply.destroy()
-      throw this.#failed(wanted, `HTTP ${statusCode}`)
+      const reason = `HTTP ${statusCode}`
+      throw wanted.isTransfer === true && busyStatuses.has(statusCode)
+        ? this.#toFault(wanted, reason)
+        : this.#failed(wanted, reason)
     }
     this.received(0)
+    if (this.#isLoginRefused !== (statusCode === 401)) {
+      this.#isLoginRefused = statusCode === 401
+      if (this.#isLoginRefused) this.#options.onLoginRefused?.()
+    }
     return reply
   }
 
@@ -124,7 +149,8 @@ export class Line implements Disposable {
   [Symbol.dispose](): void {
     this.#isClosed = true
     clearTimeout(this.#probe)
-    this.#agent.destroy()
+    this.#transferAgent.destroy()
+    this.#questionAgent.destroy()
   }
 
   #measure(bytes: number, passedMs: number): void {
@@ -136,13 +162,17 @@ export class Line implements Disposable {
     this.#recentMs /= 2
   }
 
-  #failed({ path, signal }: LineRequest, reason: string): LineFault {
-    const isWanted = signal?.aborted !== true
+  #failed(wanted: LineRequest, reason: string): LineFault {
+    const isWanted = wanted.signal?.aborted !== true
     if (isWanted && !this.#isClosed && this.#problem === undefined) {
       this.#problem = reason
       this.#options.onChange?.(false, reason)
       this.#scheduleProbe()
     }
+    return this.#toFault(wanted, reason)
+  }
+
+  #toFault({ path }: LineRequest, reason: string): LineFault {
     return new LineFault(`No answer from ${this.url} for "${path}": ${reason}`)
   }
 
@@ -163,7 +193,7 @@ export class Line implements Disposable {
 
   #send(
     target: URL,
-    { method = 'GET', headers, body, headerTimeoutMs, signal }: LineRequest,
+    { method = 'GET', headers, body, headerTimeoutMs, signal, isTransfer = false }: LineRequest,
   ): Promise<IncomingMessage> {
     const { authorization, version } = this.#options
     const login = authorization()
@@ -171,7 +201,7 @@ export class Line implements Disposable {
     return new Promise((resolve, reject) => {
       const request = send(target, {
         method,
-        agent: this.#agent,
+        agent: isTransfer ? this.#transferAgent : this.#questionAgent,
         ...(signal && { signal }),
         headers: {
           'user-agent': `burrow-relay/${version}`,
@@ -181,12 +211,12 @@ export class Line implements Disposable {
           ...headers,
         },
       })
-      const timer = setTimeout(
-        () => request.destroy(new Error(`no answer within ${headerTimeoutMs} ms`)),
-        headerTimeoutMs,
-      )
+      let timer: NodeJS.Timeout | undefined
       let connecting: NodeJS.Timeout | undefined
+      // Until then it waits for a connection to be free, which says nothing about the far end.
       request.on('socket', (socket) => {
+        const tooLate = () => request.destroy(new Error(`no answer within ${headerTimeoutMs} ms`))
+        timer = setTimeout(tooLate, headerTimeoutMs)
         if (!socket.connecting) return
         const giveUp = () => request.destroy(new Error(`no connection within ${connectTimeoutMs} ms`))
         connecting = setTimeout(giveUp, connectTimeoutMs)

@@ -39,6 +39,7 @@ const maxQuestions = 6
 /** Of one narinfo. */
 const maxNarInfoBytes = 1024 * 1024
 const retryMs = 500
+const silenceMs = 10_000
 const maxUrlLength = 500
 /** A far end that does not know the question is not asked again for so long. */
 const plainMs = 600_000
@@ -149,6 +150,7 @@ export class NarInfos {
 
   async #readClosure(reply: IncomingMessage): Promise<void> {
     const { line, log } = this.#options
+    const stopWatching = destroyWhenSilent(reply)
     reply.on('data', (bytes: Buffer) => line.received(bytes.length))
     const text: Readable = reply.headers['content-encoding'] === 'gzip' ? reply.pipe(createGunzip()) : reply
     const limited = new Transform({ transform: limitBytes(maxReplyBytes) })
@@ -164,6 +166,7 @@ export class NarInfos {
     } catch (error) {
       log.debug({ reason: (error as Error).message, lines }, 'The narinfos of a closure arrived only in part')
     } finally {
+      stopWatching()
       reply.destroy()
     }
   }
@@ -182,7 +185,8 @@ export class NarInfos {
       reply.resume()
       return this.#answer(hashPart, undefined)
     }
-    const text = await readAtMost(reply, maxNarInfoBytes)
+    const stopWatching = destroyWhenSilent(reply)
+    const text = await readAtMost(reply, maxNarInfoBytes).finally(stopWatching)
     if (text !== undefined) this.#take(text.toString('utf8'), [])
     this.#answer(hashPart, undefined)
   }
@@ -205,6 +209,13 @@ export class NarInfos {
     this.#waiting.get(hashPart)?.resolve(path)
     this.#waiting.delete(hashPart)
   }
+}
+
+/** A body that stops arriving would keep its place among the questions. */
+function destroyWhenSilent(reply: IncomingMessage): () => void {
+  const timer = setTimeout(() => reply.destroy(new Error(`nothing arrived for ${silenceMs} ms`)), silenceMs)
+  reply.on('data', () => void timer.refresh())
+  return () => clearTimeout(timer)
 }
 
 function limitBytes(maxBytes: number): TransformOptions['transform'] & {} {

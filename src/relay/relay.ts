@@ -107,6 +107,8 @@ class NearEnd implements Relay {
       version,
       connections,
       now,
+      onLoginRefused: () =>
+        log.warn({ url: this.#line.url }, 'The cache refuses the login: its paths count as absent until it is right'),
       onChange: (isUp, reason) => {
         if (isUp) log.info({ url: this.#line.url }, 'The cache can be reached again')
         else
@@ -155,7 +157,7 @@ class NearEnd implements Relay {
     const { underWay, sent, failed, resumed, byDelta, narBytes, savedByDeltas } = this.#counts
     return {
       url: this.#line.url,
-      problem: this.#line.problem ?? null,
+      problem: this.#line.problem ?? (this.#line.isLoginRefused ? 'it refuses the login (HTTP 401)' : null),
       storeDir: this.#options.storeDir,
       startedAt: this.#startedAt.toISOString(),
       narInfos: { asked: this.#narInfos.asked, recalled: this.#narInfos.recalled },

@@ -81,7 +81,7 @@ export class ResumedDownload implements ChunkReader {
     const { line, path } = this.#options
     const { signal } = this.#abort
     const headers = this.#at === 0 ? undefined : { range: `bytes=${this.#at}-` }
-    const reply = await line.request({ path, headerTimeoutMs, signal, ...(headers && { headers }) })
+    const reply = await line.request({ path, headerTimeoutMs, signal, isTransfer: true, ...(headers && { headers }) })
     const status = reply.statusCode!
     if (status === 200) this.#accept(reply, 0, sizeOf(reply.headers['content-length']))
     else if (status === 206) this.#acceptRange(reply)

@@ -98,12 +98,13 @@ export class VerifiedNar implements ChunkReader {
   }
 
   #handOut(chunk: Chunk): Chunk {
+    const { narSize } = this.#options
+    if (this.#handedOut + chunk.bytes.byteLength > narSize) {
+      chunk.release()
+      throw new Fault('nar-mismatch', `The NAR is longer than ${narSize} bytes`)
+    }
     this.#hash.update(chunk.bytes)
     this.#handedOut += chunk.bytes.byteLength
-    if (this.#handedOut > this.#options.narSize) {
-      chunk.release()
-      throw new Fault('nar-mismatch', `The NAR is longer than ${this.#options.narSize} bytes`)
-    }
     return chunk
   }
 

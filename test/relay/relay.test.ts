@@ -5,8 +5,8 @@ import { type AddressInfo, connect, createServer as createTcpServer } from 'node
 
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals'
 
-import { generateSecretKey, hashPartOf } from '../../src/index.ts'
-import { openTestCache, type TestCache } from '../fixtures/cache.ts'
+import { generateSecretKey, hashPartOf, silentLog } from '../../src/index.ts'
+import { basic, openTestCache, type TestCache } from '../fixtures/cache.ts'
 import { openCuttingProxy } from '../fixtures/cutting-proxy.ts'
 import { type BuiltClosure, type NixFixture, openNixFixture, type ScratchStore } from '../fixtures/nix.ts'
 import { openTestRelay } from './test-relay.ts'
@@ -76,6 +76,34 @@ describe('between real Nix and the real cache', () => {
       await new Promise((resolve) => setTimeout(resolve, 100))
     expect((await fetch(narInfo)).status).toBe(200)
     expect(near.relay.status.problem).toBeNull()
+  })
+
+  test('a hundred readers that do not read hold up no question', async () => {
+    await using near = await openTestRelay(cache.url)
+    const narInfo = await (await fetch(`${near.url}/${hashPartOf(big)}.narinfo`)).text()
+    const path = /^URL: (.*)$/m.exec(narInfo)![1]!
+    const readers = Array.from({ length: 100 }, () => {
+      const socket = connect(near.port, '127.0.0.1')
+      socket.on('error', () => {})
+      socket.write(`GET /${path} HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n`)
+      return socket.pause()
+    })
+    try {
+      while (near.relay.status.nars.underWay < readers.length) await new Promise((resolve) => setTimeout(resolve, 20))
+      expect((await fetch(`${near.url}/${hashPartOf(closure.app)}.narinfo`)).status).toBe(200)
+      expect(near.relay.status.problem).toBeNull()
+    } finally {
+      for (const socket of readers) socket.destroy()
+    }
+  })
+
+  test('a login that is refused is said in the status and in the log', async () => {
+    const lines: string[] = []
+    const log = { ...silentLog, warn: (_fields: object, message: string) => void lines.push(message) }
+    await using near = await openTestRelay(cache.url, { authorization: () => basic('ben', 'wrong'), log })
+    expect((await fetch(`${near.url}/${hashPartOf(big)}.narinfo`)).status).toBe(404)
+    expect(near.relay.status.problem).toMatch(/refuses the login/)
+    expect(lines).toEqual([expect.stringMatching(/refuses the login/)])
   })
 
   test('pages of other hosts learn nothing', async () => {
