@@ -9,7 +9,7 @@ import type { StatusReport } from '../operator/status.ts'
 import type { State } from '../state/state.ts'
 import type { Binary } from '../tunnel/launch/launch.ts'
 import { publicUrlOf } from '../tunnel/tunnel.ts'
-import { type Clocks, createAsk, createPatience, type Login, type Patience } from './asking.ts'
+import { type Clocks, createAsk, createDeadline, type Deadline, type Login } from './asking.ts'
 import { checkBinary } from './binary-check.ts'
 import { checkConfig, checkSecrets, checkStateDir, type Secrets } from './config-checks.ts'
 import { type Findings, warn } from './finding.ts'
@@ -40,10 +40,10 @@ export interface Examination extends LoginOptions {
  */
 export async function* examine(examination: Examination): Findings {
   const { machine, file, url, version, findBinary, clocks, totalMs } = examination
-  const patience = createPatience(totalMs, clocks)
+  const deadline = createDeadline(totalMs, clocks)
   const clock = watchClock(clocks)
   const loaded = yield* checkConfig({ machine, file })
-  if (loaded === undefined) return yield* examineBlindly(examination, patience)
+  if (loaded === undefined) return yield* examineBlindly(examination, deadline)
   const { config } = loaded
   const state = yield* checkStateDir(config, machine.userId)
   const secrets = yield* checkSecrets(loaded, state, clocks.now())
@@ -52,7 +52,7 @@ export async function* examine(examination: Examination): Findings {
   const report = yield* checkServer(config, version)
   yield* checkLarder(config, report?.larder?.bytes)
   yield* checkPush({ config, users: secrets.users, report, now: clocks.now() })
-  yield* checkUpstreams({ config, report, patience })
+  yield* checkUpstreams({ config, report, deadline })
   if (config.tunnel !== undefined && findBinary !== undefined)
     yield* checkBinary(config.tunnel, () => findBinary(config), clocks.now())
   if (report !== undefined) yield* checkTunnel(config, report)
@@ -61,12 +61,12 @@ export async function* examine(examination: Examination): Findings {
     config,
     report,
     login: trusted.isOriginOurs ? loginOf(chosen) : undefined,
-    patience,
+    deadline,
   })
   const sample = askOrigin && (await findSample(config, askOrigin, loginOf(chosen)))
 
   const publicUrl = url ?? (yield* findPublicUrl(loaded, report, state))
-  const askEdge = publicUrl === undefined ? undefined : createAsk(publicUrl, patience)
+  const askEdge = publicUrl === undefined ? undefined : createAsk(publicUrl, deadline)
   yield* checkClock(clocks, clock.findJumpMs(), askEdge)
   if (publicUrl === undefined || askEdge === undefined) return
   const login = trusted.isPublicUrlOurs(publicUrl) ? chosen : trusted.refusal
@@ -115,12 +115,12 @@ function ofConfig({ access, store }: Config, secrets: Secrets, login: Login | { 
 }
 
 /** Without a config there are still the host name and the clock. */
-async function* examineBlindly({ url, clocks, ...options }: Examination, patience: Patience): Findings {
+async function* examineBlindly({ url, clocks, ...options }: Examination, deadline: Deadline): Findings {
   const login =
     options.passwordFile === undefined
       ? { missing: 'the config cannot be used' }
       : await chooseLogin(options, undefined, clocks.now())
-  const ask = url === undefined ? undefined : createAsk(url, patience)
+  const ask = url === undefined ? undefined : createAsk(url, deadline)
   yield* checkClock(clocks, 0, ask)
   if (url === undefined || ask === undefined) return
   yield* checkPublic({

@@ -5,9 +5,11 @@
 import type { HttpAnswer } from '../server/http-get.ts'
 import { printable } from '../terminal/format.ts'
 import { type Ask, findStoreDir, type Login } from './asking.ts'
-import { findAlteration, findCachedCopy, findPostponement, findStranger, realmOf, toTrouble } from './classify.ts'
+import { toConnectionTrouble } from './connection-failure.ts'
 import { type Findings, fail, ok, type Trouble, toFinding, warn } from './finding.ts'
+import { findForeignReply, realmOf } from './foreign-reply.ts'
 import { checkAbsent, checkCopies, checkObject, type Given, otherMachine, type Trip } from './public-contents.ts'
+import { findAlteration, findCachedCopy, findUnavailability } from './reply-faults.ts'
 import { textOf } from './reply-text.ts'
 import type { Sample } from './sample.ts'
 
@@ -83,7 +85,9 @@ function createTrip({ url, ask, isPublic }: PublicOptions): Trip {
     async *go(path, question) {
       const reply = await ask(path, question)
       const trouble =
-        reply.kind === 'failure' ? toTrouble(reply, url.hostname) : (findStranger(reply) ?? findPostponement(reply))
+        reply.kind === 'failure'
+          ? toConnectionTrouble(reply, url.hostname)
+          : (findForeignReply(reply) ?? findUnavailability(reply))
       if (trouble !== undefined) yield toFinding('fail', 'public host', trouble)
       if (reply.kind === 'failure' || trouble !== undefined) return undefined
       const copy = isPublic === true ? undefined : findCachedCopy(reply)

@@ -5,8 +5,10 @@
 import type { HttpAnswer } from '../server/http-get.ts'
 import { printable } from '../terminal/format.ts'
 import type { Ask, Login, Question } from './asking.ts'
-import { findCachedCopy, realmOf, toTrouble } from './classify.ts'
+import { toConnectionTrouble } from './connection-failure.ts'
 import { type Finding, type Findings, ok, type Trouble, toFinding } from './finding.ts'
+import { realmOf } from './foreign-reply.ts'
+import { findCachedCopy } from './reply-faults.ts'
 import { textOf } from './reply-text.ts'
 import type { Sample } from './sample.ts'
 
@@ -113,7 +115,7 @@ export async function* checkCopies(
   if (copy !== undefined) yield toFinding(copy.grade, 'edge cache', copy.trouble)
   for (const { path } of given) {
     const reply = await ask(path)
-    if (reply.kind === 'failure') return yield toFinding('fail', 'edge cache', toTrouble(reply, url.hostname))
+    if (reply.kind === 'failure') return yield toFinding('fail', 'edge cache', toConnectionTrouble(reply, url.hostname))
     if (reply.status === 401 && realmOf(reply.headers) === 'burrow') continue
     const shown = printable(path, 100)
     const what =

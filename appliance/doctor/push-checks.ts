@@ -6,7 +6,7 @@ import { reasonOf } from '../complaint.ts'
 import type { Config, UpstreamConfig } from '../config/config.ts'
 import type { DepotReport, StatusReport } from '../operator/status.ts'
 import { formatBytes, formatCount } from '../terminal/format.ts'
-import { createAsk, findStoreDir, type Login, type Patience } from './asking.ts'
+import { createAsk, type Deadline, findStoreDir, type Login } from './asking.ts'
 import { hasExpired } from './config-checks.ts'
 import { findDiskRoom } from './disk-room.ts'
 import { type Findings, fail, ok, warn } from './finding.ts'
@@ -107,27 +107,27 @@ const toMegabytes = (bytes: number) => `${Math.round(bytes / 1e6)} MB`
 export async function* checkUpstreams({
   config,
   report,
-  patience,
+  deadline,
 }: {
   config: Config
   report: StatusReport | undefined
-  patience: Patience
+  deadline: Deadline
 }): Findings {
-  for (const upstream of config.upstreams) yield* checkUpstream(upstream, config.store.dir, report, patience)
+  for (const upstream of config.upstreams) yield* checkUpstream(upstream, config.store.dir, report, deadline)
 }
 
 async function* checkUpstream(
   upstream: UpstreamConfig,
   storeDir: string,
   report: StatusReport | undefined,
-  patience: Patience,
+  deadline: Deadline,
 ): Findings {
   const { href } = upstream.url
   const consequence = 'its paths count as absent'
   const login = await findLogin(upstream)
   if (typeof login === 'string')
     return yield fail('upstream', login, 'correct "passwordFile" of this upstream, and restart Burrow')
-  const reply = await createAsk(href, patience)('/nix-cache-info', { login })
+  const reply = await createAsk(href, deadline)('/nix-cache-info', { login })
   if (reply.kind === 'failure') {
     const remedy = 'see that this machine reaches it; clients are not harmed meanwhile'
     return yield warn('upstream', `${href} does not answer (${reply.code}: ${reply.message}): ${consequence}`, remedy)

@@ -5,9 +5,9 @@ import { askOperator } from '../operator/operator-client.ts'
 import type { StatusReport } from '../operator/status.ts'
 import { formatTunnelState, gradeOf } from '../operator/tunnel-states.ts'
 import { formatSpan } from '../terminal/format.ts'
-import { type Ask, createAsk, findStoreDir, type Login, type Patience } from './asking.ts'
-import { realmOf } from './classify.ts'
+import { type Ask, createAsk, type Deadline, findStoreDir, type Login } from './asking.ts'
 import { type Findings, fail, ok, warn } from './finding.ts'
+import { realmOf } from './foreign-reply.ts'
 import { textOf } from './reply-text.ts'
 
 export async function* checkServer({ operator, file }: Config, version: string): Findings<StatusReport | undefined> {
@@ -72,14 +72,14 @@ export interface OriginOptions {
   readonly config: Config
   readonly report: StatusReport | undefined
   readonly login: Login | undefined
-  readonly patience: Patience
+  readonly deadline: Deadline
 }
 
 /** How to ask the origin on this machine; `undefined` when it is not what it should be. */
-export async function* checkOrigin({ config, report, login, patience }: OriginOptions): Findings<Ask | undefined> {
+export async function* checkOrigin({ config, report, login, deadline }: OriginOptions): Findings<Ask | undefined> {
   const address = (report && addressOf(report.origin.url)) ?? config.listen
   const place = formatListenAddress(address)
-  const ask = askAt(address, patience)
+  const ask = askAt(address, deadline)
   const anonymous = await ask('/nix-cache-info')
   if (anonymous.kind === 'failure') {
     // A Burrow that does not run was told of before.
@@ -147,8 +147,8 @@ function addressOf(url: string): ListenAddress | undefined {
   return 'refusal' in parsed ? undefined : parsed
 }
 
-function askAt(address: ListenAddress, patience: Patience): Ask {
+function askAt(address: ListenAddress, deadline: Deadline): Ask {
   return address.kind === 'unix'
-    ? createAsk('http://localhost', patience, address.path)
-    : createAsk(`http://${formatListenAddress(address)}`, patience)
+    ? createAsk('http://localhost', deadline, address.path)
+    : createAsk(`http://${formatListenAddress(address)}`, deadline)
 }
