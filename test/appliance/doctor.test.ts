@@ -74,7 +74,7 @@ describe('burrow doctor of a Burrow that serves', () => {
       expect(stdout).toMatch(new RegExp(`^ok    ${check} `, 'm'))
     }
     expect(stdout).toMatch(/^ok {4}narinfo +\S{32}-hello is the same as on this machine/m)
-    expect(stdout).toMatch(/^ok {4}download +NARs come through, and cut downloads can be resumed/m)
+    expect(stdout).toMatch(/^ok {4}download +NARs can be downloaded, and interrupted downloads can be resumed/m)
     expect(stdout).toMatch(/^ok {4}edge cache/m)
     expect(stdout).not.toContain('secret\n')
   })
@@ -97,7 +97,7 @@ describe('burrow doctor of a Burrow that serves', () => {
       { dir, env: env(dir) },
     )
     expect(code).toBe(1)
-    expect(stdout).toMatch(/^FAIL {2}public key +the key served is "burrow-\S+" *, not the configured "other-1:/m)
+    expect(stdout).toMatch(/^FAIL {2}public key +the served key is "burrow-\S+" *, not the configured "other-1:/m)
     expect(stdout).toMatch(/^warn {2}server +the running Burrow uses config/m)
   })
 })
