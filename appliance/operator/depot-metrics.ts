@@ -38,10 +38,7 @@ const gauges: Readonly<Record<string, readonly [help: string, read: (depot: Depo
     'NARs whose file is missing or wrong: out of service until they are pushed again',
     ({ damaged }) => damaged,
   ],
-  burrow_depot_unfinished_uploads: [
-    'Unfinished uploads',
-    ({ unfinishedUploads }) => unfinishedUploads,
-  ],
+  burrow_depot_unfinished_uploads: ['Unfinished uploads', ({ unfinishedUploads }) => unfinishedUploads],
   burrow_depot_unfinished_bytes: ['Bytes of unfinished uploads', ({ unfinishedBytes }) => unfinishedBytes],
   burrow_depot_refused_today: [
     'Paths refused since midnight UTC, conflicts included',
