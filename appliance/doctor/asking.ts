@@ -1,4 +1,4 @@
-/** How the doctor asks servers: as a Nix client would, bounded in time each and altogether. */
+/** HTTP requests of the doctor: like those of a Nix client, with a time limit per request and for all together. */
 import { formatBasicAuthorization } from '../../src/index.ts'
 import { type HttpOutcome, httpGet } from '../server/http-get.ts'
 import { textOf } from './reply-text.ts'
@@ -6,14 +6,14 @@ import { textOf } from './reply-text.ts'
 export interface Clocks {
   /** Milliseconds since 1970. */
   now(): number
-  /** Milliseconds since whenever; never set. */
+  /** Milliseconds since an arbitrary start; setting the system clock does not change it. */
   monotonicNow(): number
 }
 
-/** Time left for the whole examination. */
-export interface Patience {
-  /** What one request may take, in milliseconds: at least 1. */
-  forOne(): number
+/** Time limit for all requests together. */
+export interface Deadline {
+  /** Timeout for the next request in milliseconds, at least 1. */
+  nextTimeoutMs(): number
 }
 
 export interface Login {
@@ -29,33 +29,38 @@ export interface Question {
 /** One GET below a base URL. */
 export type Ask = (path: string, question?: Question) => Promise<HttpOutcome>
 
+/** Limit for one request. */
 const perRequestMs = 8000
-/** A narinfo with thousands of references fits; so does what is asked of a NAR. */
+/** Enough for a narinfo with thousands of references, and for the part of a NAR that is requested. */
 const maxBytes = 256 * 1024
 
-/** The edge judges clients by this header, and by their encodings: these are what Nix sends. */
-const likeNix = { 'User-Agent': 'curl/8.12.1 Nix/2.28.3', Accept: '*/*', 'Accept-Encoding': 'deflate, gzip, br, zstd' }
-
-export function createPatience(totalMs: number, { monotonicNow }: Clocks): Patience {
-  const endMs = monotonicNow() + totalMs
-  return { forOne: () => Math.max(1, Math.min(perRequestMs, endMs - monotonicNow())) }
+/** The headers that Nix sends. The edge classifies clients by User-Agent and encodings. */
+const nixHeaders = {
+  'User-Agent': 'curl/8.12.1 Nix/2.28.3',
+  Accept: '*/*',
+  'Accept-Encoding': 'deflate, gzip, br, zstd',
 }
 
-export function createAsk(base: string, patience: Patience, socketPath?: string): Ask {
+export function createDeadline(totalMs: number, { monotonicNow }: Clocks): Deadline {
+  const endMs = monotonicNow() + totalMs
+  return { nextTimeoutMs: () => Math.max(1, Math.min(perRequestMs, endMs - monotonicNow())) }
+}
+
+export function createAsk(base: string, deadline: Deadline, socketPath?: string): Ask {
   return (path, { login, range } = {}) =>
     httpGet(new URL(`.${path}`, base.endsWith('/') ? base : `${base}/`), {
       headers: {
-        ...likeNix,
+        ...nixHeaders,
         ...(login === undefined ? {} : { Authorization: formatBasicAuthorization(login) }),
         ...(range === undefined ? {} : { Range: range }),
       },
       ...(socketPath === undefined ? {} : { socketPath }),
-      timeoutMs: patience.forOne(),
+      timeoutMs: deadline.nextTimeoutMs(),
       maxBytes,
     })
 }
 
-/** `StoreDir` of a `/nix-cache-info`; `undefined` when the text is none. */
+/** `StoreDir` of a `/nix-cache-info`; `undefined` if the text has none. */
 export function findStoreDir(reply: Parameters<typeof textOf>[0]): string | undefined {
   return /^StoreDir:[ \t]*(\/\S*)[ \t]*$/m.exec(textOf(reply))?.[1]
 }

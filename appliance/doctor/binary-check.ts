@@ -1,4 +1,4 @@
-/** Whether there is a cloudflared to run, and whether it is new enough. */
+/** Checks that cloudflared is installed and new enough. */
 
 import { pinnedVersion } from '../tunnel/find/release.ts'
 import { findVersionFault, isOlder, leastVersion } from '../tunnel/find/version.ts'
@@ -12,13 +12,13 @@ export async function* checkBinary(
   now: number,
 ): Findings {
   const install = 'run "burrow tunnel install", or install cloudflared'
-  const update = 'update it by the means it came, or run "burrow tunnel install"; then restart Burrow'
+  const update = 'update it the way it was installed, or run "burrow tunnel install"; then restart Burrow'
   try {
     const binary = await findBinary()
     if (binary === undefined) {
-      const what = wanted === undefined ? 'there is no cloudflared' : `there is no "${wanted}"`
+      const what = wanted === undefined ? 'cloudflared is not installed' : `"${wanted}" does not exist`
       return yield isOptional
-        ? warn('cloudflared', `${what}, so this cache stays on this machine`, install)
+        ? warn('cloudflared', `${what}, so the cache is only reachable on this machine`, install)
         : fail('cloudflared', what, install)
     }
     const { path, version } = binary
@@ -27,7 +27,7 @@ export async function* checkBinary(
       yield warn(
         'cloudflared',
         `${path} does not report its version`,
-        `make sure that it is cloudflared, ${leastVersion} or newer`,
+        `check that it is cloudflared ${leastVersion} or newer`,
       )
     else if (fault !== undefined) yield warn('cloudflared', `${path} is version ${version}, which ${fault}`, update)
     else yield ok('cloudflared', `${path}, version ${version}`)

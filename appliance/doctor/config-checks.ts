@@ -1,4 +1,4 @@
-/** The config, the state directory, keys and users: what can be told from files alone. */
+/** Checks of the config, the state directory, keys and users. They read files only. */
 import { stat } from 'node:fs/promises'
 
 import type { User } from '../../src/index.ts'
@@ -17,36 +17,36 @@ export async function* checkConfig(source: ConfigSource): Findings<LoadedConfig 
   try {
     const loaded = loadConfig(source)
     const { file } = loaded.config
-    yield ok('config', file === undefined ? 'there is none, so the defaults hold' : `${file} is right`)
+    yield ok('config', file === undefined ? 'no config file: the defaults are used' : `${file} is valid`)
     for (const warning of loaded.warnings) yield warn('config', warning)
     return loaded
   } catch (error) {
-    yield* complaintsOf('config', error)
+    yield* toFindings('config', error)
     if (error instanceof Complaint && /refers to \$\w+, which is not set/.test(error.message))
-      yield ofService(error.message)
+      yield toServiceHint(error.message)
     return undefined
   }
 }
 
-/** At a shell, a config may be right that lacks variables: systemd sets them for the service. */
-function ofService(message: string): Finding {
+/** The config may be valid for the service: systemd sets variables there that a shell does not have. */
+function toServiceHint(message: string): Finding {
   const credentials = message.includes('$CREDENTIALS_DIRECTORY,')
   return warn(
     'config',
-    'where Burrow runs under systemd, such variables are set for the service alone (LoadCredential=, EnvironmentFile=); "burrow status" needs none of them',
-    `to try the rest, as root: set -a; . /etc/burrow/environment${credentials ? '; CREDENTIALS_DIRECTORY=/run/credentials/burrow.service' : ''}; burrow doctor`,
+    'under systemd, such variables are only set for the service (LoadCredential=, EnvironmentFile=); "burrow status" does not need them',
+    `to run the other checks, as root: set -a; . /etc/burrow/environment${credentials ? '; CREDENTIALS_DIRECTORY=/run/credentials/burrow.service' : ''}; burrow doctor`,
   )
 }
 
-/** A complaint with several problems has a headline and a line each. */
-function* complaintsOf(check: string, error: unknown): Generator<Finding> {
+/** A complaint about several problems has a headline, and one line per problem. */
+function* toFindings(check: string, error: unknown): Generator<Finding> {
   if (!(error instanceof Complaint)) throw error
   const [head = '', ...lines] = error.message.split('\n')
   if (lines.length === 0) yield fail(check, head)
   for (const line of lines) yield fail(check, line.trim())
 }
 
-/** `undefined`: there is none that we can look into. */
+/** `undefined` if there is no state directory, or this user may not read it. */
 export async function* checkStateDir(
   { state: { dir } }: Config,
   userId: number | undefined,
@@ -56,58 +56,58 @@ export async function* checkStateDir(
     if (userId !== undefined && uid !== userId) {
       yield warn(
         'state',
-        `"${dir}" belongs to user ${uid}, and this is user ${userId}: keys and passwords in it are not looked at`,
+        `"${dir}" belongs to user ${uid}, and this is user ${userId}: its keys and passwords were not checked`,
         userId === 0
-          ? 'nothing, if that is the user that runs Burrow'
+          ? 'no action is needed if that is the user that runs Burrow'
           : 'run this as root, or as the user that runs Burrow',
       )
       return undefined
     }
-    // Before findState, which closes an open directory when that is still harmless.
+    // Checked before findState, which may tighten the mode of the directory.
     if ((mode & 0o077) !== 0)
       yield fail(
         'state',
-        `others can enter "${dir}" (mode ${(mode & 0o777).toString(8).padStart(4, '0')})`,
+        `other users can access "${dir}" (mode ${(mode & 0o777).toString(8).padStart(4, '0')})`,
         `run "chmod 700 ${dir}"`,
       )
-    else yield ok('state', `${dir} is ours alone`)
+    else yield ok('state', `${dir} is private`)
     return (mode & 0o077) === 0
       ? await findState({ dir, userId, log: { ...silent, warn() {}, error() {} } })
       : undefined
   } catch (error) {
     if (error instanceof Complaint) yield fail('state', error.message)
     else if (systemCodeOf(error) === 'ENOENT')
-      yield warn('state', `there is no "${dir}" yet`, 'the first "burrow serve" makes it, with a key')
+      yield warn('state', `"${dir}" does not exist yet`, 'the first "burrow serve" creates it, with a key')
     else yield fail('state', `cannot read "${dir}": ${reasonOf(error)}`, 'run this as the user that runs Burrow')
     return undefined
   }
 }
 
 export interface Secrets {
-  /** `name:base64`; `undefined`: not known. */
+  /** `name:base64`; `undefined` if not known. */
   readonly publicKeys: readonly string[] | undefined
-  /** `undefined`: not known, or a public cache. */
+  /** `undefined` if not known, or for a public cache. */
   readonly users: readonly User[] | undefined
 }
 
 export async function* checkSecrets(loaded: LoadedConfig, state: State | undefined, now: number): Findings<Secrets> {
-  const told: Finding[] = []
-  const note = (_fields: object, message: string) => void told.push(warn('key', message))
+  const logged: Finding[] = []
+  const note = (_fields: object, message: string) => void logged.push(warn('key', message))
   let named: Awaited<ReturnType<typeof readNamedFiles>>
   try {
     named = await readNamedFiles(loaded, { ...silent, warn: note, error: note })
   } catch (error) {
-    yield* complaintsOf('files', error)
+    yield* toFindings('files', error)
     return { publicKeys: undefined, users: undefined }
   }
-  yield* told
+  yield* logged
   const publicKeys =
     named.signing === undefined ? yield* checkStateKey(loaded.config, state) : named.signing.map((key) => key.publicKey)
   if (publicKeys?.length === 0)
     yield warn(
       'key',
-      'nothing is signed here',
-      'clients accept only what carries a signature they trust already; see "signing.keyFiles"',
+      'this cache signs nothing',
+      'clients only accept paths with another signature that they trust; see "signing.keyFiles"',
     )
   for (const key of named.signing === undefined ? [] : (publicKeys ?? [])) yield ok('key', `signs as ${key}`)
   const users = yield* checkUsers(loaded.config, named.users, state, now)
@@ -119,14 +119,14 @@ async function* checkStateKey(config: Config, state: State | undefined): Finding
   try {
     const found = await state.findSecretKey()
     if (found === undefined) {
-      yield warn('key', `there is no key in "${state.dir}" yet`, 'the first "burrow serve" makes it')
+      yield warn('key', `"${state.dir}" has no key yet`, 'the first "burrow serve" creates it')
       return undefined
     }
     const { publicKey } = parseStateKey(found.text, found.file, config)
     yield ok('key', `signs as ${publicKey}`)
     return [publicKey]
   } catch (error) {
-    yield* complaintsOf('key', error)
+    yield* toFindings('key', error)
     return undefined
   }
 }
@@ -138,7 +138,7 @@ async function* checkUsers(
   now: number,
 ): Findings<readonly User[] | undefined> {
   if (access.kind === 'public') {
-    yield ok('users', 'everybody may pull: the cache is public')
+    yield ok('users', 'the cache is public: pulls need no password')
     return undefined
   }
   if (access.kind === 'generated' && state === undefined) return undefined
@@ -147,12 +147,12 @@ async function* checkUsers(
     const generated = access.kind === 'generated' ? await state?.findUser() : undefined
     if (access.kind === 'generated') users = generated === undefined ? [] : [toGeneratedUser(generated)]
   } catch (error) {
-    yield* complaintsOf('users', error)
+    yield* toFindings('users', error)
     return undefined
   }
   if (users === undefined) return undefined
   if (users.length === 0) {
-    yield warn('users', 'there is no user yet', 'the first "burrow serve" makes one')
+    yield warn('users', 'there is no user yet', 'the first "burrow serve" creates one')
     return users
   }
   yield* toUserFindings(users, now)
@@ -164,7 +164,7 @@ function* toUserFindings(users: readonly User[], now: number): Generator<Finding
   for (const { name, expires } of users.filter((user) => hasExpired(user, now)))
     yield warn(
       'users',
-      `"${name}" has expired ${formatRelative(expires!.toISOString(), now)}`,
+      `"${name}" expired ${formatRelative(expires!.toISOString(), now)}`,
       'remove the user, or change "expires"',
     )
   if (usable.length === 0) yield fail('users', 'no user may pull', 'add a user with access "pull" that has not expired')

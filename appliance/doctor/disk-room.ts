@@ -1,4 +1,4 @@
-/** Whether a directory of ours can be written, and what its disk has left. */
+/** Checks that a directory is writable, and how much space its disk has left. */
 import { constants } from 'node:fs'
 import { access, stat, statfs } from 'node:fs/promises'
 import { dirname } from 'node:path'
@@ -6,13 +6,13 @@ import { dirname } from 'node:path'
 import { systemCodeOf } from '../complaint.ts'
 
 export interface DiskRoom {
-  /** The directory, or the nearest above it that exists. */
+  /** The directory, or its nearest existing parent. */
   readonly place: string
-  /** For this user. */
+  /** Free space for this user, without reserved blocks. */
   readonly freeBytes: number
 }
 
-/** Rejects when it cannot be written. */
+/** Rejects if the directory is not writable. */
 export async function findDiskRoom(dir: string): Promise<DiskRoom> {
   const place = await findExisting(dir)
   await access(place, constants.W_OK | constants.X_OK)

@@ -1,6 +1,6 @@
 /**
- * The whole examination, from the file on the disk to the client's end of the tunnel; each group of checks hands on
- * what later ones need.
+ * Runs all checks, from the config file to the client's end of the tunnel. Each group of checks returns what later ones
+ * need.
  */
 import type { Config } from '../config/config.ts'
 import type { LoadedConfig } from '../config/load-config.ts'
@@ -9,7 +9,7 @@ import type { StatusReport } from '../operator/status.ts'
 import type { State } from '../state/state.ts'
 import type { Binary } from '../tunnel/launch/launch.ts'
 import { publicUrlOf } from '../tunnel/tunnel.ts'
-import { type Clocks, createAsk, createPatience, type Login, type Patience } from './asking.ts'
+import { type Clocks, createAsk, createDeadline, type Deadline, type Login } from './asking.ts'
 import { checkBinary } from './binary-check.ts'
 import { checkConfig, checkSecrets, checkStateDir, type Secrets } from './config-checks.ts'
 import { type Findings, warn } from './finding.ts'
@@ -22,28 +22,28 @@ import { checkOrigin, checkServer, checkTunnel } from './server-checks.ts'
 
 export interface Examination extends LoginOptions {
   readonly machine: Machine
-  /** The config file, as `--config` says. */
+  /** The config file from `--config`. */
   readonly file: string | undefined
-  /** Instead of the public URL that is known here. */
+  /** Replaces the public URL from the config or the running Burrow. */
   readonly url: string | undefined
   readonly version: string
-  /** As `serve` would find it. Not looked for when it is left out. */
+  /** Finds cloudflared as `serve` does. If left out, cloudflared is not checked. */
   readonly findBinary?: ((config: Config) => Promise<Binary | undefined>) | undefined
   readonly clocks: Clocks
-  /** For all requests together. */
+  /** Time limit for all requests together. */
   readonly totalMs: number
 }
 
 /**
- * Never rejects for what is wrong with the patient. @throws {Complaint} usage, refused: of the command line's own
+ * Problems of the installation are findings, not errors. @throws {Complaint} usage, refused: invalid command line
  * options
  */
 export async function* examine(examination: Examination): Findings {
   const { machine, file, url, version, findBinary, clocks, totalMs } = examination
-  const patience = createPatience(totalMs, clocks)
+  const deadline = createDeadline(totalMs, clocks)
   const clock = watchClock(clocks)
   const loaded = yield* checkConfig({ machine, file })
-  if (loaded === undefined) return yield* examineBlindly(examination, patience)
+  if (loaded === undefined) return yield* examineWithoutConfig(examination, deadline)
   const { config } = loaded
   const state = yield* checkStateDir(config, machine.userId)
   const secrets = yield* checkSecrets(loaded, state, clocks.now())
@@ -52,24 +52,24 @@ export async function* examine(examination: Examination): Findings {
   const report = yield* checkServer(config, version)
   yield* checkLarder(config, report?.larder?.bytes)
   yield* checkPush({ config, users: secrets.users, report, now: clocks.now() })
-  yield* checkUpstreams({ config, report, patience })
+  yield* checkUpstreams({ config, report, deadline })
   if (config.tunnel !== undefined && findBinary !== undefined)
     yield* checkBinary(config.tunnel, () => findBinary(config), clocks.now())
   if (report !== undefined) yield* checkTunnel(config, report)
-  const trusted = new TrustedPlaces(examination, config, report)
+  const trusted = new LoginTargets(examination, config, report)
   const askOrigin = yield* checkOrigin({
     config,
     report,
-    login: trusted.isOriginOurs ? loginOf(chosen) : undefined,
-    patience,
+    login: trusted.isOriginTrusted ? loginOf(chosen) : undefined,
+    deadline,
   })
   const sample = askOrigin && (await findSample(config, askOrigin, loginOf(chosen)))
 
   const publicUrl = url ?? (yield* findPublicUrl(loaded, report, state))
-  const askEdge = publicUrl === undefined ? undefined : createAsk(publicUrl, patience)
+  const askEdge = publicUrl === undefined ? undefined : createAsk(publicUrl, deadline)
   yield* checkClock(clocks, clock.findJumpMs(), askEdge)
   if (publicUrl === undefined || askEdge === undefined) return
-  const login = trusted.isPublicUrlOurs(publicUrl) ? chosen : trusted.refusal
+  const login = trusted.isPublicUrlTrusted(publicUrl) ? chosen : trusted.refusal
   yield* checkPublic({ ...ofConfig(config, secrets, login), url: new URL(publicUrl), ask: askEdge, sample })
 }
 
@@ -78,35 +78,35 @@ function loginOf(chosen: Login | { readonly missing: string }): Login | undefine
 }
 
 /**
- * Where a password may be tried without being asked for. A socket in a directory of ours is answered by Burrow alone;
- * any program of this machine may have taken a port, and what it says of origin and public URL may be meant to collect
- * passwords.
+ * Decides which addresses may receive a password that the operator did not name on the command line. Only Burrow can
+ * listen on a socket in its own state directory. But any local program can take a TCP port, and report a false origin
+ * and public URL to collect passwords.
  */
-class TrustedPlaces {
+class LoginTargets {
   readonly refusal = {
     missing:
-      'the operator listener is a port, which another program could have taken, and the public URL was learned there',
+      'the public URL comes from the operator listener, which is a TCP port that another program could have taken',
   }
-  readonly #isAskedFor: boolean
+  readonly #isLoginNamed: boolean
   readonly #isUrlGiven: boolean
-  readonly #isToldByPort: boolean
+  readonly #isReportFromPort: boolean
   readonly #hostname: string | undefined
-  readonly isOriginOurs: boolean
+  readonly isOriginTrusted: boolean
 
   constructor(
     { user, passwordFile, url }: Examination,
     { operator, tunnel }: Config,
     report: StatusReport | undefined,
   ) {
-    this.#isAskedFor = user !== undefined || passwordFile !== undefined
+    this.#isLoginNamed = user !== undefined || passwordFile !== undefined
     this.#isUrlGiven = url !== undefined
-    this.#isToldByPort = report !== undefined && operator?.address.kind === 'tcp'
+    this.#isReportFromPort = report !== undefined && operator?.address.kind === 'tcp'
     this.#hostname = tunnel?.hostname
-    this.isOriginOurs = this.#isAskedFor || (report !== undefined && !this.#isToldByPort)
+    this.isOriginTrusted = this.#isLoginNamed || (report !== undefined && !this.#isReportFromPort)
   }
 
-  isPublicUrlOurs(url: string): boolean {
-    return this.#isAskedFor || this.#isUrlGiven || !this.#isToldByPort || new URL(url).hostname === this.#hostname
+  isPublicUrlTrusted(url: string): boolean {
+    return this.#isLoginNamed || this.#isUrlGiven || !this.#isReportFromPort || new URL(url).hostname === this.#hostname
   }
 }
 
@@ -114,13 +114,13 @@ function ofConfig({ access, store }: Config, secrets: Secrets, login: Login | { 
   return { isPublic: access.kind === 'public', storeDir: store.dir, publicKeys: secrets.publicKeys, login }
 }
 
-/** Without a config there are still the host name and the clock. */
-async function* examineBlindly({ url, clocks, ...options }: Examination, patience: Patience): Findings {
+/** Without a valid config, only the public hostname and the clock can be checked. */
+async function* examineWithoutConfig({ url, clocks, ...options }: Examination, deadline: Deadline): Findings {
   const login =
     options.passwordFile === undefined
       ? { missing: 'the config cannot be used' }
       : await chooseLogin(options, undefined, clocks.now())
-  const ask = url === undefined ? undefined : createAsk(url, patience)
+  const ask = url === undefined ? undefined : createAsk(url, deadline)
   yield* checkClock(clocks, 0, ask)
   if (url === undefined || ask === undefined) return
   yield* checkPublic({
@@ -139,17 +139,17 @@ async function* findPublicUrl(
   report: StatusReport | undefined,
   state: State | undefined,
 ): Findings<string | undefined> {
-  const told = report?.publicUrl
-  if (told !== undefined && told !== null && URL.canParse(told)) return told
+  const reported = report?.publicUrl
+  if (reported !== undefined && reported !== null && URL.canParse(reported)) return reported
   if (tunnel === undefined) return undefined
-  // The name of a quick tunnel ends with it.
+  // The hostname of a quick tunnel is only valid while it runs.
   const hostname = tunnel.hostname ?? (tunnel.mode === 'quick' ? undefined : await findRemembered(state))
   const known = publicUrlOf({ hostname })
   if (known === undefined)
     yield warn(
       'public host',
-      'the public host name is not known here, so the way through the tunnel was not tried',
-      'name it: --url https://…',
+      'the public hostname is not known, so the tunnel was not tested',
+      'set it with --url https://…',
     )
   return known
 }

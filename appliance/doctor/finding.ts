@@ -1,15 +1,15 @@
 /**
- * What `burrow doctor` says: one finding a line, with a remedy where one is needed.
+ * The output of `burrow doctor`: one finding per line, with a remedy if one is needed.
  *
  *     ok    store         /nix/store: the database is readable
- *     FAIL  public host   https://cache.example.org: the edge has no connector for it (530, error 1033); start "burrow serve"
+ *     FAIL  public host   https://cache.example.org: the edge has no connector for it (530, error 1033); check with "burrow status" that Burrow runs
  */
 import { printable } from '../terminal/format.ts'
 
-/** `warn`: it works, and should not stay so. `fail`: clients suffer, or will. */
+/** `warn`: it works, but should be fixed. `fail`: clients are affected, or soon will be. */
 export type Grade = 'ok' | 'warn' | 'fail'
 
-/** What is wrong with the way through the public host name, in a word for programs. */
+/** Machine-readable name of a fault between clients and Burrow. */
 export type FaultName =
   | 'dns'
   | 'unreachable'
@@ -42,14 +42,14 @@ export interface Trouble {
 
 export interface Finding {
   readonly grade: Grade
-  /** What was looked at, a word or two. */
+  /** The subject of the check, one or two words. */
   readonly check: string
   readonly what: string
   readonly remedy?: string | undefined
   readonly fault?: FaultName | undefined
 }
 
-/** Findings as they are made, and in the end what later checks need. */
+/** Yields findings as they are made; returns what later checks need. */
 export type Findings<T = void> = AsyncGenerator<Finding, T, undefined>
 
 export const ok = (check: string, what: string): Finding => ({ grade: 'ok', check, what })
@@ -63,7 +63,7 @@ export function toFinding(grade: Grade, check: string, { fault, what, remedy }: 
 const labels: Readonly<Record<Grade, string>> = { ok: 'ok', warn: 'warn', fail: 'FAIL' }
 const colours: Readonly<Record<Grade, string>> = { ok: '32', warn: '33', fail: '31' }
 
-/** One line, with its line break; whatever is in the texts. */
+/** One line with its line break. Line breaks and control characters in the texts are escaped. */
 export function formatFinding(
   { grade, check, what, remedy }: Finding,
   { isColoured }: { readonly isColoured: boolean },

@@ -1,6 +1,6 @@
 /**
- * Whose password the doctor may try: that of a user who may pull and whose password, not only its hash, is known; or
- * the one it is given.
+ * Chooses the login that the doctor tries: the one from the command line, or a user with pull access whose password is
+ * in the config as plain text, not only as a hash.
  */
 import { readFile } from 'node:fs/promises'
 
@@ -24,13 +24,16 @@ export async function chooseLogin(
   if (passwordFile !== undefined) {
     const owner = name ?? (users?.length === 1 ? users[0]?.name : undefined)
     if (owner === undefined)
-      throw new Complaint('usage', 'Cannot know whose password --password-file holds; name the user with --user')
+      throw new Complaint('usage', 'Cannot tell which user --password-file belongs to; name the user with --user')
     return { name: owner, password: await readPassword(passwordFile) }
   }
-  if (users === undefined) return { missing: 'the users are not known here' }
+  if (users === undefined) return { missing: 'the users are not known' }
   const wanted = users.filter((user) => name === undefined || user.name === name)
   if (name !== undefined && wanted.length === 0)
-    throw new Complaint('refused', `There is no user "${name}"; known: ${users.map((user) => user.name).join(', ')}`)
+    throw new Complaint(
+      'refused',
+      `User "${name}" does not exist; known users: ${users.map((user) => user.name).join(', ')}`,
+    )
   for (const user of wanted) {
     if (user.secret.kind === 'plain' && (name !== undefined || mayPull(user, now)))
       return { name: user.name, password: user.secret.password }
@@ -38,8 +41,8 @@ export async function chooseLogin(
   return {
     missing:
       name === undefined
-        ? 'of no user who may pull the password is known here, only its hash'
-        : `of "${name}" only the hash of the password is known here`,
+        ? 'the config has only password hashes for users who may pull'
+        : `the config has only the password hash of "${name}"`,
   }
 }
 

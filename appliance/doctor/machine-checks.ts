@@ -1,4 +1,4 @@
-/** The Nix store, its daemon, the larder's disk and the clock. */
+/** Checks of the Nix store, its daemon, the larder's disk and the clock. */
 import { readdir, stat } from 'node:fs/promises'
 import { connect } from 'node:net'
 import { join } from 'node:path'
@@ -16,11 +16,11 @@ export async function* checkStore({ store, leases, depot }: Config): Findings {
     await readdir(store.realDir)
   } catch (error) {
     if (depot !== undefined && systemCodeOf(error) === 'ENOENT')
-      return yield ok('store', `there is no Nix store at "${store.realDir}": only what is pushed here is served`)
+      return yield ok('store', `there is no Nix store at "${store.realDir}": only pushed paths are served`)
     yield fail(
       'store',
       `cannot read "${store.realDir}": ${reasonOf(error)}`,
-      'install Nix, or set "store": { "realDir": … } to where its store lies',
+      'install Nix, or set "store": { "realDir": … } to the directory of its store',
     )
     return
   }
@@ -41,15 +41,15 @@ export async function* checkStore({ store, leases, depot }: Config): Findings {
 }
 
 async function* checkDaemon(socket: string | undefined): Findings {
-  const consequence = "a garbage collection may take paths away between a client's look and its download"
-  if (socket === undefined) return yield ok('daemon', 'does without the Nix daemon, as the config says')
+  const consequence = "a garbage collection may delete paths between a client's lookup and its download"
+  if (socket === undefined) return yield ok('daemon', 'the Nix daemon is not used, as configured')
   const code = await findConnectFault(socket)
   if (code === undefined) yield ok('daemon', `the Nix daemon answers at ${socket}`)
   else
     yield warn(
       'daemon',
-      `no Nix daemon at "${socket}" (${code}): ${consequence}`,
-      'start nix-daemon, or set "store": { "daemonSocket": null } to do without',
+      `cannot connect to the Nix daemon at "${socket}" (${code}): ${consequence}`,
+      'start nix-daemon, or set "store": { "daemonSocket": null } to run without it',
     )
 }
 
@@ -66,17 +66,17 @@ function findConnectFault(path: string): Promise<string | undefined> {
   })
 }
 
-/** `usedBytes`: as the running Burrow tells. */
+/** `usedBytes`: as reported by the running Burrow. */
 export async function* checkLarder({ larder, compression }: Config, usedBytes: number | undefined): Findings {
   if (larder === undefined || larder.maxBytes === 0 || compression.type === 'none')
-    return yield ok('larder', 'none is wanted: nothing is kept')
+    return yield ok('larder', 'disabled: compressed NARs are not kept')
   const { dir, maxBytes } = larder
   try {
     const { place, freeBytes: free } = await findDiskRoom(dir)
     const used = usedBytes ?? (place === dir ? await sumSizes(dir) : 0)
     if (free < maxBytes - used) {
       const what = `"${dir}" may grow to ${formatBytes(maxBytes)}, holds ${formatBytes(used)}, and its disk has ${formatBytes(free)} left`
-      yield warn('larder', what, 'lower "larder": { "maxBytes": … }, or make room')
+      yield warn('larder', what, 'lower "larder": { "maxBytes": … }, or free some space')
     } else
       yield ok(
         'larder',
@@ -97,30 +97,29 @@ async function sumSizes(dir: string): Promise<number> {
   return sum
 }
 
-/** When this program was written no clock that is right showed an earlier time. */
+/** Burrow is newer than this, so an earlier time is wrong. */
 const earliest = Date.parse('2026-01-01T00:00:00Z')
 const toleratedMs = 60_000
 
-/** Call it at once; the result is asked at the end, since a clock that is being set shows only over a time. */
+/** Start this first and read the result last: it detects whether the clock was set in between. */
 export function watchClock({ now, monotonicNow }: Clocks): { findJumpMs(): number } {
   const offset = now() - monotonicNow()
   return { findJumpMs: () => now() - monotonicNow() - offset }
 }
 
-/** `ask` leads to the edge, which answers `/cdn-cgi/trace` itself. */
+/** `ask` sends requests to the edge, which answers `/cdn-cgi/trace` itself. */
 export async function* checkClock({ now, monotonicNow }: Clocks, jumpMs: number, ask: Ask | undefined): Findings {
-  const remedy =
-    'let the machine set its clock by NTP ("timedatectl set-ntp true"): TLS and the expiry of users go by it'
+  const remedy = 'synchronize the clock with NTP ("timedatectl set-ntp true"): TLS and the expiry of users depend on it'
   if (now() < earliest) return yield fail('clock', `the clock shows ${new Date(now()).toISOString()}`, remedy)
   if (Math.abs(jumpMs) > 2000)
-    yield warn('clock', `the clock was set by ${(jumpMs / 1000).toFixed(0)} s while this ran`, remedy)
+    yield warn('clock', `the clock was set by ${(jumpMs / 1000).toFixed(0)} s during this check`, remedy)
   const startMs = monotonicNow()
   const reply = await ask?.('/cdn-cgi/trace')
   const middle = now() - (monotonicNow() - startMs) / 2
   const theirs = reply?.kind === 'answer' ? Date.parse(reply.headers.date ?? '') : Number.NaN
   if (Number.isNaN(theirs))
-    return yield ok('clock', `${new Date(now()).toISOString()}, with nothing to compare it with`)
-  // Theirs is cut to the second.
+    return yield ok('clock', `${new Date(now()).toISOString()}, not compared with another clock`)
+  // The Date header has whole seconds; add half of one.
   const difference = middle - (theirs + 500)
   const apart = `${formatSpan(Math.abs(difference))} ${difference > 0 ? 'ahead of' : 'behind'} the edge's`
   if (Math.abs(difference) > toleratedMs) yield warn('clock', `the clock is ${apart}`, remedy)

@@ -1,4 +1,4 @@
-/** The depot, who may push into it and how, and the upstreams. */
+/** Checks of the depot, its users and upload limits, and the upstreams. */
 import { readFile } from 'node:fs/promises'
 
 import type { User } from '../../src/index.ts'
@@ -6,22 +6,22 @@ import { reasonOf } from '../complaint.ts'
 import type { Config, UpstreamConfig } from '../config/config.ts'
 import type { DepotReport, StatusReport } from '../operator/status.ts'
 import { formatBytes, formatCount } from '../terminal/format.ts'
-import { createAsk, findStoreDir, type Login, type Patience } from './asking.ts'
+import { createAsk, type Deadline, findStoreDir, type Login } from './asking.ts'
 import { hasExpired } from './config-checks.ts'
 import { findDiskRoom } from './disk-room.ts'
 import { type Findings, fail, ok, warn } from './finding.ts'
 import { textOf } from './reply-text.ts'
 
-/** The edge refuses larger bodies on the free and pro plans. */
+/** Body limit of the edge on the Free and Pro plans. */
 const edgeBodyBytes = 100_000_000
-/** Less is a matter of days. */
+/** With less room, the depot is soon full. */
 const smallRoomBytes = 2 ** 30
 
 export interface PushContext {
   readonly config: Config
-  /** `undefined`: not known, or a public cache. */
+  /** `undefined` if not known, or for a public cache. */
   readonly users: readonly User[] | undefined
-  /** Of the running Burrow. */
+  /** From the running Burrow. */
   readonly report: StatusReport | undefined
   readonly now: number
 }
@@ -30,15 +30,15 @@ export async function* checkPush({ config, users, report, now }: PushContext): F
   const pushers = users?.filter(
     (user) => !hasExpired(user, now) && (user.access.has('push') || user.access.has('admin')),
   )
-  if (config.depot === undefined) return yield ok('depot', 'none: nothing can be pushed')
+  if (config.depot === undefined) return yield ok('depot', 'disabled: nothing can be pushed')
   if (pushers?.length === 0 && !config.upstreams.some(({ keep }) => keep))
     yield warn(
       'depot',
-      'there is a depot, and no user may push into it',
+      'the depot is enabled, but no user may push',
       'give a user "access": ["pull", "push"], or set "depot": false',
     )
   yield* checkDepotDisk(config, report?.stores.find((store) => store.depot)?.depot ?? undefined)
-  if (pushers !== undefined && pushers.length > 0) yield* checkWays(config, pushers)
+  if (pushers !== undefined && pushers.length > 0) yield* checkBodyLimit(config, pushers)
 }
 
 async function* checkDepotDisk({ depot }: Config, health: DepotReport | undefined): Findings {
@@ -47,10 +47,10 @@ async function* checkDepotDisk({ depot }: Config, health: DepotReport | undefine
     const { freeBytes } = await findDiskRoom(dir)
     const used = health?.usedBytes ?? 0
     const room = Math.max(0, freeBytes - keepFree)
-    const figures = `holds ${formatBytes(used)}, and its disk has ${formatBytes(room)} left ("depot.keepFree" put aside)`
-    const remedy = 'make room, lower "depot": { "maxBytes": … }, or set "depot": { "dir": … } to a larger disk'
+    const figures = `holds ${formatBytes(used)}, and its disk has ${formatBytes(room)} left (without "depot.keepFree")`
+    const remedy = 'free some space, lower "depot": { "maxBytes": … }, or set "depot": { "dir": … } to a larger disk'
     if (room < smallRoomBytes && used < maxBytes)
-      yield fail('depot', `"${dir}" is nearly out of room: it ${figures}; pushes are refused`, remedy)
+      yield fail('depot', `"${dir}" is almost full: it ${figures}; pushes are refused`, remedy)
     else if (room < maxBytes - used)
       yield warn('depot', `"${dir}" may grow to ${formatBytes(maxBytes)}, ${figures}`, remedy)
     else
@@ -82,54 +82,54 @@ async function* checkDepotDisk({ depot }: Config, health: DepotReport | undefine
   }
 }
 
-/** Through the edge, the size of one request is bounded; `burrow push` sends parts, `nix copy` does not. */
-async function* checkWays({ depot, tunnel }: Config, pushers: readonly User[]): Findings {
+/** The edge limits the size of a request. `burrow push` splits uploads into parts, `nix copy` does not. */
+async function* checkBodyLimit({ depot, tunnel }: Config, pushers: readonly User[]): Findings {
   const who = pushers.map(({ name }) => name).join(', ')
   const { maxBodyBytes } = depot!
-  if (tunnel === undefined) return yield ok('push', `may push: ${who}`)
+  if (tunnel === undefined) return yield ok('push', `users who may push: ${who}`)
   const hint = 'push larger paths with "burrow push --to URL PATH", which sends them in parts'
   if (maxBodyBytes === undefined || maxBodyBytes <= edgeBodyBytes)
     return yield ok(
       'push',
-      `may push: ${who}; "nix copy --to" passes NARs up to ${toMegabytes(maxBodyBytes ?? edgeBodyBytes)} compressed through the edge: ${hint}`,
+      `users who may push: ${who}; through the edge, "nix copy --to" is limited to NARs of ${toMegabytes(maxBodyBytes ?? edgeBodyBytes)} (compressed): ${hint}`,
     )
   yield warn(
     'push',
-    `"push.maxBodyBytes" is ${toMegabytes(maxBodyBytes)}, and the edge refuses bodies above 100 MB: "nix copy --to" ends with "HTTP error 413" and a page of Cloudflare's`,
-    `remove the setting, which makes Burrow name the remedy itself; ${hint}`,
+    `"push.maxBodyBytes" is ${toMegabytes(maxBodyBytes)}, but the edge refuses bodies above 100 MB: "nix copy --to" fails with "HTTP error 413" and a Cloudflare error page`,
+    `remove the setting, so that Burrow answers with a remedy instead; ${hint}`,
   )
 }
 
-/** As the edge's own limit is told. */
+/** Decimal megabytes, the unit of Cloudflare's limits. */
 const toMegabytes = (bytes: number) => `${Math.round(bytes / 1e6)} MB`
 
-/** Each is asked here and now; what the running Burrow has seen of it comes second. */
+/** Sends a request to each upstream, and compares the result with the state in the running Burrow. */
 export async function* checkUpstreams({
   config,
   report,
-  patience,
+  deadline,
 }: {
   config: Config
   report: StatusReport | undefined
-  patience: Patience
+  deadline: Deadline
 }): Findings {
-  for (const upstream of config.upstreams) yield* checkUpstream(upstream, config.store.dir, report, patience)
+  for (const upstream of config.upstreams) yield* checkUpstream(upstream, config.store.dir, report, deadline)
 }
 
 async function* checkUpstream(
   upstream: UpstreamConfig,
   storeDir: string,
   report: StatusReport | undefined,
-  patience: Patience,
+  deadline: Deadline,
 ): Findings {
   const { href } = upstream.url
-  const consequence = 'its paths count as absent'
+  const consequence = 'its paths are treated as absent'
   const login = await findLogin(upstream)
   if (typeof login === 'string')
     return yield fail('upstream', login, 'correct "passwordFile" of this upstream, and restart Burrow')
-  const reply = await createAsk(href, patience)('/nix-cache-info', { login })
+  const reply = await createAsk(href, deadline)('/nix-cache-info', { login })
   if (reply.kind === 'failure') {
-    const remedy = 'see that this machine reaches it; clients are not harmed meanwhile'
+    const remedy = 'check the connection to it; clients are not affected meanwhile'
     return yield warn('upstream', `${href} does not answer (${reply.code}: ${reply.message}): ${consequence}`, remedy)
   }
   if (reply.status === 401 || reply.status === 403)
@@ -140,7 +140,7 @@ async function* checkUpstream(
     )
   const theirs = reply.status === 200 ? findStoreDir(reply) : undefined
   if (theirs === undefined) {
-    const what = `${href} is no binary cache: it answers /nix-cache-info with ${reply.status} (${textOf(reply).trim().slice(0, 60)})`
+    const what = `${href} is not a binary cache: it answers /nix-cache-info with ${reply.status} (${textOf(reply).trim().slice(0, 60)})`
     return yield fail('upstream', what, 'correct "url" of this upstream')
   }
   if (theirs !== storeDir)
@@ -149,13 +149,13 @@ async function* checkUpstream(
   if (seen?.problem)
     yield warn(
       'upstream',
-      `${href} answers now; the running Burrow still leaves it alone: ${seen.problem}`,
-      'wait: it is asked again within 5 minutes',
+      `${href} answers now, but the running Burrow does not use it yet: ${seen.problem}`,
+      'wait: Burrow retries within 5 minutes',
     )
   else yield ok('upstream', `${href} answers`)
 }
 
-/** A text says why the password cannot be had. */
+/** Returns a string if the password file cannot be read: the reason. */
 async function findLogin({ url, user, passwordFile }: UpstreamConfig): Promise<Login | undefined | string> {
   if (user === undefined || passwordFile === undefined) return undefined
   try {

@@ -1,4 +1,4 @@
-/** The body of a reply as text, whatever it is encoded in; bounded, since a small body may unfold to a large one. */
+/** Decodes the body of a reply to text. The size is limited, since a small body may decompress to a large one. */
 import { brotliDecompressSync, gunzipSync, inflateSync, zstdDecompressSync } from 'node:zlib'
 
 import type { HttpAnswer } from '../server/http-get.ts'
@@ -13,7 +13,7 @@ const decoders: Readonly<Record<string, (body: Buffer) => Buffer>> = {
   zstd: (body) => zstdDecompressSync(body, { maxOutputLength }),
 }
 
-/** As it is when it cannot be decoded. */
+/** A body that cannot be decoded is returned as it is. */
 export function textOf({ headers, body }: Pick<HttpAnswer, 'headers' | 'body'>): string {
   const decode = decoders[encodingOf(headers) ?? '']
   if (decode === undefined) return body.toString()
@@ -24,7 +24,7 @@ export function textOf({ headers, body }: Pick<HttpAnswer, 'headers' | 'body'>):
   }
 }
 
-/** `undefined` for none. */
+/** `undefined` if the body is not encoded. */
 export function encodingOf(headers: Readonly<Record<string, string>>): string | undefined {
   const encoding = headers['content-encoding']?.trim().toLowerCase()
   return encoding === undefined || encoding === '' || encoding === 'identity' ? undefined : encoding

@@ -1,6 +1,5 @@
 /**
- * A store object that clients can really fetch, to be asked for through the tunnel: the smallest of a few, as the
- * origin itself describes it.
+ * Finds a store object to request through the tunnel. Of a few candidates it is the smallest that the origin serves.
  */
 import { opendir } from 'node:fs/promises'
 
@@ -12,19 +11,19 @@ import { textOf } from './reply-text.ts'
 export interface Sample {
   readonly hashPart: string
   readonly baseName: string
-  /** As the origin on this machine gave it. */
+  /** The narinfo as served by the origin on this machine. */
   readonly text: string
-  /** Of its NAR, below the cache's URL. */
+  /** Path of its NAR, relative to the URL of the cache. */
   readonly narPath: string
 }
 
-const maxLooks = 500
-const maxAsked = 8
-/** Compressing it costs nothing worth mentioning. */
+const maxEntries = 500
+const maxCandidates = 8
+/** Small enough to be compressed at once; the search ends here. */
 const smallBytes = 64 * 1024
 const largestBytes = 64 * 1024 * 1024
 
-/** `undefined` when the store holds nothing suitable, or the origin answers otherwise. */
+/** `undefined` if the store has no suitable object, or the origin does not serve one. */
 export async function findSample({ store }: Config, ask: Ask, login: Login | undefined): Promise<Sample | undefined> {
   let best: { readonly sample: Sample; readonly size: number } | undefined
   for (const baseName of await findBaseNames(store.realDir)) {
@@ -48,14 +47,14 @@ export async function findSample({ store }: Config, ask: Ask, login: Login | und
 
 async function findBaseNames(dir: string): Promise<string[]> {
   const names: string[] = []
-  let looks = 0
+  let entries = 0
   try {
     for await (const { name } of await opendir(dir)) {
       if (/^[0-9a-df-np-sv-z]{32}-[^.]/.test(name) && !/\.(?:drv|lock|chroot)$/.test(name)) names.push(name)
-      if (++looks >= maxLooks || names.length >= maxAsked) break
+      if (++entries >= maxEntries || names.length >= maxCandidates) break
     }
   } catch {
-    // Told by the check of the store.
+    // The check of the store reports this.
   }
   return names
 }

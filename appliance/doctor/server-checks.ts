@@ -1,20 +1,20 @@
-/** The running Burrow as its operator listener tells, its tunnel, and whether its origin answers on this machine. */
+/** Checks of the running Burrow and its tunnel (through the operator listener), and of the origin on this machine. */
 import type { Config } from '../config/config.ts'
 import { formatListenAddress, type ListenAddress, parseListenAddress } from '../config/listen-address.ts'
 import { askOperator } from '../operator/operator-client.ts'
 import type { StatusReport } from '../operator/status.ts'
 import { formatTunnelState, gradeOf } from '../operator/tunnel-states.ts'
 import { formatSpan } from '../terminal/format.ts'
-import { type Ask, createAsk, findStoreDir, type Login, type Patience } from './asking.ts'
-import { realmOf } from './classify.ts'
+import { type Ask, createAsk, type Deadline, findStoreDir, type Login } from './asking.ts'
 import { type Findings, fail, ok, warn } from './finding.ts'
+import { realmOf } from './foreign-reply.ts'
 import { textOf } from './reply-text.ts'
 
 export async function* checkServer({ operator, file }: Config, version: string): Findings<StatusReport | undefined> {
   if (operator === undefined) {
     yield warn(
       'server',
-      '"operator" is null in the config, so the running Burrow cannot be asked',
+      '"operator" is null in the config, so the running Burrow cannot report its status',
       'remove that setting, and restart Burrow',
     )
     return undefined
@@ -24,47 +24,47 @@ export async function* checkServer({ operator, file }: Config, version: string):
   if (answer.kind !== 'running') {
     if (answer.kind === 'silent')
       yield fail('server', `Burrow is not running: nothing listens on ${place}`, 'start it with "burrow serve"')
-    else yield fail('server', `cannot ask Burrow on ${place}: ${answer.why}`, answer.remedy)
+    else yield fail('server', `cannot get the status of Burrow from ${place}: ${answer.why}`, answer.remedy)
     return undefined
   }
   const { report } = answer
   const { impediment, isDraining } = report.origin
   if (isDraining) yield warn('server', `Burrow is stopping (pid ${report.pid})`)
-  else if (impediment !== null) yield fail('server', `Burrow runs (pid ${report.pid}) and cannot serve: ${impediment}`)
+  else if (impediment !== null) yield fail('server', `Burrow runs (pid ${report.pid}), but cannot serve: ${impediment}`)
   else
     yield ok(
       'server',
-      `Burrow ${report.version} serves since ${formatSpan(Date.parse(report.now) - Date.parse(report.startedAt))} (pid ${report.pid})`,
+      `Burrow ${report.version} has been running for ${formatSpan(Date.parse(report.now) - Date.parse(report.startedAt))} (pid ${report.pid})`,
     )
   if (report.config !== (file ?? null))
     yield warn(
       'server',
       `the running Burrow uses config "${report.config ?? 'none'}", not this one`,
-      'name that one with --config',
+      'select that one with --config',
     )
   if (report.version !== version)
-    yield warn('server', `Burrow ${report.version} runs, and ${version} is installed`, 'restart it')
+    yield warn('server', `Burrow ${report.version} is running, but ${version} is installed`, 'restart it')
   return report
 }
 
 export async function* checkTunnel({ tunnel: wanted }: Config, { tunnel, now }: StatusReport): Findings {
   const { reason, remedy, lastError } = tunnel
   if (tunnel.state === 'off') {
-    if (wanted === undefined) return yield ok('tunnel', 'none is configured: this cache is for this machine only')
+    if (wanted === undefined) return yield ok('tunnel', 'not configured: the cache is only reachable on this machine')
     return yield wanted.isOptional
       ? warn('tunnel', `off: ${reason}`, remedy ?? undefined)
       : fail('tunnel', `off: ${reason}`, remedy ?? 'restart Burrow')
   }
   const words = `${formatTunnelState(tunnel)} for ${formatSpan(Date.parse(now) - Date.parse(tunnel.since))}`
   const grade = gradeOf(tunnel.state)
-  if (tunnel.isStopping) return yield warn('tunnel', words, 'Burrow is on its way out; start it again')
+  if (tunnel.isStopping) return yield warn('tunnel', words, 'Burrow is stopping; start it again')
   if (grade === 'ok') return yield ok('tunnel', words)
   const last = lastError === null || reason.includes(lastError) ? '' : ` (last error: ${lastError})`
   yield {
     grade,
     check: 'tunnel',
     what: `${words}: ${reason}${last}`,
-    remedy: remedy ?? (grade === 'warn' ? 'wait a minute, and ask again' : 'look at the log'),
+    remedy: remedy ?? (grade === 'warn' ? 'wait a minute, and try again' : 'check the log'),
   }
 }
 
@@ -72,22 +72,22 @@ export interface OriginOptions {
   readonly config: Config
   readonly report: StatusReport | undefined
   readonly login: Login | undefined
-  readonly patience: Patience
+  readonly deadline: Deadline
 }
 
-/** How to ask the origin on this machine; `undefined` when it is not what it should be. */
-export async function* checkOrigin({ config, report, login, patience }: OriginOptions): Findings<Ask | undefined> {
+/** Returns how to send requests to the origin; `undefined` if a check of it failed. */
+export async function* checkOrigin({ config, report, login, deadline }: OriginOptions): Findings<Ask | undefined> {
   const address = (report && addressOf(report.origin.url)) ?? config.listen
   const place = formatListenAddress(address)
-  const ask = askAt(address, patience)
+  const ask = askAt(address, deadline)
   const anonymous = await ask('/nix-cache-info')
   if (anonymous.kind === 'failure') {
-    // A Burrow that does not run was told of before.
+    // If Burrow does not run, checkServer has reported it.
     if (report !== undefined)
       yield fail(
         'origin',
         `"${place}" does not answer (${anonymous.code}: ${anonymous.message})`,
-        'look at the log; restart Burrow',
+        'check the log; restart Burrow',
       )
     return undefined
   }
@@ -97,13 +97,13 @@ export async function* checkOrigin({ config, report, login, patience }: OriginOp
     : anonymous.status === 401 && realmOf(anonymous.headers) === 'burrow'
   if (!isAsWanted) {
     const what = `"${place}" answers ${anonymous.status} without a password instead of ${isPublic ? 'serving' : 'asking for one'}`
-    yield fail('origin', what, 'see that no other program listens there; if the config has changed, restart Burrow')
+    yield fail('origin', what, 'check that no other program listens there; if the config has changed, restart Burrow')
     return undefined
   }
-  // Whoever listens on that port without being the Burrow that was asked gets no password.
+  // Another program may have taken the port; it must not get a password.
   if (report === undefined && config.operator !== undefined) {
-    const what = `"${place}" answers like Burrow, and the operator listener does not confirm that it is: no password was tried there`
-    yield warn('origin', what, 'see who listens there')
+    const what = `"${place}" answers like Burrow, but the operator listener does not confirm it: no password was sent`
+    yield warn('origin', what, 'check which program listens there')
     return undefined
   }
   if (login === undefined) {
@@ -116,27 +116,27 @@ export async function* checkOrigin({ config, report, login, patience }: OriginOp
 async function* checkLogin({ store }: Config, place: string, ask: Ask, login: Login): Findings<Ask | undefined> {
   const reply = await ask('/nix-cache-info', { login })
   if (reply.kind === 'failure')
-    yield fail('origin', `"${place}" does not answer (${reply.code}: ${reply.message})`, 'look at the log')
+    yield fail('origin', `"${place}" does not answer (${reply.code}: ${reply.message})`, 'check the log')
   else if (reply.status === 401)
     yield fail(
       'origin',
       `"${place}" refuses the password of "${login.name}"`,
-      'if users have changed, reload Burrow (systemctl reload burrow); if a password file has changed, restart it (systemctl restart burrow): a service has a copy of it',
+      'if users have changed, reload Burrow (systemctl reload burrow); if a password file has changed, restart it (systemctl restart burrow): systemd gives the service a copy',
     )
   else if (reply.status !== 200)
     yield fail(
       'origin',
       `"${place}" answers ${reply.status} (${textOf(reply).trim().slice(0, 60)})`,
-      'look at "burrow status" and the log',
+      'check "burrow status" and the log',
     )
   else if (findStoreDir(reply) !== store.dir)
     yield fail(
       'origin',
       `"${place}" does not serve ${store.dir}`,
-      'see that no other program listens there; restart Burrow',
+      'check that no other program listens there; restart Burrow',
     )
   else {
-    yield ok('origin', `${place} answers "${login.name}", and strangers with 401`)
+    yield ok('origin', `${place} accepts the login of "${login.name}", and answers 401 without one`)
     return ask
   }
   return undefined
@@ -147,8 +147,8 @@ function addressOf(url: string): ListenAddress | undefined {
   return 'refusal' in parsed ? undefined : parsed
 }
 
-function askAt(address: ListenAddress, patience: Patience): Ask {
+function askAt(address: ListenAddress, deadline: Deadline): Ask {
   return address.kind === 'unix'
-    ? createAsk('http://localhost', patience, address.path)
-    : createAsk(`http://${formatListenAddress(address)}`, patience)
+    ? createAsk('http://localhost', deadline, address.path)
+    : createAsk(`http://${formatListenAddress(address)}`, deadline)
 }

@@ -28,7 +28,7 @@ const gauges: Readonly<Record<string, readonly [help: string, read: (depot: Depo
   burrow_depot_objects: ['Store paths in the depot', ({ objects }) => objects],
   burrow_depot_nars: ['NAR files in the depot; paths with equal contents share one', ({ nars }) => nars],
   burrow_depot_bytes: ['Bytes that the depot uses, unfinished uploads included', ({ usedBytes }) => usedBytes],
-  burrow_depot_max_bytes: ['The most the depot may hold', ({ maxBytes }) => maxBytes],
+  burrow_depot_max_bytes: ['Maximum size of the depot in bytes', ({ maxBytes }) => maxBytes],
   burrow_depot_free_bytes: [
     'What the disk of the depot has left, down to "depot.keepFree"',
     ({ freeBytes }) => freeBytes,
@@ -38,17 +38,14 @@ const gauges: Readonly<Record<string, readonly [help: string, read: (depot: Depo
     'NARs whose file is missing or wrong: out of service until they are pushed again',
     ({ damaged }) => damaged,
   ],
-  burrow_depot_unfinished_uploads: [
-    'Uploads that were begun and are not finished',
-    ({ unfinishedUploads }) => unfinishedUploads,
-  ],
+  burrow_depot_unfinished_uploads: ['Unfinished uploads', ({ unfinishedUploads }) => unfinishedUploads],
   burrow_depot_unfinished_bytes: ['Bytes of unfinished uploads', ({ unfinishedBytes }) => unfinishedBytes],
   burrow_depot_refused_today: [
     'Paths refused since midnight UTC, conflicts included',
     ({ refusedToday }) => refusedToday,
   ],
   burrow_depot_short: [
-    '1 when the last push failed for want of disk space',
+    '1 when the last push failed for lack of disk space',
     ({ shortage }) => (shortage === undefined ? 0 : 1),
   ],
 }

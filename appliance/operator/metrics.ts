@@ -1,4 +1,4 @@
-/** Metrics for Prometheus, told on the operator's listener only. No label holds what a stranger sent. */
+/** Prometheus metrics, served on the operator listener only. No label has a value that a client chose. */
 import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client'
 
 import type { CacheStats, Exchange, StoreHealth } from '../../src/index.ts'
@@ -29,15 +29,15 @@ const durationBuckets = [0.001, 0.005, 0.02, 0.1, 0.5, 2, 10, 60, 300, 1800]
 type Readings = Readonly<Record<string, readonly [help: string, read: (stats: Stats) => number]>>
 
 const gauges: Readings = {
-  burrow_transfers: ['NARs on their way', (stats) => stats.transfersUnderWay],
-  burrow_transfers_waiting: ['Requests for NARs that wait for a place', (stats) => stats.transfersWaiting],
+  burrow_transfers: ['NARs being sent', (stats) => stats.transfersUnderWay],
+  burrow_transfers_waiting: ['Requests for NARs that wait in the queue', (stats) => stats.transfersWaiting],
   burrow_answers_absent: [
     '1 while all paths are answered as absent because the store cannot be read',
     (stats) => (stats.answersAbsent ? 1 : 0),
   ],
   burrow_larder_files: ['Compressed NARs kept', (stats) => stats.larder?.files ?? 0],
   burrow_larder_bytes: ['Bytes of the compressed NARs kept', (stats) => stats.larder?.bytes ?? 0],
-  burrow_larder_max_bytes: ['The most the larder may hold', (stats) => stats.larder?.maxBytes ?? 0],
+  burrow_larder_max_bytes: ['Maximum size of the larder in bytes', (stats) => stats.larder?.maxBytes ?? 0],
   burrow_larder_fills_under_way: ['Compressions under way', (stats) => stats.larder?.fillsUnderWay ?? 0],
   burrow_larder_writable: ['0 when nothing can be kept', (stats) => (stats.larder?.unwritable === undefined ? 1 : 0)],
   burrow_tunnel_connections: ['Live connections to the edge', (stats) => stats.tunnel?.connections ?? 0],
@@ -48,7 +48,7 @@ const counters: Readings = {
   burrow_failed_logins_total: ['Failed logins', (stats) => stats.failedLogins],
   burrow_larder_fills_total: ['Compressions', (stats) => stats.larder?.fills ?? 0],
   burrow_larder_hits_total: ['NARs found in the larder', (stats) => stats.larder?.hits ?? 0],
-  burrow_larder_evictions_total: ['Compressed NARs given up for room', (stats) => stats.larder?.evictions ?? 0],
+  burrow_larder_evictions_total: ['Compressed NARs deleted to free space', (stats) => stats.larder?.evictions ?? 0],
   burrow_deltas_made_total: ['Deltas made', (stats) => stats.larder?.deltas.made ?? 0],
   burrow_deltas_sent_total: ['Deltas sent in place of NARs', (stats) => stats.larder?.deltas.sent ?? 0],
   burrow_deltas_saved_bytes_total: [
@@ -56,7 +56,7 @@ const counters: Readings = {
     (stats) => stats.larder?.deltas.savedBytes ?? 0,
   ],
   burrow_larder_damaged_total: [
-    'Compressed NARs found missing or rotten, and dropped',
+    'Compressed NARs dropped because their file was missing or damaged',
     (stats) => stats.larder?.damaged ?? 0,
   ],
   burrow_tunnel_restarts_total: ['Starts of the connector after its first', (stats) => stats.tunnel?.restarts ?? 0],
@@ -74,7 +74,7 @@ export function createMetrics(version: string): Metrics {
   }).set({ version }, 1)
   const exchanges = new Counter({
     name: 'burrow_requests_total',
-    help: 'Requests answered, or cut while they were',
+    help: 'Requests answered, including interrupted ones',
     labelNames: ['route', 'status', 'complete'],
     registers,
   })
@@ -164,7 +164,7 @@ const storeGauges: StoreReadings = {
   ],
   burrow_lease_roots: ['Temporary roots held at the Nix daemon', ({ leases }) => leases?.roots],
   burrow_leases_active: [
-    '0 when no protection from garbage collection can be had',
+    '0 when paths are not protected from garbage collection',
     ({ leases }) => leases && (leases.active ? 1 : 0),
   ],
 }

@@ -39,10 +39,10 @@ describe('checkBinary', () => {
 
   test('none at all is broken, unless the tunnel is only there where it can be had', async () => {
     const none = async () => undefined
-    expect(await check(none)).toEqual(['fail there is no cloudflared'])
-    expect(await check(none, { binary: '/opt/cloudflared' })).toEqual(['fail there is no "/opt/cloudflared"'])
+    expect(await check(none)).toEqual(['fail cloudflared is not installed'])
+    expect(await check(none, { binary: '/opt/cloudflared' })).toEqual(['fail "/opt/cloudflared" does not exist'])
     expect(await check(none, { isOptional: true })).toEqual([
-      'warn there is no cloudflared, so this cache stays on this machine',
+      'warn cloudflared is not installed, so the cache is only reachable on this machine',
     ])
   })
 

@@ -56,7 +56,7 @@ async function listen(server: Server): Promise<AsyncDisposable & { readonly port
 async function examineUrl(url: string, options: Partial<PublicOptions> = {}, timeoutMs = 5000): Promise<Finding[]> {
   const given = {
     url: new URL(url),
-    ask: createAsk(url, { forOne: () => timeoutMs }),
+    ask: createAsk(url, { nextTimeoutMs: () => timeoutMs }),
     isPublic: false,
     login,
     storeDir: '/nix/store',
@@ -268,7 +268,7 @@ describe('a fault on the way', () => {
       }),
     )
     // The name says that it is elsewhere; the connection goes to the server at hand.
-    const ask = createAsk(`http://127.0.0.1:${server.port}`, { forOne: () => 5000 })
+    const ask = createAsk(`http://127.0.0.1:${server.port}`, { nextTimeoutMs: () => 5000 })
     const findings = await examineUrl('http://cache.example.org', { ask })
     expect({ last: findings.at(-1), passwords }).toMatchObject({
       last: { grade: 'fail', remedy: 'use https' },

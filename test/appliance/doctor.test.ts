@@ -73,8 +73,8 @@ describe('burrow doctor of a Burrow that serves', () => {
     ]) {
       expect(stdout).toMatch(new RegExp(`^ok    ${check} `, 'm'))
     }
-    expect(stdout).toMatch(/^ok {4}narinfo +\S{32}-hello is described as on this machine/m)
-    expect(stdout).toMatch(/^ok {4}download +NARs come through, and cut downloads can be resumed/m)
+    expect(stdout).toMatch(/^ok {4}narinfo +\S{32}-hello is the same as on this machine/m)
+    expect(stdout).toMatch(/^ok {4}download +NARs can be downloaded, and interrupted downloads can be resumed/m)
     expect(stdout).toMatch(/^ok {4}edge cache/m)
     expect(stdout).not.toContain('secret\n')
   })
@@ -97,7 +97,7 @@ describe('burrow doctor of a Burrow that serves', () => {
       { dir, env: env(dir) },
     )
     expect(code).toBe(1)
-    expect(stdout).toMatch(/^FAIL {2}public key +the key served is "burrow-\S+" *, and not the configured "other-1:/m)
+    expect(stdout).toMatch(/^FAIL {2}public key +the served key is "burrow-\S+" *, not the configured "other-1:/m)
     expect(stdout).toMatch(/^warn {2}server +the running Burrow uses config/m)
   })
 })
@@ -134,7 +134,7 @@ describe('burrow doctor of a machine', () => {
     await writeConfig(dir, { users, tunnel: 'off', operator: operator.url.replace('http://', '') })
     expect(find(await findings(dir), 'password')).toMatchObject({
       grade: 'warn',
-      what: expect.stringContaining('is a port'),
+      what: expect.stringContaining('is a TCP port'),
     })
     expect(new Set(asked)).toEqual(new Set([undefined]))
     await findings(dir, '--user', 'ben')
@@ -154,7 +154,7 @@ describe('burrow doctor of a machine', () => {
     await using dir = await createScratchDir()
     await writeConfig(dir, { users: [{ name: 'ben', password: 'x', expires: '2020-01-01T00:00:00Z' }], tunnel: 'off' })
     expect((await findings(dir)).filter(({ check }) => check === 'users')).toMatchObject([
-      { grade: 'warn', what: expect.stringMatching(/^"ben" has expired \d+ days ago$/) },
+      { grade: 'warn', what: expect.stringMatching(/^"ben" expired \d+ days ago$/) },
       { grade: 'fail', what: 'no user may pull' },
     ])
   })
@@ -203,7 +203,7 @@ describe('burrow doctor of a machine', () => {
     await using edge = await openListener(server, { kind: 'tcp', host: '127.0.0.1', port: 0 }, { drainMs: 0 })
     expect(find(await findings(dir, '--url', edge.url), 'password')).toMatchObject({
       grade: 'warn',
-      what: expect.stringContaining('only its hash'),
+      what: expect.stringContaining('only password hashes'),
     })
     expect(asked).not.toContain(`Basic ${btoa('ben:s')}`)
     await writeFile(dir.file('p'), 's\n')
@@ -237,13 +237,13 @@ describe('burrow doctor of a cache that is pushed to', () => {
     const found = await findings(dir)
     expect(find(found, 'store')).toMatchObject({
       grade: 'ok',
-      what: expect.stringContaining('only what is pushed here is served'),
+      what: expect.stringContaining('only pushed paths are served'),
     })
     expect(find(found, 'depot')).toMatchObject({
       grade: 'ok',
       what: expect.stringMatching(/state\/depot: 0 B of 1\.0 MiB, .* free on its disk$/),
     })
-    expect(find(found, 'push')).toMatchObject({ grade: 'ok', what: 'may push: ci' })
+    expect(find(found, 'push')).toMatchObject({ grade: 'ok', what: 'users who may push: ci' })
   })
 
   test('a disk without room for the depot, and a depot that cannot be written', async () => {
@@ -256,7 +256,7 @@ describe('burrow doctor of a cache that is pushed to', () => {
     await writeConfig(dir, { users: pushers, tunnel: 'off', depot: { keepFree: '8000 TiB' } })
     expect(find(await findings(dir), 'depot')).toMatchObject({
       grade: 'fail',
-      what: expect.stringContaining('nearly out of room'),
+      what: expect.stringContaining('is almost full'),
     })
     await writeFile(dir.file('depot'), '')
     await writeConfig(dir, { users: pushers, tunnel: 'off', depot: { dir: 'depot/x' } })
@@ -271,10 +271,10 @@ describe('burrow doctor of a cache that is pushed to', () => {
     await writeConfig(dir, { users, tunnel: 'off', depot: true })
     expect(all(await findings(dir), 'depot')[0]).toMatchObject({
       grade: 'warn',
-      what: 'there is a depot, and no user may push into it',
+      what: 'the depot is enabled, but no user may push',
     })
     await writeConfig(dir, { users, tunnel: 'off' })
-    expect(find(await findings(dir), 'depot')).toMatchObject({ grade: 'ok', what: 'none: nothing can be pushed' })
+    expect(find(await findings(dir), 'depot')).toMatchObject({ grade: 'ok', what: 'disabled: nothing can be pushed' })
   })
 
   test('what "nix copy" can send through the edge, with the symptom and the remedy', async () => {
@@ -338,7 +338,7 @@ describe('burrow doctor of a cache that is pushed to', () => {
       { grade: 'ok', what: `${upstream.url}/ answers` },
       { grade: 'ok', what: `${upstream.url}/private answers` },
       { grade: 'fail', what: expect.stringContaining('refuses this cache (401)') },
-      { grade: 'fail', what: expect.stringContaining('is no binary cache') },
+      { grade: 'fail', what: expect.stringContaining('is not a binary cache') },
       { grade: 'warn', what: expect.stringContaining('does not answer (ECONNREFUSED') },
       { grade: 'fail', what: expect.stringContaining('the password for') },
     ])

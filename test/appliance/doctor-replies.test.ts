@@ -2,16 +2,11 @@ import { STATUS_CODES } from 'node:http'
 import { brotliCompressSync, gzipSync } from 'node:zlib'
 import { describe, expect, test } from '@jest/globals'
 
-import {
-  findAlteration,
-  findCachedCopy,
-  findStranger,
-  type Reply,
-  realmOf,
-  toTrouble,
-} from '../../appliance/doctor/classify.ts'
+import { toConnectionTrouble } from '../../appliance/doctor/connection-failure.ts'
 import { findErrorCode } from '../../appliance/doctor/edge-errors.ts'
 import { formatFinding } from '../../appliance/doctor/finding.ts'
+import { findForeignReply, type Reply, realmOf } from '../../appliance/doctor/foreign-reply.ts'
+import { findAlteration, findCachedCopy } from '../../appliance/doctor/reply-faults.ts'
 
 const reply = (status: number, headers: Record<string, string> = {}, body: string | Buffer = ''): Reply => ({
   status,
@@ -23,14 +18,14 @@ const html = { 'content-type': 'text/html; charset=UTF-8', server: 'cloudflare' 
 const own = (status: number) =>
   reply(status, { 'cache-control': 'no-store', 'content-type': 'text/plain' }, `${STATUS_CODES[status]}\n`)
 
-describe('findStranger', () => {
+describe('findForeignReply', () => {
   test.each<[string, Reply]>([
     ['a success', reply(200, {}, 'StoreDir: /nix/store\n')],
     ['its 401', reply(401, { 'www-authenticate': 'Basic realm="burrow", charset="UTF-8"' }, 'Unauthorized\n')],
     ['its 404', own(404)],
     ['its 503', own(503)],
     ['its 403', own(403)],
-  ])('takes %s for Burrow', (_name, answer) => expect(findStranger(answer)).toBeUndefined())
+  ])('takes %s for Burrow', (_name, answer) => expect(findForeignReply(answer)).toBeUndefined())
 
   test.each<[string, Reply, fault: string]>([
     ['a tunnel without connectors', reply(530, html, 'error code: 1033'), 'not-routed'],
@@ -79,19 +74,19 @@ describe('findStranger', () => {
     ['rate limiting', reply(429, html, 'error code: 1015'), 'rate-limit'],
     ['an odd answer', reply(520, {}, 'error code: 520'), 'edge-error'],
   ])('names the fault of %s', (_name, answer, fault) => {
-    const found = findStranger(answer)
+    const found = findForeignReply(answer)
     expect(found?.fault).toBe(fault)
     expect(found?.remedy).not.toBe('')
   })
 
   test('tells Access from other redirects, and shows no query of it', () => {
-    const found = findStranger(
+    const found = findForeignReply(
       reply(302, { location: 'https://team.cloudflareaccess.com/cdn-cgi/access/login/x?token=secret' }),
     )
     expect(found?.what).toContain('Cloudflare Access')
     expect(found?.what).not.toContain('secret')
     expect(
-      findStranger(reply(302, { location: 'https://evil.example/?x=.cloudflareaccess.com/' }))?.what,
+      findForeignReply(reply(302, { location: 'https://evil.example/?x=.cloudflareaccess.com/' }))?.what,
     ).not.toContain('Cloudflare Access')
   })
 })
@@ -135,8 +130,8 @@ test.each([
   ['ERR_TLS_CERT_ALTNAME_INVALID', 'tls'],
   ['ECONNREFUSED', 'unreachable'],
   ['HPE_INVALID_CONSTANT', 'wrong-ingress'],
-])('toTrouble takes %s for a fault of kind %s', (code, fault) => {
-  expect(toTrouble({ kind: 'failure', code, message: 'it failed' }, 'cache.example.org').fault).toBe(fault)
+])('toConnectionTrouble takes %s for a fault of kind %s', (code, fault) => {
+  expect(toConnectionTrouble({ kind: 'failure', code, message: 'it failed' }, 'cache.example.org').fault).toBe(fault)
 })
 
 test.each([
