@@ -15,7 +15,7 @@ test('the unit and its page tell the parts of a stop as the table has them', asy
   const unit = await read('appliance/systemd/burrow.service')
   const seconds = (ms: number) => `${ms / 1000} s`
   expect(unit).toContain(
-    `${seconds(tunnelGraceMs + tunnelMarginMs)} for the tunnel, ${seconds(drainMs)} for requests under way, ${seconds(closeMs)} to close`,
+    `${seconds(tunnelGraceMs + tunnelMarginMs)} for the tunnel, ${seconds(drainMs)} for running requests, ${seconds(closeMs)} to close`,
   )
   const granted = Number(/^TimeoutStopSec=(\d+)$/m.exec(unit)?.[1])
   expect(granted * 1000).toBeGreaterThanOrEqual(stopMs + 10_000)

@@ -38,7 +38,7 @@ test.each([
     const begun = transcript.match(/^@@ \S+:\d+ .*$/gm)!.map((line) => line.replace(/^@@ \S+ /, ''))
     expect(begun.filter((line) => line !== '(a block for the config)')).toEqual(findRunnable(page))
     // What was announced was also true: the guide's last look is at a cache that clients reach through the edge.
-    if (page === 'docs/guide.md') expect(transcript).toMatch(/^ok {4}download {6}NARs come through/m)
+    if (page === 'docs/guide.md') expect(transcript).toMatch(/^ok {4}download {6}NARs can be downloaded/m)
   },
   1_800_000,
 )

@@ -46,7 +46,7 @@ describe('the variables of secrets are not set', () => {
     await using dir = await createScratchDir()
     await writeConfig(dir, config(dir))
     const { stdout } = await runCommand(doctorCommand, ['doctor'], { dir })
-    expect(stdout).toMatch(/^warn {2}config .*set for the service alone/m)
+    expect(stdout).toMatch(/^warn {2}config .*only set for the service/m)
     expect(stdout).toContain('CREDENTIALS_DIRECTORY=/run/credentials/burrow.service')
   })
 })

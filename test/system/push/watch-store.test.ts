@@ -153,7 +153,7 @@ describe('watch-store', () => {
       await watch.said(/Watching/)
       kept = await store.addFile('kept', 'kept')
       collected = await store.addFile('collected', 'collected')
-      await watch.said(/No answer from http:\S+ \(\w+\): trying again/)
+      await watch.said(/No answer from http:\S+ \(\w+\): retrying/)
       watch.kill('SIGTERM')
       await watch.said(/Stopped: 0 paths pushed, 2 paths kept for the next start/)
       expect(await watch.exited).toBe(0)
@@ -291,7 +291,7 @@ describe('watch-store --once', () => {
     expect((await run('ci', '--once', '--since', '0', '--to', proxy.url, '--patience', '1s')).code).toBe(75)
     expect(await run('ci', '--once', '--to', cache.url)).toMatchObject({
       code: 2,
-      stderr: expect.stringContaining('--once needs --since'),
+      stderr: expect.stringContaining('--once needs either --since'),
     })
     expect(await run('ci', '--since', '1', '--to', cache.url)).toMatchObject({
       code: 2,
