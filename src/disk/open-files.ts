@@ -55,6 +55,14 @@ export class OpenFiles {
     file?.release()
   }
 
+  /**
+   * Resolves when all files that are being closed now are closed: until then the disk space of deleted ones is not
+   * free.
+   */
+  untilClosed(): Promise<void> {
+    return this.#counter.untilClosed()
+  }
+
   /** Closes what is remembered, and waits until those who still read have left and every file is closed. */
   async [Symbol.asyncDispose](): Promise<void> {
     for (const name of [...this.#remembered.keys()]) this.forget(name)
@@ -64,11 +72,35 @@ export class OpenFiles {
 
 class OpenCounter {
   count = 0
+  readonly #closing = new Set<OpenFile>()
+  /** Called with each file that was closed. */
+  readonly #waiting = new Set<(file: OpenFile) => void>()
   #onNone: (() => void) | undefined
 
-  closed(): void {
+  closes(file: OpenFile): void {
+    this.#closing.add(file)
+  }
+
+  closed(file: OpenFile): void {
     this.count--
+    this.#closing.delete(file)
+    for (const onClosed of this.#waiting) onClosed(file)
     if (this.count === 0) this.#onNone?.()
+  }
+
+  /** Files that begin to close later are not waited for, so it ends however busy the cache is. */
+  async untilClosed(): Promise<void> {
+    const pending = new Set(this.#closing)
+    if (pending.size === 0) return
+    await new Promise<void>((resolve) => {
+      const onClosed = (file: OpenFile) => {
+        pending.delete(file)
+        if (pending.size > 0) return
+        this.#waiting.delete(onClosed)
+        resolve()
+      }
+      this.#waiting.add(onClosed)
+    })
   }
 
   async untilNone(): Promise<void> {
@@ -94,7 +126,9 @@ export class OpenFile {
 
   /** Gives one use back; the last one closes the file, which must have no read under way then. */
   release(): void {
-    if (--this.#uses === 0) close(this.#fd, () => this.#counter.closed())
+    if (--this.#uses > 0) return
+    this.#counter.closes(this)
+    close(this.#fd, () => this.#counter.closed(this))
   }
 
   /**

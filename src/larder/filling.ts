@@ -60,7 +60,7 @@ export class Filling implements Source {
   readonly #changes = new Changes()
   #fill: Fill | undefined
   #readers = 0
-  #isOpening = false
+  #opening: Promise<void> | undefined
   #isAbandoned = false
   #isOutgrown = false
   #isOver = false
@@ -177,6 +177,7 @@ export class Filling implements Source {
       // Nobody reads the temporary any further, and without it there may be room.
       this.#endUnkept(measured)
       await directory.removeTemp(tempPath)
+      await this.#closeUnkept()
       room.giveBack(this)
       await writability.onUnwritten(measured.fileSize, problem)
       return measured
@@ -209,22 +210,29 @@ export class Filling implements Source {
       fill.abandon()
       return
     }
-    if (this.file === undefined) void this.#open(tempPath).catch(() => {})
+    if (this.file === undefined) this.#opening ??= this.#open(tempPath)
     else this.#changes.announce()
   }
 
-  /** The temporary appears some time after the compression began. */
+  /** The temporary appears some time after the compression began: until then each progress tries again. */
   async #open(tempPath: string): Promise<void> {
-    if (this.#isOpening || this.file !== undefined) return
-    this.#isOpening = true
     try {
       const file = await this.#at.files.open(tempPath)
-      if (this.file === undefined && !this.#isOver) this.file = file
+      if (this.file === undefined && !this.#isFileOver) this.file = file
       else file.release()
+      this.#changes.announce()
+    } catch {
+      // Not there yet, or no descriptor is left.
     } finally {
-      this.#isOpening = false
+      this.#opening = undefined
     }
-    this.#changes.announce()
+  }
+
+  /** The disk has the space of a removed file back when its last descriptor is closed, not before. */
+  async #closeUnkept(): Promise<void> {
+    await this.#opening
+    this.#releaseFile()
+    await this.#at.files.untilClosed()
   }
 
   /** Resolves to what went wrong, if anything did. */
@@ -284,8 +292,13 @@ export class Filling implements Source {
     this.#changes.announce()
   }
 
+  /** No reader will begin to read the file. */
+  get #isFileOver(): boolean {
+    return this.#isOver || this.outcome?.kind === 'unkept'
+  }
+
   #releaseFile(): void {
-    if (!this.#isOver || this.#readers > 0) return
+    if (!this.#isFileOver || this.#readers > 0) return
     this.file?.release()
     this.file = undefined
   }

@@ -105,7 +105,7 @@ class DiskLarder implements Larder {
     this.recipe = recipe
     this.#shelf = new Shelf(recipe)
     this.#directory = new Directory(dir, log, now, random)
-    this.#room = new Room(maxBytes, this.#shelf, this.#directory, log, (file) => this.#onEvicted(file))
+    this.#room = new Room(maxBytes, this.#shelf, this.#directory, this.#files, log, (file) => this.#onEvicted(file))
     this.#small = new SmallNars(memoryBytes)
     this.#direct = new DirectCompressor(packer, level, this.#known, this.#small)
     this.#kept = new KeptFiles(this.#shelf, this.#files, this.#directory, this.#small, log, now, steadyNow)
@@ -333,7 +333,6 @@ class DiskLarder implements Larder {
 
   #onEvicted(file: KeptFile): void {
     this.#evictions++
-    this.#files.forget(file.name)
     if (file.recipe === this.recipe) this.#known.add(file.narHash, file.toCompressedNar())
   }
 

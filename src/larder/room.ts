@@ -5,6 +5,7 @@
  */
 import { statfs } from 'node:fs/promises'
 
+import type { OpenFiles } from '../disk/open-files.ts'
 import type { Log } from '../log.ts'
 import type { Directory } from './directory.ts'
 import { toDiskBytes } from './file-name.ts'
@@ -27,6 +28,7 @@ export class Room {
   readonly maxBytes: number
   readonly #shelf: Shelf
   readonly #directory: Directory
+  readonly #files: OpenFiles
   readonly #log: Log
   readonly #reservations = new Map<object, Reservation>()
   readonly #removals = new Set<Promise<void>>()
@@ -35,10 +37,18 @@ export class Room {
   #arranging: Promise<void> | undefined
   #shortage: string | undefined
 
-  constructor(maxBytes: number, shelf: Shelf, directory: Directory, log: Log, onEvicted: (file: KeptFile) => void) {
+  constructor(
+    maxBytes: number,
+    shelf: Shelf,
+    directory: Directory,
+    files: OpenFiles,
+    log: Log,
+    onEvicted: (file: KeptFile) => void,
+  ) {
     this.maxBytes = maxBytes
     this.#shelf = shelf
     this.#directory = directory
+    this.#files = files
     this.#log = log
     this.#onEvicted = onEvicted
   }
@@ -129,6 +139,7 @@ export class Room {
 
   #evict(file: KeptFile): void {
     this.#shelf.remove(file)
+    this.#files.forget(file.name)
     this.#onEvicted(file)
     const removal = this.#directory
       .remove(file.name)
@@ -138,6 +149,8 @@ export class Room {
           'Cannot evict a file from the larder: it uses more room than is counted',
         ),
       )
+      // Only then is its space free.
+      .then(() => this.#files.untilClosed())
       .then(() => void this.#removals.delete(removal))
     this.#removals.add(removal)
   }

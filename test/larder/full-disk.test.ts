@@ -44,7 +44,7 @@ describeWithMounts('a larder on a full disk', () => {
 
     test.now += 60_000
     const fits = test.packer.make('fits', mib)
-    // The file that did not fit takes its room until the last of its readers has closed it, which is not told.
+    // The file that did not fit takes up space until its last reader has closed it, and nothing reports when that is.
     while (test.larder.stats.files === 0) {
       const settled = test.larder.settle(fits)
       expect((await readAll((await test.larder.open(fits)).chunks)).equals(fits.compressed)).toBe(true)
