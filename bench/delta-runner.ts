@@ -13,11 +13,11 @@ import { decodeDelta } from '../src/delta/decode.ts'
 import { encodeDelta } from '../src/delta/encode.ts'
 import { TreeFiles } from '../src/delta/tree-files.ts'
 import { createCompressor } from '../src/nar/compressor.ts'
-import { findLayout } from '../src/nar/layout-walk.ts'
 import { NarReader } from '../src/nar/nar-reader.ts'
 import { verifiedReader } from '../src/nar/verify.ts'
 import { formatSha256 } from '../src/nix/hash.ts'
 import { streamReader } from '../src/stream-reader.ts'
+import { findLayout } from '../test/nar/find-layout.ts'
 
 const bufferBytes = 512 * 1024
 const [step, ...paths] = process.argv.slice(2) as [string, string, string, string]

@@ -99,11 +99,3 @@ function kindOf(stats: Stats): string {
   if (stats.isSocket()) return 'a socket'
   return 'a device'
 }
-
-/** Computes the whole layout at once, for tests and tools. */
-export function findLayout(realPath: string): Layout {
-  const walk = new LayoutWalk(realPath)
-  let layout: Layout | undefined
-  while (!layout) layout = walk.step(Number.POSITIVE_INFINITY)
-  return layout
-}

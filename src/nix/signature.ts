@@ -26,11 +26,6 @@ export function isSignature(text: string): boolean {
   return splitNamed(text, signatureBytes) !== undefined
 }
 
-/** Returns true if `text` is a public key `name:base64`, as in `trusted-public-keys`. */
-export function isPublicKey(text: string): boolean {
-  return splitNamed(text, publicKeyBytes) !== undefined
-}
-
 /**
  * Returns true if `signature` was made over `fingerprint` with the key of that name. Returns false if either is
  * malformed or the names differ.

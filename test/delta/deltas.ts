@@ -6,10 +6,10 @@ import { decodeDelta } from '../../src/delta/decode.ts'
 import { type DeltaTree, encodeDelta } from '../../src/delta/encode.ts'
 import type { DeltaHeader } from '../../src/delta/format.ts'
 import { TreeFiles } from '../../src/delta/tree-files.ts'
-import { findLayout } from '../../src/nar/layout-walk.ts'
 import { NarReader } from '../../src/nar/nar-reader.ts'
 import { verifiedReader } from '../../src/nar/verify.ts'
 import { formatSha256 } from '../../src/nix/hash.ts'
+import { findLayout } from '../nar/find-layout.ts'
 import type { TempDir, Tree } from '../nar/trees.ts'
 
 export function sha256(bytes: Uint8Array): string {

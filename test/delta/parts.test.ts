@@ -5,8 +5,8 @@ import { InstructionReader, InstructionWriter } from '../../src/delta/instructio
 import { findPartners } from '../../src/delta/partners.ts'
 import { isWorthTrying, nameWithoutVersion } from '../../src/delta/worth.ts'
 import { Fault } from '../../src/faults.ts'
-import { findLayout } from '../../src/nar/layout-walk.ts'
 import { verifiedReader } from '../../src/nar/verify.ts'
+import { findLayout } from '../nar/find-layout.ts'
 import { directory, file, link, TempDir, type Tree } from '../nar/trees.ts'
 import { chunksOf, readAll, sha256 } from './deltas.ts'
 

@@ -3,10 +3,10 @@ import { createServer } from 'node:net'
 import { join } from 'node:path'
 import { describe, expect, test } from '@jest/globals'
 import fc from 'fast-check'
-import { findLayout } from '../../src/nar/layout-walk.ts'
 import { NarReader } from '../../src/nar/nar-reader.ts'
 import { run } from '../fixtures/run.ts'
 import { examples } from './examples.ts'
+import { findLayout } from './find-layout.ts'
 import { anyTree, directory, dumpWithNix, file, link, sorted, TempDir, type Tree } from './trees.ts'
 
 function pack(path: string): Buffer {

@@ -14,8 +14,8 @@ import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals'
 import fc from 'fast-check'
 import type { Layout } from '../../src/nar/layout.ts'
-import { findLayout } from '../../src/nar/layout-walk.ts'
 import { NarReader } from '../../src/nar/nar-reader.ts'
+import { findLayout } from './find-layout.ts'
 import { directory, dumpWithNix, file, link, openFilesBelow, TempDir } from './trees.ts'
 
 const tree = directory({

@@ -2,11 +2,11 @@ import { spawnSync } from 'node:child_process'
 import { join } from 'node:path'
 import { describe, expect, test } from '@jest/globals'
 import fc from 'fast-check'
-import { findLayout } from '../../src/nar/layout-walk.ts'
 import { NarReader } from '../../src/nar/nar-reader.ts'
 import { NarParser, NarSyntaxError } from '../../src/nar/parse.ts'
 import { encodeTokens } from '../../src/nar/tokens.ts'
 import { examples } from './examples.ts'
+import { findLayout } from './find-layout.ts'
 import { anyTree, directory, dumpWithNix, file, link, parseTree, TempDir, type Tree } from './trees.ts'
 
 function pack(path: string): Buffer {
