@@ -2,6 +2,7 @@
 import type { Duplex, Readable, Writable } from 'node:stream'
 import { pipeline } from 'node:stream/promises'
 
+import { copyChunks } from './chunk-readers.ts'
 import type { ChunkReader } from './chunks.ts'
 import { Fault } from './faults.ts'
 
@@ -24,7 +25,7 @@ export function streamReader(stream: Readable): ChunkReader {
 export function filteredReader(source: ChunkReader, filter: Duplex): ChunkReader {
   const output = streamReader(filter)
   // An error of the source destroys the filter, so reading the output reports it.
-  pipeline(bytesOf(source), filter).catch(() => source.close())
+  pipeline(copyChunks(source), filter).catch(() => source.close())
   return {
     next: () =>
       output.next().catch((error: unknown) => {
@@ -34,15 +35,6 @@ export function filteredReader(source: ChunkReader, filter: Duplex): ChunkReader
       source.close()
       output.close()
     },
-  }
-}
-
-/** Copies each chunk, because a pipe keeps chunks longer than their memory is valid. */
-async function* bytesOf(source: ChunkReader): AsyncGenerator<Buffer> {
-  for (let chunk = await source.next(); chunk !== undefined; chunk = await source.next()) {
-    const copy = Buffer.from(chunk.bytes)
-    chunk.release()
-    yield copy
   }
 }
 

@@ -4,7 +4,7 @@ import { join } from 'node:path'
 
 import { Command, InvalidArgumentError, Option } from 'commander'
 
-import { DirectoryLocked, openRelay, type RelayStatus, takeDirectoryLock } from '../../src/index.ts'
+import { DirectoryLocked, openRelay, type RelayStatus, relayStatusPath, takeDirectoryLock } from '../../src/index.ts'
 import { Complaint } from '../complaint.ts'
 import { formatListenAddress, type ListenAddress, parseListenAddress } from '../config/listen-address.ts'
 import type { Machine } from '../machine.ts'
@@ -18,6 +18,7 @@ import { formatRelayStatus } from '../near-end/relay/relay-status-text.ts'
 import { openRelayUploads } from '../near-end/relay/relay-uploads.ts'
 import { findDecompressors } from '../server/decompressors.ts'
 import { openListener, urlOf } from '../server/listener.ts'
+import { userStateDir } from '../state/user-state-dir.ts'
 import { findInheritedSocket } from '../systemd/socket-activation.ts'
 import { readVersion } from '../version.ts'
 import { type FarEndFlags, farEndOptions } from './far-end-options.ts'
@@ -157,7 +158,7 @@ async function serve(machine: Machine, flags: RelayFlags): Promise<void> {
 
 async function showStatus(machine: Machine, flags: StatusFlags): Promise<void> {
   const url = urlOf(flags.listen)!
-  const status = await fetch(`${url}/v1/relay/status`, { signal: AbortSignal.timeout(statusTimeoutMs) })
+  const status = await fetch(`${url}/${relayStatusPath}`, { signal: AbortSignal.timeout(statusTimeoutMs) })
     .then(async (reply) => (reply.ok ? ((await reply.json()) as RelayStatus) : undefined))
     .catch(() => undefined)
   if (status?.nars === undefined)
@@ -178,9 +179,8 @@ function loopback(text: string): ListenAddress {
   return parsed
 }
 
-async function makeStateDir({ env, homeDir }: Machine): Promise<string> {
-  const stateHome = env.XDG_STATE_HOME?.startsWith('/') === true ? env.XDG_STATE_HOME : join(homeDir, '.local/state')
-  const dir = env.STATE_DIRECTORY ?? join(stateHome, 'burrow/relay')
+async function makeStateDir(machine: Machine): Promise<string> {
+  const dir = machine.env.STATE_DIRECTORY ?? join(userStateDir(machine), 'relay')
   try {
     await mkdir(dir, { recursive: true, mode: 0o700 })
     return dir

@@ -6,6 +6,7 @@ import { basename, dirname, join, resolve } from 'node:path'
 
 import { defaultLimits } from '../../src/index.ts'
 import type { Environment } from '../machine.ts'
+import { userStateDir } from '../state/user-state-dir.ts'
 import { toBytes } from './byte-size.ts'
 import type { AccessConfig, Config, OperatorConfig, StoreConfig, UserConfig } from './config.ts'
 import { type ListenAddress, parseListenAddress } from './listen-address.ts'
@@ -64,10 +65,7 @@ export function resolveConfig(values: ConfigFile, file: string | undefined, plac
 /** `$STATE_DIRECTORY` is systemd's, a list separated by colons where the unit names several. */
 export function defaultStateDir({ env, homeDir, baseDir }: Place): string {
   const fromSystemd = firstOf(env.STATE_DIRECTORY)
-  if (fromSystemd !== undefined) return resolve(baseDir, fromSystemd)
-  // The XDG specification: relative paths are to be ignored.
-  const xdg = env.XDG_STATE_HOME?.startsWith('/') === true ? env.XDG_STATE_HOME : join(homeDir, '.local', 'state')
-  return join(xdg, 'burrow')
+  return fromSystemd === undefined ? userStateDir({ env, homeDir }) : resolve(baseDir, fromSystemd)
 }
 
 function defaultLarderDir({ env, baseDir }: Place, stateDir: string): string {

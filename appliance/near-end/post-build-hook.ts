@@ -9,18 +9,14 @@ import { Complaint } from '../complaint.ts'
 import type { Machine } from '../machine.ts'
 import { planDir, planFile, readText } from '../plan/file-steps.ts'
 import type { Step } from '../plan/plan.ts'
+import { userStateDir } from '../state/user-state-dir.ts'
 import { quoteForShell } from '../terminal/shell-quote.ts'
 
 const mark = '# Written by "burrow post-build-hook"'
 
 /** The spool directory of root or of this user. */
-export function defaultSpool({ env, homeDir, userId }: Machine): string {
-  if (userId === 0) return '/var/spool/burrow'
-  return join(
-    env.XDG_STATE_HOME?.startsWith('/') === true ? env.XDG_STATE_HOME : join(homeDir, '.local/state'),
-    'burrow',
-    'spool',
-  )
+export function defaultSpool(machine: Machine): string {
+  return machine.userId === 0 ? '/var/spool/burrow' : join(userStateDir(machine), 'spool')
 }
 
 /** @throws {Complaint} usage */

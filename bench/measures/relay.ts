@@ -1,14 +1,9 @@
 /** The near end: what the relay costs on a good line, and what it saves on a long one. */
-import { existsSync, mkdtempSync, rmSync } from 'node:fs'
-import { tmpdir } from 'node:os'
-import { join } from 'node:path'
 import { text } from 'node:stream/consumers'
 
-import { writeNetrc } from '../burrow.ts'
-import { type Endpoint, request, urlOf } from '../cache.ts'
-import { runCommand } from '../children.ts'
+import { type Endpoint, request } from '../cache.ts'
 import { type Bench, interleave, type Measure } from '../measure.ts'
-import { nixEnvironment } from '../nix.ts'
+import { copyPaths } from '../nix-copy.ts'
 import { makeClientProgram, openRelay } from '../relay-program.ts'
 import { openShapingProxy, type Shape } from '../shaping-proxy.ts'
 
@@ -24,8 +19,8 @@ export const relayClosure: Measure = {
     const { burrow } = await bench.compressed()
     await using relay = await openRelayTo(burrow)
     const rounds = await interleave(
-      () => copy(bench, burrow, [bench.store.root.storePath]),
-      () => copy(bench, relay.endpoint, [bench.store.root.storePath]),
+      () => copyPaths(bench, burrow, [bench.store.root.storePath]),
+      () => copyPaths(bench, relay.endpoint, [bench.store.root.storePath]),
       { rounds: bench.longRounds },
     )
     return { rounds }
@@ -86,7 +81,8 @@ async function overLine(bench: Bench, shape: Shape) {
   await using line = await openShapingProxy(burrow.port, shape)
   await using relay = await openRelayTo({ ...burrow, port: line.port })
   const stock: Endpoint = { ...burrow, port: line.port }
-  const run = (endpoint: Endpoint) => copy(bench, endpoint, paths, ['--no-recursive'])
+  const run = (endpoint: Endpoint) =>
+    copyPaths(bench, endpoint, paths, { flags: ['--no-recursive'], timeoutSeconds: 600 })
   const rounds = await interleave(
     () => run(stock),
     () => run(relay.endpoint),
@@ -103,28 +99,4 @@ function smallPaths({ store }: Bench): string[] {
     if (narSize < 200_000 && isClosed && small.size < smallPathCount) small.add(storePath)
   }
   return [...small]
-}
-
-/** Seconds that `nix copy` into a new store takes. */
-async function copy(
-  bench: Bench,
-  endpoint: Endpoint,
-  paths: readonly string[],
-  flags: readonly string[] = [],
-): Promise<number> {
-  const home = mkdtempSync(join(existsSync('/dev/shm') ? '/dev/shm' : tmpdir(), 'burrow-bench-'))
-  try {
-    const settings = {
-      'http-connections': '25',
-      'netrc-file': writeNetrc(),
-      'trusted-public-keys': bench.key.publicKey,
-      'require-sigs': 'true',
-    }
-    const options = Object.entries(settings).flatMap(([name, value]) => ['--option', name, value])
-    const to = `local?root=${join(home, 'destination')}`
-    const args = ['copy', '--from', urlOf(endpoint), '--to', to, ...flags, ...options, ...paths]
-    return (await runCommand('nix', args, { env: nixEnvironment(home), timeoutSeconds: 600 })).seconds
-  } finally {
-    rmSync(home, { recursive: true, force: true })
-  }
 }

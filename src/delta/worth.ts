@@ -9,6 +9,8 @@ export interface Candidate {
 
 /** Below this, a delta saves less than the requests for it cost. */
 export const minNarBytes = 64 * 1024
+/** A delta larger than this share of the compressed NAR is worth neither making nor sending. */
+export const maxDeltaShare = 0.6
 const maxSizeRatio = 4
 
 export function isWorthTrying(base: Candidate, target: Candidate): boolean {

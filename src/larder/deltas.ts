@@ -3,7 +3,7 @@
  * the background: a client that asks for one that is not ready soon gets the compressed NAR.
  */
 import type { DeltaEnd, DeltaMaker } from '../delta/maker/contract.ts'
-import { neverRead } from '../disk/file-stamp.ts'
+import { maxDeltaShare } from '../delta/worth.ts'
 import type { OpenFiles } from '../disk/open-files.ts'
 import { Fault } from '../faults.ts'
 import type { Log } from '../log.ts'
@@ -28,8 +28,6 @@ export interface DeltasContext {
   readonly log: Log
 }
 
-/** A delta larger than this share of the compressed NAR is not worth its making. */
-const worthShare = 0.6
 /** Unpacking, and the processor's time, are bounded by this. */
 const maxNarBytes = 4 * 1024 ** 3
 const maxWaiting = 16
@@ -88,7 +86,7 @@ export class Deltas {
     const { maker, directory, room, known, writability, log } = this.#at
     const narHash = toBareHash(target.narHash)
     const whole = this.#wholeSize(narHash) ?? known.estimate(narHash, target.narSize)
-    const maxBytes = Math.floor(whole * worthShare)
+    const maxBytes = Math.floor(whole * maxDeltaShare)
     const holder = {}
     if (!(await writability.prepare()) || !(await room.reserve(holder, maxBytes))) return undefined
     const tempPath = directory.newTempPath()
@@ -130,13 +128,7 @@ export class Deltas {
         throw new Error("The delta's temporary file is not as long as what was written to it")
       await directory.publish(tempPath, name)
       writability.onWritten()
-      const kept = shelf.add(name)
-      if (kept === undefined) return
-      this.#made++
-      kept.usedAt = kept.markedAt = now()
-      const stamp = file.stamp()
-      // Its new name has moved one of the times.
-      if (stamp.modifiedMs === before.modifiedMs) kept.proof = { stamp, readAtMs: neverRead }
+      if (shelf.addPublished(name, file, before.modifiedMs, now()) !== undefined) this.#made++
     } finally {
       file.release()
     }

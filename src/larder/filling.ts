@@ -8,7 +8,6 @@
  */
 
 import { Changes, type Outcome, type Source } from '../disk/file-source.ts'
-import { neverRead } from '../disk/file-stamp.ts'
 import type { OpenFile, OpenFiles } from '../disk/open-files.ts'
 import { Fault } from '../faults.ts'
 import type { CompressedNar, Fill, FilledNar, NarRequest, Packer } from '../nar/contract.ts'
@@ -262,12 +261,8 @@ export class Filling implements Source {
     room.giveBack(this)
     known.forget(this.#narHash)
     writability.onWritten()
-    const kept = shelf.add(name)
+    const kept = shelf.addPublished(name, file, modifiedMs, now())
     if (kept === undefined) return
-    const stamp = file.stamp()
-    // Its new name has moved one of the times.
-    if (stamp.modifiedMs === modifiedMs) kept.proof = { stamp, readAtMs: neverRead }
-    kept.usedAt = kept.markedAt = now()
     shelf.pin(kept, this.#readers)
     this.#kept = kept
     if (this.#flaw !== undefined) this.#at.proofs.drop(kept, this.#flaw)

@@ -4,6 +4,7 @@
  */
 import { randomBytes } from 'node:crypto'
 
+import { BytesReader } from '../chunk-readers.ts'
 import type { ByteRange, ChunkReader } from '../chunks.ts'
 import type { DeltaEnd, DeltaMaker } from '../delta/maker/contract.ts'
 import { ChunkBuffers } from '../disk/chunk-buffers.ts'
@@ -25,7 +26,6 @@ import type { Larder, LarderStats } from './larder.ts'
 import { LiveReaders } from './live-readers.ts'
 import { Room } from './room.ts'
 import { type KeptFile, Shelf } from './shelf.ts'
-import { BytesReader } from './single-readers.ts'
 import { SmallNars } from './small-nars.ts'
 import { Writability } from './writability.ts'
 

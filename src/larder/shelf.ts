@@ -4,7 +4,8 @@
  * them, and are the first to go.
  */
 
-import type { Proof } from '../disk/file-stamp.ts'
+import { neverRead, type Proof } from '../disk/file-stamp.ts'
+import type { OpenFile } from '../disk/open-files.ts'
 import type { CompressedNar } from '../nar/contract.ts'
 import type { Check } from './check.ts'
 import { isDeltaRecipe, parseKeptName, toDiskBytes } from './file-name.ts'
@@ -106,6 +107,20 @@ export class Shelf {
     map.set(key, file)
     this.#bytes += toDiskBytes(file.fileSize)
     return file
+  }
+
+  /**
+   * As `add`, for a file that has just been given its name: its bytes are known to be right, unless its contents changed
+   * since `modifiedMs`. `now`: milliseconds since 1970, as the times of files are.
+   */
+  addPublished(name: string, file: OpenFile, modifiedMs: number, now: number): KeptFile | undefined {
+    const kept = this.add(name)
+    if (kept === undefined) return undefined
+    const stamp = file.stamp()
+    // Its new name has moved one of the times.
+    if (stamp.modifiedMs === modifiedMs) kept.proof = { stamp, readAtMs: neverRead }
+    kept.usedAt = kept.markedAt = now
+    return kept
   }
 
   /** Takes the file off, if it still is on the shelf; readers may go on reading it. */

@@ -1,6 +1,6 @@
 /**
- * Readers of bytes that no file holds: what is in memory already, and a compression made for one reader alone, which is
- * measured on the way so that its hash and size are known to the next.
+ * A compression made for one reader alone, which is measured on the way so that its hash and size are known to the
+ * next.
  */
 import { createHash, type Hash } from 'node:crypto'
 
@@ -9,27 +9,6 @@ import { Fault } from '../faults.ts'
 import type { CompressedNar } from '../nar/contract.ts'
 import { formatSha256 } from '../nix/hash.ts'
 import { maxSmallBytes } from './small-nars.ts'
-
-export class BytesReader implements ChunkReader {
-  #bytes: Uint8Array | undefined
-  #isClosed = false
-
-  constructor(bytes: Uint8Array) {
-    this.#bytes = bytes
-  }
-
-  async next(): Promise<Chunk | undefined> {
-    if (this.#isClosed) throw new Fault('abandoned', 'Cannot read on: the reader was closed')
-    const bytes = this.#bytes
-    this.#bytes = undefined
-    return bytes === undefined || bytes.byteLength === 0 ? undefined : { bytes, release() {} }
-  }
-
-  close(): void {
-    this.#isClosed = true
-    this.#bytes = undefined
-  }
-}
 
 /** Passes a whole compressed NAR on and measures it. */
 export class MeasuringReader implements ChunkReader {

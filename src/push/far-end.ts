@@ -5,6 +5,7 @@
 import { Agent } from 'node:http'
 import { Agent as HttpsAgent } from 'node:https'
 
+import { temporaryStatuses } from '../temporary-statuses.ts'
 import { type FarAddress, type FarReply, type FarRequest, sendRequest } from './far-request.ts'
 import type { PushError } from './protocol.ts'
 import { PushFault } from './push-fault.ts'
@@ -28,8 +29,6 @@ export interface FarEndOptions extends FarAddress {
 const firstWaitMs = 500
 const longestWaitMs = 30_000
 const longestRetryAfterMs = 120_000
-/** Temporary errors; 520 to 530 are Cloudflare's own. */
-const temporaryStatuses = new Set([408, 425, 429, 500, 502, 503, 504, 520, 521, 522, 523, 524, 525, 526, 527, 530])
 
 export class FarEnd implements Disposable {
   readonly #options: FarEndOptions

@@ -1,7 +1,9 @@
 /** NARs made from what this machine has and a delta of the far end. */
+import { withCallbackOnClose } from '../chunk-readers.ts'
 import type { Chunk, ChunkReader } from '../chunks.ts'
 import { decodeDelta } from '../delta/decode.ts'
 import { TreeFiles } from '../delta/tree-files.ts'
+import { maxDeltaShare } from '../delta/worth.ts'
 import { Fault } from '../faults.ts'
 import { NarParts, PartsHash } from '../nar/nar-parts.ts'
 import type { NarInfo } from '../nix/nar-info.ts'
@@ -25,8 +27,6 @@ export interface DeltaSource extends NarSource {
   readonly receivedBytes: number
 }
 
-/** A delta above this share of the whole is not worth the work. */
-const worthShare = 0.6
 /** The far end takes up to two seconds to make one: that must pay. */
 const worthWaitingSeconds = 3
 const worthWaitingBytes = 1024 * 1024
@@ -63,7 +63,7 @@ export class DeltaSources {
 
   #isWorthTrying(narInfo: NarInfo, { deltaSize }: Base): boolean {
     const wholeSize = wholeSizeOf(narInfo)
-    if (deltaSize !== undefined) return deltaSize < wholeSize * worthShare
+    if (deltaSize !== undefined) return deltaSize < wholeSize * maxDeltaShare
     const speed = this.#options.bytesPerSecond()
     return speed === undefined ? wholeSize >= worthWaitingBytes : wholeSize / speed >= worthWaitingSeconds
   }
@@ -86,7 +86,7 @@ export class DeltaSources {
         })
         const delta = counted(download(base.url), (bytes) => (receivedBytes += bytes))
         const expected = { baseNarHash: base.narHash, baseNarSize: local.info.narSize, narHash, narSize }
-        return releasing(decodeDelta(delta, new TreeFiles(realPath), expected), release)
+        return withCallbackOnClose(decodeDelta(delta, new TreeFiles(realPath), expected), release)
       },
     }
   }
@@ -117,17 +117,5 @@ function counted(reader: ChunkReader, count: (bytes: number) => void): ChunkRead
       return chunk
     },
     close: () => reader.close(),
-  }
-}
-
-function releasing(reader: ChunkReader, release: () => void): ChunkReader {
-  let isClosed = false
-  return {
-    next: () => reader.next(),
-    close() {
-      reader.close()
-      if (!isClosed) release()
-      isClosed = true
-    },
   }
 }

@@ -7,6 +7,7 @@ import { Agent as HttpAgent, request as httpRequest, type IncomingMessage } from
 import { Agent as HttpsAgent, request as httpsRequest } from 'node:https'
 
 import { Fault } from '../faults.ts'
+import { temporaryStatuses } from '../temporary-statuses.ts'
 
 export interface LineOptions {
   /** `https://cache.example.org`, without credentials; a path in it is kept. */
@@ -42,8 +43,6 @@ export class LineFault extends Error {
   override readonly name = 'LineFault'
 }
 
-/** Statuses that pass by themselves; 520 to 530 are Cloudflare's own. */
-const passingStatuses = new Set([408, 425, 429, 500, 502, 503, 504, 520, 521, 522, 523, 524, 525, 526, 527, 530])
 /** To connect: a far end that takes longer is away, and Nix is not kept waiting. */
 const connectTimeoutMs = 900
 /** A longer silence was not the line's: nothing was asked for. */
@@ -112,7 +111,7 @@ export class Line implements Disposable {
       throw this.#failed(wanted, error.code ?? error.message)
     })
     const { statusCode = 0 } = reply
-    if (passingStatuses.has(statusCode) || isChallenge(reply)) {
+    if (temporaryStatuses.has(statusCode) || isChallenge(reply)) {
       reply.destroy()
       const reason = `HTTP ${statusCode}`
       throw wanted.isTransfer === true && busyStatuses.has(statusCode)

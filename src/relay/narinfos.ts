@@ -69,20 +69,14 @@ export class NarInfos {
 
   /** Undefined if the far end does not have the path, or does not answer in time. Never rejects. */
   async find(hashPart: string): Promise<KnownPath | undefined> {
-    const known = this.recall(hashPart)
-    if (known !== undefined) {
-      this.recalled++
-      return known
-    }
-    const { line } = this.#options
-    if (line.problem !== undefined) return undefined
-    return await within(answerMs, this.#waiting.get(hashPart)?.promise ?? this.#ask(hashPart))
-  }
-
-  /** What is remembered, without asking. */
-  recall(hashPart: string): KnownPath | undefined {
+    const { line, now } = this.#options
     const known = this.#remembered.get(hashPart)
-    return known !== undefined && this.#options.now() < known.untilMs ? known.path : undefined
+    if (known !== undefined && now() < known.untilMs) {
+      this.recalled++
+      return known.path
+    }
+    if (line.problem !== undefined) return undefined
+    return await within(answerMs, this.#ask(hashPart))
   }
 
   /**
@@ -92,8 +86,8 @@ export class NarInfos {
   async findPatiently(hashPart: string, narHash: string, patienceMs: number): Promise<KnownPath | undefined> {
     const { line, now } = this.#options
     for (const endMs = now() + patienceMs; ; ) {
-      const asked = () => this.#waiting.get(hashPart)?.promise ?? this.#ask(hashPart)
-      const known = this.#remembered.get(hashPart)?.path ?? (line.problem === undefined ? await asked() : undefined)
+      const known =
+        this.#remembered.get(hashPart)?.path ?? (line.problem === undefined ? await this.#ask(hashPart) : undefined)
       if (known !== undefined) return known.narInfo.narHash === narHash ? known : undefined
       // An answer of a line that works is final.
       if (line.problem === undefined || now() >= endMs) return undefined
@@ -105,7 +99,10 @@ export class NarInfos {
     this.#remembered.delete(hashPart)
   }
 
+  /** One question, however many ask. */
   #ask(hashPart: string): Promise<KnownPath | undefined> {
+    const asked = this.#waiting.get(hashPart)
+    if (asked !== undefined) return asked.promise
     const waiting = Promise.withResolvers<KnownPath | undefined>()
     this.#waiting.set(hashPart, waiting)
     this.#queue.push(hashPart)
@@ -231,10 +228,10 @@ function limitBytes(maxBytes: number): TransformOptions['transform'] & {} {
 function basesIn(value: unknown): Base[] {
   if (!Array.isArray(value)) return []
   return value.slice(0, maxBases).flatMap((base: Partial<Base> | null) => {
-    const { hashPart, narHash, narSize, url, deltaSize } = base ?? {}
+    const { hashPart, narHash, url, deltaSize } = base ?? {}
     if (typeof hashPart !== 'string' || parseHashPart(hashPart) === undefined || !isNarHash(narHash)) return []
-    if (!isSize(narSize) || typeof url !== 'string' || url.length > maxUrlLength) return []
-    return [{ hashPart, narHash, narSize, url, ...(isSize(deltaSize) && { deltaSize }) }]
+    if (typeof url !== 'string' || url.length > maxUrlLength) return []
+    return [{ hashPart, narHash, url, ...(isSize(deltaSize) && { deltaSize }) }]
   })
 }
 

@@ -2,7 +2,7 @@
  * Fetches small NARs before Nix asks for them: Nix downloads a few at a time, and each would cost a round trip. What Nix
  * asked the narinfo of, and does not have, it is about to download. Memory is bounded; what is not taken expires.
  */
-import type { Chunk, ChunkReader } from '../chunks.ts'
+import type { ChunkReader } from '../chunks.ts'
 import { Fault } from '../faults.ts'
 import type { NarInfo } from '../nix/nar-info.ts'
 
@@ -131,19 +131,4 @@ async function readSmall(reader: ChunkReader): Promise<Buffer> {
     chunk.release()
   }
   return Buffer.concat(pieces)
-}
-
-/** Bytes in memory as a reader. */
-export function bufferReader(bytes: Buffer): ChunkReader {
-  let left: Buffer | undefined = bytes
-  return {
-    async next(): Promise<Chunk | undefined> {
-      const chunk = left
-      left = undefined
-      return chunk === undefined || chunk.length === 0 ? undefined : { bytes: chunk, release() {} }
-    },
-    close() {
-      left = undefined
-    },
-  }
 }

@@ -30,8 +30,6 @@ export interface Base {
   readonly hashPart: string
   /** `sha256:<52 Nix32>` */
   readonly narHash: string
-  /** Bytes. */
-  readonly narSize: number
   /** Of the delta from this base; relative to the cache's URL. A 404 there means: take the whole NAR. */
   readonly url: string
   /** Bytes of the delta, if it is ready. */

@@ -14,10 +14,10 @@ import { type CacheInfo, formatCacheInfo } from '../nix/cache-info.ts'
 import { type Compression, formatNarInfo, type NarInfo } from '../nix/nar-info.ts'
 import { hashPartOf } from '../nix/store-path.ts'
 import { filteredReader } from '../stream-reader.ts'
-import { hasDotSegment } from './dot-segments.ts'
 import type { Line } from './line.ts'
 import type { KnownPath } from './narinfos.ts'
 import { sendChunks } from './send-chunks.ts'
+import { isSideFile } from './side-files.ts'
 
 export type MayConnect = (socket: Socket) => boolean
 
@@ -48,13 +48,11 @@ export interface RelayServerOptions {
   readonly log: Log
 }
 
-export const statusPath = 'v1/relay/status'
+export const relayStatusPath = 'v1/relay/status'
 
 const narInfoTarget = /^\/([0-9a-df-np-sv-z]{32})\.narinfo$/
 const narTarget = /^\/nar\/([0-9a-df-np-sv-z]{32})-([01][0-9a-df-np-sv-z]{51})\.nar$/
-/** Small things that are passed on as they are: listings, build logs, realisations, debug information. */
-const passedOn =
-  /^\/(?:[0-9a-df-np-sv-z]{32}\.ls|(?:log|realisations|build-trace-v2|debuginfo)\/[0-9A-Za-z+\-._?=!:]{1,300}(?:\/[0-9A-Za-z+\-._?=!:]{1,300})?)$/
+const listingTarget = /^\/[0-9a-df-np-sv-z]{32}\.ls$/
 const compressors: Readonly<Partial<Record<Compression, () => Duplex>>> = {
   zstd: createZstdCompress,
   gzip: createGzip,
@@ -88,9 +86,10 @@ async function serve(options: RelayServerOptions, request: IncomingMessage, resp
   if (nar !== null) return await serveNar(options, request, response, nar[1]!, `sha256:${nar[2]!}`)
   if (target === '/nix-cache-info')
     return send(response, 'text/x-nix-cache-info', formatCacheInfo(options.readCacheInfo()))
-  if (target === `/${statusPath}`)
+  if (target === `/${relayStatusPath}`)
     return send(response, 'application/json', `${JSON.stringify(options.readStatus())}\n`)
-  if (passedOn.test(target) && !hasDotSegment(target)) return await passOn(options, request, response, target.slice(1))
+  if (listingTarget.test(target) || isSideFile(target.slice(1)))
+    return await passOn(options, request, response, target.slice(1))
   if (method === 'HEAD' && options.uploads?.hasNar(target.slice(1)) === true) return void response.writeHead(200).end()
   const pushed = options.uploads?.findPushed(target.slice(1))
   if (pushed !== undefined) return await servePushed(options, request, response, pushed)
@@ -166,9 +165,8 @@ async function sendNar(
     if (!(error instanceof Fault)) throw error
     if (error.code !== 'abandoned')
       log.debug({ storePath, code: error.code, reason: error.message }, 'Could not send a NAR')
-    if (response.headersSent) response.destroy()
+    if (response.headersSent || error.code === 'abandoned') response.destroy()
     // Nix then asks the next cache, or builds; it would fail for anything else.
-    else if (error.code === 'abandoned') response.destroy()
     else refuse(response, 404)
   }
 }

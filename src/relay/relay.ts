@@ -9,6 +9,7 @@
  */
 import type { Server } from 'node:http'
 
+import { BytesReader, withCallbackOnClose } from '../chunk-readers.ts'
 import type { ChunkReader } from '../chunks.ts'
 import { Fault } from '../faults.ts'
 import type { Log } from '../log.ts'
@@ -22,7 +23,7 @@ import { filteredReader } from '../stream-reader.ts'
 import { DeltaSources, wholeSizeOf } from './delta-sources.ts'
 import { Line } from './line.ts'
 import { type KnownPath, NarInfos } from './narinfos.ts'
-import { bufferReader, Prefetch } from './prefetch.ts'
+import { Prefetch } from './prefetch.ts'
 import { createRelayServer, type MayConnect, type RelayUploads } from './relay-server.ts'
 import { ResumedDownload } from './resumed-download.ts'
 import { type NarSource, VerifiedNar } from './verified-nar.ts'
@@ -196,12 +197,12 @@ class NearEnd implements Relay {
         this.#counts.savedByDeltas += Math.max(0, wholeSizeOf(narInfo) - delta.receivedBytes)
       },
     })
-    return onClose(nar, () => void this.#counts.underWay--)
+    return withCallbackOnClose(nar, () => void this.#counts.underWay--)
   }
 
   async #openWhole(narInfo: NarInfo): Promise<ChunkReader> {
     const prefetched = await this.#prefetch.take(narInfo)
-    const stored = prefetched === undefined ? this.#download(narInfo.url) : bufferReader(prefetched)
+    const stored = prefetched === undefined ? this.#download(narInfo.url) : new BytesReader(prefetched)
     const decompressor = createDecompressor(narInfo.compression, this.#options.decompressors)
     return decompressor === undefined ? stored : filteredReader(stored, decompressor)
   }
@@ -255,15 +256,3 @@ class NearEnd implements Relay {
 }
 
 const now = () => performance.now()
-
-function onClose(reader: ChunkReader, callback: () => void): ChunkReader {
-  let isClosed = false
-  return {
-    next: () => reader.next(),
-    close() {
-      reader.close()
-      if (!isClosed) callback()
-      isClosed = true
-    },
-  }
-}

@@ -3,6 +3,7 @@
  * name their bytes, so what is spliced together is one file.
  */
 import type { IncomingMessage } from 'node:http'
+import { setTimeout as sleep } from 'node:timers/promises'
 
 import type { Chunk, ChunkReader } from '../chunks.ts'
 import { Fault } from '../faults.ts'
@@ -163,7 +164,8 @@ export class ResumedDownload implements ChunkReader {
       )
     onResume?.(this.#at, error.message)
     const waitMs = Math.min(longestWaitMs, firstWaitMs * 2 ** Math.min(10, this.#failures++)) * (0.5 + random() / 2)
-    await sleep(Math.min(waitMs, patienceMs - quietMs), this.#abort.signal)
+    // Rejects when it is closed, which the next turn notices.
+    await sleep(Math.min(waitMs, patienceMs - quietMs), undefined, { signal: this.#abort.signal }).catch(() => {})
   }
 
   #dropBody(): void {
@@ -179,17 +181,4 @@ export class ResumedDownload implements ChunkReader {
 
 function sizeOf(text: string | undefined): number | undefined {
   return text !== undefined && /^\d{1,15}$/.test(text) ? Number(text) : undefined
-}
-
-/** Ends early when the signal is aborted. */
-function sleep(ms: number, signal: AbortSignal): Promise<void> {
-  return new Promise((resolve) => {
-    const timer = setTimeout(done, ms)
-    function done(): void {
-      clearTimeout(timer)
-      signal.removeEventListener('abort', done)
-      resolve()
-    }
-    signal.addEventListener('abort', done)
-  })
 }

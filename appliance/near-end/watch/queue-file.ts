@@ -14,6 +14,7 @@ import { takeDirectoryLock } from '../../../src/index.ts'
 import { Complaint, reasonOf } from '../../complaint.ts'
 import type { Machine } from '../../machine.ts'
 import { readIfAny, replacePrivateFile } from '../../state/private-files.ts'
+import { userStateDir } from '../../state/user-state-dir.ts'
 
 export interface QueueState {
   /** Id in the store's database; `undefined` before it was read, and with a spool directory. */
@@ -43,9 +44,8 @@ export async function openQueueFile(
   machine: Machine,
   { url, source }: { readonly url: string; readonly source: string },
 ): Promise<QueueFile> {
-  const { env, homeDir, pid } = machine
-  const home = env.XDG_STATE_HOME?.startsWith('/') === true ? env.XDG_STATE_HOME : join(homeDir, '.local/state')
-  const base = env.STATE_DIRECTORY?.split(':')[0] || join(home, 'burrow')
+  const { env, pid } = machine
+  const base = env.STATE_DIRECTORY?.split(':')[0] || userStateDir(machine)
   const name = createHash('sha256').update(`${url}\n${source}`).digest('hex').slice(0, 12)
   const dir = join(base, 'watch-store', name)
   const file = join(dir, 'queue.json')

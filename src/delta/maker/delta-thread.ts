@@ -6,7 +6,7 @@ import { Readable } from 'node:stream'
 import { pipeline } from 'node:stream/promises'
 import { Worker } from 'node:worker_threads'
 
-import type { ChunkReader } from '../../chunks.ts'
+import { copyChunks } from '../../chunk-readers.ts'
 import { Fault } from '../../faults.ts'
 import type { Log } from '../../log.ts'
 import type { CompressedNar } from '../../nar/contract.ts'
@@ -119,16 +119,9 @@ async function prepare(end: DeltaEnd, realPath: string, scratchDir: string): Pro
   const narFile = `${realPath}.nar`
   const reader = verifiedReader(await end.open(), end)
   try {
-    await pipeline(Readable.from(bytesOf(reader)), createWriteStream(narFile, { flags: 'wx', mode: 0o600 }))
+    await pipeline(Readable.from(copyChunks(reader)), createWriteStream(narFile, { flags: 'wx', mode: 0o600 }))
   } finally {
     reader.close()
   }
   return { narHash, realPath, narFile }
-}
-
-async function* bytesOf(reader: ChunkReader): AsyncGenerator<Buffer> {
-  for (let chunk = await reader.next(); chunk !== undefined; chunk = await reader.next()) {
-    yield Buffer.from(chunk.bytes)
-    chunk.release()
-  }
 }

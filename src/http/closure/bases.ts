@@ -28,13 +28,12 @@ export function findBases(origin: Origin, versions: VersionIndex, { object }: Ca
 
 const toCandidate = ({ storePath, narSize }: PathInfo) => ({ name: nameOf(storePath), narSize })
 
-function toBase(larder: Larder, target: PathInfo, hashPart: string, { narHash, narSize }: PathInfo): Base {
+function toBase(larder: Larder, target: PathInfo, hashPart: string, { narHash }: PathInfo): Base {
   const recipe = larder.deltaRecipe(narHash)!
   const kept = larder.findKept(target.narHash, recipe)
   return {
     hashPart,
     narHash,
-    narSize,
     url: formatDeltaUrl(hashPartOf(target.storePath), target.narHash, hashPart, recipe),
     ...(kept && { deltaSize: kept.fileSize }),
   }

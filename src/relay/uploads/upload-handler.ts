@@ -14,7 +14,7 @@ import { hashPartOf } from '../../nix/store-path.ts'
 import { PushFault } from '../../push/push-fault.ts'
 import { readAtMost } from '../../read-at-most.ts'
 import type { Store } from '../../store/store.ts'
-import { hasDotSegment } from '../dot-segments.ts'
+import { isSideFile } from '../side-files.ts'
 import type { NarSpool } from './nar-spool.ts'
 import type { PushedFiles, PushedNar } from './pushed-files.ts'
 import { createSpooledStore } from './spooled-object.ts'
@@ -30,9 +30,6 @@ export interface UploadHandlerOptions {
   readonly log: Log
 }
 
-/** Small files that the far end takes as Nix sends them. */
-const forwarded =
-  /^(?:nix-cache-info|(?:log|realisations|build-trace-v2|debuginfo)\/[0-9A-Za-z+\-._?=!:]{1,300}(?:\/[0-9A-Za-z+\-._?=!:]{1,300})?)$/
 const maxNarInfoBytes = 1024 * 1024
 const maxForwardedBytes = 32 * 1024 * 1024
 /** Nix gives up on a request on which nothing happens for 300 s: then the reply begins, and its end is what counts. */
@@ -81,7 +78,7 @@ export class UploadHandler {
       for await (const piece of request) void piece
       return finish(response, { status: 200, text: '' })
     }
-    if (!forwarded.test(path) || hasDotSegment(path))
+    if (path !== 'nix-cache-info' && !isSideFile(path))
       return finish(response, { status: 405, text: 'Only what Nix writes into a binary cache can be put here' })
     const body = await readAtMost(request, maxForwardedBytes)
     finish(

@@ -3,13 +3,14 @@
  * may not, conflicts, or is too big.
  */
 import { randomBytes } from 'node:crypto'
-import { existsSync, readdirSync } from 'node:fs'
+import { readdirSync } from 'node:fs'
 import { join } from 'node:path'
 
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals'
 
 import { generateSecretKey, parseNarInfo } from '../../../src/index.ts'
 import { basic } from '../../fixtures/cache.ts'
+import { hasNewerNix, runNewerNix, sayThatItIsSkipped } from '../../fixtures/newer-nix.ts'
 import {
   type BuiltClosure,
   type NixFixture,
@@ -34,11 +35,6 @@ beforeAll(async () => {
 })
 
 afterAll(() => nix[Symbol.asyncDispose]())
-
-/**
- * The newer Nix in a chroot, where there is one: `BURROW_TEST_NEWER_NIX` names a command that runs its arguments there.
- */
-const newerNix = process.env.BURROW_TEST_NEWER_NIX
 
 async function push(login: string, url: string, paths: readonly string[], from = store): Promise<RunResult> {
   const { args, env } = await as(nix, login)
@@ -284,21 +280,16 @@ test('a reference that only this machine has is copied into the depot, so that N
 })
 
 test('the newer Nix pushes and pulls the same', async () => {
-  if (newerNix === undefined || !existsSync(newerNix.split(' ')[0]!)) {
-    process.stderr.write('skipped: BURROW_TEST_NEWER_NIX names no newer Nix\n')
-    return
-  }
+  if (!hasNewerNix) return sayThatItIsSkipped()
   await using cache = await openPushCache(nix, { signing: [key] })
-  const [command, ...before] = newerNix.split(' ')
-  const script = `set -e; export TMPDIR=/tmp; d=$(mktemp -d); mkdir $d/tree; echo content > $d/tree/file; head -c 3000000 /dev/urandom > $d/tree/big
-printf 'machine 127.0.0.1 login ci password secret\\n' > $d/netrc; export XDG_CACHE_HOME=$d/cache NIX_CONFIG="experimental-features = nix-command
-netrc-file = $d/netrc
-build-users-group ="
+  const script = `set -e; mkdir $d/tree; echo content > $d/tree/file; head -c 3000000 /dev/urandom > $d/tree/big
+printf 'machine 127.0.0.1 login ci password secret\\n' > $d/netrc; export NIX_CONFIG="$NIX_CONFIG
+netrc-file = $d/netrc"
 p=$(nix store add-path --store $d/from $d/tree)
 nix copy --no-check-sigs --from $d/from --to '${cache.url}?compression=zstd' $p
 rm -rf $d/cache; nix copy --from '${cache.url}' --to $d/to --option trusted-public-keys '${key.publicKey}' $p
-cmp $d/tree/big $d/to$p/big && echo same; rm -rf $d`
-  const { stdout } = await nix.run(command!, [...before, 'bash', '-c', script], { env: {} })
+cmp $d/tree/big $d/to$p/big && echo same`
+  const { stdout } = await runNewerNix(nix, script)
   expect(stdout).toContain('same')
 })
 

@@ -1,5 +1,6 @@
 /** kill -9 in the middle of a download: of the relay, and of the far end. Nix gets the right bytes. */
 import { randomBytes } from 'node:crypto'
+import { writeFile } from 'node:fs/promises'
 
 import { afterAll, beforeAll, expect, test } from '@jest/globals'
 
@@ -35,9 +36,16 @@ async function openFarEnd() {
     larder: { dir: dir.file('larder') },
     tunnel: 'off',
   }
-  const { writeFile } = await import('node:fs/promises')
   await writeFile(dir.file('burrow.json'), JSON.stringify(config), { mode: 0o600 })
-  return { dir, start: () => serveBurrow([], { cwd: dir.path }) }
+  return {
+    start: () => serveBurrow([], { cwd: dir.path }),
+    [Symbol.asyncDispose]: () => dir[Symbol.asyncDispose](),
+  }
+}
+
+async function readPublicKey(url: string): Promise<string> {
+  const reply = await fetch(`${url}/v1/public-key`, { headers: { authorization: basic('ben', 'secret') } })
+  return (await reply.text()).trim()
 }
 
 const untilReceived = async (status: () => Promise<{ bytes: { received: number } }>, bytes: number) => {
@@ -45,14 +53,10 @@ const untilReceived = async (status: () => Promise<{ bytes: { received: number }
 }
 
 test('a relay that is killed and started again: Nix goes on where it was', async () => {
-  const { dir, start } = await openFarEnd()
-  await using scratch = dir
-  void scratch
-  await using burrow = await start()
+  await using farEnd = await openFarEnd()
+  await using burrow = await farEnd.start()
   await using line = await openShapingProxy(Number(new URL(burrow.url).port), slow)
-  const key = (
-    await (await fetch(`${burrow.url}/v1/public-key`, { headers: { authorization: basic('ben', 'secret') } })).text()
-  ).trim()
+  const key = await readPublicKey(burrow.url)
   const first = await startRelay(nix, { to: `http://127.0.0.1:${line.port}`, user: 'ben' })
   const to = await nix.openStore()
   const copying = nix.copy({ from: first.url, to, paths: [big], trustedPublicKeys: [key] })
@@ -67,13 +71,9 @@ test('a relay that is killed and started again: Nix goes on where it was', async
 })
 
 test('a far end that is killed and started again elsewhere: the relay goes on, and Nix notices nothing', async () => {
-  const { dir, start } = await openFarEnd()
-  await using scratch = dir
-  void scratch
-  const first = await start()
-  const key = (
-    await (await fetch(`${first.url}/v1/public-key`, { headers: { authorization: basic('ben', 'secret') } })).text()
-  ).trim()
+  await using farEnd = await openFarEnd()
+  const first = await farEnd.start()
+  const key = await readPublicKey(first.url)
   let target = Number(new URL(first.url).port)
   await using line = await openShapingProxy(() => target, slow)
   await using relay = await startRelay(nix, { to: `http://127.0.0.1:${line.port}`, user: 'ben' })
@@ -83,7 +83,7 @@ test('a far end that is killed and started again elsewhere: the relay goes on, a
   await untilReceived(relay.status, 4_000_000)
   first.kill('SIGKILL')
   await first.exited
-  await using second = await start()
+  await using second = await farEnd.start()
   target = Number(new URL(second.url).port)
   const { stderr } = await copying
   expect(stderr).not.toMatch(/retrying|error/)
