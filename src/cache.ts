@@ -25,6 +25,7 @@ import { keepReply } from './http/reply-of.ts'
 import type { ReadClientProgram } from './http/routes/client-program.ts'
 import { createPublicServer } from './http/server.ts'
 import { createStoreOutage, watchForOutage } from './http/store-outage.ts'
+import type { Team } from './http/team.ts'
 import type { LarderStats } from './larder/larder.ts'
 import { openLarder } from './larder/open-larder.ts'
 import type { Log } from './log.ts'
@@ -72,6 +73,8 @@ export interface CacheOptions extends Reloadable {
   readonly limits: Limits
   /** Lets people with browsers in without a password, on `/`, listings and build logs alone. */
   readonly visitors?: Visitors | undefined
+  /** Users and invitations that change while the cache runs; without it, users come from `users` alone. */
+  readonly team?: Team | undefined
   readonly log: Log
   readonly observer: Observer
 }

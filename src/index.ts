@@ -9,6 +9,18 @@ export type { Visitors } from './http/auth/strategies.ts'
 export type { Access, User } from './http/auth/user.ts'
 export type { Exchange, Observer, PushTally, RouteName } from './http/observer.ts'
 export { defaultLimits, type IndexPage, type Limits } from './http/origin.ts'
+export {
+  type Invitation,
+  type InvitationWish,
+  type IssuedInvitation,
+  isRefusal,
+  type NewUser,
+  type Team,
+  type TeamRefusal,
+  type TeamUser,
+  type UserActivity,
+  type UserSource,
+} from './http/team.ts'
 export type { LarderStats } from './larder/larder.ts'
 export { type Log, silentLog } from './log.ts'
 export type { Decompressors } from './nar/decompress.ts'
