@@ -7,12 +7,12 @@ import type { Server } from 'node:http'
 import { join } from 'node:path'
 import type { Logger } from 'pino'
 
-import { type Cache, Fault, openCache, type Reloadable, type Store, systemClock } from '../src/index.ts'
+import { Fault, openCache, type Reloadable, type Store, systemClock } from '../src/index.ts'
 import { readClientProgram } from './bundles.ts'
 import { createVisitors } from './cloudflare/visitors.ts'
 import { Complaint, reasonOf } from './complaint.ts'
 import type { Config } from './config/config.ts'
-import { type LoadedConfig, loadConfig } from './config/load-config.ts'
+import type { LoadedConfig } from './config/load-config.ts'
 import type { ConfigSource } from './config/read-document.ts'
 import { createTraffic } from './log/traffic.ts'
 import type { Machine } from './machine.ts'
@@ -23,9 +23,9 @@ import type { StatusReport } from './operator/status.ts'
 import { type Listener, openListener } from './server/listener.ts'
 import { openStores } from './server/open-stores.ts'
 import { openTunnel } from './server/open-tunnel.ts'
-import { findRestartOnly } from './server/reload.ts'
+import { createReloader, logWarnings } from './server/reload.ts'
 import { originDrainMs } from './server/stop-budgets.ts'
-import { openState, type State } from './state/state.ts'
+import { openState } from './state/state.ts'
 import { lockStateDir } from './state/state-lock.ts'
 import { findInheritedSocket } from './systemd/socket-activation.ts'
 import type { Tunnel, TunnelStatus } from './tunnel/tunnel.ts'
@@ -173,70 +173,4 @@ async function openOperator({ operator }: Config, server: Server, log: Logger): 
     log.warn({ reason: error.message }, 'Running without an operator listener: "burrow status" does not work')
     return undefined
   }
-}
-
-interface ReloaderOptions extends ApplianceOptions {
-  readonly state: State
-  readonly cache: Cache
-  readonly inForce: Reloadable
-  onReloaded(): void
-}
-
-function createReloader({ machine, loaded, source, log, state, cache, inForce, onReloaded }: ReloaderOptions) {
-  let current = inForce
-  let last: Promise<void> = Promise.resolve()
-  let waiting: Promise<void> | undefined
-
-  async function reloadOnce(): Promise<void> {
-    try {
-      const next = loadConfig(source)
-      const replacement = await loadReloadable({ loaded: next, state, hostName: machine.hostName, log })
-      cache.reload(replacement)
-      current = replacement
-      log.level = next.config.log.level
-      logWarnings(next, replacement, log)
-      logReload(loaded.config, next.config, replacement, log)
-      onReloaded()
-    } catch (error) {
-      // A bug in a reload must not stop the server.
-      log.error(
-        error instanceof Complaint ? { reason: error.message } : { err: error },
-        'Cannot reload the config: the previous one stays in force',
-      )
-    }
-  }
-
-  return {
-    get inForce() {
-      return current
-    },
-    /** Reloads run one after the other, so that the last one wins. Waiting ones are merged. */
-    reload(): Promise<void> {
-      waiting ??= last.then(() => {
-        waiting = undefined
-        return reloadOnce()
-      })
-      last = waiting
-      return waiting
-    },
-  }
-}
-
-function logReload(started: Config, next: Config, { users, signing }: Reloadable, log: Logger): void {
-  log.info(
-    { users: users?.map(({ name }) => name) ?? 'everybody', keys: signing.map(({ name }) => name) },
-    'Reloaded the config',
-  )
-  const waiting = findRestartOnly(started, next)
-  if (waiting.length > 0) log.warn({ settings: waiting }, 'Some changed settings need a restart')
-}
-
-function logWarnings({ warnings }: LoadedConfig, { users, signing }: Reloadable, log: Logger): void {
-  for (const warning of warnings) log.warn({}, warning)
-  for (const { name, expires } of users ?? []) {
-    if (expires !== undefined && expires.getTime() <= Date.now())
-      log.warn({ user: name, expires }, 'A user has expired and is refused. Remove the user, or change "expires"')
-  }
-  if (signing.length === 0)
-    log.warn({}, 'No signing key is configured: clients accept only paths that already have a signature they trust')
 }
