@@ -1,24 +1,20 @@
 /** `burrow use`: configures this machine or user to pull from a cache, and to push to it. */
-import { readFile } from 'node:fs/promises'
 import { resolve } from 'node:path'
 import { Command, Option } from 'commander'
 
 import { type FarEnd, formatBasicAuthorization } from '../../src/index.ts'
-import { Complaint, reasonOf } from '../complaint.ts'
-import { passwordFault } from '../config/users-schema.ts'
+import { Complaint } from '../complaint.ts'
 import type { Machine } from '../machine.ts'
-import { findLogin, type NetrcLogin } from '../near-end/netrc.ts'
+import type { NetrcLogin } from '../near-end/netrc.ts'
 import { findNixStore } from '../near-end/nix-store.ts'
 import { openFarEnd, toComplaint } from '../near-end/open-push.ts'
+import { findCacheLogin } from '../near-end/use/cache-login.ts'
 import { planRemove } from '../near-end/use/remove-plan.ts'
 import { isSystemdRunning } from '../near-end/use/unit-steps.ts'
-import { netrcFileOf, planUse } from '../near-end/use/use-plan.ts'
-import { readText } from '../plan/file-steps.ts'
+import { planUse } from '../near-end/use/use-plan.ts'
 import { formatStep, isChange, requireNoRefusal, runPlan, type Step } from '../plan/plan.ts'
-import { hostOf, parseCacheUrl } from '../terminal/client-setup.ts'
+import { parseCacheUrl } from '../terminal/client-setup.ts'
 import { printable } from '../terminal/format.ts'
-import { askPassword } from '../terminal/prompts.ts'
-import { readInput } from '../terminal/standard-input.ts'
 
 interface UseFlags {
   readonly user?: string
@@ -29,8 +25,6 @@ interface UseFlags {
   readonly print?: boolean
   readonly root?: string
 }
-
-const maxPasswordBytes = 4096
 
 export function useCommand(machine: Machine): Command {
   return new Command('use')
@@ -87,7 +81,8 @@ async function use(machine: Machine, urlText: string, flags: UseFlags): Promise<
   const root = resolve(machine.workingDir, flags.root ?? '/')
   const isRunning = root === '/' && isSystemdRunning(machine)
   if (flags.remove === true) return await run(machine, await planRemove(machine, { url, root, isRunning }))
-  const login = flags.user === undefined ? undefined : await findPassword(machine, url, flags.user, root, flags)
+  const login =
+    flags.user === undefined ? undefined : await findCacheLogin(machine, url, flags.user, root, flags.passwordFile)
   const publicKeys = await askCache(machine, url, login, flags.push === true)
   const { steps, texts } = await planUse(machine, {
     url,
@@ -112,51 +107,6 @@ async function run(machine: Machine, steps: readonly Step[]): Promise<void> {
   await runPlan(steps, (step) => void machine.stdout.write(formatStep(step)))
   if (steps.some(isChange))
     machine.stdout.write('If this machine has a nix-daemon, restart it: systemctl restart nix-daemon\n')
-}
-
-async function findPassword(
-  machine: Machine,
-  url: string,
-  user: string,
-  root: string,
-  { passwordFile }: UseFlags,
-): Promise<NetrcLogin> {
-  const password = await readPassword(machine, url, user, root, passwordFile)
-  const fault = passwordFault(password)
-  if (fault !== undefined) throw new Complaint('usage', `Cannot use this password: it ${fault[0]}; ${fault[1]}`)
-  if (/[:\s\p{Cc}]/u.test(user))
-    throw new Complaint('usage', 'Cannot use this --user: it contains a colon or white space')
-  return { login: user, password }
-}
-
-async function readPassword(
-  machine: Machine,
-  url: string,
-  user: string,
-  root: string,
-  file: string | undefined,
-): Promise<string> {
-  if (file !== undefined) {
-    try {
-      return (await readFile(resolve(machine.workingDir, file), 'utf8')).replace(/\r?\n$/, '')
-    } catch (error) {
-      throw new Complaint('config', `Cannot read "${file}": ${reasonOf(error)}`, { cause: error })
-    }
-  }
-  const isTerminal = machine.stdin.isTTY === true
-  const given = isTerminal ? '' : await readGivenLine(machine)
-  if (given !== '') return given
-  // Set up by an earlier run.
-  const known = findLogin((await readText(await netrcFileOf(machine, root)).catch(() => undefined)) ?? '', hostOf(url))
-  if (known?.login === user) return known.password
-  if (isTerminal) return await askPassword(machine, `Password for ${printable(user)} at ${hostOf(url)}:`)
-  throw new Complaint('usage', 'No password was given; use --password-file, or give it as a line of standard input')
-}
-
-async function readGivenLine(machine: Machine): Promise<string> {
-  const text = await readInput(machine, maxPasswordBytes)
-  if (text === undefined) throw new Complaint('usage', 'The password on standard input is too long')
-  return text
 }
 
 /** Checks the login, and returns the public keys of the cache. */
