@@ -144,8 +144,8 @@ function createSums(log: Logger, after: (ms: number, callback: () => void) => ()
       if (status === 401 || status === 429) {
         const sum = sumOf(exchange)
         sum.refused++
-        if (exchange.claimedUser !== undefined && sum.attemptedUsers.size < maxAttemptedUsers)
-          sum.attemptedUsers.add(exchange.claimedUser)
+        if (exchange.attemptedUser !== undefined && sum.attemptedUsers.size < maxAttemptedUsers)
+          sum.attemptedUsers.add(exchange.attemptedUser)
       } else if (status === 503) sumOf(exchange).postponed++
       else if (isNar[route] === true && method === 'GET' && status < 300) {
         const sum = sumOf(exchange)
@@ -177,7 +177,7 @@ function fieldsOf(exchange: Exchange): object {
     target,
     status,
     user,
-    claimedUser,
+    attemptedUser,
     storePath,
     servedFrom,
     address,
@@ -199,7 +199,7 @@ function fieldsOf(exchange: Exchange): object {
     target,
     status,
     user,
-    claimedUser,
+    attemptedUser,
     address,
     ray,
     bytes,

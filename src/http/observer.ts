@@ -37,7 +37,7 @@ export interface Exchange {
   /** The authenticated user; undefined on a public cache and for refused requests. */
   readonly user: string | undefined
   /** The user name of a refused login. Untrusted text, at most 64 characters. */
-  readonly claimedUser: string | undefined
+  readonly attemptedUser: string | undefined
   /** The store object that was requested and found. */
   readonly storePath: string | undefined
   /** Where its bytes came from; undefined when none were sent. */

@@ -20,7 +20,7 @@ export class Reply implements Exchange {
   identity: Identity | undefined
   storePath: string | undefined
   servedFrom: ServedFrom | undefined
-  #claimedUser: string | undefined
+  #attemptedUser: string | undefined
   /** Body bytes passed to the socket so far. */
   bytes = 0
   readonly #cacheHeaders: CacheHeaders
@@ -67,12 +67,12 @@ export class Reply implements Exchange {
     return this.identity?.name
   }
 
-  get claimedUser(): string | undefined {
-    return this.#claimedUser
+  get attemptedUser(): string | undefined {
+    return this.#attemptedUser
   }
 
-  set claimedUser(name: string | undefined) {
-    this.#claimedUser = name?.slice(0, maxClaimedLength)
+  set attemptedUser(name: string | undefined) {
+    this.#attemptedUser = name?.slice(0, maxAttemptedLength)
   }
 
   get push(): PushTally | undefined {
@@ -202,7 +202,7 @@ export class Reply implements Exchange {
   }
 }
 
-const maxClaimedLength = 64
+const maxAttemptedLength = 64
 const maxRefusalLength = 300
 
 function isPlainGet({ method, httpVersionMinor }: IncomingMessage): boolean {

@@ -63,7 +63,7 @@ const exchange: Exchange = {
   target: '/nar/x',
   status: 200,
   user: 'ben',
-  claimedUser: undefined,
+  attemptedUser: undefined,
   storePath: '/nix/store/6f90lrmaxn2bybp9ffarwvdipidnqf78-thing-1.0',
   servedFrom: 'larder',
   address: '::1',

@@ -134,7 +134,7 @@ function conclude(reply: Reply, rule: Rule, authentication: Authentication): boo
       reply.postpone(authentication.retryAfterSeconds, 429)
       return false
     case 'unknown':
-      reply.claimedUser = authentication.name
+      reply.attemptedUser = authentication.name
       reply.refuse(401, ['WWW-Authenticate', authentication.challenge])
       return false
   }

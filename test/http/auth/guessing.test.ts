@@ -181,7 +181,7 @@ test('a client that begins with 25 requests at once, as Nix does, gets all of th
 
 test('a refused login names in the access log whom it claimed to be', async () => {
   const exchange = new Promise<Exchange>((resolve) =>
-    exchanges.on('exchange', (one) => one.claimedUser === 'eve' && resolve(one)),
+    exchanges.on('exchange', (one) => one.attemptedUser === 'eve' && resolve(one)),
   )
   await cache.get(narInfo, { headers: { authorization: basic('eve', 'x') } })
   expect([(await exchange).status, (await exchange).user]).toEqual([401, undefined])
