@@ -11,10 +11,11 @@ import type { Disk, WritableFile } from '../../disk/disk.ts'
 import { countParts } from '../../nar/part-ranges.ts'
 import { formatSha256 } from '../../nix/hash.ts'
 import type { Compression } from '../../nix/nar-info.ts'
-import { createDecoder, type Decoder, type DecoderOptions } from './decoder.ts'
+import { createDecoder, type DecoderOptions } from './decoder.ts'
 import { NarCheck } from './nar-check.ts'
 import type { AssemblyRecord } from './sqlite/queries.ts'
 import type { NarFile, Records } from './sqlite/records.ts'
+import type { Decoder } from './stream-decoder.ts'
 import { Refused } from './types.ts'
 
 const readBytes = 256 * 1024

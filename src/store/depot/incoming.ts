@@ -8,9 +8,10 @@ import { createHash } from 'node:crypto'
 import type { Disk, WritableFile } from '../../disk/disk.ts'
 import { formatSha256 } from '../../nix/hash.ts'
 import type { Compression } from '../../nix/nar-info.ts'
-import { createDecoder, type Decoder, type DecoderOptions } from './decoder.ts'
+import { createDecoder, type DecoderOptions } from './decoder.ts'
 import { NarCheck } from './nar-check.ts'
 import type { NarFile } from './sqlite/records.ts'
+import type { Decoder } from './stream-decoder.ts'
 import { Refused } from './types.ts'
 
 export interface Expected {

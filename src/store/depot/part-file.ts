@@ -7,8 +7,8 @@ import { createHash } from 'node:crypto'
 import { constants, createGunzip, createZstdCompress } from 'node:zlib'
 
 import type { Disk, WritableFile } from '../../disk/disk.ts'
-import { StreamDecoder } from './decoder.ts'
 import { readBody } from './incoming.ts'
+import { StreamDecoder } from './stream-decoder.ts'
 import { Refused } from './types.ts'
 import { ZstdFormatError, ZstdFrames } from './zstd-frames.ts'
 
