@@ -1,7 +1,7 @@
 /** What a start needs before it: a binary that can be executed, and a launch; or the reason why there is none. */
 import type { Log } from '../../../src/index.ts'
+import { explainUnexecutable, noBinary } from '../explain/binary-diagnosis.ts'
 import { brokenHere, type EndDiagnosis, soon } from '../explain/connector-problems.ts'
-import { explainUnexecutable, noBinary } from '../explain/end-diagnosis.ts'
 import { findUnexecutable } from '../find/executable.ts'
 import { type TunnelClock, unlessAborted } from '../tunnel-clock.ts'
 import type { TunnelParts } from '../tunnel-parts.ts'

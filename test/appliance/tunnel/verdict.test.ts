@@ -1,7 +1,8 @@
 import { describe, expect, test } from '@jest/globals'
 
+import { explainUnexecutable } from '../../../appliance/tunnel/explain/binary-diagnosis.ts'
 import { explainProblem, type Wanted } from '../../../appliance/tunnel/explain/connector-problems.ts'
-import { explainEnd, explainHang, explainUnexecutable } from '../../../appliance/tunnel/explain/end-diagnosis.ts'
+import { explainEnd, explainHang } from '../../../appliance/tunnel/explain/end-diagnosis.ts'
 
 const wanted: Wanted = { mode: 'token', protocol: 'http2', extraArgs: [] }
 const silent = { bareLine: undefined, stdout: '', problem: undefined, hasUpdated: false, signalled: undefined }
