@@ -13,7 +13,7 @@ import { type FileHandle, open } from 'node:fs/promises'
 import type { ByteRange, Chunk, ChunkReader } from '../chunks.ts'
 import { Fault } from '../faults.ts'
 import { formatSha256 } from '../nix/hash.ts'
-import { type FileStamp, isSameStamp, isSettled, toFileStamp } from './file-stamp.ts'
+import { type FileStamp, isSameStamp, toFileStamp } from './file-stamp.ts'
 
 export interface StoredFile {
   /** Absolute. */
@@ -30,55 +30,8 @@ export interface StoredFile {
 
 /** Large enough that the cost of a read does not count, small enough that a slow reader holds little. */
 const chunkBytes = 512 * 1024
-const maxRemembered = 100_000
 
-export class StoredFiles {
-  /** Path to the stamp under which it was found right. */
-  readonly #checked = new Map<string, FileStamp>()
-  readonly #checks = new Map<string, Promise<void>>()
-
-  /** Rejects with nar-mismatch (wrong contents), nar-changed (removed or replaced) or nar-unreadable. */
-  async open(file: StoredFile, range?: ByteRange): Promise<ChunkReader> {
-    const handle = await openHandle(file)
-    try {
-      const stamp = await stampOf(handle, file)
-      const checked = this.#checked.get(file.path)
-      if (checked === undefined || !isSameStamp(checked, stamp)) await this.#checkOnce(file, stamp)
-      return range === undefined
-        ? new WholeReader(handle, file, () => this.forget(file.path))
-        : new RangeReader(handle, file, range, stamp)
-    } catch (error) {
-      await handle.close()
-      throw error
-    }
-  }
-
-  /** The next reader checks it again. */
-  forget(path: string): void {
-    this.#checked.delete(path)
-  }
-
-  #checkOnce(file: StoredFile, stamp: FileStamp): Promise<void> {
-    const key = JSON.stringify([file.path, stamp])
-    let check = this.#checks.get(key)
-    if (check === undefined) {
-      check = this.#check(file, stamp).finally(() => this.#checks.delete(key))
-      this.#checks.set(key, check)
-    }
-    return check
-  }
-
-  async #check(file: StoredFile, stamp: FileStamp): Promise<void> {
-    const reader = new WholeReader(await openHandle(file), file, () => {})
-    if (file.examine === undefined) await drain(reader)
-    else await file.examine(reader)
-    if (this.#checked.size >= maxRemembered) this.#checked.clear()
-    // What was written a moment ago may be written again without another time: it is checked again.
-    if (isSettled(stamp)) this.#checked.set(file.path, stamp)
-  }
-}
-
-async function openHandle({ path }: StoredFile): Promise<FileHandle> {
+export async function openHandle({ path }: StoredFile): Promise<FileHandle> {
   try {
     return await open(path, constants.O_RDONLY | constants.O_NOFOLLOW)
   } catch (error) {
@@ -95,19 +48,11 @@ function faultOf(path: string, cause: unknown): Fault {
   )
 }
 
-async function stampOf(handle: FileHandle, { path, size }: StoredFile): Promise<FileStamp> {
+export async function stampOf(handle: FileHandle, { path, size }: StoredFile): Promise<FileStamp> {
   const stat = await handle.stat()
   if (!stat.isFile() || stat.size !== size)
     throw new Fault('nar-mismatch', `The stored NAR "${path}" has ${stat.size} bytes instead of ${size}`)
   return toFileStamp(stat)
-}
-
-async function drain(reader: ChunkReader): Promise<void> {
-  try {
-    for (let chunk = await reader.next(); chunk !== undefined; chunk = await reader.next()) chunk.release()
-  } finally {
-    reader.close()
-  }
 }
 
 /** Reads ahead by one chunk; what `accept` throws for a chunk ends the transfer before that chunk is handed out. */
@@ -170,7 +115,7 @@ abstract class StoredReader implements ChunkReader {
   }
 }
 
-class WholeReader extends StoredReader {
+export class WholeReader extends StoredReader {
   readonly #hash: Hash = createHash('sha256')
   readonly #onWrong: () => void
 
@@ -192,7 +137,7 @@ class WholeReader extends StoredReader {
   }
 }
 
-class RangeReader extends StoredReader {
+export class RangeReader extends StoredReader {
   readonly #stamp: FileStamp
 
   constructor(handle: FileHandle, file: StoredFile, range: ByteRange, stamp: FileStamp) {

@@ -6,7 +6,7 @@
 import { join } from 'node:path'
 
 import type { ByteRange, Chunk, ChunkReader } from '../../chunks.ts'
-import { StoredFiles } from '../../disk/stored-file.ts'
+import { StoredFiles } from '../../disk/stored-files.ts'
 import { condemnsStoreObject, Fault } from '../../faults.ts'
 import { narKey } from './depot-files.ts'
 import type { NarRecord } from './types.ts'

@@ -13,7 +13,7 @@ import { Readable } from 'node:stream'
 
 import type { ChunkReader } from '../../chunks.ts'
 import { readIfPresent } from '../../disk/read-if-present.ts'
-import { StoredFiles } from '../../disk/stored-file.ts'
+import { StoredFiles } from '../../disk/stored-files.ts'
 import { Fault } from '../../faults.ts'
 import type { Log } from '../../log.ts'
 import { createDecompressor, type Decompressors } from '../../nar/decompress.ts'
@@ -24,7 +24,8 @@ import { parseNarInfo } from '../../nix/parse-nar-info.ts'
 import { hashPartOf, parseBaseName } from '../../nix/store-path.ts'
 import { filteredReader } from '../../stream-reader.ts'
 import { createFileForm } from '../file-form.ts'
-import { noLeases, type Realisation, type Store, type StoreHealth, type StoreObject } from '../store.ts'
+import type { StoreHealth } from '../health.ts'
+import { noLeases, type Realisation, type Store, type StoreObject } from '../store.ts'
 import { parseRelativePath } from './relative-path.ts'
 
 export interface DirectoryStoreOptions {

@@ -10,7 +10,8 @@
 import { type Clock, systemClock } from '../../clock.ts'
 import { DaemonDialer } from '../../daemon/daemon-dialer.ts'
 import type { Log } from '../../log.ts'
-import type { Leases, LeasesHealth } from '../store.ts'
+import type { LeasesHealth } from '../health.ts'
+import type { Leases } from '../store.ts'
 import type { RootHolder } from './root-holder.ts'
 import { RootHolders } from './root-holders.ts'
 

@@ -11,13 +11,15 @@
  */
 import { dirname, join } from 'node:path'
 import type { Readable } from 'node:stream'
+
 import { type Clock, systemClock } from '../../clock.ts'
 import { openDaemonConnection } from '../../daemon/daemon-connection.ts'
 import type { Fault } from '../../faults.ts'
 import type { Log } from '../../log.ts'
 import type { Decompressors } from '../../nar/decompress.ts'
 import { hashPartOf } from '../../nix/store-path.ts'
-import type { Leases, Realisation, Store, StoreHealth, StoreObject } from '../store.ts'
+import type { StoreHealth } from '../health.ts'
+import type { Leases, Realisation, Store, StoreObject } from '../store.ts'
 import { type Addition, findAdditions, findLastId, findPathOfId } from './additions.ts'
 import { BuildLogs } from './build-logs.ts'
 import { StoreDatabase } from './database.ts'

@@ -9,10 +9,11 @@ import { chmodSync, existsSync, rmSync, statSync } from 'node:fs'
 import { DatabaseSync } from 'node:sqlite'
 import { fileURLToPath } from 'node:url'
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from '@jest/globals'
+
 import { systemClock } from '../../../src/clock.ts'
 import { openDaemonConnection } from '../../../src/daemon/daemon-connection.ts'
 import { hashPartOf } from '../../../src/nix/store-path.ts'
-import type { StoreHealth } from '../../../src/store/store.ts'
+import type { StoreHealth } from '../../../src/store/health.ts'
 import { type NixFixture, openNixFixture, type ScratchStore } from '../../fixtures/nix.ts'
 import type { ReaderRequest } from './reader-process.ts'
 
