@@ -27,6 +27,7 @@ stdenvNoCC.mkDerivation {
     "src"
     "docs"
     "man"
+    "monitoring"
     "scripts"
     "package.json"
     "config.schema.json"
@@ -68,6 +69,7 @@ stdenvNoCC.mkDerivation {
     makeWrapper ${lib.getExe nodejs-slim_24} $out/libexec/burrow-client \
       --add-flags "--max-semi-space-size=2 $out/lib/burrow/dist/bundles/client.mjs"
     installManPage man/*
+    install -Dm0644 -t $out/share/burrow/monitoring monitoring/*
     for unit in burrow.service burrow.socket; do
       install -Dm0644 appliance/systemd/$unit $out/lib/systemd/system/$unit
     done

@@ -69,6 +69,7 @@ async function layOut(dir: ScratchDir): Promise<{ burrow: string; check: () => P
     'src',
     'docs',
     'man',
+    'monitoring',
     'scripts',
     'package.json',
     'config.schema.json',
