@@ -26,6 +26,7 @@
  */
 
 import { mkdirSync, readdirSync } from 'node:fs'
+
 import { systemClock } from '../../clock.ts'
 import { takeDirectoryLock } from '../../disk/lock.ts'
 import { isOwnNarUrl, parseNarFileUrl } from '../../nix/nar-file-url.ts'
@@ -39,10 +40,11 @@ import type { CommitOptions, Committed } from './committing.ts'
 import { dayOf } from './day.ts'
 import { type DepotOptions, noLocal } from './depot-options.ts'
 import { DepotReader } from './depot-reader.ts'
+import type { GcReport } from './gc-plan.ts'
 import type { Use, WriterHost } from './host.ts'
 import { startMaintenance } from './maintenance.ts'
 import type { PinRequest } from './pins.ts'
-import type { GcOptions, GcReport } from './retention.ts'
+import type { GcOptions } from './retention.ts'
 import {
   type DepotPolicy,
   defaultPolicy,
