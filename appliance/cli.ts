@@ -4,6 +4,7 @@ import type { Command } from 'commander'
 import { type CommandLine, createProgramOf, runProgram } from './command-line.ts'
 import { checkConfigCommand } from './commands/check-config.ts'
 import { clientConfigCommand } from './commands/client-config.ts'
+import { completionCommand } from './commands/completion.ts'
 import { depotCommand } from './commands/depot/depot.ts'
 import { forgetCommand } from './commands/depot/forget.ts'
 import { gcCommand } from './commands/depot/gc.ts'
@@ -40,6 +41,7 @@ const commands = [
   keygenCommand,
   installServiceCommand,
   uninstallServiceCommand,
+  completionCommand,
   versionCommand,
 ]
 

@@ -18,6 +18,7 @@ let
   manifest = lib.importJSON ../package.json;
   node_modules = callPackage ./node-modules.nix { };
   development = callPackage ./node-modules.nix { kind = "development"; };
+  canRun = stdenvNoCC.buildPlatform.canExecute stdenvNoCC.hostPlatform;
 in
 stdenvNoCC.mkDerivation {
   pname = "burrow";
@@ -69,6 +70,10 @@ stdenvNoCC.mkDerivation {
     makeWrapper ${lib.getExe nodejs-slim_24} $out/libexec/burrow-client \
       --add-flags "--max-semi-space-size=2 $out/lib/burrow/dist/bundles/client.mjs"
     installManPage man/*
+    ${lib.optionalString canRun ''
+      for shell in bash zsh fish; do $out/bin/burrow completion $shell > burrow.$shell; done
+      installShellCompletion burrow.{bash,zsh,fish}
+    ''}
     install -Dm0644 -t $out/share/burrow/monitoring monitoring/*
     for unit in burrow.service burrow.socket; do
       install -Dm0644 appliance/systemd/$unit $out/lib/systemd/system/$unit
@@ -78,7 +83,7 @@ stdenvNoCC.mkDerivation {
   '';
 
   # Check that it starts with the installed packages and this Node.
-  doInstallCheck = stdenvNoCC.buildPlatform.canExecute stdenvNoCC.hostPlatform;
+  doInstallCheck = canRun;
   installCheckPhase = ''
     test "$($out/bin/burrow version)" = "burrow ${manifest.version}"
   '';

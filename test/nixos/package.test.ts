@@ -20,6 +20,7 @@ const run = promisify(execFile)
 const hooks = `set -eu
 makeWrapper() { mkdir -p "$(dirname "$2")"; printf '#!/bin/sh\\nexec %s %s "$@"\\n' "$1" "$4" > "$2"; chmod +x "$2"; }
 installManPage() { for page; do install -Dm0644 "$page" "$out/share/man/$(basename "$page")"; done; }
+installShellCompletion() { for script; do install -Dm0644 "$script" "$out/share/completions/$script"; done; }
 substituteInPlace() { file=$1; shift; while [ $# -gt 0 ]; do grep -qF "$2" "$file"; sed -i "s|$2|$3|" "$file"; shift 3; done; }
 `
 
@@ -94,6 +95,8 @@ test('the package starts from its own tree: version, check-config and serve', as
   const { burrow, check } = await layOut(dir)
   const options = { cwd: dir.path, env: { PATH: process.env.PATH, HOME: dir.path } }
   await check()
+  for (const shell of ['bash', 'zsh', 'fish'])
+    expect(await readFile(join(dirname(burrow), '../share/completions', `burrow.${shell}`), 'utf8')).toContain('push')
 
   const config = dir.file('burrow.json')
   await writeFile(
