@@ -1,7 +1,7 @@
 // Installs what is missing, and nothing when nothing is: run by `npm start` and `npm test` before they do their work.
 // Plain JavaScript for Node 20, which is what may be there before the dependencies (Node 24 among them) are.
 //   node scripts/setup.mjs           the npm packages, and the client that the cache gives away (scripts/bundle.mjs)
-//   node scripts/setup.mjs --test    those and, on Debian as root, Nix itself and the tools of systemd
+//   node scripts/setup.mjs --test    those and, on Debian as root, Nix itself, the tools of systemd, and a browser
 import { spawnSync } from 'node:child_process'
 import { createHash } from 'node:crypto'
 import { accessSync, constants, existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs'
@@ -20,6 +20,7 @@ const tools = {
   groff: 'groff-base',
   curl: 'curl',
   ip: 'iproute2',
+  chromium: 'chromium',
 }
 
 installPackages()
@@ -87,7 +88,7 @@ function installTools() {
 }
 
 function installDebianPackages(names) {
-  say(`installing ${names.join(', ')} from Debian: the tests talk to a real Nix and a real systemd`)
+  say(`installing ${names.join(', ')} from Debian: the tests use a real Nix, a real systemd and a real browser`)
   const env = { ...process.env, DEBIAN_FRONTEND: 'noninteractive' }
   run('apt-get', ['update', '-q'], 'apt-get update failed: is a Debian mirror reachable?', env)
   run(

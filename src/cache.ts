@@ -18,6 +18,10 @@ import { createHandler } from './http/hot-routes.ts'
 import { createCatalogue } from './http/narinfo/catalogue.ts'
 import type { Observer } from './http/observer.ts'
 import type { IndexPage, Limits, Origin } from './http/origin.ts'
+import type { Contact } from './http/pages/contact.ts'
+import { createErrorRenderer } from './http/pages/error-page.ts'
+import type { PageName } from './http/pages/navigation.ts'
+import type { Particulars } from './http/particulars.ts'
 import type { NixUploadsOptions } from './http/push/nix-uploads.ts'
 import { createQueue } from './http/queue/enqueue.ts'
 import { Reply } from './http/reply.ts'
@@ -42,6 +46,8 @@ export interface Reloadable {
   readonly users: readonly User[] | undefined
   /** At `/`; undefined: the built-in page; false: none. */
   readonly indexPage: IndexPage | false | undefined
+  /** Whom users can ask: shown on pages and in errors, to everybody. */
+  readonly contact?: Contact | undefined
 }
 
 export interface CacheOptions extends Reloadable {
@@ -133,14 +139,17 @@ export async function openCache(options: CacheOptions): Promise<Cache> {
   let cacheHeaders = createCacheHeaders(options.users === undefined, options.edgeCache)
 
   const { version, priority, wantMassQuery } = options
-  const readParticulars = () => ({
+  const readParticulars = (): Particulars => ({
     version,
     priority,
     wantMassQuery,
     publicKeys: reloadable.signing.map((key) => key.publicKey),
     indexPage: reloadable.indexPage,
     isPublic: reloadable.users === undefined,
+    contact: reloadable.contact,
+    pages: pagesOf(reloadable),
   })
+  const renderError = createErrorRenderer(readParticulars)
   const app = createApp(
     origin,
     readParticulars,
@@ -151,7 +160,7 @@ export async function openCache(options: CacheOptions): Promise<Cache> {
   const handle = createHandler(
     origin,
     door,
-    (request, response) => new Reply(request, response, cacheHeaders, observer),
+    (request, response) => new Reply(request, response, cacheHeaders, observer, renderError),
     (reply) => {
       keepReply(reply)
       app(reply.request, reply.response)
@@ -178,6 +187,10 @@ export async function openCache(options: CacheOptions): Promise<Cache> {
     },
     [Symbol.asyncDispose]: () => resources.disposeAsync(),
   }
+}
+
+function pagesOf({ indexPage }: Reloadable): ReadonlySet<PageName> {
+  return new Set(indexPage === false ? [] : ['overview'])
 }
 
 /** What the larder says of its directory is for the operator's eyes. */

@@ -9,6 +9,7 @@ export type { Visitors } from './http/auth/strategies.ts'
 export type { Access, User } from './http/auth/user.ts'
 export type { Exchange, Observer, PushTally, RouteName } from './http/observer.ts'
 export { defaultLimits, type IndexPage, type Limits } from './http/origin.ts'
+export { type Contact, parseContact } from './http/pages/contact.ts'
 export {
   type Invitation,
   type InvitationWish,

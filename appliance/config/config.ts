@@ -1,5 +1,5 @@
 /** The configuration that the program uses: valid, complete, frozen, with absolute paths. See load-config.ts. */
-import type { DepotPolicy, Limits } from '../../src/index.ts'
+import type { Contact, DepotPolicy, Limits } from '../../src/index.ts'
 import type { TunnelSettings } from '../tunnel/settings.ts'
 import type { ListenAddress } from './listen-address.ts'
 import type { ConfigFile } from './schema.ts'
@@ -31,6 +31,8 @@ export interface Config {
   readonly state: { readonly dir: string }
   /** `true`: the built-in page. */
   readonly indexPage: boolean | { readonly file: string }
+  /** Whom users can ask. */
+  readonly contact: Contact | undefined
   readonly edgeCache: 'deny' | 'allow'
   readonly log: ConfigFile['log']
   readonly limits: Limits

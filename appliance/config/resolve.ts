@@ -4,7 +4,7 @@
  */
 import { basename, dirname, join, resolve } from 'node:path'
 
-import { defaultLimits } from '../../src/index.ts'
+import { defaultLimits, parseContact } from '../../src/index.ts'
 import type { Environment } from '../machine.ts'
 import { userStateDir } from '../state/user-state-dir.ts'
 import { toBytes } from './byte-size.ts'
@@ -55,6 +55,7 @@ export function resolveConfig(values: ConfigFile, file: string | undefined, plac
           },
     state: { dir: stateDir },
     indexPage: typeof indexPage === 'string' ? { file: toAbsolute(indexPage) } : indexPage,
+    contact: values.contact === undefined ? undefined : parseContact(values.contact),
     edgeCache: values.edgeCache,
     log: values.log,
     limits: { ...defaultLimits, ...values.limits },

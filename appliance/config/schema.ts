@@ -5,6 +5,7 @@
  */
 import * as z from 'zod'
 
+import { parseContact } from '../../src/index.ts'
 import { depot, push } from './depot-schema.ts'
 import { leases, limits, log } from './limits-schema.ts'
 import { parseListenAddress } from './listen-address.ts'
@@ -23,6 +24,16 @@ const listen = () =>
       'use "127.0.0.1:8080", "[::1]:8080" or "unix:/path", and a tunnel or a local proxy for clients on other machines',
     ]
   })
+
+const contact = () =>
+  text((value) =>
+    parseContact(value) === undefined
+      ? [
+          `("${value}") is neither a mail address nor a web address`,
+          'write "ana@example.org" or "https://chat.example.org/cache"',
+        ]
+      : undefined,
+  )
 
 export const configSchema = z
   .strictObject({
@@ -86,6 +97,11 @@ export const configSchema = z
       .default(true)
       .describe(
         'What "/" shows: true for a page that explains how to use the cache, the path of an HTML or text file, or false for 404.',
+      ),
+    contact: contact()
+      .optional()
+      .describe(
+        'Whom users can ask: a mail address, or the URL of a web page. Shown on pages and in errors, also to people who are not logged in.',
       ),
     edgeCache: z
       .enum(['deny', 'allow'])

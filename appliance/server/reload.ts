@@ -86,7 +86,7 @@ export function logWarnings({ warnings }: LoadedConfig, { users, signing }: Relo
 }
 
 /** The settings that a reload changes; of the log only its level. */
-const live: readonly (keyof Config)[] = ['file', 'access', 'signing', 'indexPage', 'log']
+const live: readonly (keyof Config)[] = ['file', 'access', 'signing', 'indexPage', 'contact', 'log']
 
 /** Names of settings that differ and stay as they were until the next start. */
 export function findRestartOnly(current: Config, next: Config): string[] {

@@ -35,7 +35,7 @@ export async function loadReloadable({ loaded, state, hostName, log }: SecretSou
   const named = await readNamedFiles(loaded, log)
   const signing = named.signing ?? [await ensureKey(config, state, hostName, log)]
   const users = config.access.kind === 'generated' ? [toGeneratedUser(await state.ensureUser())] : named.users
-  return { signing, users, indexPage: named.indexPage }
+  return { signing, users, indexPage: named.indexPage, contact: config.contact }
 }
 
 /** What the files named in the config hold; `undefined` where it names none. @throws {Complaint} config */

@@ -12,6 +12,7 @@ import { pins } from './push/pins.ts'
 import { pushProtocol } from './push/push-protocol.ts'
 import { storedDocuments } from './push/stored-documents.ts'
 import { replyOf } from './reply-of.ts'
+import { assetsRoute } from './routes/assets.ts'
 import { cacheInfoRoute } from './routes/cache-info.ts'
 import { clientProgramRoute, type ReadClientProgram } from './routes/client-program.ts'
 import { hotRoutes } from './routes/hot.ts'
@@ -46,6 +47,7 @@ export function createApp(
   }
   app.use(requireGetOrHead)
   app.use(indexRoute(origin, particulars))
+  app.use(assetsRoute())
   app.use(cacheInfoRoute(origin, particulars))
   app.use(hotRoutes(origin))
   app.use(legacyNarRoute(origin))

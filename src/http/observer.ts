@@ -15,6 +15,8 @@ export type RouteName =
   | 'version'
   | 'public-key'
   | 'index'
+  | 'page'
+  | 'asset'
   | 'client'
   | 'push'
   | 'closure'

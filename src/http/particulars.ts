@@ -1,4 +1,6 @@
 import type { IndexPage } from './origin.ts'
+import type { Contact } from './pages/contact.ts'
+import type { PageName } from './pages/navigation.ts'
 
 /** What the small routes return. Read for each request, since a reload of the configuration changes it. */
 export interface Particulars {
@@ -11,4 +13,8 @@ export interface Particulars {
   readonly indexPage: IndexPage | false | undefined
   /** No login is required. */
   readonly isPublic: boolean
+  /** Whom users can ask. */
+  readonly contact: Contact | undefined
+  /** The pages that this cache has. */
+  readonly pages: ReadonlySet<PageName>
 }

@@ -12,6 +12,16 @@ import { endWithPrepared, prepareReply } from './prepared-reply.ts'
 import { receivedBytesOf } from './push/request-body.ts'
 import type { RawHeaders } from './raw-headers.ts'
 
+/** An error as something else than a line of plain text. */
+export interface RenderedError {
+  /** With the Content-Type. */
+  readonly headers: RawHeaders
+  readonly body: string
+}
+
+/** Undefined where plain text is right. */
+export type RenderError = (reply: Reply, status: number, text: string) => RenderedError | undefined
+
 /** Passed to the observer as the exchange when the reply has ended. Expensive values are computed only when read. */
 export class Reply implements Exchange {
   readonly request: IncomingMessage
@@ -25,6 +35,7 @@ export class Reply implements Exchange {
   bytes = 0
   readonly #cacheHeaders: CacheHeaders
   readonly #observer: Observer
+  readonly #renderError: RenderError | undefined
   readonly #startedMs = performance.now()
   #endedMs = 0
   isComplete = false
@@ -32,11 +43,18 @@ export class Reply implements Exchange {
   #refused = 0
   #refusal: string | undefined
 
-  constructor(request: IncomingMessage, response: ServerResponse, cacheHeaders: CacheHeaders, observer: Observer) {
+  constructor(
+    request: IncomingMessage,
+    response: ServerResponse,
+    cacheHeaders: CacheHeaders,
+    observer: Observer,
+    renderError?: RenderError,
+  ) {
     this.request = request
     this.response = response
     this.#cacheHeaders = cacheHeaders
     this.#observer = observer
+    this.#renderError = renderError
     // Most routes do not read the request body, so its connection cannot be reused.
     const { headers } = request
     if (headers['content-length'] !== undefined || headers['transfer-encoding'] !== undefined)
@@ -158,18 +176,16 @@ export class Reply implements Exchange {
   }
 
   /**
-   * Answers an error in plain text, by default with the status phrase. If the header was already sent, it resets the
-   * connection instead.
+   * Answers an error in plain text, by default with the status phrase; people with browsers get a page that says the
+   * same. If the header was already sent, it resets the connection instead.
    */
   refuse(status: number, headers: RawHeaders = [], text = STATUS_CODES[status] ?? 'Error'): void {
-    if (this.response.headersSent) this.break()
-    else
-      this.send(
-        status,
-        'missed',
-        [...headers, ...this.#resumeHint(status), 'Content-Type', 'text/plain; charset=utf-8'],
-        `${text}\n`,
-      )
+    if (this.response.headersSent) return this.break()
+    const { headers: type, body } = this.#renderError?.(this, status, text) ?? {
+      headers: ['Content-Type', 'text/plain; charset=utf-8'],
+      body: `${text}\n`,
+    }
+    this.send(status, 'missed', [...headers, ...this.#resumeHint(status), ...type], body)
   }
 
   /** Answers a temporary error: the client should try again. */

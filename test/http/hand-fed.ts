@@ -198,6 +198,8 @@ function serve(origin: Origin, users: readonly string[] | undefined, exchanges: 
       publicKeys: [],
       indexPage: undefined,
       isPublic: false,
+      contact: undefined,
+      pages: new Set(),
     }),
     new VersionIndex([]),
   )

@@ -1,72 +1,76 @@
-/** The page at `/`, as a browser shows it: Debian's chromium, where it is installed. */
-import { accessSync, constants } from 'node:fs'
-import { delimiter, join } from 'node:path'
-import { afterAll, beforeAll, describe, expect, test } from '@jest/globals'
-import { chromium } from 'playwright-core'
+/** The page at `/`, as a browser shows it. */
+import { afterAll, beforeAll, describe, expect } from '@jest/globals'
 
 import { generateSecretKey } from '../../src/index.ts'
-import { ben, openTestCache } from '../fixtures/cache.ts'
+import { inBrowser, openBrowser, type TestBrowser } from '../fixtures/browser.ts'
+import { openTestCache } from '../fixtures/cache.ts'
 import { type NixFixture, openNixFixture, type ScratchStore } from '../fixtures/nix.ts'
-
-const browserFile = (process.env.PATH ?? '')
-  .split(delimiter)
-  .map((dir) => join(dir, 'chromium'))
-  .find((file) => {
-    try {
-      accessSync(file, constants.X_OK)
-      return true
-    } catch {
-      return false
-    }
-  })
-const inBrowser = browserFile === undefined ? test.skip : test
 
 let nix: NixFixture
 let store: ScratchStore
+let browser: TestBrowser
 const key = generateSecretKey('cache.example-1')
 
 beforeAll(async () => {
   nix = await openNixFixture()
   store = await nix.openStore()
+  browser = openBrowser()
 })
 
-afterAll(() => nix[Symbol.asyncDispose]())
-
-async function look(users: readonly (typeof ben)[] | undefined, width: number) {
-  await using cache = await openTestCache(store, { signing: [key], users })
-  const browser = await chromium.launch({ executablePath: browserFile!, args: ['--no-sandbox'] })
-  try {
-    const context = await browser.newContext({
-      viewport: { width, height: 800 },
-      httpCredentials: { username: 'ben', password: 'secret' },
-    })
-    const page = await context.newPage()
-    const complaints: string[] = []
-    page.on('console', (message) => complaints.push(message.text()))
-    page.on('pageerror', (error) => complaints.push(error.message))
-    const response = await page.goto(cache.url)
-    const isTooWide = await page.evaluate('document.documentElement.scrollWidth > document.documentElement.clientWidth')
-    return {
-      url: cache.url,
-      status: response!.status(),
-      text: String(await page.evaluate('document.body.innerText')),
-      complaints,
-      isTooWide,
-    }
-  } finally {
-    await browser.close()
-  }
-}
+afterAll(async () => {
+  await browser[Symbol.asyncDispose]()
+  await nix[Symbol.asyncDispose]()
+})
 
 describe('the index page in a browser', () => {
-  inBrowser.each([1200, 390])('shows what to paste, whole, %d pixels wide', async (width) => {
-    const { url, status, text, complaints, isTooWide } = await look([ben], width)
-    expect({ status, complaints, isTooWide }).toEqual({ status: 200, complaints: [], isTooWide: false })
-    expect(text).toContain(`extra-substituters = ${url}\nextra-trusted-public-keys = ${key.publicKey}`)
+  inBrowser('shows what to paste', async () => {
+    await using cache = await openTestCache(store, { signing: [key] })
+    await using visit = await browser.open(cache.url, { login: 'ben:secret' })
+    expect(visit.response.status()).toBe(200)
+    expect(await visit.findFaults()).toEqual([])
+    expect(await visit.weight()).toBeLessThan(50 * 1024)
+    const text = await visit.page.textContent('main')
+    expect(text).toContain(`extra-substituters = ${cache.url}\nextra-trusted-public-keys = ${key.publicKey}`)
     expect(text).toContain('machine 127.0.0.1 login NAME password PASSWORD')
   })
 
   inBrowser('asks for no password on a public cache', async () => {
-    expect((await look(undefined, 1200)).text).not.toMatch(/netrc|password/i)
+    await using cache = await openTestCache(store, { users: undefined })
+    await using visit = await browser.open(cache.url)
+    expect(await visit.page.textContent('body')).not.toMatch(/netrc|password/i)
+  })
+
+  inBrowser('copies a block with its button, which is absent without the script', async () => {
+    await using cache = await openTestCache(store)
+    await using visit = await browser.open(cache.url, { login: 'ben:secret' })
+    await visit.page.context().grantPermissions(['clipboard-read', 'clipboard-write'])
+    await visit.page.getByRole('button', { name: 'Copy /etc/nix/netrc' }).click()
+    await visit.page.getByRole('button', { name: 'Copied' }).waitFor()
+    expect(await visit.page.evaluate('navigator.clipboard.readText()')).toBe(
+      'machine 127.0.0.1 login NAME password PASSWORD',
+    )
+    await using still = await browser.open(cache.url, { login: 'ben:secret', hasScript: false })
+    expect(await still.page.getByRole('button').count()).toBe(0)
+  })
+
+  inBrowser('leads the keyboard to its content first, then through the navigation', async () => {
+    await using cache = await openTestCache(store)
+    await using visit = await browser.open(cache.url, { login: 'ben:secret' })
+    const { page } = visit
+    await page.keyboard.press('Tab')
+    expect(await page.evaluate('document.activeElement.textContent')).toBe('Skip to content')
+    await page.keyboard.press('Enter')
+    expect(await page.evaluate('document.activeElement.id')).toBe('main')
+    await page.keyboard.press('Tab')
+    expect(await page.evaluate('document.activeElement.tagName')).toBe('BUTTON')
+  })
+})
+
+describe('an error page in a browser', () => {
+  inBrowser('can be read by everybody', async () => {
+    await using cache = await openTestCache(store)
+    await using visit = await browser.open(`${cache.url}/no/such/page`, { login: 'ben:secret' })
+    expect(visit.response.status()).toBe(404)
+    expect((await visit.findFaults()).filter((fault) => !fault.includes('status of 404'))).toEqual([])
   })
 })

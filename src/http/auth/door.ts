@@ -4,6 +4,7 @@
  */
 import type { IncomingMessage } from 'node:http'
 
+import { assets } from '../pages/assets.ts'
 import type { Reply } from '../reply.ts'
 import { createLoginPacer } from './login-pacer.ts'
 import type { Authentication, Authenticator } from './strategies.ts'
@@ -17,6 +18,8 @@ interface Rule {
   readonly access: readonly Access[]
   /** Visitors that were authenticated in front of this cache (Cloudflare Access) need no password. */
   readonly forVisitors?: true
+  /** Everybody, without a login. Nothing behind such a rule depends on what the cache contains. */
+  readonly forStrangers?: true
 }
 
 const read = /^(?:GET|HEAD)$/
@@ -26,6 +29,16 @@ const any = /./
  * The first rule that matches applies. Paths are compared as they were sent: a path that is encoded differently matches
  * the last rules, which are at least as strict.
  */
+const openRules: readonly Rule[] = [
+  // Error pages need them too.
+  {
+    methods: read,
+    path: new RegExp(`^(?:${assets.map(({ path }) => path.replaceAll('.', '\\.')).join('|')})$`),
+    access: [],
+    forStrangers: true,
+  },
+]
+
 const pushRules: readonly Rule[] = [
   // What a client reads before it pushes. Downloading NARs requires pull access.
   { methods: read, path: /^\/(?:nix-cache-info|[0-9a-z]{32}\.narinfo)$/, access: ['pull', 'push'] },
@@ -60,7 +73,7 @@ const maxWaitingPerConnection = 16
  * `takesPushes`: false without a depot. Other methods than GET and HEAD are then refused as in any read-only cache.
  */
 export function createDoor(verifier: Verifier, authenticator: Authenticator, takesPushes: boolean): Door {
-  const rules = takesPushes ? [...pushRules, ...pullRules] : pullRules
+  const rules = [...openRules, ...(takesPushes ? pushRules : []), ...pullRules]
   const pacer = createLoginPacer(setImmediate)
   const queues = new WeakMap<object, { last: Promise<unknown>; length: number }>()
 
@@ -101,6 +114,10 @@ export function createDoor(verifier: Verifier, authenticator: Authenticator, tak
       const { request } = reply
       const rule = ruleOf(rules, request)
       const identity = verifier.recall(request.headers.authorization)
+      if (rule.forStrangers) {
+        reply.identity = identity
+        return true
+      }
       return identity === undefined ? authenticateInOrder(reply, rule) : admitIdentity(reply, rule, identity)
     },
   }

@@ -1,7 +1,8 @@
 /**
  * HTML from template literals. Every value is escaped, so text from clients or from store paths never becomes markup.
  * Safe places for values are element content and quoted attributes, but not `<script>`, `<style>` or event handlers;
- * the scheme of a link must be checked by the caller.
+ * the scheme of a link must be checked by the caller. Characters that have no shape of their own, and could turn the
+ * direction of text or hide a part of it, are replaced by a visible one.
  */
 
 /** Markup, made by `html` alone. */
@@ -40,6 +41,13 @@ const references: Readonly<Record<string, string>> = {
   "'": '&#39;',
 }
 
+/** Controls, formats (direction, zero width), separators of lines, and halves of characters. */
+const invisible = /[\p{Cc}\p{Cf}\p{Zl}\p{Zp}\p{Cs}]/gu
+const isPlain = /^[\n\t\x20-\x7e]*$/
+
 function escapeText(text: string): string {
-  return text.replace(/[&<>"']/g, (character) => references[character]!)
+  const visible = isPlain.test(text)
+    ? text
+    : text.replace(invisible, (character) => (character === '\n' || character === '\t' ? character : '\ufffd'))
+  return visible.replace(/[&<>"']/g, (character) => references[character]!)
 }

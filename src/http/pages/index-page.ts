@@ -1,6 +1,6 @@
 /** The built-in page at `/`: what this is, and what to put into nix.conf and netrc. */
-import { renderDocument } from './document.ts'
 import { type Html, html } from './html.ts'
+import { codeBlock } from './parts.ts'
 
 export interface IndexPageFacts {
   readonly storeDir: string
@@ -14,22 +14,20 @@ export interface IndexPageFacts {
 
 const unknownOrigin = { url: 'https://this.address', hostname: 'this.address' }
 
-export function renderIndexPage({ storeDir, publicKeys, isPublic, origin = unknownOrigin }: IndexPageFacts): string {
+export function renderIndexPage({ storeDir, publicKeys, isPublic, origin = unknownOrigin }: IndexPageFacts): Html {
   const keys =
     publicKeys.length === 0
       ? '# This cache does not sign anything itself.'
       : `extra-trusted-public-keys = ${publicKeys.join(' ')}`
-  return renderDocument(
-    'Nix binary cache',
-    html`<h1>Nix binary cache</h1>
-<p>This is a binary cache for <code>${storeDir}</code>, served by Burrow. Add these lines to <code>nix.conf</code>:</p>
-<pre>extra-substituters = ${origin.url}
-${keys}</pre>${isPublic ? undefined : loginHelp(origin.hostname)}`,
-  )
+  return html`<div class="stack lead">
+<h1>Nix binary cache</h1>
+<p>This is a binary cache for <code>${storeDir}</code>. Add these lines to <code>nix.conf</code>:</p>
+${codeBlock('nix-conf', '/etc/nix/nix.conf', `extra-substituters = ${origin.url}\n${keys}`)}${isPublic ? undefined : loginHelp(origin.hostname)}
+</div>`
 }
 
 function loginHelp(hostname: string): Html {
   return html`
-<p>Add your name and password to the netrc file that Nix reads (<code>/etc/nix/netrc</code>, mode 0600):</p>
-<pre>machine ${hostname} login NAME password PASSWORD</pre>`
+<p>Add your name and password to the netrc file that Nix reads (mode 0600):</p>
+${codeBlock('netrc', '/etc/nix/netrc', `machine ${hostname} login NAME password PASSWORD`)}`
 }

@@ -3,8 +3,9 @@ import type { Router } from 'express'
 
 import { publicOriginOf } from '../auth/client-address.ts'
 import type { Origin } from '../origin.ts'
-import { htmlType, pageHeaders } from '../pages/document.ts'
+import { ownPageHeaders } from '../pages/document.ts'
 import { renderIndexPage } from '../pages/index-page.ts'
+import { sendPage } from '../pages/send-page.ts'
 import type { Particulars } from '../particulars.ts'
 import { replyOf } from '../reply-of.ts'
 import { createRouter } from '../router.ts'
@@ -13,17 +14,12 @@ export function indexRoute({ stores }: Origin, particulars: () => Particulars): 
   return createRouter().get('/', (request) => {
     const reply = replyOf(request)
     reply.route = 'index'
-    const { indexPage, publicKeys, isPublic } = particulars()
+    const current = particulars()
+    const { indexPage, publicKeys, isPublic } = current
     if (indexPage === false) return reply.refuse(404)
-    const page = indexPage ?? {
-      contentType: htmlType,
-      body: renderIndexPage({
-        storeDir: stores.storeDir,
-        publicKeys,
-        isPublic,
-        origin: publicOriginOf(request),
-      }),
-    }
-    reply.send(200, 'found', ['Content-Type', page.contentType, ...pageHeaders], page.body)
+    if (indexPage !== undefined)
+      return reply.send(200, 'found', ['Content-Type', indexPage.contentType, ...ownPageHeaders], indexPage.body)
+    const body = renderIndexPage({ storeDir: stores.storeDir, publicKeys, isPublic, origin: publicOriginOf(request) })
+    sendPage(reply, current, { title: 'Overview', current: 'overview' }, body)
   })
 }

@@ -10,6 +10,9 @@ describe('html', () => {
     ['&lt;b&gt;', '&amp;lt;b&amp;gt;'],
     ['</title><svg onload=1>', '&lt;/title&gt;&lt;svg onload=1&gt;'],
     ['hello-1.0 ☃', 'hello-1.0 ☃'],
+    ['two\n\tlines', 'two\n\tlines'],
+    ['pay\u202efdp.exe', 'pay\ufffdfdp.exe'],
+    ['a\u200bb\u0000c\u001b[31md\u2028e\ud800', 'a\ufffdb\ufffdc\ufffd[31md\ufffde\ufffd'],
   ])('escapes %j', (text, escaped) => {
     expect(html`<p title="${text}">${text}</p>`.toString()).toBe(`<p title="${escaped}">${escaped}</p>`)
   })

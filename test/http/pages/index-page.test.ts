@@ -12,19 +12,29 @@ describe('renderIndexPage', () => {
       publicKeys: [`key${hostile}`],
       isPublic: false,
       origin: { url: `http://url${hostile}`, hostname: `host${hostile}` },
-    })
+    }).toString()
     expect(page).not.toContain('<script>')
     for (const fact of ['/store', 'key', 'http://url', 'host']) expect(page).toContain(`${fact}${shown}`)
   })
 
   test('has a placeholder where the origin is not known', () => {
-    const page = renderIndexPage({ storeDir: '/nix/store', publicKeys: [], isPublic: false, origin: undefined })
+    const page = renderIndexPage({
+      storeDir: '/nix/store',
+      publicKeys: [],
+      isPublic: false,
+      origin: undefined,
+    }).toString()
     expect(page).toContain('extra-substituters = https://this.address\n# This cache does not sign anything itself.')
     expect(page).toContain('machine this.address login NAME password PASSWORD')
   })
 
   test('does not mention a login on a public cache', () => {
-    const page = renderIndexPage({ storeDir: '/nix/store', publicKeys: [], isPublic: true, origin: undefined })
+    const page = renderIndexPage({
+      storeDir: '/nix/store',
+      publicKeys: [],
+      isPublic: true,
+      origin: undefined,
+    }).toString()
     expect(page).not.toMatch(/netrc|password/i)
   })
 })
