@@ -121,7 +121,10 @@ describe('hostile headers', () => {
   ])('%s is not reflected', async (_what, headers) => {
     for (const target of ['/', '/absent', '/nix-cache-info']) {
       const answer = await sendRaw(cache.port, `GET ${target} HTTP/1.1\r\n${headers}${auth}Connection: close\r\n\r\n`)
-      expect(answer).not.toMatch(/script|evil|gopher/)
+      // Pages have a script of their own, and no other.
+      expect(answer.replace(/<script src="\/assets\/[^"]*" defer><\/script>|\bscript-src\b/g, '')).not.toMatch(
+        /script|evil|gopher/,
+      )
     }
   })
 
