@@ -30,6 +30,7 @@ import type { ReadClientProgram } from './http/routes/client-program.ts'
 import { createPublicServer } from './http/server.ts'
 import { createStoreOutage, watchForOutage } from './http/store-outage.ts'
 import type { Team } from './http/team.ts'
+import type { Usage } from './http/usage.ts'
 import type { LarderStats } from './larder/larder.ts'
 import { openLarder } from './larder/open-larder.ts'
 import type { Log } from './log.ts'
@@ -83,6 +84,8 @@ export interface CacheOptions extends Reloadable {
   readonly team?: Team | undefined
   readonly log: Log
   readonly observer: Observer
+  /** Undefined: usage figures are not recorded. */
+  readonly usage?: Usage | undefined
 }
 
 export interface CacheStats {

@@ -7,7 +7,7 @@ export { Fault, type FaultCode } from './faults.ts'
 export { formatBasicAuthorization } from './http/auth/credentials.ts'
 export type { Visitors } from './http/auth/strategies.ts'
 export type { Access, User } from './http/auth/user.ts'
-export type { Exchange, Observer, PushTally, RouteName } from './http/observer.ts'
+export type { Exchange, NarTally, Observer, PushTally, RouteName } from './http/observer.ts'
 export { defaultLimits, type IndexPage, type Limits } from './http/origin.ts'
 export { type Contact, parseContact } from './http/pages/contact.ts'
 export {
@@ -22,6 +22,18 @@ export {
   type UserActivity,
   type UserSource,
 } from './http/team.ts'
+export type {
+  DayUsage,
+  MissedPath,
+  PathUsage,
+  SlowTransfer,
+  TunnelDrop,
+  Usage,
+  UsageFigures,
+  UsagePeriod,
+  UsageSummary,
+  UserUsage,
+} from './http/usage.ts'
 export type { LarderStats } from './larder/larder.ts'
 export { type Log, silentLog } from './log.ts'
 export type { Decompressors } from './nar/decompress.ts'
@@ -40,9 +52,8 @@ export { NarSpool } from './relay/uploads/nar-spool.ts'
 export { PushedFiles } from './relay/uploads/pushed-files.ts'
 export { UploadHandler } from './relay/uploads/upload-handler.ts'
 export { isPinName } from './store/depot/contract.ts'
-export type { Depot } from './store/depot/depot.ts'
+export { type Depot, openDepot } from './store/depot/depot.ts'
 export { createLocalSource } from './store/depot/local-source.ts'
-export { openDepot } from './store/depot/open-depot.ts'
 export type { DepotPolicy } from './store/depot/types.ts'
 export { type DirectoryStoreOptions, openDirectoryStore } from './store/directory/directory-store.ts'
 export type { DepotHealth, StoreHealth } from './store/health.ts'

@@ -38,6 +38,8 @@ export interface Exchange {
   readonly status: number
   /** The authenticated user; undefined on a public cache and for refused requests. */
   readonly user: string | undefined
+  /** True if the request passed the door; on a public cache every request does. Strangers are not admitted. */
+  readonly isAdmitted?: boolean
   /** The user name of a refused login. Untrusted text, at most 64 characters. */
   readonly attemptedUser: string | undefined
   /** The store object that was requested and found. */
@@ -54,6 +56,23 @@ export interface Exchange {
   readonly isComplete: boolean
   /** Undefined for requests that are not part of a push. */
   readonly push?: PushTally | undefined
+  /** Undefined if the reply has no bytes of a NAR. */
+  readonly nar?: NarTally | undefined
+  /** Hash parts that were asked for, and that no store has. Not while a store cannot be read. */
+  readonly missed?: readonly string[] | undefined
+}
+
+/** What the bytes of a NAR in a reply stand for. */
+export interface NarTally {
+  /** Bytes of the whole body, of which a range may have been sent; undefined if that is not known in advance. */
+  readonly wholeBytes: number | undefined
+  /**
+   * Bytes that would have been sent otherwise: for a compressed NAR its uncompressed size, for a delta the size of the
+   * compressed NAR. Undefined if it is not known, or the same.
+   */
+  readonly insteadOfBytes: number | undefined
+  /** The reply includes the last byte: once it is complete, the client has the whole NAR. */
+  readonly reachesEnd: boolean
 }
 
 /** What one request of a push has transferred. */

@@ -7,7 +7,7 @@ import { clientAddressOf, rayOf } from './auth/client-address.ts'
 import type { Identity } from './auth/user.ts'
 import type { CacheHeaders, Kind } from './cache-headers.ts'
 import { loggableTarget } from './loggable-target.ts'
-import type { Exchange, Observer, PushTally, RouteName, ServedFrom } from './observer.ts'
+import type { Exchange, NarTally, Observer, PushTally, RouteName, ServedFrom } from './observer.ts'
 import { endWithPrepared, prepareReply } from './prepared-reply.ts'
 import { receivedBytesOf } from './push/request-body.ts'
 import type { RawHeaders } from './raw-headers.ts'
@@ -30,6 +30,8 @@ export class Reply implements Exchange {
   identity: Identity | undefined
   storePath: string | undefined
   servedFrom: ServedFrom | undefined
+  nar: NarTally | undefined
+  missed: readonly string[] | undefined
   #attemptedUser: string | undefined
   /** Body bytes passed to the socket so far. */
   bytes = 0
@@ -83,6 +85,10 @@ export class Reply implements Exchange {
 
   get user(): string | undefined {
     return this.identity?.name
+  }
+
+  get isAdmitted(): boolean {
+    return this.identity !== undefined
   }
 
   get attemptedUser(): string | undefined {

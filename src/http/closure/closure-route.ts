@@ -59,7 +59,11 @@ function parse(body: Buffer): ClosureRequest | undefined {
 
 async function answer(origin: Origin, versions: VersionIndex, reply: Reply, wanted: ClosureRequest): Promise<void> {
   const isZipped = /\bgzip\b/.test(String(reply.request.headers['accept-encoding'] ?? ''))
-  const lines = walkClosure(origin, wanted.bases === true ? versions : undefined, wanted.roots)
+  const missed: string[] = []
+  reply.missed = missed
+  const lines = walkClosure(origin, wanted.bases === true ? versions : undefined, wanted.roots, (root) =>
+    missed.push(root),
+  )
   try {
     // Whether the stores can be read shows with the first lines, before the header.
     const first = await lines.next()

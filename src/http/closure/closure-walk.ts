@@ -14,14 +14,18 @@ import type { VersionIndex } from './version-index.ts'
 /** Narinfos at a time: each may have to be looked up and signed, and other requests must not wait for thousands. */
 const sliceLength = 16
 
-/** `versions`: undefined if no bases are wanted. Rejects with the fault store-unavailable. */
+/**
+ * `versions`: undefined if no bases are wanted. `onAbsent` is called with each root that no store has. Rejects with the
+ * fault store-unavailable.
+ */
 export async function* walkClosure(
   origin: Origin,
   versions: VersionIndex | undefined,
   roots: readonly string[],
+  onAbsent: (root: string) => void,
 ): AsyncGenerator<string> {
   await versions?.update()
-  const walk = new ClosureWalk(origin, versions, roots)
+  const walk = new ClosureWalk(origin, versions, roots, onAbsent)
   yield* walk.readRoots()
   yield* walk.readReferences()
 }
@@ -30,11 +34,18 @@ class ClosureWalk {
   readonly #origin: Origin
   readonly #versions: VersionIndex | undefined
   readonly #roots: readonly string[]
+  readonly #onAbsent: (root: string) => void
   readonly #seen: Set<string>
   #next: string[] = []
   #count = 0
 
-  constructor(origin: Origin, versions: VersionIndex | undefined, roots: readonly string[]) {
+  constructor(
+    origin: Origin,
+    versions: VersionIndex | undefined,
+    roots: readonly string[],
+    onAbsent: (root: string) => void,
+  ) {
+    this.#onAbsent = onAbsent
     this.#origin = origin
     this.#versions = versions
     this.#seen = new Set(roots)
@@ -49,11 +60,10 @@ class ClosureWalk {
       if (found instanceof Promise) {
         found.catch(() => {})
         late.push({ root, found })
-      } else lines.push(this.#toLine(await this.#lease(root, found)) ?? { absent: root })
+      } else lines.push(this.#toRootLine(root, await this.#lease(root, found)))
     }
     if (lines.length > 0) yield format(lines)
-    for (const { root, found } of late)
-      yield format([this.#toLine(await this.#lease(root, await found)) ?? { absent: root }])
+    for (const { root, found } of late) yield format([this.#toRootLine(root, await this.#lease(root, await found))])
   }
 
   async *readReferences(): AsyncGenerator<string> {
@@ -88,6 +98,11 @@ class ClosureWalk {
     if (store.leases.covers(info.storePath)) return entry
     await store.leases.take(info.storePath)
     return await this.#origin.catalogue.find(hashPart)
+  }
+
+  #toRootLine(root: string, entry: CatalogueEntry | undefined): ClosureLine {
+    if (entry === undefined) this.#onAbsent(root)
+    return this.#toLine(entry) ?? { absent: root }
   }
 
   /** Undefined for what is absent, and when the reply is full. */

@@ -26,6 +26,7 @@ export function deltaFor(origin: Origin, target: NarTarget, object: StoreObject,
     etag,
     size: larder?.findKept(narHash, recipe)?.fileSize,
     isResumable: true,
+    insteadOfBytes: larder?.find(narHash)?.fileSize,
     settle: async () => (await ready()).fileSize,
     async open(range) {
       await ready()

@@ -13,6 +13,8 @@ export interface Representation {
   /** Bytes; undefined until the compression has finished. */
   readonly size: number | undefined
   readonly isResumable: boolean
+  /** As `NarTally.insteadOfBytes`. */
+  readonly insteadOfBytes: number | undefined
   /** Waits for the size. Called only while it is unknown. */
   settle(): Promise<number>
   open(range: ByteRange | undefined): Promise<OpenedNar>

@@ -37,6 +37,7 @@ export async function serveNar(origin: Origin, reply: Reply, target: NarTarget):
   const small = isFromLarder ? origin.larder!.peek(object.info.narHash) : undefined
   if (small !== undefined && isPlainGet(reply)) {
     reply.servedFrom = 'memory'
+    reply.nar = { wholeBytes: small.byteLength, insteadOfBytes: object.info.narSize, reachesEnd: true }
     return reply.sendPrepared(small, 'immutable', () => commonHeaders(etagOf(target), true), small)
   }
   const wanted = {
@@ -95,6 +96,11 @@ async function sendForm(
 ): Promise<void> {
   const { opened, first } = await openWithFirstChunk(origin, reply, form, range)
   reply.servedFrom = opened.servedFrom
+  reply.nar = {
+    wholeBytes: size ?? opened.size,
+    insteadOfBytes: form.insteadOfBytes,
+    reachesEnd: range === undefined || range.end === size,
+  }
   const length = range === undefined ? opened.size : range.end - range.start
   reply.begin(range === undefined ? 200 : 206, 'immutable', [
     ...commonHeaders(form.etag, form.isResumable),

@@ -24,7 +24,7 @@ export function representationOf(origin: Origin, target: NarTarget, object: Stor
   if (larder !== undefined && target.recipe === larder.recipe) return fromLarder(larder, nar, object, etag)
   const kept = larder?.findKept(nar.narHash, target.recipe)
   if (larder !== undefined && kept !== undefined)
-    return keptOfOtherRecipe(larder, nar.narHash, target.recipe, kept.fileSize, etag)
+    return keptOfOtherRecipe(larder, nar, target.recipe, kept.fileSize, etag)
   return compressedOnce(packer, nar, target.recipe)
 }
 
@@ -43,12 +43,13 @@ function servesAsStored({ form }: StoreObject, { recipe }: NarTarget): boolean {
 }
 
 /** The store verifies the bytes it returns. */
-function asStored({ trust }: StoreObject, form: FileForm, etag: string): Representation {
+function asStored({ trust, info }: StoreObject, form: FileForm, etag: string): Representation {
   const servedFrom = trust === 'as-signed' ? 'upstream' : 'file'
   return {
     etag,
     size: form.fileSize,
     isResumable: true,
+    insteadOfBytes: form.compression === 'none' ? undefined : info.narSize,
     settle: form.settle,
     open: async (range) => ({ size: form.fileSize, chunks: await form.open(range), servedFrom }),
   }
@@ -65,6 +66,7 @@ function convertedFor(form: FileForm, { narHash, narSize }: PathInfo, { recipe }
     etag: `"${narHash.slice('sha256:'.length)}.${recipe ?? 'nar'}.once"`,
     size,
     isResumable: false,
+    insteadOfBytes: isNar ? undefined : narSize,
     settle: async () => size ?? (await form.settle()),
     async open() {
       if (isNar) return { size, chunks: await form.openNar(), servedFrom: 'file' }
@@ -80,6 +82,7 @@ function uncompressed(packer: Packer, nar: NarRequest, etag: string): Representa
     etag,
     size: nar.narSize,
     isResumable: true,
+    insteadOfBytes: undefined,
     settle: async () => nar.narSize,
     open: async (range) => ({ size: nar.narSize, chunks: packer.openNar(nar, range), servedFrom: 'tree' }),
   }
@@ -90,6 +93,7 @@ function fromLarder(larder: Larder, nar: NarRequest, object: StoreObject, etag: 
     etag,
     size: larder.find(nar.narHash)?.fileSize,
     isResumable: true,
+    insteadOfBytes: nar.narSize,
     settle: async () => (await settleLeased(larder, nar, object)).fileSize,
     async open(range) {
       const servedFrom = larder.find(nar.narHash) === undefined ? 'fill' : 'larder'
@@ -104,7 +108,7 @@ function fromLarder(larder: Larder, nar: NarRequest, object: StoreObject, etag: 
 /** For a client with an old narinfo, whose file is still in the larder. */
 function keptOfOtherRecipe(
   larder: Larder,
-  narHash: string,
+  { narHash, narSize }: NarRequest,
   recipe: string,
   size: number,
   etag: string,
@@ -113,6 +117,7 @@ function keptOfOtherRecipe(
     etag,
     size,
     isResumable: true,
+    insteadOfBytes: narSize,
     settle: async () => size,
     async open(range) {
       const opened = await larder.openKept(narHash, recipe, range)
@@ -133,6 +138,7 @@ function compressedOnce(packer: Packer, nar: NarRequest, recipe: string): Repres
     etag: `"${nar.narHash.slice('sha256:'.length)}.${recipe}.once"`,
     size: undefined,
     isResumable: false,
+    insteadOfBytes: nar.narSize,
     settle: () =>
       Promise.reject(new Fault('busy', 'The size of a NAR that is compressed for one request is not known')),
     open: async () => ({ size: undefined, chunks: packer.openCompressedNar(nar, level), servedFrom: 'tree' }),

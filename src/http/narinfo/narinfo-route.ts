@@ -39,7 +39,7 @@ function leaseAndSend(
   form: 'text' | 'json',
 ): Promise<void> | undefined {
   if (entry === undefined) {
-    reply.refuse(404)
+    refuseAbsent(reply, hashPart)
     return undefined
   }
   const { info, store } = entry.object
@@ -62,11 +62,16 @@ async function takeLeaseAndSend(
   await object.store.leases.take(object.info.storePath)
   try {
     const entry = await origin.catalogue.find(hashPart)
-    if (entry === undefined) reply.refuse(404)
+    if (entry === undefined) refuseAbsent(reply, hashPart)
     else send(reply, entry, form)
   } catch (error) {
     answerError(origin, reply, error)
   }
+}
+
+function refuseAbsent(reply: Reply, hashPart: string): void {
+  reply.missed = [hashPart]
+  reply.refuse(404)
 }
 
 function send(reply: Reply, entry: CatalogueEntry, form: 'text' | 'json'): void {
