@@ -7,7 +7,8 @@ import type { Server } from 'node:http'
 import { join } from 'node:path'
 import type { Logger } from 'pino'
 
-import { Fault, openCache, type Reloadable, type Store, systemClock } from '../src/index.ts'
+import { Fault, type Observer, openCache, type Reloadable, type Store, systemClock } from '../src/index.ts'
+import { openAnalytics } from './analytics/analytics.ts'
 import { readClientProgram } from './bundles.ts'
 import { createVisitors } from './cloudflare/visitors.ts'
 import { Complaint, reasonOf } from './complaint.ts'
@@ -69,6 +70,19 @@ export async function startAppliance(options: ApplianceOptions): Promise<Applian
   const readHealth = () => stores.map((each) => each.health())
   const metrics = config.operator === undefined ? undefined : createMetrics(version)
   const traffic = starting.use(createTraffic(log, metrics, systemClock.after, config.log.requests))
+  const analytics =
+    config.analytics &&
+    starting.use(
+      openAnalytics({
+        ...config.analytics,
+        stateDir: config.state.dir,
+        storeDir: config.store.dir,
+        isHere: (hashPart) => isHere(stores, hashPart),
+        log,
+        now: Date.now,
+        after: systemClock.after,
+      }),
+    )
   const cache = starting.use(
     await openCache({
       ...reloadable,
@@ -85,7 +99,8 @@ export async function startAppliance(options: ApplianceOptions): Promise<Applian
       limits: config.limits,
       visitors: config.cloudflareAccess && createVisitors({ ...config.cloudflareAccess, now: () => new Date() }, log),
       log,
-      observer: traffic.observer,
+      observer: analytics === undefined ? traffic.observer : tee(traffic.observer, analytics.observer),
+      usage: analytics?.usage,
     }).catch(complainOfLarder),
   )
   let listener: Listener | undefined
@@ -112,7 +127,11 @@ export async function startAppliance(options: ApplianceOptions): Promise<Applian
       : undefined
   const operator =
     metrics &&
-    (await openOperator(config, createOperatorServer({ findImpediment, readStatus, metrics, depot, log }), log))
+    (await openOperator(
+      config,
+      createOperatorServer({ findImpediment, readStatus, metrics, depot, usage: analytics?.usage, log }),
+      log,
+    ))
   if (operator !== undefined) starting.use(operator)
   const inheritedSocket = findInheritedSocket(machine.env, machine.pid)
   listener = starting.use(
@@ -125,7 +144,10 @@ export async function startAppliance(options: ApplianceOptions): Promise<Applian
       machine,
       state,
       log,
-      onStatus: (status) => options.onTunnelStatus?.(status),
+      onStatus(status) {
+        analytics?.tunnelChanged(status)
+        options.onTunnelStatus?.(status)
+      },
     }),
   )
 
@@ -140,6 +162,25 @@ export async function startAppliance(options: ApplianceOptions): Promise<Applian
     reload: () => reloader.reload(),
     [Symbol.asyncDispose]: () => running.disposeAsync(),
   }
+}
+
+const tee = (first: Observer, second: Observer): Observer => ({
+  exchanged(exchange) {
+    first.exchanged(exchange)
+    second.exchanged(exchange)
+  },
+})
+
+/** Upstreams are not asked: that takes time, and what they have is not here. */
+async function isHere(stores: readonly Store[], hashPart: string): Promise<boolean> {
+  for (const store of stores) {
+    try {
+      if (store.health().type !== 'upstream' && (await store.find(hashPart)) !== undefined) return true
+    } catch {
+      // It cannot be read now: others may have it.
+    }
+  }
+  return false
 }
 
 /**

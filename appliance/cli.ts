@@ -19,6 +19,7 @@ import { serveCommand } from './commands/serve.ts'
 import { statusCommand } from './commands/status.ts'
 import { tunnelCommand } from './commands/tunnel/tunnel.ts'
 import { uninstallServiceCommand } from './commands/uninstall-service.ts'
+import { usageCommand } from './commands/usage.ts'
 import { versionCommand } from './commands/version.ts'
 import type { Machine } from './machine.ts'
 import { nearEndCommands } from './near-end-commands.ts'
@@ -26,6 +27,7 @@ import { nearEndCommands } from './near-end-commands.ts'
 const commands = [
   serveCommand,
   statusCommand,
+  usageCommand,
   doctorCommand,
   tunnelCommand,
   initCommand,

@@ -37,6 +37,8 @@ export interface Config {
   readonly log: ConfigFile['log']
   readonly limits: Limits
   readonly leases: ConfigFile['leases']
+  /** `undefined`: nothing is recorded. */
+  readonly analytics: { readonly keepDays: number; readonly keepAddressesDays: number } | undefined
 }
 
 /** `isDefault`: it is not in the config, so Burrow starts even if it cannot be opened. */

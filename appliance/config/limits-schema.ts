@@ -1,4 +1,4 @@
-/** The settings "limits", "leases" and "log". */
+/** The settings "limits", "leases", "log" and "analytics". */
 import * as z from 'zod'
 
 import { seconds } from './text.ts'
@@ -57,3 +57,22 @@ export const log = z
       .describe('"auto": pretty on a terminal, JSON lines elsewhere.'),
   })
   .describe('The log, on standard error.')
+
+export const analytics = z
+  .strictObject({
+    keepDays: z
+      .int()
+      .min(1)
+      .max(400)
+      .default(400)
+      .describe('How many days usage figures are kept, the current day included.'),
+    keepAddressesDays: z
+      .int()
+      .min(0)
+      .max(400)
+      .default(7)
+      .describe(
+        'How many days it is kept from which networks a user came (the /24 of an IPv4 address, the /48 of an IPv6 address). 0: not at all. Whole addresses are never stored.',
+      ),
+  })
+  .describe('Usage figures.')

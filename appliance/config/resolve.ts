@@ -60,6 +60,7 @@ export function resolveConfig(values: ConfigFile, file: string | undefined, plac
     log: values.log,
     limits: { ...defaultLimits, ...values.limits },
     leases: values.leases,
+    analytics: values.analytics === false ? undefined : values.analytics,
   }
 }
 

@@ -7,7 +7,7 @@ import * as z from 'zod'
 
 import { parseContact } from '../../src/index.ts'
 import { depot, push } from './depot-schema.ts'
-import { leases, limits, log } from './limits-schema.ts'
+import { analytics, leases, limits, log } from './limits-schema.ts'
 import { parseListenAddress } from './listen-address.ts'
 import { compression, larder, signing } from './serving-schema.ts'
 import { store, stores, upstreams } from './stores-schema.ts'
@@ -110,6 +110,10 @@ export const configSchema = z
     log: log.prefault({}),
     limits: limits.prefault({}),
     leases: leases.prefault({}),
+    analytics: z
+      .union([z.literal(false), analytics])
+      .prefault({})
+      .describe('Usage figures, in "usage.sqlite" in the state directory. false: record nothing.'),
   })
   .meta({
     title: 'Burrow',

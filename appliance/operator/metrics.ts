@@ -6,6 +6,7 @@ import type { TunnelStatus } from '../tunnel/tunnel.ts'
 import { createPushCounters, watchDepot } from './depot-metrics.ts'
 import { watchStores } from './store-metrics.ts'
 import { tunnelStates } from './tunnel-states.ts'
+import { createUsageCounters } from './usage-metrics.ts'
 
 export interface Stats extends CacheStats {
   readonly stores: readonly StoreHealth[]
@@ -94,14 +95,17 @@ export function createMetrics(version: string): Metrics {
   })
 
   const pushed = createPushCounters(registers)
+  const usage = createUsageCounters(registers)
   let forget = () => {}
 
   return {
-    count({ route, status, isComplete, bytes: sent, durationMs, push }) {
+    count(exchange) {
+      const { route, status, isComplete, bytes: sent, durationMs, push } = exchange
       exchanges.inc({ route, status, complete: String(isComplete) })
       if (sent > 0) bytes.inc({ route }, sent)
       seconds.observe({ route }, durationMs / 1000)
       if (push !== undefined) pushed.count(push)
+      usage.count(exchange)
     },
     async format() {
       forget()

@@ -1,16 +1,17 @@
 /**
  * The operator's listener: `/healthz` (the program lives), `/readyz` (it can serve), `/status` (everything, as JSON),
- * `/metrics`, and below `/depot/` the depot's administration (depot-routes.ts). No authentication, loopback only, never
- * routed through a tunnel. The Host header must name this machine: a web page that made its own name point at 127.0.0.1
+ * `/metrics`, `/usage?days=…&user=…`, and below `/depot/` the depot's administration (depot-routes.ts). No
+ * authentication, loopback only, never routed through a tunnel. The Host header must name this machine: a web page that made its own name point at 127.0.0.1
  * would otherwise read along.
  */
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
 
-import type { Log } from '../../src/index.ts'
+import type { Log, Usage } from '../../src/index.ts'
 import { type AdministeredDepot, answerDepot } from './depot-routes.ts'
 import type { Metrics } from './metrics.ts'
 import type { StatusReport } from './status.ts'
 import { formatTunnelState } from './tunnel-states.ts'
+import { answerUsage } from './usage-route.ts'
 
 export interface OperatorView {
   /** `undefined` when it can serve, else why not. */
@@ -20,6 +21,8 @@ export interface OperatorView {
   readonly metrics: Metrics
   /** `undefined` when there is none. */
   readonly depot?: AdministeredDepot | undefined
+  /** `undefined`: usage figures are not recorded. */
+  readonly usage?: Usage | undefined
   readonly log: Log
 }
 
@@ -64,6 +67,10 @@ async function answer(
       ...(request.complete ? {} : { Connection: 'close' }),
     }
     return send(answered.status, `${JSON.stringify(answered.value)}\n`, headers)
+  }
+  if (request.url?.startsWith('/usage?') === true) {
+    const { status, value } = await answerUsage(view.usage, request)
+    return send(status, `${JSON.stringify(value)}\n`, { 'Content-Type': 'application/json' })
   }
   if (request.method !== 'GET' && request.method !== 'HEAD')
     return send(405, 'Method Not Allowed\n', { Allow: 'GET, HEAD' })

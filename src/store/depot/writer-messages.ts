@@ -3,8 +3,7 @@
  * window ahead of what was taken.
  */
 import type { RecoveryReport } from './recovery.ts'
-import type { DepotWriter } from './writer.ts'
-import type { WriterOptions } from './writer-parts.ts'
+import type { DepotWriter, WriterOptions } from './writer.ts'
 
 export interface WriterThreadData {
   readonly options: WriterOptions
