@@ -13,7 +13,7 @@ import { readClientProgram } from './bundles.ts'
 import { createVisitors } from './cloudflare/visitors.ts'
 import { Complaint, reasonOf } from './complaint.ts'
 import type { Config } from './config/config.ts'
-import type { LoadedConfig } from './config/load-config.ts'
+import { type LoadedConfig, loadConfig } from './config/load-config.ts'
 import type { ConfigSource } from './config/read-document.ts'
 import { createTraffic } from './log/traffic.ts'
 import type { Machine } from './machine.ts'
@@ -24,13 +24,18 @@ import type { StatusReport } from './operator/status.ts'
 import { type Listener, openListener } from './server/listener.ts'
 import { openStores } from './server/open-stores.ts'
 import { openTunnel } from './server/open-tunnel.ts'
-import { createReloader, logWarnings } from './server/reload.ts'
+import { combine, createReloader, logWarnings, type Settings } from './server/reloader.ts'
 import { originDrainMs } from './server/stop-budgets.ts'
 import { openState } from './state/state.ts'
+import { usersFile } from './state/state-dir.ts'
 import { lockStateDir } from './state/state-lock.ts'
 import { findInheritedSocket } from './systemd/socket-activation.ts'
 import type { Tunnel, TunnelStatus } from './tunnel/tunnel.ts'
+import { createActivity } from './users/activity.ts'
 import { loadReloadable } from './users/load-reloadable.ts'
+import { openTeam } from './users/team.ts'
+import { createTeamDocument } from './users/team-document.ts'
+import type { TeamConfig } from './users/team-ledger.ts'
 import { readVersion } from './version.ts'
 
 export interface Appliance extends AsyncDisposable {
@@ -63,8 +68,22 @@ export async function startAppliance(options: ApplianceOptions): Promise<Applian
 
   const state = await openState({ dir: config.state.dir, userId: machine.userId, log })
   starting.use(await lockStateDir(config.state.dir, machine.pid, log))
-  const reloadable = await loadReloadable({ loaded, state, hostName: machine.hostName, log })
-  logWarnings(loaded, reloadable, log)
+  const load = async (next: LoadedConfig): Promise<Settings> => ({
+    loaded: next,
+    base: await loadReloadable({ loaded: next, state, hostName: machine.hostName, log }),
+  })
+  const settings = await load(loaded)
+  const activity = createActivity(Date.now)
+  const team = await openTeam({
+    document: createTeamDocument(join(config.state.dir, usersFile)),
+    config: () => toTeamConfig(settings, config),
+    activityOf: activity.of,
+    now: () => new Date(),
+    log,
+    onChange: () => reloader.usersChanged(),
+  })
+  const inForce = combine(settings.base, team)
+  logWarnings(settings, inForce, team, log)
 
   const { stores, depot } = starting.use(await openStores(config, machine, version, log))
   const readHealth = () => stores.map((each) => each.health())
@@ -85,7 +104,7 @@ export async function startAppliance(options: ApplianceOptions): Promise<Applian
     )
   const cache = starting.use(
     await openCache({
-      ...reloadable,
+      ...inForce,
       stores,
       pushes: depot && { depot, maxBodyBytes: config.depot?.maxBodyBytes },
       version,
@@ -98,15 +117,26 @@ export async function startAppliance(options: ApplianceOptions): Promise<Applian
       edgeCache: config.edgeCache,
       limits: config.limits,
       visitors: config.cloudflareAccess && createVisitors({ ...config.cloudflareAccess, now: () => new Date() }, log),
+      team,
       log,
-      observer: analytics === undefined ? traffic.observer : tee(traffic.observer, analytics.observer),
+      observer: tee(
+        analytics === undefined ? traffic.observer : tee(traffic.observer, analytics.observer),
+        activity.observer,
+      ),
       usage: analytics?.usage,
     }).catch(complainOfLarder),
   )
   let listener: Listener | undefined
   let tunnel: Tunnel | undefined
   metrics?.watch(() => ({ ...cache.stats, stores: readHealth(), tunnel: tunnel?.status }))
-  const reloader = createReloader({ ...options, state, cache, inForce: reloadable, onReloaded: () => tunnel?.retry() })
+  const reloader = createReloader({
+    settings,
+    team,
+    log,
+    load: () => load(loadConfig(options.source)),
+    apply: (reloadable) => cache.reload(reloadable),
+    onReloaded: () => tunnel?.retry(),
+  })
   const findImpediment = () =>
     listener === undefined || listener.isDraining ? 'not listening' : findStoreProblem(stores)
   const readStatus = (): StatusReport | undefined =>
@@ -121,6 +151,7 @@ export async function startAppliance(options: ApplianceOptions): Promise<Applian
           listener,
           tunnel: tunnel.status,
           inForce: reloader.inForce,
+          team,
           totals: traffic.totals,
           impediment: findImpediment(),
         })
@@ -129,7 +160,7 @@ export async function startAppliance(options: ApplianceOptions): Promise<Applian
     metrics &&
     (await openOperator(
       config,
-      createOperatorServer({ findImpediment, readStatus, metrics, depot, usage: analytics?.usage, log }),
+      createOperatorServer({ findImpediment, readStatus, metrics, depot, team, usage: analytics?.usage, log }),
       log,
     ))
   if (operator !== undefined) starting.use(operator)
@@ -202,6 +233,16 @@ function findStoreProblem(stores: readonly Store[]): string | undefined {
 /** Another process uses the larder, or its directory holds other files: the message says which. */
 function complainOfLarder(error: unknown): never {
   throw error instanceof Fault ? new Complaint('refused', error.message, { cause: error }) : error
+}
+
+function toTeamConfig({ loaded: { config }, base }: Settings, started: Config): TeamConfig {
+  return {
+    users: base.users,
+    source: config.access.kind === 'generated' ? 'generated' : 'config',
+    isMutable: config.mutableUsers,
+    // A depot is opened at the start only.
+    hasDepot: started.depot !== undefined,
+  }
 }
 
 /** The default one may fail: some file systems do not support sockets. */

@@ -20,6 +20,7 @@ import { statusCommand } from './commands/status.ts'
 import { tunnelCommand } from './commands/tunnel/tunnel.ts'
 import { uninstallServiceCommand } from './commands/uninstall-service.ts'
 import { usageCommand } from './commands/usage.ts'
+import { userCommand } from './commands/user/user.ts'
 import { versionCommand } from './commands/version.ts'
 import type { Machine } from './machine.ts'
 import { nearEndCommands } from './near-end-commands.ts'
@@ -32,6 +33,7 @@ const commands = [
   tunnelCommand,
   initCommand,
   checkConfigCommand,
+  userCommand,
   clientConfigCommand,
   ...nearEndCommands,
   pinsCommand,

@@ -104,7 +104,8 @@ let
     // lib.optionalAttrs (lib.isAttrs (cfg.settings.larder or { })) {
       larder = { dir = "\${CACHE_DIRECTORY:-/var/cache/burrow}/larder"; } // (cfg.settings.larder or { });
     }
-    // lib.optionalAttrs (cfg.users != { }) { users = (cfg.settings.users or [ ]) ++ lib.mapAttrsToList toUser cfg.users; }
+    // lib.optionalAttrs (!cfg.mutableUsers) { mutableUsers = false; }
+    // lib.optionalAttrs (!isPublic || cfg.users != { }) { users = (cfg.settings.users or [ ]) ++ lib.mapAttrsToList toUser cfg.users; }
     // lib.optionalAttrs (cfg.tunnel.mode != "off") { tunnel = toTunnel cfg.tunnel; }
   )
   # The only null with a meaning: no operator's listener, instead of the default one.
@@ -180,6 +181,7 @@ let
   );
 
   isPublic = cfg.settings.public or false;
+  hasUsers = cfg.users != { } || (cfg.settings.users or [ ]) != [ ];
   literalUsers = lib.filter (
     user:
     let
@@ -261,6 +263,15 @@ in
       default = { };
       example = lib.literalExpression ''{ ben.passwordFile = "/var/keys/burrow-ben"; }'';
       description = "Users of the cache, by the name in `login` of their netrc entry.";
+    };
+
+    mutableUsers = mkOption {
+      type = types.bool;
+      default = true;
+      description = ''
+        Whether `burrow user add`, `burrow invite` and the pages may add users beside those of {option}`services.burrow.users`, as `users.mutableUsers` does for the
+        users of the machine. They are kept in /var/lib/burrow/users.json. A user of the configuration wins over an added one of the same name.
+      '';
     };
 
     socketActivation = mkOption {
@@ -382,11 +393,11 @@ in
     assertions =
       [
         {
-          assertion = hasOwnFile || isPublic || cfg.users != { } || (cfg.settings.users or [ ]) != [ ];
-          message = "services.burrow.users is empty: add a user, or set services.burrow.settings.public = true to let everyone pull.";
+          assertion = hasOwnFile || isPublic || cfg.mutableUsers || hasUsers;
+          message = "services.burrow.users is empty and services.burrow.mutableUsers is false: add a user, or set services.burrow.settings.public = true to let everyone pull.";
         }
         {
-          assertion = !(isPublic && (cfg.users != { } || (cfg.settings.users or [ ]) != [ ]));
+          assertion = !(isPublic && hasUsers);
           message = "services.burrow.settings.public is true although services.burrow.users names users: no client would be asked for a password. Remove one of them.";
         }
         {
@@ -441,7 +452,10 @@ in
       }) (secretsIn "" cfg.settings);
 
     warnings =
-      lib.optional (cfg.tunnel.mode == "quick") "services.burrow.tunnel.mode is \"quick\": the host name changes at every start, and there is no uptime guarantee."
+      lib.optional (
+        !hasOwnFile && !isPublic && !hasUsers && cfg.mutableUsers
+      ) "services.burrow.users is empty: everyone is refused until a user is added with `burrow user add NAME` or `burrow invite NAME`. To let everyone pull, set services.burrow.settings.public = true."
+      ++ lib.optional (cfg.tunnel.mode == "quick") "services.burrow.tunnel.mode is \"quick\": the host name changes at every start, and there is no uptime guarantee."
       ++ lib.optional (
         literalUsers != [ ]
       ) "services.burrow.settings.users holds a password in clear text in the Nix store, which all users of the machine can read: use services.burrow.users.<name>.passwordHash or passwordFile."
@@ -469,7 +483,7 @@ in
       reloadTriggers = lib.optional (!hasOwnFile) configFile;
       # One restart after the switch instead of a stop before it, so the cache is unavailable only for a moment.
       stopIfChanged = false;
-      restartTriggers = lib.optional (!hasOwnFile) (builtins.toJSON (removeAttrs settings [ "users" ]));
+      restartTriggers = lib.optional (!hasOwnFile) (builtins.toJSON (removeAttrs settings [ "users" "mutableUsers" ]));
       path = lib.optional (cfg.tunnel.mode != "off") cfg.tunnel.package ++ [
         pkgs.util-linux
         pkgs.xz

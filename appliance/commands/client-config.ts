@@ -9,7 +9,9 @@ import type { Machine } from '../machine.ts'
 import { urlOf } from '../server/listener.ts'
 import { findState, type State } from '../state/state.ts'
 import { formatClientSetup, formatPushSetup, type Login, parseCacheUrl } from '../terminal/client-setup.ts'
+import { findAddedUsers } from '../users/added-users.ts'
 import { parseStateKey, readNamedFiles, toGeneratedUser } from '../users/load-reloadable.ts'
+import { mergeUsers } from '../users/merge-users.ts'
 
 interface ClientConfigOptions {
   readonly config?: string
@@ -47,7 +49,8 @@ async function clientConfig(machine: Machine, options: ClientConfigOptions): Pro
   const state = await findState({ dir: config.state.dir, userId: machine.userId, log: silentLog })
   const named = await readNamedFiles(loaded, silentLog)
   const publicKeys = (named.signing ?? [await requireStateKey(loaded, state)]).map((key) => key.publicKey)
-  const users = config.access.kind === 'generated' ? await generatedUsers(state) : named.users
+  const base = config.access.kind === 'generated' ? await generatedUsers(state) : named.users
+  const users = mergeUsers(base, await findAddedUsers(config, state))
   const user = users === undefined ? undefined : chooseUser(users, options.user)
   if (options.push === true) requirePusher(user, config)
   const setup = {

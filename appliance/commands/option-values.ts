@@ -1,6 +1,7 @@
 /** Parsers for values of options. They throw commander's error for values that cannot be used. */
 import { InvalidArgumentError } from 'commander'
 
+import type { Access } from '../../src/index.ts'
 import { parseByteSize } from '../config/byte-size.ts'
 import { parseDuration } from '../config/duration.ts'
 
@@ -48,6 +49,21 @@ export function future(text: string): number {
   const at = ahead === undefined ? parseDate(text) : Date.now() + ahead
   if (at !== undefined && at > Date.now()) return at
   throw new InvalidArgumentError('Use a date in the future, like "2099-12-31", or a time from now like "12h" or "30d".')
+}
+
+/** As `future`, or "never": undefined. */
+export function futureOrNever(text: string): Date | undefined {
+  return text === 'never' ? undefined : new Date(future(text))
+}
+
+const rights: readonly Access[] = ['pull', 'push', 'admin']
+
+/** "pull,push" */
+export function accessList(text: string): readonly Access[] {
+  const words = text.split(',').map((word) => word.trim())
+  const known = rights.filter((right) => words.includes(right))
+  if (words.every((word) => (rights as readonly string[]).includes(word))) return known
+  throw new InvalidArgumentError('Use "pull", "push" or "admin", or several with commas: "pull,push".')
 }
 
 function parseDate(text: string): number | undefined {

@@ -16,6 +16,8 @@ export interface Config {
   /** For files that are only needed while Burrow runs: sockets, the connector's config. */
   readonly runtimeDir: string
   readonly access: AccessConfig
+  /** Users can be added beside those of the config; see users/team.ts. */
+  readonly mutableUsers: boolean
   readonly signing: SigningConfig
   readonly priority: number
   readonly wantMassQuery: boolean

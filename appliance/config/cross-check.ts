@@ -68,12 +68,20 @@ function publicProblems(document: unknown, users: unknown): Problem[] {
       remedy: 'remove "public" or "users"',
     })
   }
-  if (isPublic !== true && (users === undefined || (Array.isArray(users) && !hasUsers))) {
-    const remedy = 'add a user, or say "public": true to let everybody pull'
+  const isMutable = valueAt(document, ['mutableUsers']) !== false
+  if (isPublic !== true && users === undefined) {
     problems.push({
-      pointer: users === undefined ? '' : '/users',
-      message: users === undefined ? 'names no users' : 'is empty',
-      remedy,
+      pointer: '',
+      message: 'names no users',
+      remedy:
+        'add a user, say "users": [] to add users with "burrow user add" only, or "public": true to let everybody pull',
+    })
+  }
+  if (isPublic !== true && !isMutable && Array.isArray(users) && !hasUsers) {
+    problems.push({
+      pointer: '/users',
+      message: 'is empty, and "mutableUsers" is false, so there can be no user',
+      remedy: 'add a user, remove "mutableUsers", or say "public": true to let everybody pull',
     })
   }
   if (isPublic !== true && valueAt(document, ['edgeCache']) === 'allow') {

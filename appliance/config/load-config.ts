@@ -61,8 +61,14 @@ export function checkConfigWithoutEnv(source: ConfigSource): void {
   if (problems.length > 0) throw read.complain(problems)
 }
 
-/** Where a running Burrow listens, its tunnel settings and its stores: everything that does not need a secret. */
-export type ConfigLocations = Pick<Config, 'file' | 'listen' | 'operator' | 'tunnel' | 'state' | 'store'>
+/**
+ * Where a running Burrow listens, its tunnel settings and its stores: everything that does not need a secret. Users whose
+ * password is in an unset variable are missing in `access`.
+ */
+export type ConfigLocations = Pick<
+  Config,
+  'file' | 'listen' | 'operator' | 'tunnel' | 'state' | 'store' | 'access' | 'mutableUsers' | 'depot'
+>
 
 /**
  * The part of the config that is needed to ask a running Burrow. Settings with unset variables are ignored: under

@@ -36,6 +36,7 @@ export function resolveConfig(values: ConfigFile, file: string | undefined, plac
     cloudflareAccess: values.cloudflareAccess,
     runtimeDir: defaultRuntimeDir(place, stateDir),
     access,
+    mutableUsers: values.mutableUsers,
     signing: { keyFiles: values.signing.keyFiles?.map(toAbsolute), name: values.signing.name },
     priority: values.priority,
     wantMassQuery: values.wantMassQuery,

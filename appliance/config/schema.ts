@@ -54,6 +54,12 @@ export const configSchema = z
       .default(false)
       .describe('true: anyone can pull, without a password. Required if there are no users.'),
     users: users.optional(),
+    mutableUsers: z
+      .boolean()
+      .default(true)
+      .describe(
+        'Whether users can be added with "burrow user add", "burrow invite" and the pages, beside those of "users". They are kept in the state directory. false: only "users" counts.',
+      ),
     signing: signing.prefault({}),
     priority: z
       .int()

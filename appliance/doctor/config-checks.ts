@@ -8,7 +8,9 @@ import { type LoadedConfig, loadConfig } from '../config/load-config.ts'
 import type { ConfigSource } from '../config/read-document.ts'
 import { findState, type State } from '../state/state.ts'
 import { formatRelative } from '../terminal/format.ts'
+import { findAddedUsers } from '../users/added-users.ts'
 import { parseStateKey, readNamedFiles, toGeneratedUser } from '../users/load-reloadable.ts'
+import { mergeUsers } from '../users/merge-users.ts'
 import { type Finding, type Findings, fail, ok, warn } from './finding.ts'
 
 const silent = { debug() {}, info() {} }
@@ -132,11 +134,12 @@ async function* checkStateKey(config: Config, state: State | undefined): Finding
 }
 
 async function* checkUsers(
-  { access }: Config,
+  config: Config,
   named: readonly User[] | undefined,
   state: State | undefined,
   now: number,
 ): Findings<readonly User[] | undefined> {
+  const { access } = config
   if (access.kind === 'public') {
     yield ok('users', 'the cache is public: pulls need no password')
     return undefined
@@ -146,13 +149,18 @@ async function* checkUsers(
   try {
     const generated = access.kind === 'generated' ? await state?.findUser() : undefined
     if (access.kind === 'generated') users = generated === undefined ? [] : [toGeneratedUser(generated)]
+    users = mergeUsers(users, await findAddedUsers(config, state))
   } catch (error) {
     yield* toFindings('users', error)
     return undefined
   }
   if (users === undefined) return undefined
   if (users.length === 0) {
-    yield warn('users', 'there is no user yet', 'the first "burrow serve" creates one')
+    yield warn(
+      'users',
+      'there is no user yet',
+      access.kind === 'generated' ? 'the first "burrow serve" creates one' : 'run "burrow user add NAME"',
+    )
     return users
   }
   yield* toUserFindings(users, now)

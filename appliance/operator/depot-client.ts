@@ -1,23 +1,12 @@
 /** Asks the running Burrow of this machine about its depot, or to change it: depot-routes.ts answers. */
-import { request as requestHttp } from 'node:http'
-
-import { Complaint, systemCodeOf } from '../complaint.ts'
-import { formatListenAddress, type ListenAddress } from '../config/listen-address.ts'
+import { Complaint } from '../complaint.ts'
+import type { ListenAddress } from '../config/listen-address.ts'
 import { loadLocations } from '../config/load-config.ts'
 import type { Machine } from '../machine.ts'
-import { isListenerAbsent } from '../server/connect-errors.ts'
-import { printable } from '../terminal/format.ts'
+import { askBurrowAt, type Question } from './command-client.ts'
 
-export interface DepotQuestion {
-  readonly method: 'GET' | 'POST'
-  /** `gc`, `who?path=…` */
-  readonly path: string
-  readonly body?: object
-  /** Undefined: as long as it takes. A collection or a check of everything may take hours. */
-  readonly timeoutMs?: number
-}
-
-const maxReplyBytes = 64 * 1024 * 1024
+/** `path`: `gc`, `who?path=…` */
+export type DepotQuestion = Question
 
 /** @throws {Complaint} config, refused, interrupted */
 export async function askDepot<T>(machine: Machine, config: string | undefined, question: DepotQuestion): Promise<T> {
@@ -32,77 +21,5 @@ export async function askDepot<T>(machine: Machine, config: string | undefined, 
 
 /** @throws {Complaint} refused */
 export async function askDepotAt<T>(address: ListenAddress, question: DepotQuestion): Promise<T> {
-  const { status, text } = await send(address, question)
-  const value = parse(text)
-  const where = formatListenAddress(address)
-  if (status === 200 && value !== undefined) return value as T
-  const told = (value as { readonly error?: unknown } | undefined)?.error
-  if (typeof told === 'string') throw new Complaint('refused', printable(told))
-  throw new Complaint(
-    'refused',
-    `Cannot ask Burrow at ${where}: HTTP ${status}. Restart Burrow if it is an older version, or give "operator" an address of its own`,
-  )
-}
-
-function send(
-  address: ListenAddress,
-  { method, path, body, timeoutMs }: DepotQuestion,
-): Promise<{ readonly status: number; readonly text: string }> {
-  const url = new URL(
-    `/depot/${path}`,
-    address.kind === 'unix' ? 'http://localhost' : `http://${formatListenAddress(address)}`,
-  )
-  const bytes = body === undefined ? undefined : Buffer.from(JSON.stringify(body))
-  const { promise, resolve, reject } = Promise.withResolvers<{ status: number; text: string }>()
-  const request = requestHttp(url, {
-    method,
-    agent: false,
-    ...(address.kind === 'unix' && { socketPath: address.path }),
-    ...(timeoutMs !== undefined && { timeout: timeoutMs }),
-    ...(bytes && { headers: { 'content-type': 'application/json', 'content-length': String(bytes.length) } }),
-  })
-  const fail = (error: unknown) => reject(new Complaint('refused', explain(address, error), { cause: error }))
-  request.on('error', fail)
-  request.on('timeout', () =>
-    request.destroy(Object.assign(new Error(`no answer within ${timeoutMs! / 1000} s`), { code: 'TIMEOUT' })),
-  )
-  request.on('response', (response) => {
-    const chunks: Buffer[] = []
-    let size = 0
-    response.on('error', fail)
-    response.on('data', (chunk: Buffer) => {
-      size += chunk.length
-      if (size > maxReplyBytes) request.destroy(new Error('its answer is too long'))
-      else chunks.push(chunk)
-    })
-    response.on('end', () =>
-      resolve({ status: response.statusCode ?? 0, text: Buffer.concat(chunks).toString('utf8') }),
-    )
-  })
-  request.end(bytes)
-  return promise
-}
-
-function explain(address: ListenAddress, error: unknown): string {
-  const where = formatListenAddress(address)
-  const code = systemCodeOf(error)
-  if (isListenerAbsent(code))
-    return `Burrow is not running here: nothing listens at ${where}. Start it with "burrow serve", or name its config with --config`
-  switch (code) {
-    case 'EACCES':
-    case 'EPERM':
-      return `Cannot ask Burrow at ${where}: this user may not connect there. Run this as the user that runs Burrow, or as root`
-    case 'ECONNRESET':
-      return `Burrow at ${where} ended before it answered: look at its log`
-    default:
-      return `Cannot ask Burrow at ${where}: ${printable((error as Error).message)}`
-  }
-}
-
-function parse(text: string): unknown {
-  try {
-    return JSON.parse(text) as unknown
-  } catch {
-    return undefined
-  }
+  return await askBurrowAt<T>(address, { ...question, path: `/depot/${question.path}` })
 }

@@ -1,24 +1,15 @@
-/**
- * The depot's administration on the operator's listener, below `/depot/`: JSON in, JSON out, `{"error": …}` for what is
- * refused. Reading is for everybody who reaches the listener; what changes something is answered on a unix socket
- * alone, whose mode says who may: a port of this machine is open to all of its users.
- */
+/** The depot's administration on the operator's listener, below `/depot/` (see json-answer.ts). */
 import type { IncomingMessage } from 'node:http'
 import * as z from 'zod'
 
-import { type Depot, hashPartOf, readAtMost } from '../../src/index.ts'
+import { type Depot, hashPartOf } from '../../src/index.ts'
+import { fail, type JsonAnswer, misunderstood, onlyPrivate, readPosted, succeed, useMethod } from './json-answer.ts'
 
 /** What the operator may do with it. */
 export type AdministeredDepot = Pick<
   Depot,
   'storeDir' | 'collect' | 'explain' | 'find' | 'forget' | 'forgetPushedBy' | 'allow' | 'who' | 'pins' | 'verify'
 >
-
-export interface DepotAnswer {
-  readonly status: number
-  readonly value: unknown
-  readonly headers?: Readonly<Record<string, string>>
-}
 
 export interface DepotCall {
   readonly depot: AdministeredDepot | undefined
@@ -27,7 +18,6 @@ export interface DepotCall {
   readonly isPrivate: boolean
 }
 
-const maxBodyBytes = 1024 * 1024
 /** Longer lists of paths are cut, and the reply says how long they were. */
 export const maxListedPaths = 100_000
 const maxEvents = 1000
@@ -46,37 +36,30 @@ const forgetRequest = z.union([
 ])
 
 /** Undefined: there is no such address. */
-export async function answerDepot({ depot, request, isPrivate }: DepotCall): Promise<DepotAnswer | undefined> {
+export async function answerDepot({ depot, request, isPrivate }: DepotCall): Promise<JsonAnswer | undefined> {
   const { pathname, searchParams } = new URL(request.url ?? '/', 'http://localhost')
   const route = routes[pathname]
   if (route === undefined) return undefined
-  if (request.method !== route.method) return { ...fail(405, `Use ${route.method}`), headers: { Allow: route.method } }
+  if (request.method !== route.method) return useMethod(route.method)
   if (depot === undefined)
     return fail(409, 'This Burrow has no depot: set "depot" in its config, or give a user the access "push"')
   if (route.method === 'GET') return route.read(depot, searchParams.get('path') ?? '')
-  // A web page can send neither this type nor a request without Origin to another host, unless it is asked first.
-  if (request.headers.origin !== undefined || request.headers['content-type'] !== 'application/json')
-    return fail(415, 'Send application/json')
-  const body = await readJson(request)
-  if (body === undefined) return fail(400, `Send JSON of at most ${maxBodyBytes} bytes`)
-  if (!isPrivate && !(route.onlyReads?.(body) === true)) {
-    return fail(
-      403,
-      'Only a unix socket may change the depot: set "operator" to one ("unix:/run/burrow/operator.sock"), or leave it out',
-    )
-  }
+  const posted = await readPosted(request)
+  if ('answer' in posted) return posted.answer
+  const { body } = posted
+  if (!isPrivate && !(route.onlyReads?.(body) === true)) return onlyPrivate('the depot')
   return await route.change(depot, body)
 }
 
 type Route =
   | {
       readonly method: 'GET'
-      readonly read: (depot: AdministeredDepot, path: string) => DepotAnswer | Promise<DepotAnswer>
+      readonly read: (depot: AdministeredDepot, path: string) => JsonAnswer | Promise<JsonAnswer>
     }
   | {
       readonly method: 'POST'
       readonly onlyReads?: (body: unknown) => boolean
-      readonly change: (depot: AdministeredDepot, body: unknown) => Promise<DepotAnswer>
+      readonly change: (depot: AdministeredDepot, body: unknown) => Promise<JsonAnswer>
     }
 
 const routes: Readonly<Record<string, Route>> = {
@@ -103,7 +86,7 @@ const routes: Readonly<Record<string, Route>> = {
   },
 }
 
-async function collect(depot: AdministeredDepot, body: unknown): Promise<DepotAnswer> {
+async function collect(depot: AdministeredDepot, body: unknown): Promise<JsonAnswer> {
   const wanted = gcRequest.safeParse(body)
   if (!wanted.success) return misunderstood(wanted.error)
   const report = await depot.collect(wanted.data)
@@ -111,7 +94,7 @@ async function collect(depot: AdministeredDepot, body: unknown): Promise<DepotAn
   return succeed(report)
 }
 
-async function forget(depot: AdministeredDepot, body: unknown): Promise<DepotAnswer> {
+async function forget(depot: AdministeredDepot, body: unknown): Promise<JsonAnswer> {
   const parsed = forgetRequest.safeParse(body)
   if (!parsed.success) return misunderstood(parsed.error)
   const { data: wanted } = parsed
@@ -138,8 +121,8 @@ async function forget(depot: AdministeredDepot, body: unknown): Promise<DepotAns
 function withPath(
   depot: AdministeredDepot,
   path: string,
-  answer: () => DepotAnswer | Promise<DepotAnswer>,
-): DepotAnswer | Promise<DepotAnswer> {
+  answer: () => JsonAnswer | Promise<JsonAnswer>,
+): JsonAnswer | Promise<JsonAnswer> {
   const isBelow =
     path.startsWith(`${depot.storeDir}/`) &&
     /^\/[0-9a-df-np-sv-z]{32}-[^/]{1,211}$/.test(path.slice(depot.storeDir.length))
@@ -150,29 +133,8 @@ function isHere(depot: AdministeredDepot, path: string): boolean {
   return depot.find(hashPartOf(path))?.info.storePath === path
 }
 
-const succeed = (value: unknown): DepotAnswer => ({ status: 200, value })
-const fail = (status: number, error: string): DepotAnswer => ({ status, value: { error } })
-
-function misunderstood(error: z.ZodError): DepotAnswer {
-  const [issue] = error.issues
-  return fail(
-    400,
-    `The request cannot be understood: ${issue?.path.join('/') ?? ''} ${issue?.message ?? ''}`.slice(0, 300),
-  )
-}
-
 /** A result of the depot, or its refusal. */
-function toAnswer(result: object): DepotAnswer {
+function toAnswer(result: object): JsonAnswer {
   const { status, reason } = result as { readonly status?: unknown; readonly reason?: string }
   return status === 'refused' ? fail(409, reason ?? 'refused') : succeed(result)
-}
-
-async function readJson(request: IncomingMessage): Promise<unknown> {
-  const body = await readAtMost(request.iterator({ destroyOnReturn: false }), maxBodyBytes)
-  if (body === undefined) return undefined
-  try {
-    return JSON.parse(body.toString('utf8')) as unknown
-  } catch {
-    return undefined
-  }
 }

@@ -1,15 +1,18 @@
 /**
  * The operator's listener: `/healthz` (the program lives), `/readyz` (it can serve), `/status` (everything, as JSON),
- * `/metrics`, `/usage?days=…&user=…`, and below `/depot/` the depot's administration (depot-routes.ts). No
- * authentication, loopback only, never routed through a tunnel. The Host header must name this machine: a web page that made its own name point at 127.0.0.1
+ * `/metrics`, `/usage?days=…&user=…`, and below `/depot/` and `/team/` the administration of depot and users
+ * (depot-routes.ts, team-routes.ts). No authentication, loopback only, never routed through a tunnel. The Host header
+ * must name this machine: a web page that made its own name point at 127.0.0.1
  * would otherwise read along.
  */
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
 
-import type { Log, Usage } from '../../src/index.ts'
+import type { Log, Team, Usage } from '../../src/index.ts'
 import { type AdministeredDepot, answerDepot } from './depot-routes.ts'
+import type { JsonAnswer } from './json-answer.ts'
 import type { Metrics } from './metrics.ts'
 import type { StatusReport } from './status.ts'
+import { answerTeam } from './team-routes.ts'
 import { formatTunnelState } from './tunnel-states.ts'
 import { answerUsage } from './usage-route.ts'
 
@@ -23,6 +26,7 @@ export interface OperatorView {
   readonly depot?: AdministeredDepot | undefined
   /** `undefined`: usage figures are not recorded. */
   readonly usage?: Usage | undefined
+  readonly team?: Team | undefined
   readonly log: Log
 }
 
@@ -57,8 +61,9 @@ async function answer(
     response.end(request.method === 'HEAD' ? undefined : body)
   }
   if (!namesThisMachine(request.headers.host)) return send(421, 'Misdirected Request\n')
-  if (request.url?.startsWith('/depot/') === true) {
-    const answered = await answerDepot({ depot: view.depot, request, isPrivate })
+  const commands = findCommands(view, request)
+  if (commands !== undefined) {
+    const answered = await commands(isPrivate)
     if (answered === undefined) return send(404, 'Not Found\n')
     // What was not read of a body must not be taken for the next request.
     const headers = {
@@ -93,6 +98,20 @@ async function answer(
     default:
       return send(404, 'Not Found\n')
   }
+}
+
+function findCommands(
+  { depot, team, readStatus }: OperatorView,
+  request: IncomingMessage,
+): ((isPrivate: boolean) => Promise<JsonAnswer | undefined>) | undefined {
+  if (request.url?.startsWith('/depot/') === true) return (isPrivate) => answerDepot({ depot, request, isPrivate })
+  if (team === undefined || request.url?.startsWith('/team/') !== true) return undefined
+  return (isPrivate) => answerTeam({ team, request, isPrivate, url: urlIn(readStatus()) })
+}
+
+function urlIn(report: StatusReport | undefined): string | undefined {
+  if (report?.publicUrl != null) return report.publicUrl
+  return report?.origin.url.startsWith('http') === true ? report.origin.url : undefined
 }
 
 /** Told, and no more: clients on this machine are served without a tunnel, and a restart would not mend the edge. */

@@ -1,5 +1,5 @@
 /** Puts the one view of everything together, for the operator's listener. */
-import type { Cache, Reloadable, StoreHealth } from '../../src/index.ts'
+import type { Cache, Reloadable, StoreHealth, Team, TeamUser } from '../../src/index.ts'
 import type { Config } from '../config/config.ts'
 import type { TrafficTotals } from '../log/traffic.ts'
 import type { Listener } from '../server/listener.ts'
@@ -17,13 +17,15 @@ export interface ReportSources {
   readonly listener: Listener
   readonly tunnel: TunnelStatus
   readonly inForce: Reloadable
+  readonly team: Pick<Team, 'users' | 'invitations'>
   readonly totals: TrafficTotals
   /** `undefined` when it can serve. */
   readonly impediment: string | undefined
 }
 
 export function createReport(sources: ReportSources): StatusReport {
-  const { version, pid, startedAt, config, stores, cache, listener, tunnel, inForce, totals, impediment } = sources
+  const { version, pid, startedAt, config, stores, cache, listener, tunnel, inForce, team, totals, impediment } =
+    sources
   const now = new Date()
   const { larder, transfersUnderWay, failedLogins, answersAbsent } = cache.stats
   return {
@@ -45,17 +47,13 @@ export function createReport(sources: ReportSources): StatusReport {
     storeDir: config.store.dir,
     stores,
     larder: larder === undefined || config.larder === undefined ? null : { ...larder, dir: config.larder.dir },
-    users: inForce.users?.map((user) => toUserReport(user, now)) ?? null,
+    users: inForce.users === undefined ? null : team.users().map(toUserReport),
+    openInvitations: team.invitations().filter(({ state }) => state === 'open').length,
     publicKeys: inForce.signing.map(({ publicKey }) => publicKey),
     traffic: { ...totals, transfersUnderWay, failedLogins },
   }
 }
 
-function toUserReport({ name, access, expires }: NonNullable<Reloadable['users']>[number], now: Date): UserReport {
-  return {
-    name,
-    access: [...access],
-    expires: expires?.toISOString() ?? null,
-    isExpired: expires !== undefined && expires.getTime() <= now.getTime(),
-  }
+function toUserReport({ name, access, expires, isExpired, source }: TeamUser): UserReport {
+  return { name, access: [...access], expires: expires?.toISOString() ?? null, isExpired, source }
 }

@@ -91,14 +91,16 @@ function larderText({ larder }: StatusReport): string {
   return parts.join(', ')
 }
 
-function usersText({ users }: StatusReport, now: number): string {
+function usersText({ users, openInvitations }: StatusReport, now: number): string {
   if (users === null) return 'everybody may pull: the cache is public'
-  if (users.length === 0) return 'none: no user may pull'
+  if (users.length === 0) return 'none, so everybody is refused: add one with "burrow user add NAME"'
   const shown = users.slice(0, maxUsers).map((user) => userText(user, now))
-  return [...shown, ...(users.length > maxUsers ? [`and ${formatCount(users.length - maxUsers)} more`] : [])].join(', ')
+  const invited = openInvitations === 0 ? [] : [formatCount(openInvitations, 'open invitation')]
+  const more = users.length > maxUsers ? [`and ${formatCount(users.length - maxUsers)} more`] : []
+  return [...shown, ...more, ...invited].join(', ')
 }
 
-function userText({ name, access, expires, isExpired }: UserReport, now: number): string {
+function userText({ name, access, expires, isExpired, source }: UserReport, now: number): string {
   const rights = access.map((right) => printable(right, 20)).join(' ')
   const end =
     expires === null
@@ -106,7 +108,7 @@ function userText({ name, access, expires, isExpired }: UserReport, now: number)
       : isExpired
         ? `; EXPIRED ${formatRelative(expires, now)}`
         : `; expires ${formatRelative(expires, now)}`
-  return `${printable(name, 60)} (${rights}${end})`
+  return `${printable(name, 60)} (${rights}; ${printable(source, 20)}${end})`
 }
 
 function trafficText({ traffic }: StatusReport): string {

@@ -4,6 +4,7 @@
  */
 import * as z from 'zod'
 
+import type { UserSource } from '../../src/index.ts'
 import type { TunnelMode } from '../tunnel/settings.ts'
 import type { TunnelState, TunnelStatus } from '../tunnel/tunnel.ts'
 
@@ -102,9 +103,17 @@ export const reportSchema = z.looseObject({
   /** null: the cache is public. */
   users: z
     .array(
-      z.looseObject({ name: z.string(), access: z.array(z.string()), expires: nullableText, isExpired: z.boolean() }),
+      z.looseObject({
+        name: z.string(),
+        access: z.array(z.string()),
+        expires: nullableText,
+        isExpired: z.boolean(),
+        /** In the config, made at the first start, added by a command or a page, or invited. */
+        source: text<UserSource>().default('config'),
+      }),
     )
     .nullable(),
+  openInvitations: count.default(0),
   publicKeys: z.array(z.string()),
   traffic: z.looseObject({
     requests: count,

@@ -22,9 +22,15 @@ export async function readOrCreatePrivateFile(
   return { text: isNew ? text : await readFile(file, 'utf8'), isNew }
 }
 
+/** Root writes files for a service that runs as another user. */
+export interface FileOwner {
+  readonly uid: number
+  readonly gid: number
+}
+
 /** False when the file exists already; it is not changed. */
-export async function createPrivateFile(file: string, text: string): Promise<boolean> {
-  const temporary = await writeTemporary(file, text)
+export async function createPrivateFile(file: string, text: string, owner?: FileOwner): Promise<boolean> {
+  const temporary = await writeTemporary(file, text, owner)
   try {
     await link(temporary, file)
   } catch (error) {
@@ -32,7 +38,7 @@ export async function createPrivateFile(file: string, text: string): Promise<boo
     if (code === 'EEXIST') return false
     // File systems without hard links (SMB, exFAT) can create exclusively, though a crash may leave it incomplete.
     if (code !== 'EPERM' && code !== 'ENOTSUP' && code !== 'EOPNOTSUPP' && code !== 'ENOSYS') throw error
-    return await createInPlace(file, text)
+    return await createInPlace(file, text, owner)
   } finally {
     await unlink(temporary)
   }
@@ -41,8 +47,8 @@ export async function createPrivateFile(file: string, text: string): Promise<boo
 }
 
 /** Creates or replaces the file. */
-export async function replacePrivateFile(file: string, text: string): Promise<void> {
-  const temporary = await writeTemporary(file, text)
+export async function replacePrivateFile(file: string, text: string, owner?: FileOwner): Promise<void> {
+  const temporary = await writeTemporary(file, text, owner)
   try {
     await rename(temporary, file)
   } catch (error) {
@@ -66,11 +72,12 @@ export async function isReadableByOthers(file: string): Promise<boolean> {
   return ((await stat(file)).mode & 0o077) !== 0
 }
 
-async function writeTemporary(file: string, text: string): Promise<string> {
+async function writeTemporary(file: string, text: string, owner: FileOwner | undefined): Promise<string> {
   const temporary = join(dirname(file), `.${basename(file)}.${randomBytes(6).toString('hex')}.tmp`)
   const handle = await open(temporary, 'wx', 0o600)
   try {
     await handle.writeFile(text)
+    if (owner !== undefined) await handle.chown(owner.uid, owner.gid)
     await handle.sync()
   } catch (error) {
     await unlink(temporary)
@@ -81,7 +88,7 @@ async function writeTemporary(file: string, text: string): Promise<string> {
   return temporary
 }
 
-async function createInPlace(file: string, text: string): Promise<boolean> {
+async function createInPlace(file: string, text: string, owner: FileOwner | undefined): Promise<boolean> {
   let handle: Awaited<ReturnType<typeof open>>
   try {
     handle = await open(file, 'wx', 0o600)
@@ -91,6 +98,7 @@ async function createInPlace(file: string, text: string): Promise<boolean> {
   }
   try {
     await handle.writeFile(text)
+    if (owner !== undefined) await handle.chown(owner.uid, owner.gid)
     await handle.sync()
   } finally {
     await handle.close()

@@ -2,10 +2,12 @@
 import { chmod, mkdir, readdir, stat } from 'node:fs/promises'
 
 import { Complaint, reasonOf, systemCodeOf } from '../complaint.ts'
+import type { FileOwner } from './private-files.ts'
 
 /** Files with secrets. */
 export const secretKeyFile = 'secret-key'
 export const stateFile = 'state.json'
+export const usersFile = 'users.json'
 export const tunnelTokenFile = 'tunnel-token'
 
 /**
@@ -39,7 +41,7 @@ async function checkStateDir(dir: string, userId: number | undefined): Promise<v
   }
   if ((mode & 0o077) === 0) return
   const entries = await readdir(dir)
-  if ([secretKeyFile, stateFile, tunnelTokenFile].some((name) => entries.includes(name))) {
+  if ([secretKeyFile, stateFile, usersFile, tunnelTokenFile].some((name) => entries.includes(name))) {
     const octal = (mode & 0o777).toString(8).padStart(4, '0')
     throw new Complaint(
       'state',
@@ -66,6 +68,14 @@ export async function hasStateDir(dir: string, userId: number | undefined): Prom
       { cause: error },
     )
   }
+}
+
+/**
+ * Who owns what is written into the directory: undefined for this user, or the service's user where root writes for it.
+ */
+export async function ownerFor(dir: string, userId: number | undefined): Promise<FileOwner | undefined> {
+  const { uid, gid } = await stat(dir)
+  return userId === 0 && uid !== 0 ? { uid, gid } : undefined
 }
 
 /** The required owner. root also manages services that run as other users. */

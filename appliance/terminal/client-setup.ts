@@ -56,6 +56,11 @@ export function formatClientSetup({ url = unknownUrl, storeDir, publicKeys, logi
   return `${lines.join('\n')}\n`
 }
 
+/** The netrc entry alone. Ends with a line break. */
+export function formatLoginSetup(url: string | undefined, login: Login): string {
+  return `${netrcLines(url ?? unknownUrl, login).join('\n')}\n`
+}
+
 function netrcLines(url: string, { name, password }: Login): string[] {
   const head =
     '# /etc/nix/netrc of each client, mode 0600: its nix-daemon (root) reads it; for "nix copy" name a file you can read with --netrc-file'

@@ -38,6 +38,20 @@ function join(seconds: number, large: number, largeName: string, small: number, 
   return `${Math.floor(seconds / large)} ${largeName}${rest === 0 ? '' : ` ${rest} ${smallName}`}`
 }
 
+/** Columns of equal width, two spaces apart; the first row is the head. Cells must be one harmless line each. */
+export function formatTable(rows: readonly (readonly string[])[]): string {
+  const widths = (rows[0] ?? []).map((_, column) => Math.max(...rows.map((row) => (row[column] ?? '').length)))
+  return rows
+    .map(
+      (row) =>
+        `${row
+          .map((cell, column) => cell.padEnd(widths[column]!))
+          .join('  ')
+          .trimEnd()}\n`,
+    )
+    .join('')
+}
+
 /** `3 h 5 min ago`, `in 2 days`; the text itself when it is no date. */
 export function formatRelative(date: string, now: number): string {
   const at = Date.parse(date)

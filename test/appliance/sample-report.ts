@@ -67,9 +67,10 @@ export const sampleReport: StatusReport = {
   stores: sampleStores,
   larder: sampleLarder,
   users: [
-    { name: 'ana', access: ['pull', 'push'], expires: null, isExpired: false },
-    { name: 'ben', access: ['pull'], expires: '2030-01-01T05:06:07.000Z', isExpired: true },
+    { name: 'ana', access: ['pull', 'push'], expires: null, isExpired: false, source: 'config' },
+    { name: 'ben', access: ['pull'], expires: '2030-01-01T05:06:07.000Z', isExpired: true, source: 'added' },
   ],
+  openInvitations: 0,
   publicKeys: ['cache.example.org-1:AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA='],
   traffic: {
     requests: 12_345,

@@ -6,6 +6,7 @@ import { statusCommand } from '../../appliance/commands/status.ts'
 import type { StatusReport } from '../../appliance/operator/status.ts'
 import { formatStatus } from '../../appliance/operator/status-text.ts'
 import { openListener } from '../../appliance/server/listener.ts'
+import type { UserSource } from '../../src/index.ts'
 import { serve, writeConfig } from './burrow.ts'
 import { runCommand } from './run-command.ts'
 import { sampleDepot, sampleReport, sampleUpstream } from './sample-report.ts'
@@ -30,7 +31,7 @@ describe('burrow status while Burrow runs', () => {
     const { code, stdout, stderr } = await run(dir)
     expect(stdout).toContain(`origin    ${served.url}, 0 requests under way`)
     expect(stdout).toContain('tunnel    off')
-    expect(stdout).toContain('users     ben (pull)')
+    expect(stdout).toContain('users     ben (pull; config)')
     // There is no Nix store in the scratch directory.
     expect({ code, stderr }).toEqual({
       code: 1,
@@ -132,7 +133,7 @@ public    https://cache.example.org
 origin    http://127.0.0.1:8080, 3 requests under way
 store     /nix/store, readable
 larder    5.0 GiB of 20.0 GiB in 1,234 files, 98 % of 1,000 NARs found there
-users     ana (pull push), ben (pull; EXPIRED 2 days ago)
+users     ana (pull push; config), ben (pull; added; EXPIRED 2 days ago)
 keys      cache.example.org-1:AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=
 traffic   12,345 requests, 45.0 GiB sent, 3 NARs on the way, 5 failed logins
 config    /etc/burrow/burrow.json; state in /var/lib/burrow
@@ -214,7 +215,7 @@ tunnel    failed for 1 h (token, cloudflared 2026.8.2)
         depot: depot && { ...depot, shortage: hostile, pushedToday: [{ user: hostile, bytes: 1 }] },
       })),
       larder: { ...sampleReport.larder!, unwritable: hostile },
-      users: [{ name: hostile, access: [hostile], expires: hostile, isExpired: true }],
+      users: [{ name: hostile, access: [hostile], expires: hostile, isExpired: true, source: hostile as UserSource }],
     }
     const text = formatStatus(report)
     expect(text.replaceAll('\n', '')).not.toMatch(/[\p{Cc}\p{Cf}]/u)
@@ -227,7 +228,8 @@ tunnel    failed for 1 h (token, cloudflared 2026.8.2)
       access: ['pull'],
       expires: null,
       isExpired: false,
+      source: 'added' as const,
     }))
-    expect(formatStatus({ ...sampleReport, users: many })).toMatch(/^users .*u19 \(pull\), and 980 more$/m)
+    expect(formatStatus({ ...sampleReport, users: many })).toMatch(/^users .*u19 \(pull; added\), and 980 more$/m)
   })
 })

@@ -218,6 +218,18 @@ describe('services.burrow', () => {
     expect(await checkConfig(settings)).toMatchObject({ code: 78, stderr: expect.stringContaining('/colour') })
   })
 
+  test('users can be added to the running service, unless mutableUsers is false', async () => {
+    const empty = await burrow('')
+    expect(empty.settings).toMatchObject({ users: [] })
+    expect(empty.settings).not.toHaveProperty('mutableUsers')
+    expect(await checkConfig(empty.settings)).toMatchObject({ code: 0 })
+    const fixed = await burrow('users.ben.passwordFile = "/keys/ben"; mutableUsers = false;')
+    expect(fixed.settings).toMatchObject({ mutableUsers: false })
+    expect(await checkConfig(fixed.settings)).toMatchObject({ code: 0 })
+    const free = await burrow('users.ben.passwordFile = "/keys/ben";')
+    expect(fixed.service.restartTriggers).toEqual(free.service.restartTriggers)
+  })
+
   test('secrets reach the service as credentials and stay out of the settings', async () => {
     const { service, settings } = await burrow(
       'users.ben.passwordFile = "/keys/ben"; environmentFile = "/keys/env"; tunnel = { mode = "token"; tokenFile = "/keys/token"; };',
@@ -265,7 +277,11 @@ describe('services.burrow', () => {
   })
 
   test.each<[what: string, body: string, message: RegExp]>([
-    ['nobody as user', '', /services\.burrow\.users is empty: add a user, or set services\.burrow\.settings\.public/],
+    [
+      'nobody as user, for ever',
+      'mutableUsers = false;',
+      /services\.burrow\.users is empty and services\.burrow\.mutableUsers is false: add a user, or set services\.burrow\.settings\.public/,
+    ],
     [
       'users of a public cache',
       'settings.public = true; users.b.passwordFile = "/k";',
@@ -363,6 +379,11 @@ describe('services.burrow', () => {
       /settings\.users holds a password in clear/,
     ],
     ['a key that only the state directory has', 'users.b.passwordFile = "/k";', /signing\.keyFiles is not set/],
+    [
+      'a cache that has no users yet',
+      'settings.signing.keyFiles = [ "k" ];',
+      /users is empty: everyone is refused until a user is added with `burrow user add NAME`/,
+    ],
   ])('it warns of %s', async (_what, body, message) => {
     const { warnings, failures } = await evaluate(`{ services.burrow = { enable = true; ${body} }; }`)
     expect({ warnings, failures }).toEqual({ warnings: [expect.stringMatching(message)], failures: [] })

@@ -166,8 +166,16 @@ describe('loadConfig', () => {
 
 describe('loadConfig refuses', () => {
   test.each<[what: string, content: unknown, message: RegExp]>([
-    ['a missing user list', {}, /the file \(line 1\) names no users; add a user, or say "public": true/],
-    ['an empty user list', { users: [] }, /\/users .*is empty; add a user/],
+    [
+      'a missing user list',
+      {},
+      /the file \(line 1\) names no users; add a user, say "users": \[\] to add users .* or "public": true/,
+    ],
+    [
+      'an empty user list to which none can be added',
+      { users: [], mutableUsers: false },
+      /\/users .*is empty, and "mutableUsers" is false, so there can be no user; add a user/,
+    ],
     ['users on a public cache', { public: true, users: ['a:b'] }, /\/public .*although there are users/],
     [
       'a listener for the world',

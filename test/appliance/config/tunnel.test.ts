@@ -159,11 +159,15 @@ describe('the setting "tunnel"', () => {
     ],
     ['an empty token', { tunnel: { mode: 'token', token: ' ' } }, /\/tunnel\/token .*is empty/],
     ['a binary by name alone', { tunnel: { mode: 'quick', binary: 'cloudflared' } }, /\/tunnel\/binary .*PATH/],
-    ['a tunnel to a cache for nobody', { users: [], tunnel: 'quick' }, /\/users .*is empty/],
+    [
+      'a tunnel to a cache for nobody',
+      { users: [], mutableUsers: false, tunnel: 'quick' },
+      /\/users .*is empty, and "mutableUsers" is false/,
+    ],
     [
       'a tunnel to a cache without users',
       { users: undefined, tunnel: 'quick' },
-      /names no users; add a user, or say "public": true/,
+      /names no users; add a user, say "users": \[\] to add users with "burrow user add" only, or "public": true/,
     ],
   ])('it refuses %s', async (_what, content, message) => {
     expect(await refusalOf(content)).toMatch(message)
