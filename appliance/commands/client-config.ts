@@ -1,5 +1,5 @@
 /** `burrow client-config`: the settings that a client needs. */
-import { Command } from 'commander'
+import { Command, Option } from 'commander'
 
 import { silentLog, type User } from '../../src/index.ts'
 import { Complaint } from '../complaint.ts'
@@ -8,7 +8,18 @@ import { type LoadedConfig, loadConfig } from '../config/load-config.ts'
 import type { Machine } from '../machine.ts'
 import { urlOf } from '../server/listener.ts'
 import { findState, type State } from '../state/state.ts'
-import { formatClientSetup, formatPushSetup, type Login, parseCacheUrl } from '../terminal/client-setup.ts'
+import { formatFlakeForm } from '../terminal/client-forms/flake-form.ts'
+import { formatGithubForm } from '../terminal/client-forms/github-form.ts'
+import { formatJsonForm } from '../terminal/client-forms/json-form.ts'
+import { formatNixosForm } from '../terminal/client-forms/nixos-form.ts'
+import { toSharedSetup } from '../terminal/client-forms/shared-setup.ts'
+import {
+  type ClientSetup,
+  formatClientSetup,
+  formatPushSetup,
+  type Login,
+  parseCacheUrl,
+} from '../terminal/client-setup.ts'
 import { findAddedUsers } from '../users/added-users.ts'
 import { parseStateKey, readNamedFiles, toGeneratedUser } from '../users/load-reloadable.ts'
 import { mergeUsers } from '../users/merge-users.ts'
@@ -18,7 +29,12 @@ interface ClientConfigOptions {
   readonly user?: string
   readonly url?: string
   readonly push?: boolean
+  readonly format: Form
 }
+
+const forms = ['text', 'nixos', 'flake', 'github', 'json'] as const
+
+type Form = (typeof forms)[number]
 
 export function clientConfigCommand(machine: Machine): Command {
   return new Command('client-config')
@@ -26,13 +42,22 @@ export function clientConfigCommand(machine: Machine): Command {
     .option('--user <name>', 'user of the netrc entry; required if there are several users')
     .option('--url <url>', 'URL of the cache for clients (default: from "tunnel.hostname", or else the listener)')
     .option('--push', 'also print how to push')
+    .addOption(new Option('--format <form>', 'what to print').choices(forms).default('text'))
     .addHelpText(
       'after',
       `
-The netrc entry contains the password, unless the config has only its hash.
+The forms are:
+  text    lines for nix.conf and a netrc entry
+  nixos   a NixOS module
+  flake   "nixConfig" of a flake
+  github  steps of a GitHub Actions job; with --push also the step that builds and pushes
+  json    for programs
+
+"text" and "json" contain the password, unless the config has only its hash. The other forms never do, because they are kept in Git.
 
   burrow client-config --user ben --url https://cache.example.org
-  burrow client-config --user ci --push`,
+  burrow client-config --user ci --push
+  burrow client-config --user ci --push --format github --url https://cache.example.org`,
     )
     .action((_options, command: Command) => clientConfig(machine, command.optsWithGlobals<ClientConfigOptions>()))
 }
@@ -59,7 +84,24 @@ async function clientConfig(machine: Machine, options: ClientConfigOptions): Pro
     publicKeys,
     login: user && toLogin(user),
   }
-  machine.stdout.write(`${formatClientSetup(setup)}${options.push === true ? `\n${formatPushSetup(setup)}` : ''}`)
+  const text = formatAs(options.format, setup, options.push === true, user !== undefined && mayPush(user, config))
+  // Programs and files of Nix get it byte by byte; only text for people names the command of this program.
+  machine.stdout.write(options.format === 'text' ? text : Buffer.from(text))
+}
+
+function formatAs(form: Form, setup: ClientSetup, withPush: boolean, mayPush: boolean): string {
+  switch (form) {
+    case 'text':
+      return `${formatClientSetup(setup)}${withPush ? `\n${formatPushSetup(setup)}` : ''}`
+    case 'json':
+      return formatJsonForm(setup, mayPush)
+    case 'nixos':
+      return formatNixosForm(toSharedSetup(setup, withPush))
+    case 'flake':
+      return formatFlakeForm(toSharedSetup(setup, withPush))
+    case 'github':
+      return formatGithubForm(toSharedSetup(setup, withPush))
+  }
 }
 
 /** The configured host name. Only the running Burrow knows the name of a quick tunnel. */
@@ -93,9 +135,17 @@ function chooseUser(users: readonly User[], name: string | undefined): User {
   throw new Complaint('refused', `There is no user "${name}"; the users are: ${names.join(', ')}`)
 }
 
+function hasPushAccess({ access }: User): boolean {
+  return access.has('push') || access.has('admin')
+}
+
+function mayPush(user: User, { depot }: Config): boolean {
+  return depot !== undefined && hasPushAccess(user)
+}
+
 /** @throws {Complaint} refused */
 function requirePusher(user: User | undefined, { depot }: Config): void {
-  if (user !== undefined && !user.access.has('push') && !user.access.has('admin'))
+  if (user !== undefined && !hasPushAccess(user))
     throw new Complaint(
       'refused',
       `User "${user.name}" may not push; to allow it, set "access": ["pull", "push"] for this user in the config and reload Burrow`,

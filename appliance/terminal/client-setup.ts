@@ -26,17 +26,29 @@ export interface Login {
  * tunnel is down. The attempts span about 20 s, in which a tunnel that was lost is back; the longest silence is longer
  * than "firstByteSeconds", since Nix counts the wait for the first byte too.
  */
+export const outageValues = {
+  fallback: true,
+  'connect-timeout': 5,
+  'download-attempts': 7,
+  'stalled-download-timeout': 120,
+} as const
+
+/** Nix remembers for an hour that a path is absent; after an outage, and after a push, it should ask again sooner. */
+export const memoryValues = { 'narinfo-cache-negative-ttl': 300 } as const
+
 export const outageSettings: readonly string[] = [
   '# While the cache cannot be reached, Nix builds without it. Nix 2.8 has a bug: it aborts instead ("SubstituterDisabled"). Then build with: --option substituters https://cache.nixos.org',
-  'fallback = true',
-  'connect-timeout = 5',
-  'download-attempts = 7',
-  'stalled-download-timeout = 120',
+  ...toLines(outageValues),
   '# Nix remembers for an hour that a path is absent; after an outage, and after a push, it should ask again sooner.',
-  'narinfo-cache-negative-ttl = 300',
+  ...toLines(memoryValues),
 ]
 
-const unknownUrl = 'https://CACHE.EXAMPLE.ORG'
+function toLines(values: Readonly<Record<string, string | number | boolean>>): string[] {
+  return Object.entries(values).map(([name, value]) => `${name} = ${value}`)
+}
+
+/** In place of an address that is not known here. */
+export const unknownUrl = 'https://CACHE.EXAMPLE.ORG'
 
 /** Ready to paste, with a comment line above each part saying where it goes. Ends with a line break. */
 export function formatClientSetup({ url = unknownUrl, storeDir, publicKeys, login }: ClientSetup): string {
@@ -65,11 +77,12 @@ function netrcLines(url: string, { name, password }: Login): string[] {
   const head =
     '# /etc/nix/netrc of each client, mode 0600: its nix-daemon (root) reads it; for "nix copy" name a file you can read with --netrc-file'
   const hint = password === undefined ? ['# Replace PASSWORD with the password: it is not known here.'] : []
-  return [
-    head,
-    ...hint,
-    `machine ${hostOf(url)} login ${quoteToken(name)} password ${password === undefined ? 'PASSWORD' : quoteToken(password)}`,
-  ]
+  return [head, ...hint, formatNetrcEntry(url, { name, password })]
+}
+
+/** One line, with the word PASSWORD where the password is not known. */
+export function formatNetrcEntry(url: string, { name, password }: Login): string {
+  return `machine ${hostOf(url)} login ${quoteToken(name)} password ${password === undefined ? 'PASSWORD' : quoteToken(password)}`
 }
 
 /** For those who may push; follows the netrc entry. Ends with a line break. */
