@@ -12,6 +12,7 @@ import type { OpenFile, OpenFiles } from '../../disk/open-files.ts'
 import { Fault } from '../../faults.ts'
 import { formatSha256 } from '../../nix/hash.ts'
 import type { NarInfo } from '../../nix/nar-info.ts'
+import { withStallLimit } from './stall-limit.ts'
 import type { UpstreamClient } from './upstream-client.ts'
 import { Verification } from './verification.ts'
 
@@ -172,28 +173,13 @@ export class Spool {
     const { size, start, body } = await client.open(narInfo.url, this.#written)
     this.#learnSize(size)
     let at = start
-    const stop = () => void body.destroy(new Error('The download was cancelled'))
-    this.#abort.signal.addEventListener('abort', stop)
-    let timer = setTimeout(() => {}, 0)
-    const watch = () => {
-      clearTimeout(timer)
-      timer = setTimeout(() => body.destroy(new Error(`nothing came for ${stallMs} ms`)), stallMs)
+    for await (const chunk of withStallLimit(body, stallMs, this.#abort.signal)) {
+      // A server without ranges begins at the beginning.
+      const fresh = chunk.subarray(Math.min(chunk.length, Math.max(0, this.#written - at)))
+      at += chunk.length
+      if (fresh.length > 0) await this.#take(handle, verification, fresh)
     }
-    try {
-      watch()
-      for await (const chunk of body as AsyncIterable<Buffer>) {
-        watch()
-        // A server without ranges begins at the beginning.
-        const fresh = chunk.subarray(Math.min(chunk.length, Math.max(0, this.#written - at)))
-        at += chunk.length
-        if (fresh.length > 0) await this.#take(handle, verification, fresh)
-      }
-      return this.#size === undefined || this.#written >= this.#size
-    } finally {
-      clearTimeout(timer)
-      this.#abort.signal.removeEventListener('abort', stop)
-      body.destroy()
-    }
+    return this.#size === undefined || this.#written >= this.#size
   }
 
   async #take(handle: FileHandle, verification: Verification, bytes: Buffer): Promise<void> {
@@ -232,7 +218,7 @@ export class Spool {
   }
 }
 
-/** What is wrong with the line is no word against the object; what is wrong with the disk neither. */
+/** A failure of the connection or of the disk is no evidence against the object. */
 function toFault(error: unknown): Fault {
   if (error instanceof Fault && error.code !== 'store-unavailable') return error
   return new Fault('busy', `Cannot fetch from the upstream: ${(error as Error).message}`, { cause: error })
