@@ -36,6 +36,7 @@ export class Room {
   /** Resolves when the order of use is known; undefined when it is. */
   #arranging: Promise<void> | undefined
   #shortage: string | undefined
+  #evictions = 0
 
   constructor(
     maxBytes: number,
@@ -51,6 +52,11 @@ export class Room {
     this.#files = files
     this.#log = log
     this.#onEvicted = onEvicted
+  }
+
+  /** Files evicted since the start. */
+  get evictions(): number {
+    return this.#evictions
   }
 
   /** Nothing is evicted before the order of use is known. */
@@ -140,6 +146,7 @@ export class Room {
   #evict(file: KeptFile): void {
     this.#shelf.remove(file)
     this.#files.forget(file.name)
+    this.#evictions++
     this.#onEvicted(file)
     const removal = this.#directory
       .remove(file.name)
