@@ -3,13 +3,15 @@
  * is not ours by its name is ever touched, and a directory full of other things is refused before anything is written
  * to it.
  */
-import { lstat, mkdir, open, readdir, readFile, rename, rm, stat, unlink, writeFile } from 'node:fs/promises'
+import { lstat, mkdir, readdir, readFile, rename, rm, stat, unlink, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 
+import { DirectorySync } from '../disk/directory-sync.ts'
+import { systemDisk } from '../disk/disk.ts'
 import { isWithoutLocks, tryFileLock } from '../disk/lock.ts'
 import { Fault } from '../faults.ts'
 import type { Log } from '../log.ts'
-import { isNeutralName, isOurName, isTellingName, isTempName, lockName, tagName } from './file-name.ts'
+import { isLarderName, isNeutralName, isOurName, isTempName, lockName, tagName } from './file-name.ts'
 
 const tag = `Signature: 8a477f597d28d172789f06886806bc55
 # The larder of a Burrow binary cache: compressed NARs that are made again when they are missing.
@@ -38,10 +40,9 @@ export class Directory {
   readonly #random: () => string
   #isSwept = false
   #lock: Disposable | 'impossible' | undefined
-  #hasToldOfStrangers = false
+  #hasWarnedOfStrangers = false
   readonly #removals = new Map<string, Promise<void>>()
-  #syncing: Promise<void> | undefined
-  #nextSync: Promise<void> | undefined
+  readonly #sync = new DirectorySync(systemDisk)
 
   constructor(dir: string, log: Log, now: () => number, random: () => string) {
     this.dir = dir
@@ -74,7 +75,7 @@ export class Directory {
     if (!isTagged) this.#refuseStrangers(await readdir(this.dir))
     let problem: unknown
     try {
-      // Whoever removed the directory removed the lock with it.
+      // If the directory was removed and made again, the lock file is missing.
       if (this.#lock === undefined || (this.#lock !== 'impossible' && !(await isPresent(this.pathOf(lockName)))))
         this.#takeLock()
       if (!isTagged) await writeFile(this.pathOf(tagName), tag, { mode: 0o600 })
@@ -107,18 +108,18 @@ export class Directory {
 
   #refuseStrangers(names: readonly string[]): void {
     const foreign = names.filter((name) => !isNeutralName(name))
-    if (foreign.length === 0 || names.some(isTellingName)) return
+    if (foreign.length === 0 || names.some(isLarderName)) return
     throw new DirectoryRefused(
       `Cannot use "${this.dir}" as larder: it holds "${foreign[0]}" and ${foreign.length - 1} more, and was not made by Burrow. Name an empty directory, or one that does not exist yet`,
     )
   }
 
   /** Says once what is not ours among these names. */
-  tellOfStrangers(names: readonly string[]): void {
-    if (this.#hasToldOfStrangers) return
+  warnOfStrangers(names: readonly string[]): void {
+    if (this.#hasWarnedOfStrangers) return
     const foreign = names.filter((name) => !isOurName(name) && !isNeutralName(name))
     if (foreign.length === 0) return
-    this.#hasToldOfStrangers = true
+    this.#hasWarnedOfStrangers = true
     this.#log.warn(
       { dir: this.dir, count: foreign.length, example: foreign[0] },
       'The larder contains files of other programs: they are left alone and do not count towards its size',
@@ -167,37 +168,13 @@ export class Directory {
     // A removal of the file's predecessor that is still under way would take the new one with it.
     await this.#removals.get(name)?.catch(() => {})
     await rename(tempPath, this.pathOf(name))
-    await this.#sync()
-  }
-
-  /**
-   * Makes renames last over a power cut. Calls that come while one is under way share the next: one journal commit for
-   * many files.
-   */
-  #sync(): Promise<void> {
-    if (this.#syncing === undefined) {
-      this.#syncing = this.#syncOnce().finally(() => (this.#syncing = undefined))
-      return this.#syncing
-    }
-    this.#nextSync ??= this.#syncing.then(() => {
-      this.#nextSync = undefined
-      return this.#sync()
-    })
-    return this.#nextSync
-  }
-
-  async #syncOnce(): Promise<void> {
-    try {
-      await using handle = await open(this.dir, 'r')
-      await handle.sync()
-    } catch (error) {
+    await this.#sync.sync(this.dir).catch((error: unknown) =>
       // Some network file systems cannot; a rename that is lost costs a compression, nothing else.
-      this.#log.debug({ dir: this.dir, err: error }, 'Cannot sync the larder directory')
-    }
+      this.#log.debug({ dir: this.dir, err: error }, 'Cannot sync the larder directory'),
+    )
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    await this.#syncing
     if (this.#lock !== 'impossible') this.#lock?.[Symbol.dispose]()
     this.#lock = undefined
   }

@@ -81,12 +81,12 @@ export function isTempName(name: string): boolean {
 }
 
 /** Names that only Burrow uses: a directory that contains one is a larder. */
-export function isTellingName(name: string): boolean {
+export function isLarderName(name: string): boolean {
   return name.startsWith(lockName) || keptName.test(name)
 }
 
 export function isOurName(name: string): boolean {
-  return name === tagName || isTempName(name) || isTellingName(name)
+  return name === tagName || isTempName(name) || isLarderName(name)
 }
 
 /** What file systems and network disks put into an empty directory by themselves says nothing on whose it is. */

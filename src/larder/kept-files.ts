@@ -1,10 +1,3 @@
-/**
- * The kept files as they are used: opened and compared with what their names say, marked as used, dropped when they are
- * not what they should be. A file that was deleted or truncated behind our back is no error: it is made again.
- */
-import { type Stats, stat } from 'node:fs'
-import { utimes } from 'node:fs/promises'
-import { neverRead } from '../disk/file-stamp.ts'
 import type { OpenFile, OpenFiles } from '../disk/open-files.ts'
 import { Fault } from '../faults.ts'
 import type { Log } from '../log.ts'
@@ -13,29 +6,19 @@ import { type KeptName, parseKeptName } from './file-name.ts'
 import { KeptSource } from './kept-source.ts'
 import { Proofs } from './proofs.ts'
 import type { KeptFile, Shelf } from './shelf.ts'
-import { maxSmallBytes, SmallNars } from './small-nars.ts'
-
-/**
- * The order of use within a run is exact; for the next run the hour is good enough, and spares the disk a write for
- * each request.
- */
-const markEveryMs = 3_600_000
-const touchEveryMs = 1000
-/** File system calls share a few threads with everything else: gathering ages must not fill them. */
-const statsAtOnce = 2
+import { isSmall, SmallNars } from './small-nars.ts'
+import { UseTimes } from './use-times.ts'
 
 export class KeptFiles {
   readonly proofs: Proofs
+  readonly #uses: UseTimes
   readonly #shelf: Shelf
   readonly #files: OpenFiles
   readonly #directory: Directory
   readonly #small: SmallNars
   readonly #log: Log
-  readonly #now: () => number
   readonly #loading = new Map<KeptFile, Promise<Uint8Array | undefined>>()
-  readonly #marking = new Set<Promise<void>>()
   #damaged = 0
-  #isClosing = false
 
   constructor(
     shelf: Shelf,
@@ -51,8 +34,9 @@ export class KeptFiles {
     this.#directory = directory
     this.#small = small
     this.#log = log
-    this.#now = now
-    this.proofs = new Proofs((kept, cause) => this.#drop(kept, cause), steadyNow)
+    const drop = (kept: KeptFile, cause: unknown) => this.#drop(kept, cause)
+    this.proofs = new Proofs(drop, steadyNow)
+    this.#uses = new UseTimes(shelf, directory, this.proofs, now, drop)
   }
 
   get damaged(): number {
@@ -89,37 +73,13 @@ export class KeptFiles {
       )
   }
 
-  /**
-   * Learns from the files' times in which order they were used, in the background, and that they are as long as they
-   * say.
-   */
-  async gatherAges(): Promise<void> {
-    const files = [...this.#shelf]
-    const gather = async () => {
-      for (let file = files.pop(); file !== undefined && !this.#isClosing; file = files.pop())
-        await this.#gatherAge(file)
-    }
-    await Promise.all(Array.from({ length: statsAtOnce }, gather))
-    this.#shelf.arrange()
+  /** Learns in the background in which order the files were used. */
+  gatherAges(): Promise<void> {
+    return this.#uses.gather()
   }
 
-  /**
-   * By callback: for a hundred thousand files promises of the file system would take seconds of the thread that answers
-   * requests.
-   */
-  #gatherAge(kept: KeptFile): Promise<void> {
-    return new Promise((resolve) => {
-      stat(this.#directory.pathOf(kept.name), (error, found) => {
-        if (error === null) this.#learnAge(kept, found)
-        else if (error.code === 'ENOENT') this.#drop(kept, error)
-        resolve()
-      })
-    })
-  }
-
-  #learnAge(kept: KeptFile, found: Stats): void {
-    if (found.isFile() && found.size === kept.fileSize) kept.markedAt = Math.max(kept.markedAt, found.mtimeMs)
-    else this.#drop(kept, new Error(`It has ${found.size} bytes`))
+  use(kept: KeptFile): void {
+    this.#uses.note(kept)
   }
 
   /** Reads a small file whole, or resolves to undefined when it turned out to be bad and was dropped. */
@@ -129,10 +89,6 @@ export class KeptFiles {
     const started = this.#load(kept).finally(() => this.#loading.delete(kept))
     this.#loading.set(kept, started)
     return started
-  }
-
-  static isSmall(kept: KeptFile): boolean {
-    return kept.fileSize <= maxSmallBytes
   }
 
   async #load(kept: KeptFile): Promise<Uint8Array | undefined> {
@@ -163,7 +119,7 @@ export class KeptFiles {
     if (file === undefined) return undefined
     let isRight = false
     try {
-      this.#markOpen(kept, file)
+      this.#uses.markOpen(kept, file)
       isRight = await this.proofs.prove(kept, file)
     } finally {
       if (!isRight) {
@@ -182,7 +138,7 @@ export class KeptFiles {
     try {
       file = this.#files.find(kept.name) ?? (await this.#files.open(this.#directory.pathOf(kept.name)))
       if (!file.isWhole(kept.fileSize)) throw new Error('It is shorter or longer than its name says, or was deleted')
-      if (!KeptFiles.isSmall(kept)) this.#files.remember(kept.name, file)
+      if (!isSmall(kept)) this.#files.remember(kept.name, file)
       return file
     } catch (error) {
       file?.release()
@@ -192,37 +148,6 @@ export class KeptFiles {
       this.#drop(kept, error)
       return undefined
     }
-  }
-
-  use(kept: KeptFile): void {
-    const now = this.#now()
-    if (now - kept.usedAt >= touchEveryMs) this.#shelf.touch(kept, now)
-    if (!KeptFiles.isSmall(kept) || !this.#takeMark(kept, now)) return
-    const marking = utimes(this.#directory.pathOf(kept.name), now / 1000, now / 1000)
-      .catch(() => {})
-      .then(() => void this.#marking.delete(marking))
-    this.#marking.add(marking)
-  }
-
-  /** Our own change of the time must not look like a change of the file. */
-  #markOpen(kept: KeptFile, file: OpenFile): void {
-    const now = this.#now()
-    const { proof } = kept
-    if (!this.#takeMark(kept, now)) return
-    const isProven = this.proofs.holds(kept, file)
-    try {
-      file.markUsed(now)
-    } catch {
-      // A file of another user's, or a disk that can only be read.
-    }
-    if (proof !== undefined && isProven) kept.proof = { stamp: file.stamp(), readAtMs: neverRead }
-  }
-
-  /** True when it is time for the file's own time to be renewed. */
-  #takeMark(kept: KeptFile, now: number): boolean {
-    if (now - kept.markedAt < markEveryMs || this.#isClosing) return false
-    kept.markedAt = now
-    return true
   }
 
   /** Takes a file out of service. Returns the fault for those who are reading it. */
@@ -244,9 +169,10 @@ export class KeptFiles {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    this.#isClosing = true
+    this.#uses.stop()
     await this.proofs[Symbol.asyncDispose]()
-    await Promise.all([...this.#marking, ...this.#loading.values()].map((work) => work.catch(() => {})))
+    await this.#uses.settle()
+    await Promise.allSettled(this.#loading.values())
   }
 }
 

@@ -8,10 +8,10 @@ import { Fault } from '../faults.ts'
 import type { NarRequest } from '../nar/contract.ts'
 import type { DirectCompressor } from './direct-compressor.ts'
 import { toBareHash } from './file-name.ts'
-import { KeptFiles } from './kept-files.ts'
+import type { KeptFiles } from './kept-files.ts'
 import type { LiveReaders } from './live-readers.ts'
 import type { KeptFile, Shelf } from './shelf.ts'
-import type { SmallNars } from './small-nars.ts'
+import { isSmall, type SmallNars } from './small-nars.ts'
 
 export interface OpenedNar {
   /** Bytes of the whole. */
@@ -74,7 +74,7 @@ export class PresentNars {
     nar: NarRequest | undefined,
   ): Promise<OpenedNar | undefined> {
     this.#kept.use(kept)
-    if (KeptFiles.isSmall(kept)) {
+    if (isSmall(kept)) {
       const bytes = await this.#kept.load(kept)
       this.#refuseClosed()
       if (bytes === undefined) return undefined

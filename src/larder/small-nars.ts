@@ -3,11 +3,16 @@
  * small, and the way through the disk costs each of them several trips to another thread.
  */
 import { createHash } from 'node:crypto'
+
 import type { OpenFile } from '../disk/open-files.ts'
 import { encodeNix32 } from '../nix/nix32.ts'
 
 /** Larger ones are better read from the disk's cache in pieces. */
 export const maxSmallBytes = 64 * 1024
+
+export function isSmall({ fileSize }: { readonly fileSize: number }): boolean {
+  return fileSize <= maxSmallBytes
+}
 
 export class SmallNars {
   readonly #maxBytes: number

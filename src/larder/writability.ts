@@ -57,7 +57,7 @@ export class Writability {
   async claim(): Promise<boolean> {
     try {
       const { names, problem } = await this.#directory.claim()
-      this.#directory.tellOfStrangers(this.#adopt(names))
+      this.#directory.warnOfStrangers(this.#adopt(names))
       if (problem === undefined) this.#isClaimed = true
       else this.#fail(problem)
     } catch (error) {
