@@ -1,3 +1,7 @@
+/**
+ * The larder on disk: which of memory, kept file, compression under way, new compression or compression for one client
+ * alone answers a request.
+ */
 import type { ByteRange, ChunkReader } from '../chunks.ts'
 import type { DeltaEnd } from '../delta/maker/contract.ts'
 import type { OpenFiles } from '../disk/open-files.ts'

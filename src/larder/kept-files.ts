@@ -1,3 +1,7 @@
+/**
+ * The kept files as they are used: opened and compared with what their names say, dropped when they are not what they
+ * should be. A file that was deleted or truncated behind our back is no error: it is made again.
+ */
 import type { OpenFile, OpenFiles } from '../disk/open-files.ts'
 import { Fault } from '../faults.ts'
 import type { Log } from '../log.ts'
