@@ -3,14 +3,14 @@
  * cannot be written (disk full, I/O error), it is removed, and the compression continues to compute hash and size.
  * Writes and fsyncs run in libuv's thread pool, so a slow disk delays only this job.
  */
-import { createHash } from 'node:crypto'
 import { close, fdatasync, fsync, openSync, unlink, writev } from 'node:fs'
+
 import { Fault } from '../faults.ts'
-import { formatSha256 } from '../nix/hash.ts'
 import type { CompressedSink } from './compress-job.ts'
+import { CompressedDigest } from './compressed-digest.ts'
+import type { DiskQueue } from './disk-queue.ts'
 import { errnoOf } from './file-faults.ts'
 import type { Outbox } from './outbox.ts'
-import { Semaphore } from './semaphore.ts'
 
 /** Bytes queued for the disk. Above this, the compression pauses. */
 const queueBytes = 1024 * 1024
@@ -19,29 +19,14 @@ const queueBytes = 1024 * 1024
  * has little left to do.
  */
 const flushBytes = 16 * 1024 * 1024
-/** A compressed NAR up to this size is returned with the result. */
-const smallBytes = 64 * 1024
-
-/**
- * Serializes the writes and fsyncs of all fills: one of each at a time. Otherwise a slow disk would occupy all threads
- * of libuv's pool and block reads of existing files.
- */
-export interface Disk {
-  readonly writes: Semaphore
-  readonly syncs: Semaphore
-}
-
-export function createDisk(): Disk {
-  return { writes: new Semaphore(1), syncs: new Semaphore(1) }
-}
 
 export class FileSink implements CompressedSink {
   readonly #job: number
   readonly #path: string
   readonly #outbox: Outbox
-  readonly #disk: Disk
+  readonly #disk: DiskQueue
   readonly #wake: () => void
-  readonly #hash = createHash('sha256')
+  readonly #digest = new CompressedDigest()
   #fd: number | undefined
   #unwritable: string | undefined
   #queue: Buffer[] = []
@@ -50,13 +35,11 @@ export class FileSink implements CompressedSink {
   #isFlushing = false
   #flushed = 0
   #isDiscarded = false
-  #size = 0
   #written = 0
-  #small: Buffer[] | undefined = []
   /** Runs when the disk has finished everything that is queued. */
   #whenIdle: (() => void) | undefined
 
-  constructor(job: number, path: string, outbox: Outbox, disk: Disk, wake: () => void) {
+  constructor(job: number, path: string, outbox: Outbox, disk: DiskQueue, wake: () => void) {
     this.#job = job
     this.#path = path
     this.#outbox = outbox
@@ -78,10 +61,7 @@ export class FileSink implements CompressedSink {
   }
 
   write(bytes: Buffer): void {
-    this.#hash.update(bytes)
-    this.#size += bytes.length
-    if (this.#size <= smallBytes) this.#small?.push(bytes)
-    else this.#small = undefined
+    this.#digest.add(bytes)
     if (this.#fd === undefined) return
     this.#queue.push(bytes)
     this.#queued += bytes.length
@@ -207,13 +187,11 @@ export class FileSink implements CompressedSink {
   }
 
   #report(over: () => void): void {
-    const fileHash = formatSha256(this.#hash.digest())
+    const unwritable = this.#unwritable
     const result = {
-      fileHash,
-      fileSize: this.#size,
-      wasWritten: this.#unwritable === undefined,
-      ...(this.#unwritable !== undefined && { unwritable: this.#unwritable }),
-      ...(this.#small && { bytes: new Uint8Array(Buffer.concat(this.#small)) }),
+      ...this.#digest.end(),
+      wasWritten: unwritable === undefined,
+      ...(unwritable !== undefined && { unwritable }),
     }
     this.#outbox.add({ kind: 'filled', job: this.#job, result })
     over()

@@ -1,10 +1,12 @@
 /** The packer thread: receives requests, schedules jobs and sends results. Started by `packer-thread.ts`. */
 import { parentPort, workerData } from 'node:worker_threads'
+
 import { Slots } from '../disk/slots.ts'
 import { CompressJob, type CompressJobParts } from './compress-job.ts'
 import { type CompressionUse, Compressors } from './compressor.ts'
 import type { NarRequest } from './contract.ts'
-import { createDisk, FileSink } from './file-sink.ts'
+import { createDiskQueue } from './disk-queue.ts'
+import { FileSink } from './file-sink.ts'
 import { LayoutMemory } from './layout-memory.ts'
 import { ListJob } from './list-job.ts'
 import { NarSource } from './nar-source.ts'
@@ -23,7 +25,7 @@ const outbox = new Outbox(port)
 const outlets = new Outlets(memory, new Slots(memory.byteLength), outbox)
 const layouts = new LayoutMemory()
 const compressors = new Compressors(compressorCount)
-const disk = createDisk()
+const disk = createDiskQueue()
 const scheduler = new Scheduler()
 const jobs = new Map<number, Job>()
 
