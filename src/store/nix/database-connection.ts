@@ -5,8 +5,7 @@
  *   without a WAL, whose
  *   dot-file locks of Nix a reader cannot take): each query counts only if nothing wrote before, during and after it.
  */
-import { existsSync, readFileSync, realpathSync } from 'node:fs'
-import { dirname, join } from 'node:path'
+import { realpathSync } from 'node:fs'
 import { DatabaseSync, type StatementSync } from 'node:sqlite'
 import { pathToFileURL } from 'node:url'
 
@@ -20,6 +19,7 @@ import {
   readLiveFiles,
 } from './database-files.ts'
 import { pathInfoQuery } from './database-row.ts'
+import { requireKnownSchema } from './database-schema.ts'
 
 /** The columns in the order of the query. */
 export type Row = readonly unknown[]
@@ -31,11 +31,6 @@ export class Disturbed extends Error {
   override readonly name = 'Disturbed'
 }
 
-/** It is a database, but none this version of Burrow understands. The message is the remedy's. */
-export class UnknownSchema extends Error {
-  override readonly name = 'UnknownSchema'
-}
-
 /**
  * Readers wait only while the last closer of the WAL or a recovery holds the exclusive lock; the event loop waits with
  * them.
@@ -43,12 +38,7 @@ export class UnknownSchema extends Error {
 const busyTimeoutMs = 100
 /** Negative: KiB. The upper pages of the indexes of a large store stay in memory. */
 const cacheSize = -16_384
-const knownSchema = '10'
 const isGone = 'the file no longer exists'
-const neededColumns: Readonly<Record<string, readonly string[]>> = {
-  ValidPaths: ['id', 'path', 'hash', 'registrationTime', 'deriver', 'narSize', 'ultimate', 'sigs', 'ca'],
-  Refs: ['referrer', 'reference'],
-}
 
 export class DatabaseConnection implements Disposable {
   readonly kind: ConnectionKind
@@ -76,7 +66,7 @@ export class DatabaseConnection implements Disposable {
     url.searchParams.set('immutable', '1')
     this.#database = new DatabaseSync(kind === 'still' ? url : file, { readOnly: true, timeout: busyTimeoutMs })
     try {
-      this.#checkSchema()
+      requireKnownSchema(file, (sql) => this.#prepare(sql).all() as unknown as readonly Row[])
       this.#database.exec(`PRAGMA cache_size = ${cacheSize}`)
       this.#dataVersion = this.#prepare('PRAGMA data_version')
       this.#pathInfo = this.#prepare(pathInfoQuery)
@@ -98,31 +88,6 @@ export class DatabaseConnection implements Disposable {
     if (!files || !state) throw new Disturbed(isGone)
     if (!isSameFile(state, opened)) throw new Disturbed('it was replaced by another file')
     return { logs: files.logs, main: main ?? files.main }
-  }
-
-  #checkSchema(): void {
-    const schemaFile = join(dirname(this.#file), 'schema')
-    const schema = existsSync(schemaFile) ? tryToRead(schemaFile)?.trim() : undefined
-    if (schema !== undefined && schema !== knownSchema)
-      throw new UnknownSchema(
-        `its schema is version "${schema}", wanted "${knownSchema}": use a version of Nix and of Burrow that fit each other`,
-      )
-    for (const [table, needed] of Object.entries(neededColumns)) {
-      const columns = new Set(
-        this.#prepare(`select name from pragma_table_info('${table}')`)
-          .all()
-          .map((row) => row[0 as never]),
-      )
-      const missing = needed.filter((name) => !columns.has(name))
-      if (columns.size === 0)
-        throw new UnknownSchema(
-          `it has no table "${table}": it is not the database of a Nix store, or none that Nix has finished making`,
-        )
-      if (missing.length > 0)
-        throw new UnknownSchema(
-          `its table "${table}" lacks "${missing.join('", "')}": let a current Nix upgrade it (nix-store --verify)`,
-        )
-    }
   }
 
   /**
@@ -189,15 +154,6 @@ export class DatabaseConnection implements Disposable {
 
 function firstColumn(row: object | undefined): unknown {
   return (row as unknown as Row | undefined)?.[0]
-}
-
-function tryToRead(file: string): string | undefined {
-  try {
-    return readFileSync(file, 'utf8')
-  } catch {
-    // The columns will tell.
-    return undefined
-  }
 }
 
 function realPath(file: string): string {

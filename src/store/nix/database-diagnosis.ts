@@ -12,7 +12,8 @@ import { accessSync, constants, statSync } from 'node:fs'
 import { userInfo } from 'node:os'
 import { dirname } from 'node:path'
 
-import { Disturbed, UnknownSchema } from './database-connection.ts'
+import { Disturbed } from './database-connection.ts'
+import { UnknownSchema } from './database-schema.ts'
 
 /** Primary result codes of SQLite: the low byte of `errcode`. */
 const sqlite = { busy: 5, locked: 6, readOnly: 8, ioError: 10, corrupt: 11, cannotOpen: 14, notADatabase: 26 }
@@ -52,7 +53,7 @@ export function messageOf(error: unknown): string {
   return (error as { message?: string } | undefined)?.message ?? String(error)
 }
 
-/** Looks at the files again, since the error alone does not tell; never throws. */
+/** Looks at the files again, since the error alone is not enough; never throws. */
 export function diagnose(file: string, error: unknown): Diagnosis {
   const { kind, reason } = findReason(file, error)
   return { kind, message: `Cannot open store database "${file}": ${reason}` }
@@ -146,4 +147,15 @@ function reader(): string {
 function describeOwner(file: string): string {
   const stat = statSync(file, { throwIfNoEntry: false })
   return stat ? ` (owner uid ${stat.uid}, mode 0${(stat.mode & 0o777).toString(8)})` : ''
+}
+
+export function isOfTheDatabase(error: unknown): boolean {
+  const code = (error as { code?: unknown } | undefined)?.code
+  // Directories that may not be entered throw at the first look at the file.
+  return (
+    error instanceof Disturbed ||
+    error instanceof UnknownSchema ||
+    sqliteCodeOf(error) !== undefined ||
+    (typeof code === 'string' && /^E(ACCES|PERM|NOENT|NOTDIR|IO|LOOP|MFILE|NFILE)$/.test(code))
+  )
 }

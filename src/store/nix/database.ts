@@ -1,6 +1,6 @@
 /**
  * The store's database, kept open read-only for as long as the program runs: opened when it appears, opened again when
- * it was replaced, and never written. Nobody else's write is missed: `generation` moves with every commit, as `PRAGMA
+ * it was replaced, and never written. No write of another process is missed: `generation` moves with every commit, as `PRAGMA
  * data_version` shows.
  *
  * A reader who may not make a missing `-shm` asks for an idle daemon connection, whose process has the store open and
@@ -9,8 +9,8 @@
  */
 import { Fault } from '../../faults.ts'
 import type { Log } from '../../log.ts'
-import { type ConnectionKind, DatabaseConnection, Disturbed, UnknownSchema } from './database-connection.ts'
-import { type Diagnosis, diagnose, lacksSharedMemory, sqliteCodeOf } from './database-diagnosis.ts'
+import { type ConnectionKind, DatabaseConnection, Disturbed } from './database-connection.ts'
+import { type Diagnosis, diagnose, isOfTheDatabase, lacksSharedMemory } from './database-diagnosis.ts'
 
 export interface StoreDatabaseOptions {
   /** `…/db/db.sqlite` */
@@ -190,15 +190,4 @@ function openStill(file: string, cause: unknown): DatabaseConnection {
     // That it is being written is the lesser half of the story when the log cannot be read.
     throw error instanceof Disturbed && lacksSharedMemory(cause) ? cause : error
   }
-}
-
-function isOfTheDatabase(error: unknown): boolean {
-  const code = (error as { code?: unknown } | undefined)?.code
-  // Directories that may not be entered throw at the first look at the file.
-  return (
-    error instanceof Disturbed ||
-    error instanceof UnknownSchema ||
-    sqliteCodeOf(error) !== undefined ||
-    (typeof code === 'string' && /^E(ACCES|PERM|NOENT|NOTDIR|IO|LOOP|MFILE|NFILE)$/.test(code))
-  )
 }

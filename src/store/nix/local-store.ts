@@ -6,8 +6,6 @@
  * …/nix/var/nix/daemon-socket/socket
  *
  * Opens on a machine without a store as well: then each look-up is a fault until one appears.
- * Records that Nix would not write (foreign paths, no hash, no size, as rows of very old versions have) count as
- * absent.
  */
 import { dirname, join } from 'node:path'
 import type { Readable } from 'node:stream'
@@ -17,16 +15,15 @@ import { openDaemonConnection } from '../../daemon/daemon-connection.ts'
 import type { Fault } from '../../faults.ts'
 import type { Log } from '../../log.ts'
 import type { Decompressors } from '../../nar/decompress.ts'
-import { hashPartOf } from '../../nix/store-path.ts'
 import type { StoreHealth } from '../health.ts'
 import type { Leases, Realisation, Store, StoreObject } from '../store.ts'
 import { type Addition, findAdditions, findLastId, findPathOfId } from './additions.ts'
 import { BuildLogs } from './build-logs.ts'
 import { StoreDatabase } from './database.ts'
-import { type StoreRecord, type StoreRow, toStoreRecord } from './database-row.ts'
 import { DerivationSystems } from './derivation-systems.ts'
 import { DaemonLeases } from './leases.ts'
 import { findRealisation } from './realisations.ts'
+import { StoreRecords } from './store-records.ts'
 import { Withdrawals } from './withdrawals.ts'
 
 export interface LocalStoreOptions {
@@ -73,7 +70,7 @@ export interface LocalStore extends Store, AsyncDisposable {
   pathOfId(id: number): string | undefined
 }
 
-/** Never rejects for a store that is absent or unreadable; `health` and the log tell. */
+/** Never rejects for a store that is absent or unreadable: `health` and the log say so. */
 export async function openLocalStore(options: LocalStoreOptions): Promise<LocalStore> {
   const store = new NixStore(options)
   await store.open()
@@ -81,21 +78,18 @@ export async function openLocalStore(options: LocalStoreOptions): Promise<LocalS
 }
 
 const daemonTimeoutMs = 2000
-/** Unservable records that were reported, so that the log does not repeat them with every request. */
-const maxReported = 1000
 
 class NixStore implements LocalStore {
   readonly name = 'nix'
   readonly storeDir: string
   readonly leases: Leases
   readonly #realStoreDir: string
-  readonly #log: Log
   readonly #database: StoreDatabase
+  readonly #records: StoreRecords
   readonly #leases: DaemonLeases
   readonly #withdrawals: Withdrawals
   readonly #logs: BuildLogs
   readonly #systems = new DerivationSystems()
-  readonly #reported = new Set<string>()
 
   constructor(options: LocalStoreOptions) {
     const { storeDir, realStoreDir, database, leases, log, clock = systemClock, random = Math.random } = options
@@ -104,7 +98,6 @@ class NixStore implements LocalStore {
     const socketPath = 'daemonSocket' in options ? options.daemonSocket : join(stateDir, 'daemon-socket/socket')
     this.storeDir = storeDir
     this.#realStoreDir = realStoreDir
-    this.#log = log
     this.#database = new StoreDatabase({
       file: database,
       log,
@@ -114,13 +107,14 @@ class NixStore implements LocalStore {
           openDaemonConnection({ socketPath, clock, timeoutMs: daemonTimeoutMs }).catch(() => undefined),
       }),
     })
+    this.#records = new StoreRecords(this.#database, storeDir, log)
     this.#leases = new DaemonLeases({ socketPath, ...leases, log, clock, random })
     this.leases = this.#leases
     this.#withdrawals = new Withdrawals({
       log,
       now: clock.now,
       realPathOf: (storePath) => this.#realPathOf(storePath),
-      findRecord: (storePath) => this.#findRecord(storePath),
+      findRecord: (storePath) => this.#records.find(storePath),
     })
     this.#logs = new BuildLogs(logDir, decompressors, log)
   }
@@ -138,7 +132,7 @@ class NixStore implements LocalStore {
 
   find(hashPart: string, fits?: (object: StoreObject) => boolean): StoreObject | undefined {
     this.#database.generation()
-    const record = this.#findRecordByHashPart(hashPart)
+    const record = this.#records.findByHashPart(hashPart)
     if (record === undefined || this.#withdrawals.covers(record)) return undefined
     const object: StoreObject = {
       info: record.info,
@@ -150,7 +144,7 @@ class NixStore implements LocalStore {
   }
 
   findSystem(deriver: string): string | undefined {
-    const record = this.#findRecord(deriver)
+    const record = this.#records.find(deriver)
     return record && !this.#withdrawals.covers(record)
       ? this.#systems.find(deriver, this.#realPathOf(deriver))
       : undefined
@@ -211,39 +205,5 @@ class NixStore implements LocalStore {
 
   #realPathOf(storePath: string): string {
     return this.#realStoreDir + storePath.slice(this.storeDir.length)
-  }
-
-  #findRecord(storePath: string): StoreRecord | undefined {
-    const record = this.#findRecordByHashPart(hashPartOf(storePath))
-    return record?.info.storePath === storePath ? record : undefined
-  }
-
-  #findRecordByHashPart(hashPart: string): StoreRecord | undefined {
-    // "." follows "-" in ASCII: the range contains what begins with the hash part and a dash.
-    const start = `${this.storeDir}/${hashPart}`
-    const row = this.#readRow(`${start}-`, `${start}.`)
-    if (!row) return undefined
-    const record = toStoreRecord(row, this.storeDir)
-    if (typeof record === 'object') return record
-    this.#report(start, record)
-    return undefined
-  }
-
-  #readRow(from: string, below: string): StoreRow | undefined {
-    try {
-      return this.#database.use((connection) => connection.pathInfoRow(from, below)) as StoreRow | undefined
-    } catch (error) {
-      // An integer that no JavaScript number can hold.
-      if ((error as NodeJS.ErrnoException).code !== 'ERR_OUT_OF_RANGE') throw error
-      this.#report(from, 'a number is out of range')
-      return undefined
-    }
-  }
-
-  #report(start: string, reason: string): void {
-    if (this.#reported.has(start)) return
-    if (this.#reported.size >= maxReported) this.#reported.clear()
-    this.#reported.add(start)
-    this.#log.warn({ record: start, reason }, 'A record of the store database cannot be served: it counts as absent')
   }
 }
