@@ -7,7 +7,7 @@
  * counts at once. A NAR is served as it is stored; before its first byte it is checked against the file hash and the
  * NAR hash of its narinfo.
  */
-import { statSync } from 'node:fs'
+
 import { join } from 'node:path'
 import { Readable } from 'node:stream'
 
@@ -20,13 +20,12 @@ import { createDecompressor, type Decompressors } from '../../nar/decompress.ts'
 import { verifyNar } from '../../nar/verify.ts'
 import { parseCacheInfo } from '../../nix/cache-info.ts'
 import { type NarInfo, toPathInfo } from '../../nix/nar-info.ts'
-import { parseNarInfo } from '../../nix/parse-nar-info.ts'
-import { hashPartOf, parseBaseName } from '../../nix/store-path.ts'
+import { parseBaseName } from '../../nix/store-path.ts'
 import { filteredReader } from '../../stream-reader.ts'
 import { createFileForm } from '../file-form.ts'
 import type { StoreHealth } from '../health.ts'
 import { noLeases, type Realisation, type Store, type StoreObject } from '../store.ts'
-import { parseRelativePath } from './relative-path.ts'
+import { type CacheRecord, describeState, parseRealisation, parseRecord } from './cache-record.ts'
 
 export interface DirectoryStoreOptions {
   /** Absolute. */
@@ -47,14 +46,6 @@ export async function openDirectoryStore(options: DirectoryStoreOptions): Promis
 
 const maxRecordBytes = 1024 * 1024
 const maxLogBytes = 64 * 1024 * 1024
-
-interface CacheRecord {
-  readonly narInfo: NarInfo & { readonly fileHash: string; readonly fileSize: number }
-  /** Absolute. */
-  readonly narFile: string
-  /** The narinfo file of the directory. */
-  readonly text: string
-}
 
 class DirectoryStore implements Store {
   readonly name: string
@@ -105,7 +96,7 @@ class DirectoryStore implements Store {
     const { storePath } = object.info
     const record = this.#records.get(object)
     if (record === undefined) throw new Error(`Cannot withdraw "${storePath}": it is not of ${this.name}`)
-    this.#withdrawn.set(storePath, describe(record))
+    this.#withdrawn.set(storePath, describeState(record))
     this.#withdrawals++
     this.#log.error(
       { storePath, store: this.name, code: fault.code, err: fault },
@@ -137,22 +128,11 @@ class DirectoryStore implements Store {
     }
   }
 
-  /**
-   * Undefined for what is absent, for a record that Nix would not take or that leads out of the folder, and for one
-   * that does not name its file's hash.
-   */
   async #readRecord(hashPart: string): Promise<CacheRecord | undefined> {
     const text = await this.#readText(`${hashPart}.narinfo`)
     // An absent file is a miss only if the folder itself is there.
     if (text === undefined) return void (await this.#requireReadable())
-    const narInfo = parseNarInfo(text, this.storeDir)
-    const path = narInfo && parseRelativePath(narInfo.url)
-    if (narInfo === undefined || path === undefined || hashPartOf(narInfo.storePath) !== hashPart) return undefined
-    const isPlain = narInfo.compression === 'none'
-    const { fileHash = isPlain ? narInfo.narHash : undefined, fileSize = isPlain ? narInfo.narSize : undefined } =
-      narInfo
-    if (fileHash === undefined || fileSize === undefined) return undefined
-    return { narInfo: { ...narInfo, fileHash, fileSize }, narFile: join(this.#dir, path), text }
+    return parseRecord(text, hashPart, { dir: this.#dir, storeDir: this.storeDir })
   }
 
   #toObject(record: CacheRecord): StoreObject {
@@ -188,7 +168,7 @@ class DirectoryStore implements Store {
   #isWithdrawn(record: CacheRecord): boolean {
     const { storePath } = record.narInfo
     const found = this.#withdrawn.get(storePath)
-    if (found === undefined || found === describe(record)) return found !== undefined
+    if (found === undefined || found === describeState(record)) return found !== undefined
     this.#withdrawn.delete(storePath)
     this.#log.info({ storePath, store: this.name }, 'A withdrawn store path is back in service')
     return false
@@ -211,19 +191,5 @@ class DirectoryStore implements Store {
       this.#problem = `Cannot read "${join(this.#dir, name)}": ${(cause as Error).message}`
       throw new Fault('store-unavailable', this.#problem, { cause })
     }
-  }
-}
-
-function describe({ text, narFile }: CacheRecord): string {
-  const stat = statSync(narFile, { bigint: true, throwIfNoEntry: false })
-  return `${stat?.ino} ${stat?.size} ${stat?.mtimeNs} ${stat?.ctimeNs}\n${text}`
-}
-
-function parseRealisation(text: string): Realisation | undefined {
-  try {
-    const value = JSON.parse(text) as Partial<Realisation> | null
-    return typeof value?.id === 'string' && typeof value.outPath === 'string' ? (value as Realisation) : undefined
-  } catch {
-    return undefined
   }
 }
