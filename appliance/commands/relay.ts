@@ -1,10 +1,8 @@
 /** `burrow relay`: the cache as a substituter on loopback, over a line that may break. */
-import { mkdir } from 'node:fs/promises'
-import { join } from 'node:path'
 
 import { Command, InvalidArgumentError, Option } from 'commander'
 
-import { DirectoryLocked, openRelay, type RelayStatus, relayStatusPath, takeDirectoryLock } from '../../src/index.ts'
+import { openRelay, type RelayStatus, relayStatusPath } from '../../src/index.ts'
 import { Complaint } from '../complaint.ts'
 import { formatListenAddress, type ListenAddress, parseListenAddress } from '../config/listen-address.ts'
 import type { Machine } from '../machine.ts'
@@ -14,11 +12,11 @@ import { createLineLog } from '../near-end/relay/line-log.ts'
 import { openLocalPaths } from '../near-end/relay/local-paths.ts'
 import { allowUsers } from '../near-end/relay/peer-user.ts'
 import { openLogin } from '../near-end/relay/relay-login.ts'
+import { takeRelayStateDir } from '../near-end/relay/relay-state-dir.ts'
 import { formatRelayStatus } from '../near-end/relay/relay-status-text.ts'
 import { openRelayUploads } from '../near-end/relay/relay-uploads.ts'
 import { findDecompressors } from '../server/decompressors.ts'
 import { openListener, urlOf } from '../server/listener.ts'
-import { userStateDir } from '../state/user-state-dir.ts'
 import { findInheritedSocket } from '../systemd/socket-activation.ts'
 import { readVersion } from '../version.ts'
 import { type FarEndFlags, farEndOptions } from './far-end-options.ts'
@@ -99,15 +97,14 @@ async function serve(machine: Machine, flags: RelayFlags): Promise<void> {
   const log = createLineLog(machine, flags.verbose === true)
   const place = findNixStore(machine.env)
   using login = await openLogin(machine, flags, log)
-  const stateDir = await makeStateDir(machine)
-  using _lock = lockStateDir(stateDir, machine.pid)
+  using state = await takeRelayStateDir(machine)
   await using paths = await openLocalPaths(place, log)
   if (flags.watch === true && paths.store === undefined)
     throw new Complaint('config', `Cannot watch "${place.database}": it cannot be read; remove --watch, or install Nix`)
   const uploads = await openRelayUploads(machine, {
     login,
     storeDir: place.dir,
-    stateDir,
+    stateDir: state.dir,
     jobs: flags.jobs,
     patienceMs: flags.patience,
     log,
@@ -177,31 +174,6 @@ function loopback(text: string): ListenAddress {
   if ('refusal' in parsed) throw new InvalidArgumentError(`It ${parsed.refusal}.`)
   if (parsed.kind === 'unix') throw new InvalidArgumentError('Nix cannot use a cache on a unix socket.')
   return parsed
-}
-
-async function makeStateDir(machine: Machine): Promise<string> {
-  const dir = machine.env.STATE_DIRECTORY ?? join(userStateDir(machine), 'relay')
-  try {
-    await mkdir(dir, { recursive: true, mode: 0o700 })
-    return dir
-  } catch (error) {
-    throw new Complaint('config', `Cannot make "${dir}": ${(error as Error).message}`, { cause: error })
-  }
-}
-
-/** What is in the folder belongs to one relay: the next one removes NARs that were left there when it starts. */
-function lockStateDir(dir: string, pid: number): Disposable {
-  try {
-    return takeDirectoryLock(dir, pid)
-  } catch (error) {
-    if (!(error instanceof DirectoryLocked))
-      throw new Complaint('config', `Cannot lock "${dir}": ${(error as Error).message}`, { cause: error })
-    throw new Complaint(
-      'refused',
-      `Another relay uses "${dir}": stop it, or name another directory for this one with $STATE_DIRECTORY`,
-      { cause: error },
-    )
-  }
 }
 
 function aborted(signal: AbortSignal): Promise<void> {
