@@ -24,6 +24,18 @@ export interface Facts {
   readonly ingress: Ingress | undefined
 }
 
+/** Of a connector that was just started. */
+export const noFacts: Facts = {
+  connections: 0,
+  best: 0,
+  isShort: false,
+  misses: 0,
+  problem: undefined,
+  complaints: 0,
+  refusedLogin: undefined,
+  ingress: undefined,
+}
+
 export interface Judgement {
   readonly state: Extract<TunnelState, 'starting' | 'connected' | 'degraded' | 'reconnecting'>
   readonly reason: string

@@ -6,22 +6,16 @@
 
 import { type EndDiagnosis, explainProblem } from '../explain/connector-problems.ts'
 import { explainHang, explainSleep } from '../explain/end-diagnosis.ts'
-import { type Facts, hostnameOf, type Judgement, judge } from '../explain/judgement.ts'
+import { type Facts, type Judgement, judge, noFacts } from '../explain/judgement.ts'
 import type { ConnectorProblem, News } from '../explain/news.ts'
 import type { TunnelSettings } from '../settings.ts'
 import type { TunnelClock } from '../tunnel-clock.ts'
 import { watchDrain } from './drain.ts'
 import { createMetricsClient, type MetricsClient } from './metrics-client.ts'
+import { NamedTimers } from './named-timers.ts'
 import { createPolling, type Polling } from './polling.ts'
-import {
-  type LoopbackAddress,
-  metricsBytes,
-  parseIngress,
-  parseLinks,
-  parseLoopbackAddress,
-  parseQuickTunnel,
-  parseReadiness,
-} from './readiness.ts'
+import { askHostname, askLinks, askReadiness } from './questions.ts'
+import { type LoopbackAddress, parseLoopbackAddress } from './readiness.ts'
 
 /** While something is about to change, and while nothing is. */
 const eagerMs = 1_000
@@ -40,8 +34,6 @@ const silenceMs = 30_000
 const sleepMs = 2_000
 /** Connected for so long, it counts as recovered. */
 const stableMs = 60_000
-const readyBytes = 4_096
-const configBytes = 1_048_576
 
 export interface Observation extends Judgement {
   readonly connections: number
@@ -67,17 +59,8 @@ export interface WatchParts {
 export class ConnectorWatch {
   readonly #parts: WatchParts
   readonly #polling: Polling
-  #metrics: { readonly client: MetricsClient; readonly url: string } | undefined
-  #facts: Facts = {
-    connections: 0,
-    best: 0,
-    isShort: false,
-    misses: 0,
-    problem: undefined,
-    complaints: 0,
-    refusedLogin: undefined,
-    ingress: undefined,
-  }
+  #metrics: MetricsClient | undefined
+  #facts = noFacts
   #ids: Pick<Observation, 'connectorId' | 'tunnelId' | 'hostname'> = {
     connectorId: undefined,
     tunnelId: undefined,
@@ -94,20 +77,14 @@ export class ConnectorWatch {
   #eager = 0
   #wantsHostname = true
   #isOver = false
-  readonly #timers: {
-    silence?: () => void
-    short?: () => void
-    stable?: () => void
-    sleep?: () => void
-    drain?: () => void
-  } = {}
+  readonly #timers = new NamedTimers<'silence' | 'short' | 'stable' | 'sleep' | 'drain'>()
 
   constructor(parts: WatchParts) {
     this.#parts = parts
     this.#polling = createPolling(parts.clock, () => this.#ask())
     this.#waitForAnswer(firstAnswerMs)
     if (parts.metrics === undefined) return
-    this.#metrics = this.#connectTo(parts.metrics)
+    this.#metrics = createMetricsClient(parts.metrics, parts.clock)
     this.#polling.soon()
   }
 
@@ -127,7 +104,7 @@ export class ConnectorWatch {
     else if (news.kind === 'registered') {
       this.#hasRegistered = true
       this.#wasConnected = true
-      this.#setTimer('sleep', false, () => () => {})
+      this.#timers.cancel('sleep')
       this.#learn({ problem: undefined, complaints: 0, refusedLogin: undefined })
     } else if (news.kind === 'new-config') this.#wantsHostname = true
     else if (news.kind !== 'moved' && news.kind !== 'updated' && news.kind !== 'signalled') this.#takeProblem(news)
@@ -140,54 +117,46 @@ export class ConnectorWatch {
     const wasGivenUp = this.#isOver
     this.#isOver = true
     this.#polling.stop()
-    for (const cancel of Object.values(this.#timers)) cancel()
+    this.#timers.cancelAll()
     const isIdle = this.#facts.connections === 0 && !this.#hasRegistered
     if (!wasGivenUp)
-      this.#timers.drain = watchDrain({ clock: this.#parts.clock, client: this.#metrics?.client, isIdle, onEmpty })
+      this.#timers.start('drain', () =>
+        watchDrain({ clock: this.#parts.clock, client: this.#metrics, isIdle, onEmpty }),
+      )
   }
 
   /** No more questions, no more timers, no more observations. */
   stop(): void {
     this.#isOver = true
     this.#polling.stop()
-    this.#metrics?.client.close()
-    for (const cancel of Object.values(this.#timers)) cancel()
+    this.#metrics?.close()
+    this.#timers.cancelAll()
   }
 
   #takeProblem(problem: ConnectorProblem): void {
     if (problem.kind === 'unauthorized') this.#undecided = problem
     const known = this.#facts.problem
-    // Of one refusal the first line holds the service's answer, the second only what cloudflared made of it.
-    const isEcho =
-      (problem.kind === 'quick-refused' && known?.kind === problem.kind) ||
-      // After a refusal the edge closes: that is no further cause.
-      (problem.kind === 'closed' && (known?.kind === 'refused' || known?.kind === 'unauthorized'))
-    this.#learn({ problem: isEcho ? known : problem, complaints: this.#facts.complaints + 1 })
+    this.#learn({ problem: isEchoOf(known, problem) ? known : problem, complaints: this.#facts.complaints + 1 })
   }
 
   #learnAddress(text: string): void {
     const address = parseLoopbackAddress(text)
     if (this.#isListening || address === undefined) return
-    this.#metrics ??= this.#connectTo(address)
+    this.#metrics ??= createMetricsClient(address, this.#parts.clock)
     this.#isListening = true
     this.#parts.onAlive()
     this.#report()
   }
 
-  #connectTo(address: LoopbackAddress) {
-    const url = `http://${address.host === '::1' ? '[::1]' : address.host}:${address.port}`
-    return { client: createMetricsClient(address, this.#parts.clock), url }
-  }
-
   /** @returns when to ask again */
   async #ask(): Promise<number> {
-    const client = this.#metrics?.client
-    const readiness = parseReadiness((await client?.read('/ready', readyBytes)) ?? '')
+    const client = this.#metrics
+    const readiness = client && (await askReadiness(client))
     // Before the connection is reported, so that "connected" comes with the hostname.
     if (client !== undefined && readiness !== undefined && readiness.connections > 0 && this.#wantsHostname)
-      await this.#askForHostname(client)
+      await this.#learnHostname(client)
     const isAway = client !== undefined && readiness?.connections === 0 && this.#wasConnected
-    const links = isAway ? parseLinks((await client.read('/metrics', metricsBytes)) ?? '') : undefined
+    const links = isAway ? await askLinks(client) : undefined
     if (this.#isOver) return calmMs
     // Before its first answer it has not yet come as far as listening.
     if (readiness === undefined) this.#learn({ misses: this.#hasAnswered ? this.#facts.misses + 1 : 0 })
@@ -200,21 +169,15 @@ export class ConnectorWatch {
     return connections > 0 && connections >= best && misses === 0 && this.#eager === 0 ? calmMs : eagerMs
   }
 
-  async #askForHostname(client: MetricsClient): Promise<void> {
-    const { mode, hostname: wanted } = this.#parts.settings
+  async #learnHostname(client: MetricsClient): Promise<void> {
     this.#wantsHostname = false
-    if (mode === 'quick') {
-      const hostname = parseQuickTunnel((await client.read('/quicktunnel', readyBytes)) ?? '')
-      if (hostname === undefined) this.#wantsHostname = true
-      else this.#ids = { ...this.#ids, hostname }
-    } else {
-      const ingress = parseIngress((await client.read('/config', configBytes)) ?? '')
-      if (ingress === undefined) this.#wantsHostname = true
-      else {
-        this.#ids = { ...this.#ids, hostname: wanted ?? hostnameOf(ingress) }
-        this.#facts = { ...this.#facts, ingress }
-      }
+    const found = await askHostname(client, this.#parts.settings)
+    if (found === undefined) {
+      this.#wantsHostname = true
+      return
     }
+    this.#ids = { ...this.#ids, hostname: found.hostname }
+    if (found.ingress !== undefined) this.#facts = { ...this.#facts, ingress: found.ingress }
   }
 
   /** @param links that serve or are dialled; asked for when all connections are lost */
@@ -235,30 +198,23 @@ export class ConnectorWatch {
     const isFewer = connections > 0 && connections < best
     // After a loss the edge may have other rules for us.
     if (connections === 0) this.#wantsHostname = true
-    this.#setTimer('stable', connections > 0, () => clock.after(stableMs, onStable))
-    this.#setTimer('short', isFewer, () => clock.after(shortMs, () => this.#learn({ isShort: true })))
+    this.#timers.runWhile('stable', connections > 0, () => clock.after(stableMs, onStable))
+    this.#timers.runWhile('short', isFewer, () => clock.after(shortMs, () => this.#learn({ isShort: true })))
     // Another start of a quick tunnel would be given another name.
-    this.#setTimer('sleep', links === 0 && settings.mode !== 'quick', () =>
+    this.#timers.runWhile('sleep', links === 0 && settings.mode !== 'quick', () =>
       clock.after(sleepMs, () => this.#giveUp(() => onHopeless(explainSleep()))),
     )
     const refusal = undecided === undefined ? {} : { refusedLogin: undecided }
     this.#learn({ connections, best, misses: 0, isShort: this.#facts.isShort && isFewer, ...refusal })
   }
 
-  /** A timer that runs while a condition holds. */
-  #setTimer(name: 'stable' | 'short' | 'sleep', isSo: boolean, start: () => () => void): void {
-    if (isSo) this.#timers[name] ??= start()
-    else {
-      this.#timers[name]?.()
-      delete this.#timers[name]
-    }
-  }
-
   #waitForAnswer(ms: number): void {
     const { clock, settings, onHopeless } = this.#parts
-    this.#timers.silence?.()
-    this.#timers.silence = clock.after(ms, () =>
-      this.#giveUp(() => onHopeless(explainHang(this.#hasAnswered, ms, this.#undecided ?? this.problem, settings))),
+    this.#timers.cancel('silence')
+    this.#timers.start('silence', () =>
+      clock.after(ms, () =>
+        this.#giveUp(() => onHopeless(explainHang(this.#hasAnswered, ms, this.#undecided ?? this.problem, settings))),
+      ),
     )
   }
 
@@ -282,4 +238,14 @@ export class ConnectorWatch {
       metricsUrl: this.#isListening ? this.#metrics?.url : undefined,
     })
   }
+}
+
+/** A line that only repeats the problem already known, with less detail. */
+function isEchoOf(known: ConnectorProblem | undefined, problem: ConnectorProblem): boolean {
+  return (
+    // Of one refusal the first line holds the service's answer, the second only what cloudflared made of it.
+    (problem.kind === 'quick-refused' && known?.kind === problem.kind) ||
+    // After a refusal the edge closes: that is no further cause.
+    (problem.kind === 'closed' && (known?.kind === 'refused' || known?.kind === 'unauthorized'))
+  )
 }

@@ -7,7 +7,7 @@
 import type { TunnelClock } from '../tunnel-clock.ts'
 import type { MetricsClient } from './metrics-client.ts'
 import { createPolling } from './polling.ts'
-import { metricsBytes, parseLinks } from './readiness.ts'
+import { askLinks } from './questions.ts'
 
 const askAgainMs = 500
 /** An answer may come from between two links. */
@@ -29,7 +29,7 @@ export function watchDrain({ clock, client, isIdle, onEmpty }: DrainParts): () =
   if (isIdle) return clock.after(idleMs, onEmpty)
   let empty = 0
   const polling = createPolling(clock, async () => {
-    const links = parseLinks((await client?.read('/metrics', metricsBytes)) ?? '')
+    const links = client && (await askLinks(client))
     empty = links === 0 ? empty + 1 : 0
     if (empty === answersOfNote) onEmpty()
     return askAgainMs

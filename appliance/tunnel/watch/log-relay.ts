@@ -8,7 +8,7 @@ import { decisive, findNews, type News } from '../explain/news.ts'
 import type { TunnelClock } from '../tunnel-clock.ts'
 import { createAllowance } from './allowance.ts'
 import { type Circumstances, isAtLeast, levelOf } from './line-levels.ts'
-import { createLineMender } from './line-mender.ts'
+import { createLineRepair } from './line-repair.ts'
 import { type ConnectorLine, type LogLevel, parseLine } from './log-lines.ts'
 import { createRedactor, isCredentialName, type Redactor } from './redact.ts'
 
@@ -53,7 +53,7 @@ export function createLogRelay(parts: LogRelayParts): LogRelay {
   const redact = createRedactor(parts.secrets)
   const mayLog = createAllowance(logLevel === 'debug' ? talkative : ordinary, clock.now)
   const mayRead = createAllowance(newsworthy, clock.now)
-  const mender = createLineMender()
+  const repair = createLineRepair()
   let leftOut = 0
   let cancelTimer: (() => void) | undefined
 
@@ -84,16 +84,16 @@ export function createLogRelay(parts: LogRelayParts): LogRelay {
         leaveOut()
         // Latin-1: no decoding, and what is looked for is ASCII.
         if (!decisive.test(bytes.toString('latin1')) || !mayRead()) return
-        for (const text of createLineMender().mend(bytes.toString().trimEnd()))
+        for (const text of createLineRepair().add(bytes.toString().trimEnd()))
           passNews(redactLine(parseLine(text), redact))
         return
       }
       const text = bytes.toString().trimEnd()
       if (text === '') return
-      for (const whole of pipe === 'stdout' ? [text] : mender.mend(text)) relay(whole, pipe)
+      for (const whole of pipe === 'stdout' ? [text] : repair.add(text)) relay(whole, pipe)
     },
     end() {
-      for (const text of mender.end()) relay(text, 'stderr')
+      for (const text of repair.end()) relay(text, 'stderr')
       logDropped()
     },
   }

@@ -2,6 +2,7 @@
  * Asks a connector's metrics listener: one request a time, each on a connection of its own, bounded in time and size.
  */
 import { get } from 'node:http'
+
 import type { TunnelClock } from '../tunnel-clock.ts'
 import type { LoopbackAddress } from './readiness.ts'
 
@@ -9,6 +10,8 @@ import type { LoopbackAddress } from './readiness.ts'
 const timeoutMs = 5_000
 
 export interface MetricsClient {
+  /** Of the listener. */
+  readonly url: string
   /**
    * The body of the reply, whatever its status; `undefined` when there is none in time, or it is longer than that.
    * Never rejects.
@@ -23,6 +26,7 @@ export function createMetricsClient(address: LoopbackAddress, clock: TunnelClock
   let isClosed = false
 
   return {
+    url: `http://${address.host === '::1' ? '[::1]' : address.host}:${address.port}`,
     read(path, maxBytes) {
       return new Promise((resolve) => {
         if (isClosed) return resolve(undefined)

@@ -1,14 +1,14 @@
 import { expect, test } from '@jest/globals'
 import * as fc from 'fast-check'
 
-import { createLineMender } from '../../../appliance/tunnel/watch/line-mender.ts'
+import { createLineRepair } from '../../../appliance/tunnel/watch/line-repair.ts'
 
 const record = (message: string, fields = {}) =>
   JSON.stringify({ ...fields, level: 'info', message, time: '2026-11-24T20:19:29Z' })
 
 function mendAll(lines: readonly string[]): string[] {
-  const mender = createLineMender()
-  return [...lines.flatMap((line) => mender.mend(line)), ...mender.end()]
+  const repair = createLineRepair()
+  return [...lines.flatMap((line) => repair.add(line)), ...repair.end()]
 }
 
 test('mend separates a record that stands in another, as the real cloudflared writes them', () => {
@@ -40,15 +40,15 @@ test('mend hands on what is whole, and what is no JSON, as it is and in its orde
 })
 
 test('mend gives up a beginning whose end does not come', () => {
-  const mender = createLineMender()
-  expect(mender.mend('{"level":"info","mess')).toEqual([])
+  const repair = createLineRepair()
+  expect(repair.add('{"level":"info","mess')).toEqual([])
   const following = Array.from({ length: 9 }, (_, index) => record(String(index)))
-  expect(following.flatMap((line) => mender.mend(line))).toEqual([
+  expect(following.flatMap((line) => repair.add(line))).toEqual([
     ...following.slice(0, 8),
     '{"level":"info","mess',
     following[8],
   ])
-  expect(mender.end()).toEqual([])
+  expect(repair.end()).toEqual([])
 })
 
 test('mend does not take for a record what a stranger put into a text', () => {

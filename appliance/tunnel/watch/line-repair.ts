@@ -1,26 +1,25 @@
 /**
- * cloudflared's threads write into one another's lines now and then, so that one log record stands in the middle of
- * another and its end on the next line:
+ * Repairs log lines of cloudflared. Its threads sometimes write into each other's lines, so that one log record is in the
+ * middle of another, whose end is on the next line:
  *
  *   {"level":"info","message":"Starting metrics server on …","time":"…Z"{"level":"info","message":"ICMP proxy will use
  * …","time":"…Z"}
  *   }
  *
- * Here they become records again. A quotation mark inside a JSON text is escaped, so that nothing a stranger sent can
- * begin a record.
+ * A quotation mark inside a JSON string is escaped, so text that a stranger sent cannot begin a record.
  */
 
-export interface LineMender {
-  /** @returns the records in it, and what became whole by it; what is no JSON as it came */
-  mend(line: string): readonly string[]
-  /** What still waits for its end. */
+export interface LineRepair {
+  /** Returns the records in this line, and those that it completes. A line that is not JSON is returned as it is. */
+  add(line: string): readonly string[]
+  /** Returns what is still incomplete. */
   end(): readonly string[]
 }
 
-/** Its end comes at once or never. */
+/** The rest of a record comes with one of the next lines or never. */
 const patienceLines = 8
 
-export function createLineMender(): LineMender {
+export function createLineRepair(): LineRepair {
   let head = ''
   let waited = 0
 
@@ -30,7 +29,7 @@ export function createLineMender(): LineMender {
     return dropped
   }
 
-  function mendBroken(line: string): readonly string[] {
+  function repairBroken(line: string): readonly string[] {
     const { records, rest } = takeRecords(line)
     if (isRecord(rest)) return [rest, ...records]
     const old = drop()
@@ -40,7 +39,7 @@ export function createLineMender(): LineMender {
   }
 
   return {
-    mend(line) {
+    add(line) {
       waited += 1
       if (isRecord(line)) {
         return head !== '' && waited > patienceLines ? [...drop(), line] : [line]
@@ -52,7 +51,7 @@ export function createLineMender(): LineMender {
           return [rest, ...records]
         }
       }
-      return line.startsWith('{') ? mendBroken(line) : [line]
+      return line.startsWith('{') ? repairBroken(line) : [line]
     },
     end: drop,
   }
