@@ -4,7 +4,6 @@
  *
  *   sweep orphans -> find binary -> prepare -> run ... end -> wait -> find binary ...
  */
-import { type BackOff, createBackOff, type Pace, paces } from './back-off.ts'
 import { type Connector, startConnector } from './connector.ts'
 import type { EndDiagnosis } from './explain/connector-problems.ts'
 import { createFactsKeeper, type FactsKeeper } from './facts-keeper.ts'
@@ -13,20 +12,18 @@ import type { Binary, Launch } from './launch/launch.ts'
 import { sweepOrphans } from './launch/orphans.ts'
 import { patienceMs, prepare } from './launch/preparation.ts'
 import { openProcessTable, type ProcessTable } from './launch/process-identity.ts'
+import { nothingRuns, RestartPause } from './restart-pause.ts'
 import { createStatusBoard, type StatusBoard } from './status-board.ts'
 import type { Tunnel, TunnelStatus } from './tunnel.ts'
 import { unlessAborted } from './tunnel-clock.ts'
 import type { TunnelParts } from './tunnel-parts.ts'
 import type { Observation } from './watch/connector-watch.ts'
 
-/** Searching PATH is cheap. */
-const lookAgainMs = 30_000
-
 export class Supervisor implements Tunnel {
   readonly #parts: TunnelParts
   readonly #board: StatusBoard
   readonly #facts: FactsKeeper
-  readonly #backOffs: Readonly<Record<Pace, BackOff>>
+  readonly #pause: RestartPause
   readonly #findDeathSignal: (searchPath: string) => Promise<readonly string[]>
   readonly #stopping = new AbortController()
   readonly #life: Promise<void>
@@ -34,7 +31,6 @@ export class Supervisor implements Tunnel {
   #ownStartTime: string | undefined
   #connector: Connector | undefined
   #starts = 0
-  #wake: (() => void) | undefined
   /** The config was reloaded after the running connector had read its settings. */
   #isRetryWanted = false
 
@@ -49,13 +45,7 @@ export class Supervisor implements Tunnel {
     })
     this.#findDeathSignal = createDeathSignalFinder(clock, log)
     this.#facts = createFactsKeeper(memory, clock, log)
-    const random = () => clock.random()
-    this.#backOffs = {
-      soon: createBackOff(paces.soon, random),
-      network: createBackOff(paces.network, random),
-      later: createBackOff(paces.later, random),
-      rarely: createBackOff(paces.rarely, random),
-    }
+    this.#pause = new RestartPause(settings, clock, this.#board, this.#stopping.signal)
     this.#life = this.#live()
   }
 
@@ -64,9 +54,9 @@ export class Supervisor implements Tunnel {
   }
 
   retry(): void {
-    if (this.#wake === undefined) this.#isRetryWanted = true
-    this.#resetBackOffs()
-    this.#wake?.()
+    if (!this.#pause.isUnderWay) this.#isRetryWanted = true
+    this.#pause.resetBackOffs()
+    this.#pause.end()
   }
 
   stop(): Promise<void> {
@@ -79,7 +69,7 @@ export class Supervisor implements Tunnel {
         nextAttempt: undefined,
       })
       this.#connector?.stop()
-      this.#wake?.()
+      this.#pause.end()
     }
     return this.#life
   }
@@ -131,7 +121,7 @@ export class Supervisor implements Tunnel {
       this.#parts.log.info({ reason: diagnosis.reason }, 'Restarting cloudflared at once')
       return this.#board.set({ ...nothingRuns, reason: diagnosis.reason, remedy: undefined })
     }
-    if (!this.#isRetryWanted) return await this.#rest(diagnosis, diagnosis.pace)
+    if (!this.#isRetryWanted) return await this.#pause.take(diagnosis, diagnosis.pace)
     this.#parts.log.warn(
       { reason: diagnosis.reason },
       'cloudflared ended. The config has been reloaded since, so it is restarted at once',
@@ -160,7 +150,7 @@ export class Supervisor implements Tunnel {
       processes: this.#processes!,
       owner: { pid: ownPid, startTime: this.#ownStartTime },
       onObservation: (observation) => this.#observe(observation, launch),
-      onStable: () => this.#resetBackOffs(),
+      onStable: () => this.#pause.resetBackOffs(),
       onError: (lastError) => this.#board.set({ lastError }),
     })
     this.#connector = connector
@@ -195,51 +185,4 @@ export class Supervisor implements Tunnel {
     const when = hasTurned ? lastConnected?.toISOString() : undefined
     this.#facts.keep({ tunnelId, hostname, connectorId: observation.connectorId, lastConnected: when })
   }
-
-  async #rest({ state, reason, remedy }: EndDiagnosis, pace: Pace): Promise<void> {
-    const { settings, clock } = this.#parts
-    if (state === 'missing-binary' && settings.isOptional) {
-      this.#board.set({
-        state: 'off',
-        reason,
-        remedy: 'run "burrow tunnel install" and start Burrow again, or set "tunnel" in the config',
-        ...nothingRuns,
-        nextAttempt: undefined,
-      })
-      return await this.#wait(undefined)
-    }
-    const ms = state === 'missing-binary' ? lookAgainMs : this.#backOffs[pace].next()
-    const hostname = settings.mode === 'quick' ? undefined : this.status.hostname
-    const lastError = state === 'missing-binary' ? this.status.lastError : reason
-    this.#board.set({
-      state,
-      reason,
-      remedy,
-      ...nothingRuns,
-      hostname,
-      lastError,
-      nextAttempt: new Date(clock.now() + ms),
-    })
-    await this.#wait(ms)
-  }
-
-  /** Until the time is over, `retry` or `stop`. @param ms `undefined`: for ever */
-  #wait(ms: number | undefined): Promise<void> {
-    return new Promise((resolve) => {
-      const cancel = ms === undefined ? () => {} : this.#parts.clock.after(ms, () => this.#wake?.())
-      this.#wake = () => {
-        this.#wake = undefined
-        cancel()
-        this.#board.set({ nextAttempt: undefined })
-        resolve()
-      }
-      if (this.#isStopping) this.#wake()
-    })
-  }
-
-  #resetBackOffs(): void {
-    for (const backOff of Object.values(this.#backOffs)) backOff.reset()
-  }
 }
-
-const nothingRuns = { connections: 0, pid: undefined, metricsUrl: undefined, connectorId: undefined } as const
