@@ -6,21 +6,13 @@
 import { join } from 'node:path'
 
 import { DirectorySync } from '../../disk/directory-sync.ts'
-import type { Disk } from '../../disk/disk.ts'
-import type { Compression } from '../../nix/nar-info.ts'
-import type { DecoderOptions } from './decoder.ts'
-import { Follower } from './follower.ts'
+import { countParts, missingParts, partsHere, sizeOfPart } from '../../nar/part-ranges.ts'
+import { AssemblyChecks, type CheckParts } from './assembly-checks.ts'
 import { KeyMutex } from './mutex.ts'
 import { receivePart } from './part-file.ts'
 import { checkPartForm, type PutPart } from './part-form.ts'
-
-export type { PutPart } from './part-form.ts'
-
-import { countParts, missingParts, partsHere, sizeOfPart } from '../../nar/part-ranges.ts'
-import { Semaphore } from '../../nar/semaphore.ts'
 import type { AssemblyRecord } from './sqlite/queries.ts'
-import type { NarFile, Records } from './sqlite/records.ts'
-import { type Pusher, type Refusal, Refused } from './types.ts'
+import { type Refusal, Refused } from './types.ts'
 
 /** `complete`: the whole NAR is here already, stop sending. */
 export type PartReceived = { readonly status: 'stored' | 'known' | 'complete' } | Refusal
@@ -31,53 +23,28 @@ export type AssemblyState =
   | { readonly kind: 'failed'; readonly refusal: Refusal }
   | { readonly kind: 'none' }
 
-export interface AssembliesParts {
-  readonly dir: string
-  readonly disk: Disk
-  readonly records: Records
-  readonly now: () => number
+export interface AssembliesParts extends Omit<CheckParts, 'drop'> {
   readonly random: () => string
   readonly maxNarBytes: number
-  readonly decoding: DecoderOptions
   readonly checkQuota: (user: string, bytes: number) => void
   readonly reserve: (bytes: number) => Promise<() => void>
-  /** Puts the finished file on the shelf; `alsoWrite` runs in the same transaction. */
-  readonly shelve: (
-    file: NarFile & { readonly compression: Compression },
-    localFile: string,
-    who: Pusher,
-    alsoWrite: () => void,
-  ) => Promise<boolean>
-  readonly log: (error: unknown, message: string) => void
 }
 
 /** Parts waiting to be appended, of all assemblies: beyond it only the part that the follower needs next is taken. */
 const maxWaitingBytes = 256 * 2 ** 20
 const maxRequestsPerUser = 16
-/** Followers hold a decompressor each. */
-const maxFollowers = 16
-const followersAtOnce = 2
-
-interface Following {
-  readonly follower: Follower
-  readonly who: Pusher
-  running: Promise<void> | undefined
-  isAskedAgain: boolean
-}
 
 export class Assemblies {
   readonly #parts: AssembliesParts
   readonly #sync: DirectorySync
   readonly #mutex = new KeyMutex()
-  readonly #turns = new Semaphore(followersAtOnce)
-  readonly #following = new Map<number, Following>()
+  readonly #checks: AssemblyChecks
   readonly #requests = new Map<string, number>()
-  /** The last failures, by user and NAR, reported at the next commit. */
-  readonly #failures = new Map<string, Refusal>()
 
   constructor(parts: AssembliesParts) {
     this.#parts = parts
     this.#sync = new DirectorySync(parts.disk)
+    this.#checks = new AssemblyChecks({ ...parts, drop: (ids) => this.drop(ids) })
   }
 
   async put(part: PutPart, body: AsyncIterable<Uint8Array>): Promise<PartReceived> {
@@ -104,18 +71,15 @@ export class Assemblies {
 
   /** What there is of a NAR by this user; of several sizes of parts the one that is furthest. */
   stateOf(user: string, narHash: string, narSize: number): AssemblyState {
-    const failure = this.#failures.get(`${user} ${narHash}`)
-    if (failure !== undefined) {
-      this.#failures.delete(`${user} ${narHash}`)
-      return { kind: 'failed', refusal: failure }
-    }
+    const failure = this.#checks.takeFailure(user, narHash)
+    if (failure !== undefined) return { kind: 'failed', refusal: failure }
     let best: { partBytes: number; missing: number[] } | undefined
     for (const assembly of this.#parts.records.assembliesOf(user, narHash)) {
       if (assembly.narSize !== narSize) continue
       const here = partsHere(assembly.flushedParts, this.#parts.records.waitingParts(assembly.id))
       const missing = missingParts(here, countParts(narSize, assembly.partBytes))
       if (missing.length === 0) {
-        this.#follow(assembly, { user, via: 'burrow' })
+        this.#checks.request(assembly, { user, via: 'burrow' })
         return { kind: 'checking' }
       }
       if (best === undefined || missing.length * assembly.partBytes < best.missing.length * best.partBytes)
@@ -130,7 +94,7 @@ export class Assemblies {
     const running: (Promise<void> | undefined)[] = []
     for (const narHash of wanted) {
       for (const assembly of this.#parts.records.assembliesOf(user, narHash))
-        running.push(this.#following.get(assembly.id)?.running)
+        running.push(this.#checks.running(assembly.id))
     }
     await Promise.race([Promise.all(running), timeout])
   }
@@ -141,13 +105,8 @@ export class Assemblies {
   }
 
   /** Waits for the parts being appended; those that wait are appended by the next run. */
-  async close(): Promise<void> {
-    for (const following of this.#following.values()) {
-      following.isAskedAgain = false
-      await following.running
-      await following.follower.close()
-    }
-    this.#following.clear()
+  close(): Promise<void> {
+    return this.#checks.close()
   }
 
   #has({ id, flushedParts }: AssemblyRecord, index: number): boolean {
@@ -183,7 +142,7 @@ export class Assemblies {
         this.#keep(assembly, index, fileBytes, part.digest, temp),
       )
       if (stored !== 'stored') await disk.unlink(temp)
-      this.#follow(assembly, who)
+      this.#checks.request(assembly, who)
       return { status: stored }
     } catch (error) {
       await disk.unlink(temp).catch(() => {})
@@ -223,76 +182,10 @@ export class Assemblies {
     return 'stored'
   }
 
-  #follow(assembly: AssemblyRecord, who: Pusher): void {
-    const { dir, disk, records, decoding } = this.#parts
-    let following = this.#following.get(assembly.id)
-    if (following === undefined) {
-      const follower = new Follower(assembly, join(dir, 'part', String(assembly.id)), disk, records, decoding)
-      following = { follower, who, running: undefined, isAskedAgain: false }
-      this.#following.set(assembly.id, following)
-      this.#forgetIdle()
-    }
-    if (following.running !== undefined) {
-      following.isAskedAgain = true
-      return
-    }
-    const current = following
-    current.running = this.#turns
-      .run(async () => {
-        do {
-          current.isAskedAgain = false
-          await this.#advance(assembly, current)
-        } while (current.isAskedAgain && this.#following.get(assembly.id) === current)
-      })
-      .finally(() => {
-        current.running = undefined
-      })
-  }
-
-  /** The state of one that waits for its next part can be made again by reading. */
-  #forgetIdle(): void {
-    for (const [id, { follower, running }] of this.#following) {
-      if (this.#following.size <= maxFollowers) return
-      if (running !== undefined) continue
-      this.#following.delete(id)
-      void follower.close()
-    }
-  }
-
-  async #advance(assembly: AssemblyRecord, { follower, who }: Following): Promise<void> {
-    const { records, now, log, shelve } = this.#parts
-    const { id, narHash, user } = assembly
-    try {
-      if (records.findAssemblyById(id) === undefined) return await this.#forget(id)
-      const file = await follower.advance()
-      if (file === undefined) return
-      await shelve(file, follower.grownFile, who, () => records.removeAssembly(id))
-      await this.#drop(id)
-      await this.drop(records.assembliesOfNar(narHash))
-    } catch (error) {
-      await this.#forget(id)
-      // Ended meanwhile, since the NAR came by another way.
-      if (records.findAssemblyById(id) === undefined) return
-      if (!(error instanceof Refused))
-        return log(error, 'cannot check an upload in parts; retrying when its next part arrives')
-      this.#failures.set(`${user} ${narHash}`, error.refusal)
-      if (this.#failures.size > 1000)
-        for (const [oldest] of [...this.#failures].slice(0, 1)) this.#failures.delete(oldest)
-      await records.transaction(() => records.addEvent('refuse', who, now(), { narHash, detail: 'nar-mismatch' }))
-      await this.#drop(id)
-    }
-  }
-
-  async #forget(id: number): Promise<void> {
-    const following = this.#following.get(id)
-    this.#following.delete(id)
-    await following?.follower.close()
-  }
-
   async #drop(id: number): Promise<void> {
     const { dir, disk, records } = this.#parts
     await this.#mutex.run(String(id), async () => {
-      await this.#forget(id)
+      await this.#checks.end(id)
       await records.transaction(() => records.removeAssembly(id))
       await disk.removeTree(join(dir, 'part', String(id)))
     })

@@ -5,8 +5,8 @@ import type { Log } from '../../log.ts'
 import type { Decompressors } from '../../nar/decompress.ts'
 import type { WriterHost } from './host.ts'
 import type { DepotPolicy } from './types.ts'
-import type { WriterOptions } from './writer.ts'
 import type { WriterLink } from './writer-messages.ts'
+import type { WriterOptions } from './writer-parts.ts'
 
 /** What the depot asks of the local store: to find conflicts, and to adopt references that Nix may collect. */
 export type LocalSource = Pick<WriterHost, 'describeLocal' | 'openLocal'>

@@ -8,7 +8,6 @@ import type { Readable } from 'node:stream'
 
 import type { Fault } from '../../faults.ts'
 import { parseRealisationId } from '../../nix/realisation.ts'
-import { hashPartOf } from '../../nix/store-path.ts'
 import { createFileForm } from '../file-form.ts'
 import type { DepotHealth, StoreHealth } from '../health.ts'
 import type { FileForm, Leases, Realisation, Store, StoreObject } from '../store.ts'
@@ -16,13 +15,14 @@ import { readLog } from './build-log-files.ts'
 import { dayOf, startOfDay } from './day.ts'
 import { narKey } from './depot-files.ts'
 import { type DepotOptions, noLocal } from './depot-options.ts'
-import type { Use } from './host.ts'
 import { KeptNars } from './kept-nars.ts'
 import type { Pin } from './pins.ts'
 import { type Plan, planPaths } from './plan.ts'
 import { type ObjectRecord, Queries } from './sqlite/queries.ts'
 import { ReadingDatabase } from './sqlite/reading-database.ts'
 import type { DepotEvent, DepotPolicy, NarRecord, PathRecord } from './types.ts'
+import type { Uses } from './uses.ts'
+import { WithdrawnNars } from './withdrawn-nars.ts'
 import type { WriterLink } from './writer-messages.ts'
 
 export class DepotReader implements Store, AsyncDisposable {
@@ -34,18 +34,15 @@ export class DepotReader implements Store, AsyncDisposable {
   protected readonly writer: WriterLink
   protected readonly now: () => number
   readonly #options: DepotOptions
-  readonly #uses: Map<string, Use>
+  readonly #uses: Uses
   readonly #database: ReadingDatabase
   readonly #kept: KeptNars
-  /** NARs found damaged here whose mark is not yet in the database. */
-  readonly #withdrawing = new Map<string, number>()
-  #withdrawals = 0
+  readonly #withdrawn: WithdrawnNars
   #dataVersion = -1
   #generation = 0
   #shortage: string | undefined
 
-  /** `uses`: what was used lately, by hash part; taken by the writer. */
-  protected constructor(options: DepotOptions, policy: DepotPolicy, uses: Map<string, Use>, writer: WriterLink) {
+  protected constructor(options: DepotOptions, policy: DepotPolicy, uses: Uses, writer: WriterLink) {
     this.#options = options
     this.policy = policy
     this.storeDir = options.storeDir
@@ -55,17 +52,8 @@ export class DepotReader implements Store, AsyncDisposable {
     this.#database = new ReadingDatabase(join(options.dir, 'depot.db'))
     this.records = new Queries(this.#database)
     this.#kept = new KeptNars(options.dir, (nar, fault) => this.#fileFailed(nar, fault))
-    this.leases = {
-      covers: (storePath) => {
-        this.#noteUse(storePath)
-        return true
-      },
-      take: async (storePath) => this.#noteUse(storePath),
-      hold: async (storePath) => {
-        this.#noteUse(storePath)
-        return () => this.#noteUse(storePath)
-      },
-    }
+    this.#withdrawn = new WithdrawnNars(writer, options.log)
+    this.leases = uses.leases
   }
 
   generation(): number {
@@ -74,7 +62,7 @@ export class DepotReader implements Store, AsyncDisposable {
       this.#generation = this.records.state('generation')
       this.#dataVersion = version
     }
-    return this.#generation + this.#withdrawals
+    return this.#generation + this.#withdrawn.total
   }
 
   find(hashPart: string, fits?: (object: StoreObject) => boolean): StoreObject | undefined {
@@ -95,12 +83,12 @@ export class DepotReader implements Store, AsyncDisposable {
   /** A NAR by the hash of its file, whatever paths it belongs to: for `nar/<file hash>.nar`. */
   findNarFile(fileHash: string): FileForm | undefined {
     const nar = this.records.findNarByFile(fileHash)
-    return nar === undefined || nar.isDamaged || this.#withdrawing.has(nar.narHash) ? undefined : this.#formOf(nar)
+    return nar === undefined || nar.isDamaged || this.#withdrawn.covers(nar.narHash) ? undefined : this.#formOf(nar)
   }
 
   withdraw({ info, form }: StoreObject, fault: Fault): void {
     const nar = this.records.findNar(info.narHash)
-    if (form.kind === 'file' && nar?.fileHash === form.fileHash) this.#withdrawNar(info.narHash, fault)
+    if (form.kind === 'file' && nar?.fileHash === form.fileHash) this.#withdrawn.withdraw(info.narHash, fault)
   }
 
   health(): StoreHealth {
@@ -112,7 +100,7 @@ export class DepotReader implements Store, AsyncDisposable {
       isReadable: true,
       mode: undefined,
       problem: undefined,
-      withdrawn: { now: depot.damaged, total: this.#withdrawals },
+      withdrawn: { now: depot.damaged, total: this.#withdrawn.total },
       leases: undefined,
       depot,
     }
@@ -164,7 +152,7 @@ export class DepotReader implements Store, AsyncDisposable {
       records: this.records,
       local,
       freeBytes: Math.max(0, Math.min(this.#freeBytes(), maxBytes - this.records.state('bytes'))),
-      promise: (storePath) => this.#noteUse(storePath, true),
+      promise: (storePath) => this.#uses.note(storePath, true),
     })
   }
 
@@ -172,7 +160,7 @@ export class DepotReader implements Store, AsyncDisposable {
     return this.records.pins().map((pin) => ({ ...pin, revisions: this.records.revisions(pin.name) }))
   }
 
-  /** Who did what with a path, the latest first. */
+  /** Events of a path, the latest first. */
   who(storePath: string, limit = 100): DepotEvent[] {
     return this.records.events({ storePath, limit })
   }
@@ -205,7 +193,7 @@ export class DepotReader implements Store, AsyncDisposable {
 
   #findRecord(hashPart: string): ObjectRecord | undefined {
     const found = this.records.findObject(hashPart)
-    return found === undefined || found.nar.isDamaged || this.#withdrawing.has(found.nar.narHash) ? undefined : found
+    return found === undefined || found.nar.isDamaged || this.#withdrawn.covers(found.nar.narHash) ? undefined : found
   }
 
   #formOf(nar: NarRecord): FileForm {
@@ -216,37 +204,9 @@ export class DepotReader implements Store, AsyncDisposable {
     )
   }
 
-  #noteUse(storePath: string, isPromised = false): void {
-    const hashPart = hashPartOf(storePath)
-    this.#uses.set(hashPart, {
-      hashPart,
-      at: this.now(),
-      isPromised: isPromised || this.#uses.get(hashPart)?.isPromised === true,
-    })
-  }
-
   /** A file that a collection removed, or another took the place of, is no damage. */
   #fileFailed(nar: NarRecord, fault: Fault): void {
     const row = this.records.findNar(nar.narHash)
-    if (row !== undefined && narKey(row) === narKey(nar)) this.#withdrawNar(nar.narHash, fault)
-  }
-
-  #withdrawNar(narHash: string, fault: Fault): void {
-    this.#withdrawals++
-    this.#withdrawing.set(narHash, (this.#withdrawing.get(narHash) ?? 0) + 1)
-    this.#options.log.error(
-      { narHash, code: fault.code, err: fault },
-      'a NAR of the depot is damaged: its paths are out of service until it is pushed again',
-    )
-    void this.writer
-      .call('markDamaged', { narHash, reason: String(fault.cause ?? fault.message) })
-      .catch((error: unknown) =>
-        this.#options.log.error({ narHash, err: error }, 'cannot record that a NAR of the depot is damaged'),
-      )
-      .then(() => {
-        const left = this.#withdrawing.get(narHash)! - 1
-        if (left === 0) this.#withdrawing.delete(narHash)
-        else this.#withdrawing.set(narHash, left)
-      })
+    if (row !== undefined && narKey(row) === narKey(nar)) this.#withdrawn.withdraw(nar.narHash, fault)
   }
 }

@@ -25,118 +25,34 @@
  *                                                      └─ sqlite/ (all SQL)
  */
 
-import { mkdirSync, readdirSync } from 'node:fs'
 import { systemClock } from '../../clock.ts'
-import { takeDirectoryLock } from '../../disk/lock.ts'
-import { isOwnNarUrl, parseNarFileUrl } from '../../nix/nar-file-url.ts'
 import type { Compression, NarInfo } from '../../nix/nar-info.ts'
-import { hashPartOf } from '../../nix/store-path.ts'
 import type { Commit } from './acceptance.ts'
-import type { PartReceived, PutPart } from './assemblies.ts'
+import type { PartReceived } from './assemblies.ts'
 import type { PutBatch } from './batch-uploads.ts'
 import type { PutLog } from './build-log-files.ts'
 import type { CommitOptions, Committed } from './committing.ts'
 import { dayOf } from './day.ts'
-import { type DepotOptions, noLocal } from './depot-options.ts'
+import type { DepotOptions } from './depot-options.ts'
 import { DepotReader } from './depot-reader.ts'
-import type { Use, WriterHost } from './host.ts'
+import type { GcReport } from './gc-plan.ts'
 import { startMaintenance } from './maintenance.ts'
+import type { PutPart } from './part-form.ts'
 import type { PinRequest } from './pins.ts'
-import type { GcOptions, GcReport } from './retention.ts'
-import {
-  type DepotPolicy,
-  defaultPolicy,
-  type NarReceived,
-  type PushedPath,
-  type Pusher,
-  type Refusal,
-  type Registered,
-  refuse,
-} from './types.ts'
+import { toPushedPath } from './pushed-narinfo.ts'
+import type { GcOptions } from './retention.ts'
+import { type DepotPolicy, type NarReceived, type Pusher, type Refusal, type Registered, refuse } from './types.ts'
 import { type FetchNar, judgeQuota, type ReceiveNar } from './uploads.ts'
+import type { Uses } from './uses.ts'
 import type { VerifyReport } from './verify.ts'
 import type { WriterLink } from './writer-messages.ts'
-import { startWriterThread } from './writer-thread.ts'
-
-export type { DepotOptions, LocalSource } from './depot-options.ts'
-
-const ourNames = new Set([
-  'depot.db',
-  'depot.db-wal',
-  'depot.db-shm',
-  'lock',
-  'lock-journal',
-  'lock.pid',
-  'nar',
-  'part',
-  'in',
-  'log',
-  'backup',
-  'reserved',
-  'lost+found',
-])
-
-/** @throws {DirectoryLocked | Error} naming the directory and the remedy */
-export async function openDepot(options: DepotOptions): Promise<Depot> {
-  const { dir } = options
-  mkdirSync(dir, { recursive: true, mode: 0o700 })
-  const foreign = readdirSync(dir).filter((name) => !ourNames.has(name) && !name.startsWith('.'))
-  if (foreign.length > 0)
-    throw new Error(
-      `Cannot use "${dir}" as the depot: it contains "${foreign[0]}", which Burrow did not create. Choose an empty directory`,
-    )
-  const lock = takeDirectoryLock(dir, options.pid)
-  try {
-    return await Depot.open(options, lock)
-  } catch (error) {
-    lock[Symbol.dispose]()
-    throw error
-  }
-}
 
 export class Depot extends DepotReader {
   readonly #options: DepotOptions
   readonly #lock: Disposable
   readonly #stopMaintenance: () => void
 
-  static async open(options: DepotOptions, lock: Disposable): Promise<Depot> {
-    const {
-      log,
-      local = noLocal,
-      policy,
-      startWriter = startWriterThread,
-      reserveBytes = 16 * 2 ** 20,
-      maxXzMemoryBytes = 128 * 2 ** 20,
-    } = options
-    const { dir, storeDir, maxBytes, keepFree, searchPath } = options
-    const uses = new Map<string, Use>()
-    const host: WriterHost = {
-      ...local,
-      takeUses: async () => {
-        const taken = [...uses.values()]
-        uses.clear()
-        return taken
-      },
-      log: (level, fields, message) => log[level](fields, message),
-    }
-    const whole = { ...defaultPolicy, ...policy }
-    const writer = await startWriter(
-      { dir, storeDir, maxBytes, keepFree, reserveBytes, policy: whole, searchPath, maxXzMemoryBytes },
-      host,
-      log,
-    )
-    if (writer.recovered.sweptFiles > 0)
-      log.info({ dir, files: writer.recovered.sweptFiles }, 'removed files that an interrupted run left in the depot')
-    return new Depot(options, whole, lock, uses, writer)
-  }
-
-  private constructor(
-    options: DepotOptions,
-    policy: DepotPolicy,
-    lock: Disposable,
-    uses: Map<string, Use>,
-    writer: WriterLink,
-  ) {
+  constructor(options: DepotOptions, policy: DepotPolicy, lock: Disposable, uses: Uses, writer: WriterLink) {
     super(options, policy, uses, writer)
     this.#options = options
     this.#lock = lock
@@ -172,24 +88,10 @@ export class Depot extends DepotReader {
 
   /** A narinfo that stock Nix sends; `hashPart` is that of the request. */
   async registerNarInfo(hashPart: string, info: NarInfo, who: Pusher): Promise<Registered> {
-    if (hashPartOf(info.storePath) !== hashPart)
-      return refuse('mismatch', `StorePath ${info.storePath} does not belong to ${hashPart}.narinfo`)
-    const { storePath, narHash, narSize, references, deriver, signatures, contentAddress } = info
-    const path = { storePath, narHash, narSize, references, deriver, signatures, contentAddress }
-    if (isOwnNarUrl(info.url, hashPart, narHash)) return await this.#registerOne(path, who)
-    const url = parseNarFileUrl(info.url)
-    if (url === undefined)
-      return refuse(
-        'mismatch',
-        'URL does not name a file of this cache as Nix writes it: nar/<file hash>.nar and the suffix of its compression',
-      )
-    const isGzip = url.compression === 'none' && info.compression === 'gzip'
-    if (url.compression !== info.compression && !isGzip)
-      return refuse('mismatch', `Compression is ${info.compression}, but URL ends as for ${url.compression}`)
-    if (info.fileHash !== undefined && info.fileHash !== url.fileHash)
-      return refuse('mismatch', `FileHash is ${info.fileHash}, but URL names ${url.fileHash}`)
-    const file = { fileHash: url.fileHash, fileSize: info.fileSize, compression: info.compression }
-    return await this.#registerOne({ ...path, file }, who)
+    const path = toPushedPath(hashPart, info)
+    if ('status' in path) return path
+    const verdicts = await this.register({ paths: [path], who, isAtomic: true })
+    return 'status' in verdicts ? verdicts : verdicts[0]!
   }
 
   /** Many paths in one transaction; a verdict for each. */
@@ -261,11 +163,6 @@ export class Depot extends DepotReader {
   /** Writes down at once what was used, instead of within a minute. */
   noteUses(): Promise<void> {
     return this.writer.call('noteUses', undefined as never)
-  }
-
-  async #registerOne(path: PushedPath, who: Pusher): Promise<Registered> {
-    const verdicts = await this.register({ paths: [path], who, isAtomic: true })
-    return 'status' in verdicts ? verdicts : verdicts[0]!
   }
 
   override async [Symbol.asyncDispose](): Promise<void> {

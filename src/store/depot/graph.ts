@@ -93,6 +93,22 @@ export function reach(
   return reached
 }
 
+/** The chain from a root to this node, each with the reason why it is kept. Undefined: nothing keeps the node. */
+export function explainKept(
+  node: GraphNode,
+  roots: readonly Root[],
+): readonly { readonly storePath: string; readonly why: string }[] | undefined {
+  const kept = reach(roots)
+  const chain: { storePath: string; why: string }[] = []
+  for (let at: GraphNode | undefined = node; at !== undefined; ) {
+    const step = kept.get(at)
+    if (step === undefined) return undefined
+    chain.unshift({ storePath: at.storePath, why: step.why })
+    at = step.from
+  }
+  return chain
+}
+
 /**
  * Takes nodes that nothing refers to, the longest unused first, and what becomes free by that, until `isEnough`. Kept
  * nodes are left out, and so is what is part of a circle of references (which only a depot with `references: "any"` can

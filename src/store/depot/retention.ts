@@ -3,7 +3,8 @@
  * from one look at the database; the removal goes by it in slices, each a transaction that leaves out what was used,
  * pinned or referred to since. Rows go first, files afterwards.
  */
-import { Graph, type GraphNode, reach, takeInOrder } from './graph.ts'
+import { FreedBytes, type GcReport, planEvictions, planUnused, type Removal, reportOf } from './gc-plan.ts'
+import { explainKept, Graph, type GraphNode } from './graph.ts'
 import type { NarFileName, NarShelf } from './nar-shelf.ts'
 import type { Records } from './sqlite/records.ts'
 import type { DepotPolicy } from './types.ts'
@@ -14,20 +15,6 @@ export interface GcOptions {
   /** Evict further until so much is in use, pins and recent pushes excepted. */
   readonly toBytes?: number | undefined
   readonly isDryRun: boolean
-}
-
-export interface GcReport {
-  /** The first `maxListedPaths`, in the order of removal. */
-  readonly removed: readonly {
-    readonly storePath: string
-    readonly bytes: number
-    readonly lastUsed: number
-    readonly why: 'unused' | 'evicted'
-  }[]
-  /** All of them, listed or not. */
-  readonly removedObjects: number
-  readonly bytes: number
-  readonly keptObjects: number
 }
 
 export interface RetentionParts {
@@ -43,8 +30,6 @@ export interface RetentionParts {
   readonly dropUploads: (before: number) => Promise<void>
 }
 
-/** A report goes to the thread that answers requests, and copying 90,000 entries there would hold it up. */
-export const maxListedPaths = 1000
 const sliceObjects = 500
 /** Room is short: uploads untouched for so long may go before their time. */
 const stalledMs = 3_600_000
@@ -63,41 +48,25 @@ export class Retention {
     const graph = Graph.load(records)
     const objects = graph.nodes.size
     const at = now()
-    const kept = reach(graph.roots(records, policy, at, olderThanMs ?? policy.keepUnusedMs))
-    const unused = takeInOrder(
-      graph,
-      (node) => kept.has(node),
-      () => false,
-    )
     const bytes = new FreedBytes(graph)
-    const plan: (readonly [GraphNode, 'unused' | 'evicted', number])[] = unused.map((node) => [
-      node,
-      'unused',
-      bytes.take(node),
-    ])
+    const plan = planUnused(graph, graph.roots(records, policy, at, olderThanMs ?? policy.keepUnusedMs), bytes)
     if (toBytes !== undefined) {
-      graph.remove(unused)
+      graph.remove(plan.map(({ node }) => node))
       // A run has ended old uploads before it looks.
       const expirable = isDryRun ? records.expirableBytes(at - policy.keepUnfinishedMs) : 0
       const excess = records.state('bytes') - expirable - toBytes
-      for (const node of this.#evictable(graph, at, () => bytes.sum >= excess, bytes))
-        plan.push([node[0], 'evicted', node[1]])
+      plan.push(...planEvictions(graph, graph.roots(records, policy, at, undefined), () => bytes.sum >= excess, bytes))
     }
-    const done = isDryRun ? new Set(plan.map(([node]) => node)) : await this.#remove(plan.map(([node]) => node))
-    const removed = plan.filter(([node]) => done.has(node))
-    return {
-      removed: removed
-        .slice(0, maxListedPaths)
-        .map(([{ storePath, lastUsed }, why, freed]) => ({ storePath, lastUsed, why, bytes: freed })),
-      removedObjects: removed.length,
-      bytes: removed.reduce((sum, [, , freed]) => sum + freed, 0),
-      keptObjects: objects - plan.length,
-    }
+    const done = isDryRun ? new Set(plan.map(({ node }) => node)) : await this.#remove(plan)
+    return reportOf(
+      plan.filter(({ node }) => done.has(node)),
+      objects - plan.length,
+    )
   }
 
   /** For a push that needs room. */
   async evict(wantedBytes: number): Promise<void> {
-    const { records, now, noteUses } = this.#parts
+    const { records, policy, now, noteUses } = this.#parts
     await noteUses()
     await this.expire()
     const before = records.state('bytes')
@@ -105,13 +74,13 @@ export class Retention {
     if (isEnough()) return
     const graph = Graph.load(records)
     const bytes = new FreedBytes(graph)
-    const victims = this.#evictable(
+    const plan = planEvictions(
       graph,
-      now(),
+      graph.roots(records, policy, now(), undefined),
       () => bytes.sum >= wantedBytes - (before - records.state('bytes')),
       bytes,
     )
-    await this.#remove(victims.map(([node]) => node))
+    await this.#remove(plan)
     if (!isEnough()) await this.expire(now() - stalledMs)
   }
 
@@ -138,15 +107,8 @@ export class Retention {
     const { records, policy, now, noteUses } = this.#parts
     await noteUses()
     const graph = Graph.load(records)
-    const kept = reach(graph.roots(records, policy, now(), policy.keepUnusedMs))
-    const chain: { storePath: string; why: string }[] = []
-    for (let node = graph.nodes.get(storePath); node !== undefined; ) {
-      const step = kept.get(node)
-      if (step === undefined) return undefined
-      chain.unshift({ storePath: node.storePath, why: step.why })
-      node = step.from
-    }
-    return chain.length === 0 ? undefined : chain
+    const node = graph.nodes.get(storePath)
+    return node && explainKept(node, graph.roots(records, policy, now(), policy.keepUnusedMs))
   }
 
   /**
@@ -182,32 +144,16 @@ export class Retention {
     })
   }
 
-  #evictable(graph: Graph, at: number, isEnough: () => boolean, bytes: FreedBytes): (readonly [GraphNode, number])[] {
-    const { records, policy } = this.#parts
-    const kept = reach(graph.roots(records, policy, at, undefined))
-    const freed = new Map<GraphNode, number>()
-    const taken = takeInOrder(
-      graph,
-      (node) => kept.has(node),
-      (node) => {
-        if (isEnough()) return true
-        freed.set(node, bytes.take(node))
-        return false
-      },
-    )
-    return taken.map((node) => [node, freed.get(node)!])
-  }
-
   /** Returns what was really removed. */
-  async #remove(victims: readonly GraphNode[]): Promise<Set<GraphNode>> {
+  async #remove(plan: readonly Removal[]): Promise<Set<GraphNode>> {
     const { records, now, removing } = this.#parts
     const done = new Set<GraphNode>()
-    for (let start = 0; start < victims.length; start += sliceObjects) {
-      const slice = victims.slice(start, start + sliceObjects)
+    for (let start = 0; start < plan.length; start += sliceObjects) {
+      const slice = plan.slice(start, start + sliceObjects)
       const files: NarFileName[] = []
       await removing(() => {
         files.length = 0
-        for (const node of slice) {
+        for (const { node } of slice) {
           if (!this.#removeOne(node, now())) continue
           done.add(node)
           const file = records.takeNarIfUnneeded(node.narHash)
@@ -240,23 +186,5 @@ export class Retention {
       await this.#parts.shelf.remove(files)
       if (files.length < sliceObjects) return
     }
-  }
-}
-
-/** The bytes of a file are free when the last object that needs it is gone. */
-class FreedBytes {
-  sum = 0
-  readonly #users = new Map<string, number>()
-
-  constructor(graph: Graph) {
-    for (const { narHash } of graph.nodes.values()) this.#users.set(narHash, (this.#users.get(narHash) ?? 0) + 1)
-  }
-
-  take({ narHash, fileSize }: GraphNode): number {
-    const users = this.#users.get(narHash)! - 1
-    this.#users.set(narHash, users)
-    const bytes = users === 0 ? fileSize : 0
-    this.sum += bytes
-    return bytes
   }
 }

@@ -3,7 +3,8 @@
  * window ahead of what was taken.
  */
 import type { RecoveryReport } from './recovery.ts'
-import type { DepotWriter, WriterOptions } from './writer.ts'
+import type { DepotWriter } from './writer.ts'
+import type { WriterOptions } from './writer-parts.ts'
 
 export interface WriterThreadData {
   readonly options: WriterOptions

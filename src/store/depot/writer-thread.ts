@@ -9,8 +9,9 @@ import { BodySender } from './body-stream.ts'
 import type { WriterHost } from './host.ts'
 import type { RecoveryReport } from './recovery.ts'
 import { refuse } from './types.ts'
-import type { DepotWriter, WriterOptions } from './writer.ts'
+import type { DepotWriter } from './writer.ts'
 import type { FromWriter, ToWriter, WriterLink, WriterOp, WriterThreadData } from './writer-messages.ts'
+import type { WriterOptions } from './writer-parts.ts'
 
 /** Both run from source and from `dist`. */
 const workerUrl = new URL(

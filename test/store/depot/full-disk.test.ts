@@ -3,7 +3,8 @@ import { mkdirSync, readdirSync, rmSync, statfsSync, writeFileSync } from 'node:
 import { join } from 'node:path'
 
 import { describe, expect, test } from '@jest/globals'
-import type { DepotOptions } from '../../../src/store/depot/depot.ts'
+
+import type { DepotOptions } from '../../../src/store/depot/depot-options.ts'
 import { run } from '../../fixtures/run.ts'
 import { type Made, make, noise, TestDepot } from './fixture.ts'
 import { cat, commit, mib, putPart } from './parts.ts'

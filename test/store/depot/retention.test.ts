@@ -4,7 +4,7 @@ import { join } from 'node:path'
 import { describe, expect, test } from '@jest/globals'
 import fc from 'fast-check'
 
-import { type GcReport, maxListedPaths } from '../../../src/store/depot/retention.ts'
+import { type GcReport, maxListedPaths } from '../../../src/store/depot/gc-plan.ts'
 import { file } from '../../nar/trees.ts'
 import { ann, ben, type Made, make, noise, storeDir, TestDepot } from './fixture.ts'
 

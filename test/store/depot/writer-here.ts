@@ -1,6 +1,6 @@
 /** The writer in the test's own thread, with the test's clock and disk. */
 import { type Disk, systemDisk } from '../../../src/disk/disk.ts'
-import type { DepotOptions } from '../../../src/store/depot/depot.ts'
+import type { DepotOptions } from '../../../src/store/depot/depot-options.ts'
 import { DepotWriter } from '../../../src/store/depot/writer.ts'
 import type { WriterLink } from '../../../src/store/depot/writer-messages.ts'
 

@@ -1,8 +1,8 @@
 /** What is written of uploads in parts. */
-import { ObjectRecords } from './object-records.ts'
+import { JournalRecords } from './journal-records.ts'
 import type { AssemblyRecord } from './queries.ts'
 
-export class AssemblyRecords extends ObjectRecords {
+export class AssemblyRecords extends JournalRecords {
   /** Returns the assembly, made if it was not there. */
   openAssembly(user: string, narHash: string, narSize: number, partBytes: number, at: number): AssemblyRecord {
     this.writing.run(
