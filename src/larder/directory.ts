@@ -3,12 +3,13 @@
  * is not ours by its name is ever touched, and a directory full of other things is refused before anything is written
  * to it.
  */
-import { lstat, mkdir, readdir, readFile, rename, rm, stat, unlink, writeFile } from 'node:fs/promises'
+import { mkdir, readdir, readFile, rename, stat, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 
 import { DirectorySync } from '../disk/directory-sync.ts'
 import { systemDisk } from '../disk/disk.ts'
 import { isWithoutLocks, tryFileLock } from '../disk/lock.ts'
+import { removeIfPresent } from '../disk/remove-if-present.ts'
 import { Fault } from '../faults.ts'
 import type { Log } from '../log.ts'
 import { isLarderName, isNeutralName, isOurName, isTempName, lockName, tagName } from './file-name.ts'
@@ -183,24 +184,6 @@ export class Directory {
 function isPresent(path: string): Promise<boolean> {
   return stat(path).then(
     () => true,
-    () => false,
-  )
-}
-
-/** By its name it is ours: a directory in a file's place would stand in the way of every file to come. */
-async function removeIfPresent(path: string): Promise<void> {
-  try {
-    await unlink(path)
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return
-    if (!(await isDirectory(path))) throw error
-    await rm(path, { recursive: true, force: true })
-  }
-}
-
-function isDirectory(path: string): Promise<boolean> {
-  return lstat(path).then(
-    (found) => found.isDirectory(),
     () => false,
   )
 }
