@@ -11,7 +11,8 @@ import type { ChunkReader } from '../chunks.ts'
 import { Fault } from '../faults.ts'
 import type { Compression } from '../nix/nar-info.ts'
 import { ListingSink } from './listing-sink.ts'
-import { NarParser, NarSyntaxError } from './parse.ts'
+import { NarSyntaxError } from './nar-sink.ts'
+import { NarParser } from './parse.ts'
 
 /** Each call starts a decompressor; destroying the stream ends it. */
 export type Decompressors = Readonly<Partial<Record<Compression, () => Duplex>>>

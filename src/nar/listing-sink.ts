@@ -1,6 +1,6 @@
 /** Builds the `.ls` listing (see listing.ts) while `NarParser` parses a NAR, for NARs without a file tree. */
 import { quote } from './listing.ts'
-import type { NarSink } from './parse.ts'
+import type { NarSink } from './nar-sink.ts'
 
 export class ListingSink implements NarSink {
   readonly #pieces: string[] = ['{"version":1,"root":']

@@ -8,8 +8,10 @@ import { mkdirSync, mkdtempSync, readdirSync, readlinkSync, rmSync, symlinkSync,
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import fc from 'fast-check'
+
 import type { NarRequest } from '../../src/nar/contract.ts'
-import { NarParser, type NarSink } from '../../src/nar/parse.ts'
+import type { NarSink } from '../../src/nar/nar-sink.ts'
+import { NarParser } from '../../src/nar/parse.ts'
 import { encodeNix32 } from '../../src/nix/nix32.ts'
 import { run } from '../fixtures/run.ts'
 

@@ -1,7 +1,8 @@
 /** Unpacks a NAR file to a tree, for a delta to read. The NAR was verified before, and its names are checked as any. */
 import { closeSync, constants, mkdirSync, openSync, readSync, symlinkSync, writeSync } from 'node:fs'
 
-import { NarParser, type NarSink } from '../../nar/parse.ts'
+import type { NarSink } from '../../nar/nar-sink.ts'
+import { NarParser } from '../../nar/parse.ts'
 
 const chunkBytes = 1024 * 1024
 

@@ -1,7 +1,8 @@
 /** A NAR as it goes by: parsed strictly, hashed, measured. What Nix would refuse never gets into the depot. */
 import { createHash, type Hash } from 'node:crypto'
 
-import { NarParser, type NarSink, NarSyntaxError } from '../../nar/parse.ts'
+import { type NarSink, NarSyntaxError } from '../../nar/nar-sink.ts'
+import { NarParser } from '../../nar/parse.ts'
 import { formatSha256 } from '../../nix/hash.ts'
 import { Refused } from './types.ts'
 
