@@ -4,89 +4,31 @@
  */
 import type { Server } from 'node:http'
 
+import type { CacheOptions, Reloadable } from './cache-options.ts'
 import { openDeltaMaker } from './delta/maker/delta-thread.ts'
 import { Fault } from './faults.ts'
 import { createApp } from './http/app.ts'
 import { createDoor } from './http/auth/door.ts'
 import { createLoginThrottle } from './http/auth/login-throttle.ts'
-import { createAuthenticator, type Visitors } from './http/auth/strategies.ts'
-import type { User } from './http/auth/user.ts'
+import { createAuthenticator } from './http/auth/strategies.ts'
 import { createVerifier } from './http/auth/verifier.ts'
 import { createCacheHeaders } from './http/cache-headers.ts'
 import { VersionIndex } from './http/closure/version-index.ts'
 import { createHandler } from './http/hot-routes.ts'
 import { createCatalogue } from './http/narinfo/catalogue.ts'
-import type { Observer } from './http/observer.ts'
-import type { IndexPage, Limits, Origin } from './http/origin.ts'
-import type { Contact } from './http/pages/contact.ts'
+import type { Origin } from './http/origin.ts'
 import { createErrorRenderer } from './http/pages/error-page.ts'
 import type { PageName } from './http/pages/navigation.ts'
 import type { Particulars } from './http/particulars.ts'
-import type { NixUploadsOptions } from './http/push/nix-uploads.ts'
 import { createQueue } from './http/queue/enqueue.ts'
 import { Reply } from './http/reply.ts'
 import { keepReply } from './http/reply-of.ts'
-import type { ReadClientProgram } from './http/routes/client-program.ts'
 import { createPublicServer } from './http/server.ts'
 import { createStoreOutage, watchForOutage } from './http/store-outage.ts'
-import type { Team } from './http/team.ts'
-import type { Usage } from './http/usage.ts'
 import type { LarderStats } from './larder/larder.ts'
 import { openLarder } from './larder/open-larder.ts'
-import type { Log } from './log.ts'
 import { openPacker } from './nar/packer.ts'
-import type { SecretKey } from './nix/secret-key.ts'
-import type { Store } from './store/store.ts'
 import { combineStores } from './store/stores.ts'
-
-/** What a reload may change while requests are under way. */
-export interface Reloadable {
-  /** Every key signs every narinfo. */
-  readonly signing: readonly SecretKey[]
-  /** Undefined: everybody may read. */
-  readonly users: readonly User[] | undefined
-  /** At `/`; undefined: the built-in page; false: none. */
-  readonly indexPage: IndexPage | false | undefined
-  /** Whom users can ask: shown on pages and in errors, to everybody. */
-  readonly contact?: Contact | undefined
-}
-
-export interface CacheOptions extends Reloadable {
-  /**
-   * In the order in which they are asked; at least one, all with the same store directory. Closed by the caller, after
-   * the cache.
-   */
-  readonly stores: readonly Store[]
-  /** Of this program. */
-  readonly version: string
-  /** Of the runtime's zstd (`process.versions.zstd`): compressed bytes depend on it, and so do their URLs. */
-  readonly zstdVersion: string
-  /** Undefined: nothing can be pushed. The depot is one of `stores`. */
-  readonly pushes?: NixUploadsOptions | undefined
-  /** The file that /v1/client.mjs gives; without it there is none. */
-  readonly readClientProgram?: ReadClientProgram
-  readonly priority: number
-  readonly wantMassQuery: boolean
-  readonly compression: { readonly type: 'zstd'; readonly level: number } | { readonly type: 'none' }
-  /** Where compressed NARs are kept; `maxBytes` 0 keeps none. Not used without compression. */
-  readonly larder: {
-    readonly dir: string
-    readonly maxBytes: number
-    /** Send updates as deltas to relays; true by default. */
-    readonly deltas?: boolean
-  }
-  /** Whether an edge cache may keep replies; for a public cache only. */
-  readonly edgeCache: 'allow' | 'deny'
-  readonly limits: Limits
-  /** Lets people with browsers in without a password, on `/`, listings and build logs alone. */
-  readonly visitors?: Visitors | undefined
-  /** Users and invitations that change while the cache runs; without it, users come from `users` alone. */
-  readonly team?: Team | undefined
-  readonly log: Log
-  readonly observer: Observer
-  /** Undefined: usage figures are not recorded. */
-  readonly usage?: Usage | undefined
-}
 
 export interface CacheStats {
   readonly transfersUnderWay: number

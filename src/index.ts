@@ -1,5 +1,6 @@
 /** The only door to the cache: what a program that gives it a life may use. */
-export { type Cache, type CacheOptions, type CacheStats, openCache, type Reloadable } from './cache.ts'
+export { type Cache, type CacheStats, openCache } from './cache.ts'
+export type { CacheOptions, Reloadable } from './cache-options.ts'
 export { type Clock, systemClock } from './clock.ts'
 export { createFileBuffers } from './disk/file-buffers.ts'
 export { DirectoryLocked, takeDirectoryLock } from './disk/lock.ts'
