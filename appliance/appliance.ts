@@ -3,15 +3,14 @@
  * of in reverse order: the public listener first, so that downloads under way finish while everything behind it still
  * works.
  */
-import type { Server } from 'node:http'
 import { join } from 'node:path'
 import type { Logger } from 'pino'
 
-import { Fault, type Observer, openCache, type Reloadable, type Store, systemClock } from '../src/index.ts'
+import { Fault, type Observer, openCache, type Reloadable, systemClock } from '../src/index.ts'
 import { openAnalytics } from './analytics/analytics.ts'
 import { readClientProgram } from './bundles.ts'
 import { createVisitors } from './cloudflare/visitors.ts'
-import { Complaint, reasonOf } from './complaint.ts'
+import { Complaint } from './complaint.ts'
 import type { Config } from './config/config.ts'
 import { type LoadedConfig, loadConfig } from './config/load-config.ts'
 import type { ConfigSource } from './config/read-document.ts'
@@ -22,10 +21,12 @@ import { createOperatorServer } from './operator/operator-server.ts'
 import { createReport } from './operator/report.ts'
 import type { StatusReport } from './operator/status.ts'
 import { type Listener, openListener } from './server/listener.ts'
+import { openOperator } from './server/open-operator.ts'
 import { openStores } from './server/open-stores.ts'
 import { openTunnel } from './server/open-tunnel.ts'
 import { combine, createReloader, logWarnings, type Settings } from './server/reloader.ts'
 import { originDrainMs } from './server/stop-budgets.ts'
+import { findStoreProblem, isHere } from './server/store-checks.ts'
 import { openState } from './state/state.ts'
 import { usersFile } from './state/state-dir.ts'
 import { lockStateDir } from './state/state-lock.ts'
@@ -202,34 +203,6 @@ const tee = (first: Observer, second: Observer): Observer => ({
   },
 })
 
-/** Upstreams are not asked: that takes time, and what they have is not here. */
-async function isHere(stores: readonly Store[], hashPart: string): Promise<boolean> {
-  for (const store of stores) {
-    try {
-      if (store.health().type !== 'upstream' && (await store.find(hashPart)) !== undefined) return true
-    } catch {
-      // It cannot be read now: others may have it.
-    }
-  }
-  return false
-}
-
-/**
- * Queries the stores, so that a recovered store becomes ready without a client's request. Each store limits how often
- * it retries.
- */
-function findStoreProblem(stores: readonly Store[]): string | undefined {
-  const problems = stores.map((store) => {
-    try {
-      store.generation()
-      return undefined
-    } catch (error) {
-      return store.health().problem ?? reasonOf(error)
-    }
-  })
-  return problems.includes(undefined) ? undefined : problems[0]
-}
-
 /** Another process uses the larder, or its directory holds other files: the message says which. */
 function complainOfLarder(error: unknown): never {
   throw error instanceof Fault ? new Complaint('refused', error.message, { cause: error }) : error
@@ -242,17 +215,5 @@ function toTeamConfig({ loaded: { config }, base }: Settings, started: Config): 
     isMutable: config.mutableUsers,
     // A depot is opened at the start only.
     hasDepot: started.depot !== undefined,
-  }
-}
-
-/** The default one may fail: some file systems do not support sockets. */
-async function openOperator({ operator }: Config, server: Server, log: Logger): Promise<Listener | undefined> {
-  if (operator === undefined) return undefined
-  try {
-    return await openListener(server, operator.address, { drainMs: 0, socketMode: 0o600 })
-  } catch (error) {
-    if (!operator.isDefault || !(error instanceof Complaint)) throw error
-    log.warn({ reason: error.message }, 'Running without an operator listener: "burrow status" does not work')
-    return undefined
   }
 }
