@@ -1,15 +1,13 @@
 /**
- * A request and its reply, on the hot routes and in Express: who sent it, when, and the ways to answer. By default, replies
- * that are not a success contain the status phrase only: no path, no cause.
+ * The ways to answer a request, on the hot routes and in Express. By default, replies that are not a success contain the
+ * status phrase only: no path, no cause.
  */
 import { type IncomingMessage, type ServerResponse, STATUS_CODES } from 'node:http'
-import { clientAddressOf, rayOf } from './auth/client-address.ts'
-import type { Identity } from './auth/user.ts'
+
 import type { CacheHeaders, Kind } from './cache-headers.ts'
-import { loggableTarget } from './loggable-target.ts'
-import type { Exchange, NarTally, Observer, PushTally, RouteName, ServedFrom } from './observer.ts'
+import { ExchangeRecord } from './exchange-record.ts'
+import type { Observer } from './observer.ts'
 import { endWithPrepared, prepareReply } from './prepared-reply.ts'
-import { receivedBytesOf } from './push/request-body.ts'
 import type { RawHeaders } from './raw-headers.ts'
 
 /** An error as something else than a line of plain text. */
@@ -22,28 +20,11 @@ export interface RenderedError {
 /** Undefined where plain text is right. */
 export type RenderError = (reply: Reply, status: number, text: string) => RenderedError | undefined
 
-/** Passed to the observer as the exchange when the reply has ended. Expensive values are computed only when read. */
-export class Reply implements Exchange {
-  readonly request: IncomingMessage
-  readonly response: ServerResponse
-  route: RouteName = 'other'
-  identity: Identity | undefined
-  storePath: string | undefined
-  servedFrom: ServedFrom | undefined
-  nar: NarTally | undefined
-  missed: readonly string[] | undefined
-  #attemptedUser: string | undefined
-  /** Body bytes passed to the socket so far. */
-  bytes = 0
+/** Passed to the observer as the exchange when the reply has ended. */
+export class Reply extends ExchangeRecord {
   readonly #cacheHeaders: CacheHeaders
   readonly #observer: Observer
   readonly #renderError: RenderError | undefined
-  readonly #startedMs = performance.now()
-  #endedMs = 0
-  isComplete = false
-  #registered = 0
-  #refused = 0
-  #refusal: string | undefined
 
   constructor(
     request: IncomingMessage,
@@ -52,8 +33,7 @@ export class Reply implements Exchange {
     observer: Observer,
     renderError?: RenderError,
   ) {
-    this.request = request
-    this.response = response
+    super(request, response)
     this.#cacheHeaders = cacheHeaders
     this.#observer = observer
     this.#renderError = renderError
@@ -69,72 +49,6 @@ export class Reply implements Exchange {
   uploaded(): void {
     const { headers, httpVersionMinor } = this.request
     if (httpVersionMinor === 1 && headers.connection?.toLowerCase() !== 'close') this.response.shouldKeepAlive = true
-  }
-
-  get method(): string {
-    return this.request.method ?? ''
-  }
-
-  get target(): string {
-    return loggableTarget(this.request.url ?? '')
-  }
-
-  get status(): number {
-    return this.response.statusCode
-  }
-
-  get user(): string | undefined {
-    return this.identity?.name
-  }
-
-  get isAdmitted(): boolean {
-    return this.identity !== undefined
-  }
-
-  get attemptedUser(): string | undefined {
-    return this.#attemptedUser
-  }
-
-  set attemptedUser(name: string | undefined) {
-    this.#attemptedUser = name?.slice(0, maxAttemptedLength)
-  }
-
-  get push(): PushTally | undefined {
-    if (this.route !== 'push' && this.#refused === 0) return undefined
-    return {
-      receivedBytes: receivedBytesOf(this.request),
-      registered: this.#registered,
-      refused: this.#refused,
-      refusal: this.#refusal,
-    }
-  }
-
-  /** Counts store paths that this request has made available. */
-  noteRegistered(paths: number): void {
-    this.#registered += paths
-  }
-
-  /** Counts a path that was refused. */
-  noteRefused(reason: string): void {
-    this.#refused++
-    this.#refusal ??= reason.slice(0, maxRefusalLength)
-  }
-
-  get address(): string {
-    return clientAddressOf(this.request)
-  }
-
-  get ray(): string | undefined {
-    return rayOf(this.request)
-  }
-
-  get durationMs(): number {
-    return this.#endedMs - this.#startedMs
-  }
-
-  /** Since the request's header was read. */
-  get elapsedMs(): number {
-    return performance.now() - this.#startedMs
   }
 
   get isHead(): boolean {
@@ -218,14 +132,10 @@ export class Reply implements Exchange {
   }
 
   #report(isComplete: boolean): void {
-    this.#endedMs = performance.now()
-    this.isComplete = isComplete
+    this.end(isComplete)
     this.#observer.exchanged(this)
   }
 }
-
-const maxAttemptedLength = 64
-const maxRefusalLength = 300
 
 function isPlainGet({ method, httpVersionMinor }: IncomingMessage): boolean {
   return method === 'GET' && httpVersionMinor === 1
