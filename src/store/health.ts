@@ -1,5 +1,7 @@
 /** How a store is doing, for status, metrics and `burrow doctor`. */
 
+import type { PublishedHealth } from './publish/policy.ts'
+
 /** How a store is doing, for status, metrics and `burrow doctor`. */
 export interface StoreHealth {
   readonly name: string
@@ -17,6 +19,8 @@ export interface StoreHealth {
   readonly leases: LeasesHealth | undefined
   /** Of the depot alone. */
   readonly depot?: DepotHealth | undefined
+  /** Of a store of which only some paths are published. */
+  readonly published?: PublishedHealth | undefined
   /** Of an upstream alone. */
   readonly upstream?: UpstreamHealth | undefined
 }

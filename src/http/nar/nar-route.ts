@@ -125,9 +125,19 @@ function refuseRange(reply: Reply, size: number): void {
 
 /**
  * Finds the object only if it has the NAR hash of the URL: the path may have been rebuilt with other contents. Prefers a
- * store that has exactly the bytes of the URL, else takes another store with the same NAR.
+ * store that has exactly the bytes of the URL, else takes another store with the same NAR. A delta is there only while
+ * its base is, also one that was kept: it would show that the base was here, and what is in it.
  */
-function findNar({ catalogue }: Origin, target: NarTarget): Awaitable<StoreObject | undefined> {
+function findNar(origin: Origin, target: NarTarget): Awaitable<StoreObject | undefined> {
+  const { base } = target
+  if (base === undefined) return findOne(origin, target)
+  const narHash = `sha256:${base.narHash}`
+  const found = origin.catalogue.findObject(base.hashPart, ({ info }) => info.narHash === narHash)
+  const unlessAbsent = (object: StoreObject | undefined) => object && findOne(origin, target)
+  return found instanceof Promise ? found.then(unlessAbsent) : unlessAbsent(found)
+}
+
+function findOne({ catalogue }: Origin, target: NarTarget): Awaitable<StoreObject | undefined> {
   const narHash = `sha256:${target.narHash}`
   const fitting = catalogue.findObject(target.hashPart, (object) => fitsTarget(object, target))
   const orOther = (object: StoreObject | undefined) =>

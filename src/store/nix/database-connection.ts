@@ -133,6 +133,24 @@ export class DatabaseConnection implements Disposable {
     }) as unknown as readonly Row[]
   }
 
+  /** Calls back with each row of a query, without holding all of them. @throws {Disturbed} */
+  each(sql: string, onRow: (row: Row) => void): void {
+    this.#settled(() => {
+      for (const row of this.#prepare(sql).iterate()) onRow(row as unknown as Row)
+    })
+  }
+
+  /** Several queries that see one state of the database. Synchronous; not nested. @throws {Disturbed} */
+  snapshot<T>(read: () => T): T {
+    if (this.kind === 'still') return this.#settled(read)
+    this.#database.exec('BEGIN')
+    try {
+      return read()
+    } finally {
+      this.#database.exec('ROLLBACK')
+    }
+  }
+
   #settled<T>(query: () => T): T {
     if (this.kind === 'live') return query()
     this.pulse()

@@ -52,9 +52,14 @@ export interface LocalStoreOptions {
   readonly random?: () => number
 }
 
+/** `id` identifies one registration of the path: it is never used again, also if the path is removed and added. */
+export interface LocalObject extends StoreObject {
+  readonly id: number
+}
+
 /** Looks everything up at once, without promises. */
 export interface LocalStore extends Store, AsyncDisposable {
-  find(hashPart: string, fits?: (object: StoreObject) => boolean): StoreObject | undefined
+  find(hashPart: string, fits?: (object: StoreObject) => boolean): LocalObject | undefined
   findRealisation(id: string): Realisation | undefined
   /**
    * The highest id that a path of this store was ever given: what is added later has a higher one. @throws {Fault}
@@ -130,11 +135,12 @@ class NixStore implements LocalStore {
     return generation + this.#withdrawals.changes
   }
 
-  find(hashPart: string, fits?: (object: StoreObject) => boolean): StoreObject | undefined {
+  find(hashPart: string, fits?: (object: StoreObject) => boolean): LocalObject | undefined {
     this.#database.generation()
     const record = this.#records.findByHashPart(hashPart)
     if (record === undefined || this.#withdrawals.covers(record)) return undefined
-    const object: StoreObject = {
+    const object: LocalObject = {
+      id: record.id,
       info: record.info,
       form: { kind: 'tree', realPath: this.#realPathOf(record.info.storePath) },
       store: this,
