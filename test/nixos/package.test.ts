@@ -4,7 +4,7 @@
  */
 import { execFile, spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { cp, mkdir, readFile, realpath, writeFile } from 'node:fs/promises'
+import { cp, readFile, realpath, writeFile } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { createInterface } from 'node:readline'
 import { fileURLToPath } from 'node:url'
@@ -12,6 +12,7 @@ import { promisify } from 'node:util'
 import { expect, test } from '@jest/globals'
 
 import { createScratchDir, type ScratchDir } from '../appliance/scratch-dir.ts'
+import { copyProductionModules } from '../fixtures/production-modules.ts'
 
 const root = fileURLToPath(new URL('../..', import.meta.url))
 const run = promisify(execFile)
@@ -43,27 +44,10 @@ async function phases(dir: ScratchDir) {
   }
 }
 
-/** The packages that npm takes with --omit=dev --omit=optional, by the lock file, moved away from the checkout. */
-async function copyProduction(to: string): Promise<void> {
-  const lock = JSON.parse(await readFile(join(root, 'package-lock.json'), 'utf8')) as {
-    packages: Record<string, { dev?: true; optional?: true; devOptional?: true }>
-  }
-  for (const [path, entry] of Object.entries(lock.packages)) {
-    if (path === '' || entry.dev || entry.optional || entry.devOptional) continue
-    await mkdir(dirname(join(to, path)), { recursive: true })
-    // Nested packages have entries of their own.
-    const own = join(root, path)
-    await cp(own, join(to, path), {
-      recursive: true,
-      filter: (source) => !source.slice(own.length).startsWith('/node_modules'),
-    })
-  }
-}
-
 async function layOut(dir: ScratchDir): Promise<{ burrow: string; check: () => Promise<unknown> }> {
   const { buildPhase, developmentOut, installPhase, installCheckPhase, modules, modulesOut } = await phases(dir)
   const [out, modulesAt, work] = [dir.file('burrow-out'), dir.file('node-modules-out'), dir.file('work')]
-  await copyProduction(work)
+  await copyProductionModules(work)
   await run('bash', ['-c', hooks + modules], { cwd: work, env: { PATH: process.env.PATH, out: modulesAt } })
   for (const part of [
     'appliance',
