@@ -1,7 +1,7 @@
 /**
- * What the file system says of a file without reading it. Whoever writes to a file moves both times, and a copy put in
- * its place is another inode: while the stamp is unchanged, the bytes are those that were read before, as far as the
- * disk itself keeps them.
+ * What the file system says of a file without reading it. A write changes both times, and a copy put in its place is
+ * another inode: while the stamp is unchanged, the bytes are those that were read before, as far as the disk itself
+ * keeps them.
  */
 import type { Stats } from 'node:fs'
 

@@ -12,7 +12,6 @@ import { createFileForm } from '../file-form.ts'
 import type { DepotHealth, StoreHealth } from '../health.ts'
 import type { FileForm, Leases, Realisation, Store, StoreObject } from '../store.ts'
 import { readLog } from './build-log-files.ts'
-import { dayOf, startOfDay } from './day.ts'
 import { narKey } from './depot-files.ts'
 import { type DepotOptions, noLocal } from './depot-options.ts'
 import { KeptNars } from './kept-nars.ts'
@@ -20,7 +19,7 @@ import type { Pin } from './pins.ts'
 import { type Plan, planPaths } from './plan.ts'
 import { type ObjectRecord, Queries } from './sqlite/queries.ts'
 import { ReadingDatabase } from './sqlite/reading-database.ts'
-import type { DepotEvent, DepotPolicy, NarRecord, PathRecord } from './types.ts'
+import type { DepotEvent, DepotPolicy, NarRecord, PathRecord, Refusal } from './types.ts'
 import type { Uses } from './uses.ts'
 import { WithdrawnNars } from './withdrawn-nars.ts'
 import type { WriterLink } from './writer-messages.ts'
@@ -108,20 +107,10 @@ export class DepotReader implements Store, AsyncDisposable {
 
   /** What was pushed, and what room there is for more. */
   figures(): DepotHealth {
-    const { maxBytes } = this.#options
-    const { objects, nars, damaged, assemblies, pins } = this.records.counts()
     return {
-      objects,
-      nars,
-      damaged,
-      pins,
-      unfinishedUploads: assemblies,
-      unfinishedBytes: this.records.unfinishedBytes(),
-      usedBytes: this.records.state('bytes'),
-      maxBytes,
+      ...this.records.figures(this.now()),
+      maxBytes: this.#options.maxBytes,
       freeBytes: this.#freeBytes(),
-      pushedToday: this.records.usersOfDay(dayOf(this.now())),
-      refusedToday: this.records.refusedSince(startOfDay(this.now())),
       shortage: this.#shortage,
       recovered: this.writer.recovered,
     }
@@ -175,11 +164,7 @@ export class DepotReader implements Store, AsyncDisposable {
 
   /** Remembers whether the last push failed for want of room. */
   protected noteShortage<T>(result: T): T {
-    const { status, code, reason } = result as {
-      readonly status?: string
-      readonly code?: string
-      readonly reason?: string
-    }
+    const { status, code, reason } = result as T & Partial<Refusal>
     if (status !== 'refused') this.#shortage = undefined
     else if (code === 'no-room') this.#shortage = reason
     return result

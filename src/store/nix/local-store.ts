@@ -10,11 +10,9 @@
 import { dirname, join } from 'node:path'
 import type { Readable } from 'node:stream'
 
-import { type Clock, systemClock } from '../../clock.ts'
+import { systemClock } from '../../clock.ts'
 import { openDaemonConnection } from '../../daemon/daemon-connection.ts'
 import type { Fault } from '../../faults.ts'
-import type { Log } from '../../log.ts'
-import type { Decompressors } from '../../nar/decompress.ts'
 import type { StoreHealth } from '../health.ts'
 import type { Leases, Realisation, Store, StoreObject } from '../store.ts'
 import { type Addition, findAdditions, findLastId, findPathOfId } from './additions.ts'
@@ -22,35 +20,10 @@ import { BuildLogs } from './build-logs.ts'
 import { StoreDatabase } from './database.ts'
 import { DerivationSystems } from './derivation-systems.ts'
 import { DaemonLeases } from './leases.ts'
+import type { LocalStoreOptions } from './local-store-options.ts'
 import { findRealisation } from './realisations.ts'
 import { StoreRecords } from './store-records.ts'
 import { Withdrawals } from './withdrawals.ts'
-
-export interface LocalStoreOptions {
-  /** Logical, without a trailing slash. */
-  readonly storeDir: string
-  /** Directory of the files. */
-  readonly realStoreDir: string
-  /** `<stateDir>/db/db.sqlite` */
-  readonly database: string
-  /** By default that of the database. */
-  readonly stateDir?: string
-  /** By default `log/nix` beside the state directory (`/nix/var/nix` -> `/nix/var/log/nix`). */
-  readonly logDir?: string
-  /** For build logs: `bzip2`, without which those of Nix are absent. */
-  readonly decompressors?: Decompressors
-  /** By default `<stateDir>/daemon-socket/socket`; `undefined` given: no daemon, no leases. */
-  readonly daemonSocket?: string | undefined
-  readonly leases: {
-    /** How long a path stays protected after its narinfo was served; 0 for never. */
-    readonly narInfoSeconds: number
-    readonly maxPaths: number
-  }
-  readonly log: Log
-  readonly clock?: Clock
-  /** 0 (inclusive) to 1. */
-  readonly random?: () => number
-}
 
 /** `id` identifies one registration of the path: it is never used again, also if the path is removed and added. */
 export interface LocalObject extends StoreObject {

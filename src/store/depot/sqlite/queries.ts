@@ -1,4 +1,6 @@
 /** What is asked of the database, by either connection: objects and NARs, and here figures, pins and events. */
+import type { DepotHealth } from '../../health.ts'
+import { dayOf, startOfDay } from '../day.ts'
 import type { DepotEvent } from '../types.ts'
 import { ObjectQueries } from './object-queries.ts'
 import { optional } from './rows.ts'
@@ -57,13 +59,8 @@ export class Queries extends ObjectQueries {
     }))
   }
 
-  counts(): {
-    readonly objects: number
-    readonly nars: number
-    readonly damaged: number
-    readonly assemblies: number
-    readonly pins: number
-  } {
+  /** What was pushed and what it takes up. `now`: milliseconds since 1970. */
+  figures(now: number): Omit<DepotHealth, 'maxBytes' | 'freeBytes' | 'shortage' | 'recovered'> {
     const row = this.db.get(
       `select (select count(*) from object) as objects, (select count(*) from nar) as nars, (select count(*) from nar where damaged_at is not null) as damaged,
        (select count(*) from assembly) as assemblies, (select count(*) from pin) as pins`,
@@ -72,8 +69,12 @@ export class Queries extends ObjectQueries {
       objects: Number(row.objects),
       nars: Number(row.nars),
       damaged: Number(row.damaged),
-      assemblies: Number(row.assemblies),
       pins: Number(row.pins),
+      unfinishedUploads: Number(row.assemblies),
+      unfinishedBytes: this.unfinishedBytes(),
+      usedBytes: this.state('bytes'),
+      pushedToday: this.usersOfDay(dayOf(now)),
+      refusedToday: this.refusedSince(startOfDay(now)),
     }
   }
 
