@@ -58,7 +58,7 @@ export function expandString(source: string, env: Environment | 'unknown'): Expa
   let isUnknown = false
   let at = 0
 
-  /** An unused default is read for its end and its form; which of its variables are set is nobody's business. */
+  /** An unused default is checked for its form only: its variables need not be set. */
   function scan(isInDefault: boolean, isUsed: boolean): string {
     let text = ''
     while (at < source.length) {

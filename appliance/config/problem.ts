@@ -29,7 +29,7 @@ export function isObject(value: unknown): value is Record<string, unknown> {
   return typeof value === 'object' && value !== null
 }
 
-/** `source` is quoted in the first line; `lineOf` tells where a pointer lies in it. */
+/** `source` is quoted in the first line; `lineOf` returns the line of a pointer in it. */
 export function formatProblems(
   source: string,
   problems: readonly Problem[],

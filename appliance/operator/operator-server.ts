@@ -114,7 +114,7 @@ function urlIn(report: StatusReport | undefined): string | undefined {
   return report?.origin.url.startsWith('http') === true ? report.origin.url : undefined
 }
 
-/** Told, and no more: clients on this machine are served without a tunnel, and a restart would not mend the edge. */
+/** For information only: clients on this machine are served without a tunnel, and a restart would not repair the edge. */
 function tunnelLine(view: OperatorView): string {
   const report = view.readStatus()
   return report === undefined ? '' : `tunnel: ${formatTunnelState(report.tunnel)}\n`

@@ -2,8 +2,8 @@
  * The tunnel as the rest of the appliance sees it: one supervised cloudflared process (the connector), its state in
  * words, and its end.
  *
- *   off -> starting -> connected <-> degraded, reconnecting;  a child that ended: backing-off -> starting;  what time
- * alone does not mend: failed -> (much later) starting
+ *   off -> starting -> connected <-> degraded, reconnecting;  a child that ended: backing-off -> starting;  a problem that
+ * does not go away by itself: failed -> (much later) starting
  */
 import type { TunnelMode } from './settings.ts'
 
