@@ -6,7 +6,7 @@
  */
 import type { IngressRule, TunnelConfiguration } from './api-types.ts'
 
-export const catchAll = { service: 'http_status:404' } as const
+const catchAll = { service: 'http_status:404' } as const
 
 export interface IngressChange {
   readonly rules: readonly IngressRule[]

@@ -28,7 +28,7 @@ const schema = z.looseObject({
 
 export type SetupRecord = z.output<typeof schema>
 
-export const recordFileOf = (stateDir: string) => join(stateDir, 'cloudflare.json')
+const recordFileOf = (stateDir: string) => join(stateDir, 'cloudflare.json')
 
 /** `undefined` when nothing was set up here. @throws {Complaint} state */
 export async function findSetupRecord(stateDir: string): Promise<SetupRecord | undefined> {

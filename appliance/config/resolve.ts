@@ -66,7 +66,7 @@ export function resolveConfig(values: ConfigFile, file: string | undefined, plac
 }
 
 /** `$STATE_DIRECTORY` is systemd's, a list separated by colons where the unit names several. */
-export function defaultStateDir({ env, homeDir, baseDir }: Place): string {
+function defaultStateDir({ env, homeDir, baseDir }: Place): string {
   const fromSystemd = firstOf(env.STATE_DIRECTORY)
   return fromSystemd === undefined ? userStateDir({ env, homeDir }) : resolve(baseDir, fromSystemd)
 }

@@ -7,7 +7,7 @@ import { parseDuration } from './duration.ts'
 import { isHostname } from './hostname.ts'
 import { path, text } from './text.ts'
 
-export const maxGraceMs = 180_000
+const maxGraceMs = 180_000
 
 const hostname = () =>
   text((value) =>

@@ -31,7 +31,7 @@ export function findForeignReply(reply: Reply): Trouble | undefined {
 }
 
 /** Whether this is an error reply in the form that Burrow uses. */
-export function isOwnRefusal({ status, headers }: Reply, text: string): boolean {
+function isOwnRefusal({ status, headers }: Reply, text: string): boolean {
   if (status === 401) return realmOf(headers) === 'burrow'
   return status >= 400 && text === `${STATUS_CODES[status]}\n` && /\bno-store\b/.test(headers['cache-control'] ?? '')
 }

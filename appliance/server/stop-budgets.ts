@@ -21,7 +21,7 @@ export const stopBudgets = {
 export const stopMs = Object.values(stopBudgets).reduce((sum, part) => sum + part, 0)
 
 /** The tunnel's part, with a grace period as configured. */
-export const tunnelStopMs = (graceMs: number) => graceMs + stopBudgets.tunnelMarginMs
+const tunnelStopMs = (graceMs: number) => graceMs + stopBudgets.tunnelMarginMs
 
 /** Without a tunnel, its part of the time is the downloads' too. */
 export const originDrainMs = (tunnel: object | undefined) =>

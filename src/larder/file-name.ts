@@ -42,7 +42,7 @@ export function parseKeptName(name: string): KeptName | undefined {
   }
 }
 
-export function isKeptName(name: string): boolean {
+function isKeptName(name: string): boolean {
   return keptName.test(name)
 }
 

@@ -11,7 +11,7 @@ const tables = ['/proc/self/net/tcp', '/proc/self/net/tcp6']
 type Ends = Pick<Socket, 'remoteAddress' | 'remotePort' | 'localAddress' | 'localPort'>
 
 /** The user id; undefined if the connection is gone, or there are no such tables. */
-export function findPeerUser(ends: Ends): number | undefined {
+function findPeerUser(ends: Ends): number | undefined {
   for (const table of tables) {
     const userId = findUserIn(readTable(table), ends)
     if (userId !== undefined) return userId

@@ -2,7 +2,7 @@
 export type NixValue = string | number | boolean | readonly string[]
 
 /** A string cannot end itself or begin an expression: `"` and `\` and `${` are escaped. */
-export function formatNixString(text: string): string {
+function formatNixString(text: string): string {
   const escaped = text
     .replaceAll(/["\\]|\$(?=\{)/g, '\\$&')
     .replaceAll('\n', '\\n')

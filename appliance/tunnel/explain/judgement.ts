@@ -45,7 +45,7 @@ export interface Judgement {
 export type Wanted = Pick<TunnelSettings, 'mode' | 'protocol' | 'extraArgs' | 'hostname'>
 
 /** A single late response is normal on a busy machine. */
-export const missesOfNote = 3
+const missesOfNote = 3
 /** One or two attempts fail while a network comes up. */
 const complaintsOfNote = 3
 

@@ -78,10 +78,6 @@ export function parseTunnelCredentials(text: string): TunnelIdentity | Refusal {
   }
 }
 
-export function formatTunnelToken({ accountTag: a, tunnelId: t, secret: s, endpoint: e }: TunnelIdentity): string {
-  return Buffer.from(JSON.stringify({ a, t, s, ...(e === undefined ? {} : { e }) })).toString('base64')
-}
-
 function parseJson(text: string): unknown {
   try {
     return JSON.parse(text)

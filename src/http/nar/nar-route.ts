@@ -52,7 +52,7 @@ export async function serveNar(origin: Origin, reply: Reply, target: NarTarget):
  * Replies without bytes of the NAR are sent at once, all others wait in the queue. Rejects only when the store cannot be
  * read.
  */
-export async function serveForm(origin: Origin, reply: Reply, wanted: Wanted, object: StoreObject): Promise<void> {
+async function serveForm(origin: Origin, reply: Reply, wanted: Wanted, object: StoreObject): Promise<void> {
   const { headers } = reply.request
   const form = wanted.formOf(object)
   const conditional = statusByConditions(headers, form.etag)

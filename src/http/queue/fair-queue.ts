@@ -132,14 +132,3 @@ export function createFairQueue({
     },
   }
 }
-
-/** Does the work when a slot is free, however long that takes. Undefined when the queue is full. */
-export async function runQueued<T>(queue: FairQueue, key: string, work: () => Promise<T>): Promise<T | undefined> {
-  const leave = queue.enter(key) ?? (await queue.wait(key)?.admitted)
-  if (leave === undefined) return undefined
-  try {
-    return await work()
-  } finally {
-    leave()
-  }
-}

@@ -34,7 +34,7 @@ export interface Diagnosis {
 }
 
 /** The primary code of an error of node:sqlite; undefined for any other error. */
-export function sqliteCodeOf(error: unknown): number | undefined {
+function sqliteCodeOf(error: unknown): number | undefined {
   const code = (error as { errcode?: unknown } | undefined)?.errcode
   return typeof code === 'number' ? code & 0xff : undefined
 }

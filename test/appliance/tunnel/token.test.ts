@@ -2,12 +2,12 @@ import { describe, expect, test } from '@jest/globals'
 import * as fc from 'fast-check'
 
 import {
-  formatTunnelToken,
   parseTunnelCredentials,
   parseTunnelToken,
   type Refusal,
   type TunnelIdentity,
 } from '../../../appliance/tunnel/launch/token.ts'
+import { formatTunnelToken } from './tunnel-identity.ts'
 
 const identity: TunnelIdentity = {
   accountTag: '0123456789abcdef0123456789abcdef',

@@ -1,5 +1,5 @@
 /** A tunnel that nobody has, in both forms. */
-import { formatTunnelToken, type TunnelIdentity } from '../../../appliance/tunnel/launch/token.ts'
+import type { TunnelIdentity } from '../../../appliance/tunnel/launch/token.ts'
 
 export const identity: TunnelIdentity = {
   accountTag: '0123456789abcdef0123456789abcdef',
@@ -16,3 +16,8 @@ export const credentialsText = JSON.stringify({
   TunnelSecret: identity.secret,
   Endpoint: '',
 })
+
+/** As `cloudflared tunnel token` prints it. */
+export function formatTunnelToken({ accountTag: a, tunnelId: t, secret: s, endpoint: e }: TunnelIdentity): string {
+  return Buffer.from(JSON.stringify({ a, t, s, ...(e === undefined ? {} : { e }) })).toString('base64')
+}
