@@ -5,6 +5,7 @@ import { Complaint, systemCodeOf } from '../complaint.ts'
 import { formatListenAddress, type ListenAddress } from '../config/listen-address.ts'
 import { isListenerAbsent } from '../server/connect-errors.ts'
 import { printable } from '../terminal/format.ts'
+import { parseJson } from './parse-json.ts'
 
 export interface Question {
   readonly method: 'GET' | 'POST'
@@ -23,7 +24,7 @@ const maxReplyBytes = 64 * 1024 * 1024
 /** @throws {Complaint} refused */
 export async function askBurrowAt<T>(address: ListenAddress, question: Question): Promise<T> {
   const { status, text } = await send(address, question)
-  const value = parse(text)
+  const value = parseJson(text)
   if (status === 200 && value !== undefined) return value as T
   const told = (value as { readonly error?: unknown } | undefined)?.error
   if (typeof told === 'string') throw new Complaint('refused', printable(told))
@@ -90,13 +91,5 @@ function explain(where: string, code: string | undefined, error: unknown): strin
       return `Burrow at ${where} ended before it answered: look at its log`
     default:
       return `Cannot ask Burrow at ${where}: ${printable((error as Error).message)}`
-  }
-}
-
-function parse(text: string): unknown {
-  try {
-    return JSON.parse(text) as unknown
-  } catch {
-    return undefined
   }
 }

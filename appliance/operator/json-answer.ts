@@ -7,6 +7,7 @@ import type { IncomingMessage } from 'node:http'
 import type * as z from 'zod'
 
 import { readAtMost } from '../../src/index.ts'
+import { parseJson } from './parse-json.ts'
 
 export interface JsonAnswer {
   readonly status: number
@@ -39,7 +40,7 @@ export async function readPosted(
   if (request.headers.origin !== undefined || request.headers['content-type'] !== 'application/json')
     return { answer: fail(415, 'Send application/json') }
   const bytes = await readAtMost(request.iterator({ destroyOnReturn: false }), maxBodyBytes)
-  const body = bytes && parse(bytes.toString('utf8'))
+  const body = bytes && parseJson(bytes.toString('utf8'))
   return body === undefined ? { answer: fail(400, `Send JSON of at most ${maxBodyBytes} bytes`) } : { body }
 }
 
@@ -48,12 +49,4 @@ export function onlyPrivate(what: string): JsonAnswer {
     403,
     `Only a unix socket may change ${what}: set "operator" to one ("unix:/run/burrow/operator.sock"), or leave it out`,
   )
-}
-
-function parse(text: string): unknown {
-  try {
-    return JSON.parse(text) as unknown
-  } catch {
-    return undefined
-  }
 }

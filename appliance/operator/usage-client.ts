@@ -5,6 +5,7 @@ import { formatListenAddress, type ListenAddress } from '../config/listen-addres
 import { isListenerAbsent } from '../server/connect-errors.ts'
 import { httpGet } from '../server/http-get.ts'
 import { printable } from '../terminal/format.ts'
+import { parseJson } from './parse-json.ts'
 
 /** A page of 400 days is some 200 KB. */
 const maxBytes = 8 * 1024 * 1024
@@ -33,7 +34,7 @@ export async function askUsage(
     throw new Complaint('refused', `Cannot ask Burrow at ${where}: ${printable(why)}`)
   }
   const { status, body, isWhole } = outcome
-  const value = isWhole ? parse(body.toString('utf8')) : undefined
+  const value = isWhole ? parseJson(body.toString('utf8')) : undefined
   if (status === 200 && isSummary(value)) return value
   const told = (value as { readonly error?: unknown } | undefined)?.error
   if (typeof told === 'string') throw new Complaint('refused', printable(told))
@@ -41,14 +42,6 @@ export async function askUsage(
     'refused',
     `Cannot ask Burrow at ${where}: HTTP ${status}. Restart Burrow if it is an older version, or give "operator" an address of its own`,
   )
-}
-
-function parse(text: string): unknown {
-  try {
-    return JSON.parse(text) as unknown
-  } catch {
-    return undefined
-  }
 }
 
 function isSummary(value: unknown): value is UsageSummary {
