@@ -92,7 +92,7 @@ export async function openCache(options: CacheOptions): Promise<Cache> {
     indexPage: reloadable.indexPage,
     isPublic: reloadable.users === undefined,
     contact: reloadable.contact,
-    pages: pagesOf(reloadable),
+    pages: pagesOf(reloadable, options.usage !== undefined),
   })
   const renderError = createErrorRenderer(readParticulars)
   const app = createApp(
@@ -101,6 +101,7 @@ export async function openCache(options: CacheOptions): Promise<Cache> {
     new VersionIndex(options.stores),
     options.pushes,
     options.readClientProgram,
+    options.usage,
   )
   const handle = createHandler(
     origin,
@@ -134,8 +135,12 @@ export async function openCache(options: CacheOptions): Promise<Cache> {
   }
 }
 
-function pagesOf({ indexPage }: Reloadable): ReadonlySet<PageName> {
-  return new Set(indexPage === false ? [] : ['overview'])
+function pagesOf({ indexPage, users }: Reloadable, hasUsage: boolean): ReadonlySet<PageName> {
+  const pages: PageName[] = []
+  if (indexPage !== false) pages.push('overview')
+  // Figures belong to users, whom a public cache does not have.
+  if (hasUsage && users !== undefined) pages.push('usage')
+  return new Set(pages)
 }
 
 /** What the larder says of its directory is for the operator's eyes. */

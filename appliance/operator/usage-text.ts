@@ -1,18 +1,18 @@
 /** Usage figures in a terminal. */
 import { nameOf, type UsageSummary } from '../../src/index.ts'
-import { formatBytes, formatCount, formatSpan, printable } from '../terminal/format.ts'
+import { formatBytes, formatCount, formatSpan, formatTable, printable } from '../terminal/format.ts'
 
 const maxRows = 20
 const maxNameLength = 60
 const dayMs = 86_400_000
 
-type Table = readonly [title: string, head: readonly string[], rows: readonly (readonly string[])[]]
+type List = readonly [title: string, head: readonly string[], rows: readonly (readonly string[])[]]
 
 /** `user`: whose figures these are; undefined for all. */
 export function formatUsage(summary: UsageSummary, user: string | undefined): string {
   const { from, to, total, days, users, paths, missed, slowest, drops } = summary
   const whose = user === undefined ? 'all users' : userText(user)
-  const tables: Table[] = [
+  const lists: List[] = [
     [
       'By day',
       ['day', 'requests', 'sent', 'downloads'],
@@ -81,7 +81,7 @@ export function formatUsage(summary: UsageSummary, user: string | undefined): st
     ],
   ]
   const title = `Usage of ${whose}, ${dateOf(from)} to ${dateOf(to)} (UTC)\n\n`
-  return title + formatTotal(total, to - from) + tables.map(formatTable).join('')
+  return title + formatTotal(total, to - from) + lists.map(formatList).join('')
 }
 
 function formatTotal(total: UsageSummary['total'], ms: number): string {
@@ -102,13 +102,12 @@ function formatTotal(total: UsageSummary['total'], ms: number): string {
 }
 
 /** Nothing for a table without rows. */
-function formatTable([title, head, all]: Table): string {
+function formatList([title, head, all]: List): string {
   if (all.length === 0) return ''
   const rows = all.slice(0, maxRows)
-  const widths = head.map((name, at) => Math.max(name.length, ...rows.map((row) => row[at]!.length)))
-  const format = (row: readonly string[]) => `  ${row.map((cell, at) => cell.padEnd(widths[at]!)).join('  ')}`.trimEnd()
-  const rest = all.length > rows.length ? `  and ${formatCount(all.length - rows.length)} more: --json\n` : ''
-  return `\n${title}\n${[head, ...rows].map((row) => `${format(row)}\n`).join('')}${rest}`
+  const rest = all.length > rows.length ? `and ${formatCount(all.length - rows.length)} more: --json\n` : ''
+  const lines = formatTable([head, ...rows]) + rest
+  return `\n${title}\n${lines.replaceAll(/^(?=.)/gm, '  ')}`
 }
 
 const ago = (at: number, now: number) => `${formatSpan(now - at)} ago`

@@ -22,7 +22,9 @@ import { listingRoute } from './routes/listing.ts'
 import { logRoute } from './routes/log.ts'
 import { publicKeyRoute } from './routes/public-key.ts'
 import { realisationRoute } from './routes/realisation.ts'
+import { usageRoute } from './routes/usage.ts'
 import { versionRoute } from './routes/version.ts'
+import type { Usage } from './usage.ts'
 
 /** `pushes`: undefined when this cache does not accept pushes. */
 export function createApp(
@@ -31,6 +33,7 @@ export function createApp(
   versions: VersionIndex,
   pushes?: NixUploadsOptions,
   readClientProgram?: ReadClientProgram,
+  usage?: Usage,
 ): Express {
   const app = express()
   app.disable('x-powered-by')
@@ -48,6 +51,7 @@ export function createApp(
   app.use(requireGetOrHead)
   app.use(indexRoute(origin, particulars))
   app.use(assetsRoute())
+  if (usage !== undefined) app.use(usageRoute(usage, particulars))
   app.use(cacheInfoRoute(origin, particulars))
   app.use(hotRoutes(origin))
   app.use(legacyNarRoute(origin))

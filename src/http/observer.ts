@@ -15,6 +15,7 @@ export type RouteName =
   | 'version'
   | 'public-key'
   | 'index'
+  | 'usage'
   | 'page'
   | 'asset'
   | 'client'

@@ -53,6 +53,7 @@ const pushRules: readonly Rule[] = [
 const pullRules: readonly Rule[] = [
   // Pages for browsers.
   { methods: read, path: /^\/(?:\?.*)?$/, access: ['pull'], forVisitors: true },
+  { methods: read, path: /^\/usage(?:\?.*)?$/, access: ['pull', 'push'], forVisitors: true },
   { methods: read, path: /^\/[^/]*\.ls(?:\?.*)?$/, access: ['pull'], forVisitors: true },
   { methods: read, path: /^\/log\//, access: ['pull'], forVisitors: true },
   { methods: any, path: any, access: ['pull'] },
