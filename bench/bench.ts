@@ -19,6 +19,8 @@ export interface BenchOptions {
    * nginx takes Burrow's place: every ratio then has to be near 1, and how far it strays is the harness's own noise.
    */
   readonly againstItself: boolean
+  /** The Burrow of this checkout takes nginx's place: what has a change made faster or slower? */
+  readonly against: string | undefined
   readonly profile: boolean
 }
 
@@ -28,9 +30,10 @@ export async function openBench(options: BenchOptions): Promise<Bench & AsyncDis
   writeRawNarInfos(store, key)
   await using resources = new AsyncDisposableStack()
   const nginx = resources.use(await openNginx())
-  const open = (label: string, compression: 'zstd' | 'none', larderDir: string): Promise<Burrow> => {
+  const open = (label: string, compression: 'zstd' | 'none', larderDir: string, checkout?: string): Promise<Burrow> => {
     say(`starting burrow (${label})`)
     return openBurrow({
+      checkout,
       label,
       store,
       key,
@@ -53,6 +56,7 @@ export async function openBench(options: BenchOptions): Promise<Bench & AsyncDis
       const reference = await toReference()
       return { pair: { reference, burrow: reference } }
     }
+    if (options.against !== undefined) return await openBoth(form, options.against, start)
     const burrow = await start()
     try {
       if (form === 'raw')
@@ -66,7 +70,21 @@ export async function openBench(options: BenchOptions): Promise<Bench & AsyncDis
     }
   }
 
+  const others: Burrow[] = []
+  const openBoth = async (form: 'raw' | 'zst', checkout: string, start: () => Promise<Burrow>): Promise<Running> => {
+    const compression = form === 'raw' ? 'none' : 'zstd'
+    const toCache = async ({ endpoint }: Burrow): Promise<Pair['reference']> => ({
+      ...endpoint,
+      links: form === 'raw' ? await readLinks(endpoint, store.objects) : await warmLarder(endpoint, store),
+    })
+    const other = await open(`against-${form}`, compression, join(workDir, `larder-against-${form}`), checkout)
+    others.push(other)
+    const burrow = await start()
+    return { burrow, pair: { reference: await toCache(other), burrow: await toCache(burrow) } }
+  }
+
   resources.defer(async () => {
+    for (const other of others) await other[Symbol.asyncDispose]()
     await standing.compressed?.burrow?.[Symbol.asyncDispose]()
     await standing.raw?.burrow?.[Symbol.asyncDispose]()
   })

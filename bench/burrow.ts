@@ -2,7 +2,7 @@
  * Burrow as a user starts it: one process, `burrow serve` with a config file, one user, a signing key, a larder,
  * everything else by default.
  */
-import { mkdirSync, openSync, rmSync, writeFileSync } from 'node:fs'
+import { existsSync, mkdirSync, openSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { formatBasicAuthorization } from '../src/index.ts'
 import { type Endpoint, request } from './cache.ts'
@@ -24,6 +24,8 @@ export interface BurrowSettings {
   readonly firstHashPart: string
   /** The user may push, into an empty depot. */
   readonly mayPush?: boolean
+  /** Another checkout of Burrow, with its dependencies installed; this one by default. */
+  readonly checkout?: string | undefined
   /** Writes a processor profile into `bench/.work/profiles` when the process ends. */
   readonly profile: boolean
 }
@@ -42,11 +44,12 @@ export async function openBurrow(settings: BurrowSettings): Promise<Burrow> {
     ? ['--cpu-prof', `--cpu-prof-dir=${join(workDir, 'profiles', settings.label)}`]
     : []
   const started = performance.now()
+  const checkout = settings.checkout ?? projectDir
   const child = startChild(
     process.execPath,
-    [...profiling, '--disable-warning=ExperimentalWarning', 'appliance/program.ts', 'serve', '--config', configFile],
+    [...profiling, '--disable-warning=ExperimentalWarning', findProgram(checkout), 'serve', '--config', configFile],
     {
-      cwd: projectDir,
+      cwd: checkout,
       stdio: ['ignore', log, log],
     },
   )
@@ -70,6 +73,11 @@ export async function openBurrow(settings: BurrowSettings): Promise<Burrow> {
     secondsToFirstAnswer: (performance.now() - started) / 1_000,
     [Symbol.asyncDispose]: () => stopChild(child),
   }
+}
+
+/** Where it was before it had this name. */
+function findProgram(checkout: string): string {
+  return ['appliance/program.ts', 'appliance/main.ts'].find((file) => existsSync(join(checkout, file)))!
 }
 
 /** A netrc file with the user's credentials, for a real Nix client. */

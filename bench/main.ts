@@ -5,12 +5,14 @@
  *   --json FILE          every figure of every round as well
  *   --rebuild            throw away the store, the larder and all else of earlier runs first
  *   --against-itself     nginx on both sides: shows the noise of the machine and of the harness
+ *   --against DIR        the Burrow of another checkout on the other side: what a change has made faster or slower
  *   --profile            each burrow writes a processor profile into bench/.work/profiles
  * Exit code 0 when everything was measured and every target met, 1 when a target was missed, 2 when something could not
  * be measured.
  */
 import { mkdirSync, rmSync, writeFileSync } from 'node:fs'
 import { loadavg } from 'node:os'
+import { resolve } from 'node:path'
 import { parseArgs } from 'node:util'
 import { openBench } from './bench.ts'
 import { runCommand, stopAllChildren } from './children.ts'
@@ -53,6 +55,7 @@ async function main(): Promise<number> {
       json: { type: 'string' },
       rebuild: { type: 'boolean', default: false },
       'against-itself': { type: 'boolean', default: false },
+      against: { type: 'string' },
       profile: { type: 'boolean', default: false },
     },
   })
@@ -65,7 +68,12 @@ async function main(): Promise<number> {
   await installPrerequisites()
   if (options.rebuild) rmSync(workDir, { recursive: true, force: true })
   mkdirSync(workDir, { recursive: true })
-  await using bench = await openBench({ quick: options.quick, againstItself, profile: options.profile })
+  await using bench = await openBench({
+    quick: options.quick,
+    againstItself,
+    against: options.against && resolve(options.against),
+    profile: options.profile,
+  })
   say(describeStore(bench.store))
   const load = `load of the machine before: ${loadBefore.toFixed(1)}`
   if (loadBefore > quietLoad) say(`${load}: other programs are busy, so ratios will stray`)

@@ -84,8 +84,6 @@ in
       environment = {
         # For glibc: buffers that are not used any more go back to the system.
         MALLOC_ARENA_MAX = "2";
-        MALLOC_MMAP_THRESHOLD_ = "65536";
-        MALLOC_TRIM_THRESHOLD_ = "131072";
       }
       // lib.optionalAttrs hasPassword {
         BURROW_USER = cfg.user;

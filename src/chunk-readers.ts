@@ -37,6 +37,30 @@ export function withCallbackOnClose(reader: ChunkReader, callback: () => void): 
   }
 }
 
+/** Resolves when the first chunk is there, with a reader that begins with it. Rejects as `next` does, and closes then. */
+export async function startedReader(reader: ChunkReader): Promise<ChunkReader> {
+  let first: Chunk | undefined
+  try {
+    first = await reader.next()
+  } catch (error) {
+    reader.close()
+    throw error
+  }
+  return {
+    async next() {
+      if (first === undefined) return await reader.next()
+      const chunk = first
+      first = undefined
+      return chunk
+    },
+    close() {
+      first?.release()
+      first = undefined
+      reader.close()
+    },
+  }
+}
+
 /** A copy of each chunk: a pipe keeps chunks longer than their memory is valid. */
 export async function* copyChunks(reader: ChunkReader): AsyncGenerator<Buffer> {
   for (let chunk = await reader.next(); chunk !== undefined; chunk = await reader.next()) {

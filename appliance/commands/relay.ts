@@ -7,9 +7,9 @@ import { Complaint } from '../complaint.ts'
 import { formatListenAddress, type ListenAddress, parseListenAddress } from '../config/listen-address.ts'
 import type { Machine } from '../machine.ts'
 import { findNixStore } from '../near-end/nix-store.ts'
-import { collectWhenIdle } from '../near-end/relay/idle-memory.ts'
 import { createLineLog } from '../near-end/relay/line-log.ts'
 import { openLocalPaths } from '../near-end/relay/local-paths.ts'
+import { manageMemory } from '../near-end/relay/memory.ts'
 import { allowUsers } from '../near-end/relay/peer-user.ts'
 import { openLogin } from '../near-end/relay/relay-login.ts'
 import { takeRelayStateDir } from '../near-end/relay/relay-state-dir.ts'
@@ -129,7 +129,7 @@ async function serve(machine: Machine, flags: RelayFlags): Promise<void> {
   )
   try {
     const server = relay.createServer()
-    collectWhenIdle(server)
+    manageMemory(server)
     await using listener = await openListener(server, flags.listen, {
       drainMs,
       inheritedSocket: findInheritedSocket(machine.env, machine.pid),

@@ -61,9 +61,9 @@ class FilterStream extends Duplex {
     this.#child.stdout.resume()
   }
 
+  /** Calls back when the pipe has taken the bytes, whose memory is then used again. */
   override _write(chunk: Buffer, _encoding: BufferEncoding, callback: () => void): void {
-    if (this.#child.stdin.write(chunk)) callback()
-    else this.#onceDrainedOrGone(callback)
+    this.#child.stdin.write(chunk, () => callback())
   }
 
   override _final(callback: () => void): void {
@@ -76,17 +76,5 @@ class FilterStream extends Duplex {
     // Its own pipes would otherwise stay open until it is reaped, with no reader.
     for (const pipe of [this.#child.stdin, this.#child.stdout, this.#child.stderr]) pipe.destroy()
     callback(error)
-  }
-
-  #onceDrainedOrGone(callback: () => void): void {
-    const { stdin } = this.#child
-    if (stdin.destroyed) return callback()
-    const go = () => {
-      stdin.off('drain', go)
-      stdin.off('close', go)
-      callback()
-    }
-    stdin.on('drain', go)
-    stdin.on('close', go)
   }
 }

@@ -5,7 +5,14 @@
  * library starts no processes.
  */
 import type { Duplex } from 'node:stream'
-import { createBrotliDecompress, createGunzip, createZstdDecompress } from 'node:zlib'
+import {
+  brotliDecompressSync,
+  createBrotliDecompress,
+  createGunzip,
+  createZstdDecompress,
+  gunzipSync,
+  zstdDecompressSync,
+} from 'node:zlib'
 
 import type { ChunkReader } from '../chunks.ts'
 import { Fault } from '../faults.ts'
@@ -14,8 +21,14 @@ import { ListingSink } from './listing-sink.ts'
 import { NarSyntaxError } from './nar-sink.ts'
 import { NarParser } from './parse.ts'
 
-/** Each call starts a decompressor; destroying the stream ends it. */
+/**
+ * Each call starts a decompressor; destroying the stream ends it. It calls back for a write only after it has taken the
+ * bytes: their memory is used again.
+ */
 export type Decompressors = Readonly<Partial<Record<Compression, () => Duplex>>>
+
+/** Bytes. Each chunk is a round trip to another thread; larger ones live longer, which costs more in V8's collections. */
+const chunkSize = 64 * 1024
 
 /**
  * Returns a new decompression stream, or `undefined` if the NAR is not compressed. Throws the fault nar-unreadable for
@@ -28,16 +41,40 @@ export function createDecompressor(compression: Compression, programs: Decompres
     case 'none':
       return undefined
     case 'zstd':
-      return createZstdDecompress()
+      return createZstdDecompress({ chunkSize })
     case 'gzip':
-      return createGunzip()
+      return createGunzip({ chunkSize })
     case 'br':
-      return createBrotliDecompress()
+      return createBrotliDecompress({ chunkSize })
     default:
       throw new Fault(
         'nar-unreadable',
         `Cannot read a NAR compressed with ${compression}: no program for it is available`,
       )
+  }
+}
+
+/**
+ * A small NAR in memory, in this thread: a stream takes longer to set up. `narSize` in bytes, the most that is accepted.
+ * Returns `undefined` for a compression that needs a stream. Throws the fault nar-mismatch.
+ */
+export function decompressSmall(compression: Compression, file: Uint8Array, narSize: number): Uint8Array | undefined {
+  const options = { maxOutputLength: Math.max(1, narSize), chunkSize: Math.max(1024, narSize) }
+  try {
+    switch (compression) {
+      case 'none':
+        return file
+      case 'zstd':
+        return zstdDecompressSync(file, options)
+      case 'gzip':
+        return gunzipSync(file, options)
+      case 'br':
+        return brotliDecompressSync(file, options)
+      default:
+        return undefined
+    }
+  } catch (error) {
+    throw new Fault('nar-mismatch', `Cannot decompress a stored NAR: ${(error as Error).message}`, { cause: error })
   }
 }
 

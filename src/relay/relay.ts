@@ -9,11 +9,11 @@
  */
 import type { Server } from 'node:http'
 
-import { BytesReader, withCallbackOnClose } from '../chunk-readers.ts'
+import { BytesReader, startedReader, withCallbackOnClose } from '../chunk-readers.ts'
 import type { ChunkReader } from '../chunks.ts'
 import { Fault } from '../faults.ts'
 import type { Log } from '../log.ts'
-import { createDecompressor, type Decompressors } from '../nar/decompress.ts'
+import { createDecompressor, type Decompressors, decompressSmall } from '../nar/decompress.ts'
 import { parseCacheInfo } from '../nix/cache-info.ts'
 import type { NarInfo } from '../nix/nar-info.ts'
 import { hashPartOf } from '../nix/store-path.ts'
@@ -200,11 +200,30 @@ class NearEnd implements Relay {
     return withCallbackOnClose(nar, () => void this.#counts.underWay--)
   }
 
+  /** The far end may have the NAR under another URL by now: if it is gone, the narinfo is asked for once more. */
   async #openWhole(narInfo: NarInfo): Promise<ChunkReader> {
+    try {
+      return await this.#openStored(narInfo)
+    } catch (error) {
+      if (!(error instanceof Fault) || error.code !== 'absent') throw error
+      const hashPart = hashPartOf(narInfo.storePath)
+      this.#narInfos.forget(hashPart)
+      const current = await this.#narInfos.find(hashPart)
+      if (current === undefined || !isSameNar(current.narInfo, narInfo) || current.narInfo.url === narInfo.url)
+        throw error
+      return await this.#openStored(current.narInfo)
+    }
+  }
+
+  /** Resolves when there is a first chunk. */
+  async #openStored(narInfo: NarInfo): Promise<ChunkReader> {
+    const { compression, narSize, url } = narInfo
     const prefetched = await this.#prefetch.take(narInfo)
-    const stored = prefetched === undefined ? this.#download(narInfo.url) : new BytesReader(prefetched)
-    const decompressor = createDecompressor(narInfo.compression, this.#options.decompressors)
-    return decompressor === undefined ? stored : filteredReader(stored, decompressor)
+    const small = prefetched && decompressSmall(compression, prefetched, narSize)
+    if (small !== undefined) return new BytesReader(small)
+    const stored = prefetched === undefined ? this.#download(url) : new BytesReader(prefetched)
+    const decompressor = createDecompressor(compression, this.#options.decompressors)
+    return await startedReader(decompressor === undefined ? stored : filteredReader(stored, decompressor))
   }
 
   #download(path: string): ResumedDownload {
@@ -253,6 +272,10 @@ class NearEnd implements Relay {
       // The line says so by itself.
     }
   }
+}
+
+function isSameNar(left: NarInfo, right: NarInfo): boolean {
+  return left.narHash === right.narHash && left.narSize === right.narSize
 }
 
 const now = () => performance.now()

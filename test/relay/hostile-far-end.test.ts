@@ -126,6 +126,20 @@ describe('NARs', () => {
     },
   )
 
+  test('a NAR that moved to another URL is asked for there', async () => {
+    let current = 'x.nar'
+    const relay = await relayBefore((request, response) => {
+      if (request.method === 'POST') response.writeHead(404).end()
+      else if (request.url === `/${hashPart}.narinfo`) response.end(narInfo({ URL: `nar/${current}` }))
+      else if (request.url === `/nar/${current}`) response.end(nar)
+      else response.writeHead(404).end()
+    })
+    expect((await askNarInfo(relay)).status).toBe(200)
+    current = 'y.nar'
+    expect(await askNar(relay)).toEqual(nar)
+    expect(relay.asked.filter((line) => line.includes('/nar/'))).toEqual(['GET /nar/x.nar', 'GET /nar/y.nar'])
+  })
+
   test('a redirect is not followed', async () => {
     const relay = await relayBefore(
       serving(

@@ -11,12 +11,8 @@ export const relayServiceName = 'burrow-relay.service'
 /** Small generations of V8: half the memory while NARs pass, as fast. */
 export const relayNodeFlags: readonly string[] = ['--max-semi-space-size=2']
 
-/** For glibc: buffers that are not used any more go back to the system, and do not lie between others. */
-export const relayEnvironment: Readonly<Record<string, string>> = {
-  MALLOC_ARENA_MAX: '2',
-  MALLOC_MMAP_THRESHOLD_: '65536',
-  MALLOC_TRIM_THRESHOLD_: '131072',
-}
+/** For glibc: fewer pools of free memory, which only one thread could use. */
+export const relayEnvironment: Readonly<Record<string, string>> = { MALLOC_ARENA_MAX: '2' }
 
 export interface RelayUnit {
   readonly url: string

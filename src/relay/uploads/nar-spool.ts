@@ -3,7 +3,7 @@
  * the relay's own: what an earlier run left in it is removed.
  */
 import { createHash, type Hash } from 'node:crypto'
-import { type FileHandle, mkdir, open, readdir, rename, rm } from 'node:fs/promises'
+import { type FileHandle, mkdir, open, readdir, rename, rm, statfs } from 'node:fs/promises'
 import { join } from 'node:path'
 
 import { Fault } from '../../faults.ts'
@@ -22,26 +22,35 @@ export interface SpooledNar {
 
 /** A push that was given up leaves its NARs behind for so long: Nix may try again. */
 const keptMs = 3_600_000
+/** A few kilobytes can be decompressed to terabytes: that much of the disk stays free. */
+const keepFreeBytes = 1024 ** 3
+/** Bytes between two looks at what is free. */
+const checkEveryBytes = 64 * 1024 * 1024
 const spooledName = /^(?:incoming-\d+|[0-9a-df-np-sv-z]{52}\.nar)$/
+
+/** Bytes that the file system of a folder has left for us. */
+export type FreeBytes = (dir: string) => Promise<number>
 
 export class NarSpool {
   readonly #dir: string
   readonly #decompressors: Decompressors
+  readonly #readFreeBytes: FreeBytes
   /** By the hash of the file that Nix sent. */
   readonly #nars = new Map<string, SpooledNar>()
   readonly #timers = new Map<string, NodeJS.Timeout>()
   #count = 0
 
-  private constructor(dir: string, decompressors: Decompressors) {
+  private constructor(dir: string, decompressors: Decompressors, readFreeBytes: FreeBytes) {
     this.#dir = dir
     this.#decompressors = decompressors
+    this.#readFreeBytes = readFreeBytes
   }
 
   /** Makes the folder (0700) if it is missing. */
-  static async open(dir: string, decompressors: Decompressors): Promise<NarSpool> {
+  static async open(dir: string, decompressors: Decompressors, readFreeBytes: FreeBytes = readFree): Promise<NarSpool> {
     await mkdir(dir, { recursive: true, mode: 0o700 })
     for (const name of await readdir(dir)) if (spooledName.test(name)) await rm(join(dir, name), { force: true })
-    return new NarSpool(dir, decompressors)
+    return new NarSpool(dir, decompressors, readFreeBytes)
   }
 
   find(fileHash: string): SpooledNar | undefined {
@@ -50,14 +59,15 @@ export class NarSpool {
 
   /**
    * Takes a body to its end. Rejects with a Fault: `nar-mismatch` if it is not what its name says,
-   * `nar-unreadable` for a compression that cannot be read here; and with the disk's error.
+   * `nar-unreadable` for a compression that cannot be read here; and with the disk's error, ENOSPC also while there is
+   * a little room left.
    */
   async receive({ fileHash, compression }: NarFileUrl, body: AsyncIterable<Buffer>): Promise<void> {
     const temporary = join(this.#dir, `incoming-${this.#count++}`)
     const decompressor = createDecompressor(compression, this.#decompressors)
     const handle = await open(temporary, 'wx', 0o600)
     try {
-      const writer = new NarWriter(handle)
+      const writer = new NarWriter(handle, () => this.#requireRoom())
       const hash = createHash('sha256')
       if (decompressor === undefined) {
         for await (const piece of body) {
@@ -92,6 +102,12 @@ export class NarSpool {
     }
   }
 
+  async #requireRoom(): Promise<void> {
+    if ((await this.#readFreeBytes(this.#dir)) >= keepFreeBytes) return
+    const reason = `less than ${keepFreeBytes / 1024 ** 3} GiB of the disk would stay free`
+    throw Object.assign(new Error(reason), { code: 'ENOSPC', syscall: 'write' })
+  }
+
   async remove(fileHash: string): Promise<void> {
     const nar = this.#nars.get(fileHash)
     clearTimeout(this.#timers.get(fileHash))
@@ -109,14 +125,21 @@ export class NarSpool {
 /** Writes a NAR and hashes it. Whether it is one, the far end will say. */
 class NarWriter {
   readonly #handle: FileHandle
+  readonly #requireRoom: () => Promise<void>
   readonly #hash: Hash = createHash('sha256')
   #size = 0
+  #checkAt = 0
 
-  constructor(handle: FileHandle) {
+  constructor(handle: FileHandle, requireRoom: () => Promise<void>) {
     this.#handle = handle
+    this.#requireRoom = requireRoom
   }
 
   async write(bytes: Buffer): Promise<void> {
+    if (this.#size >= this.#checkAt) {
+      await this.#requireRoom()
+      this.#checkAt = this.#size + checkEveryBytes
+    }
     this.#hash.update(bytes)
     this.#size += bytes.length
     // `write` may write a part only, when the disk becomes full; this goes on until the end or an error.
@@ -135,4 +158,9 @@ async function writeAll(decoded: AsyncIterable<Buffer>, writer: NarWriter): Prom
     if ((error as NodeJS.ErrnoException).syscall === 'write') throw error
     throw new Fault('nar-mismatch', `The body cannot be decompressed: ${(error as Error).message}`, { cause: error })
   }
+}
+
+async function readFree(dir: string): Promise<number> {
+  const { bavail, bsize } = await statfs(dir)
+  return bavail * bsize
 }
