@@ -86,7 +86,7 @@ export async function startAppliance(options: ApplianceOptions): Promise<Applian
   const inForce = combine(settings.base, team)
   logWarnings(settings, inForce, team, log)
 
-  const { stores, depot } = starting.use(await openStores(config, machine, version, log))
+  const { stores, depot, findExpected } = starting.use(await openStores(config, machine, version, log))
   const readHealth = () => stores.map((each) => each.health())
   const metrics = config.operator === undefined ? undefined : createMetrics(version)
   const traffic = starting.use(createTraffic(log, metrics, systemClock.after, config.log.requests))
@@ -98,6 +98,7 @@ export async function startAppliance(options: ApplianceOptions): Promise<Applian
         stateDir: config.state.dir,
         storeDir: config.store.dir,
         isHere: (hashPart) => isHere(stores, hashPart),
+        findExpected,
         log,
         now: Date.now,
         after: systemClock.after,

@@ -4,7 +4,7 @@
  */
 import { join } from 'node:path'
 
-import type { Log, MissedPath, Observer, Usage } from '../../src/index.ts'
+import { type Log, type MissedPath, nameOf, type Observer, type Usage } from '../../src/index.ts'
 import type { TunnelStatus } from '../tunnel/tunnel.ts'
 import { Activity } from './activity.ts'
 import { createDropWatch } from './drop-watch.ts'
@@ -19,6 +19,8 @@ export interface AnalyticsOptions {
   readonly keepAddressesDays: number
   /** Whether a store on this machine has it. */
   readonly isHere: (hashPart: string) => Promise<boolean>
+  /** The store path that would have this hash part, if something names it. */
+  readonly findExpected: (hashPart: string) => string | undefined
   readonly log: Log
   /** Milliseconds since 1970. */
   readonly now: () => number
@@ -39,7 +41,7 @@ const maxMissedShown = 50
 const maxBatchesWaiting = 2
 
 export function openAnalytics(options: AnalyticsOptions): Analytics {
-  const { stateDir, storeDir, keepDays, keepAddressesDays, isHere, log, now, after } = options
+  const { stateDir, storeDir, keepDays, keepAddressesDays, log, now, after } = options
   const thread = new UsageThread(
     {
       file: join(stateDir, usageFileName),
@@ -76,7 +78,10 @@ export function openAnalytics(options: AnalyticsOptions): Analytics {
       async summarize(period) {
         recorder.flush()
         const summary = await thread.ask({ kind: 'summarize', period, now: now() })
-        return summary && { ...summary, missed: await withoutPresent(summary.missed, isHere) }
+        if (summary === undefined) return undefined
+        const missed = await withoutPresent(summary.missed, options.isHere)
+        // What a derivation of this machine is called is not for everybody who has a hash.
+        return { ...summary, missed: period.user === undefined ? named(missed, options.findExpected) : missed }
       },
       ofPath(storePath, days) {
         recorder.flush()
@@ -94,6 +99,13 @@ export function openAnalytics(options: AnalyticsOptions): Analytics {
       await thread.close()
     },
   }
+}
+
+function named(missed: readonly MissedPath[], findExpected: AnalyticsOptions['findExpected']): MissedPath[] {
+  return missed.map((one) => {
+    const expected = one.name === undefined ? findExpected(one.hashPart) : undefined
+    return expected === undefined ? one : { ...one, name: nameOf(expected) }
+  })
 }
 
 /** Pushed or built since they were asked for. */

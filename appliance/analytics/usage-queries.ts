@@ -136,11 +136,16 @@ function readPaths(database: UsageDatabase, range: Range, storeDir: string): Pat
     .map((row) => toPathUsage(`${storeDir}/${row.base_name}`, row))
 }
 
-/** Without those that were downloaded after they were asked for: they are here. */
+/**
+ * Without those that were downloaded after they were asked for: they are here. A user alone learns only the names of
+ * paths that they have downloaded themselves.
+ */
 function readMissed(database: UsageDatabase, range: Range): MissedPath[] {
   return database
     .all(
-      `select *, (select base_name from path where base_name >= hash_part || '-' and base_name < hash_part || '.') as name from (
+      `select *, (
+          select base_name from path where base_name >= hash_part || '-' and base_name < hash_part || '.'
+          and (?3 is null or exists (select 1 from download where path = path.id and user = ?3))) as name from (
           select hash_part, sum(asks) as asks, count(distinct user) as users, min(first_at) as firstAt, max(last_at) as lastAt
           from miss where hash_part <> '' and ${inDays} group by hash_part) as asked
         where not exists (

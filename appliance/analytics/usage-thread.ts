@@ -9,8 +9,8 @@ import type { UsageAnswer, UsageAnswers, UsageOrder, UsageThreadData } from './m
 
 /** Works both from source and from `dist`. */
 const workerUrl = new URL(import.meta.url.endsWith('.ts') ? './usage-worker.ts' : './usage-worker.js', import.meta.url)
-/** Orders that wait for their answer; more are refused, so that a slow disk does not fill the memory. */
-const maxWaiting = 64
+/** Questions that wait for their answer; more are refused, so that readers of pages do not hold up what is stored. */
+const maxWaiting = 16
 
 export class UsageThread {
   readonly #data: UsageThreadData
@@ -32,7 +32,8 @@ export class UsageThread {
   ask<Kind extends UsageOrder['kind']>(
     order: Extract<UsageOrder, { readonly kind: Kind }>,
   ): Promise<UsageAnswers[Kind] | undefined> {
-    if (this.#waiting.length >= maxWaiting) return Promise.resolve(undefined)
+    const isQuestion = order.kind !== 'add' && order.kind !== 'close'
+    if (isQuestion && this.#waiting.length >= maxWaiting) return Promise.resolve(undefined)
     return new Promise((resolve) => {
       const worker = this.#running()
       worker.ref()

@@ -30,6 +30,8 @@ export interface OpenedStores extends AsyncDisposable {
   /** In the order in which they are asked. */
   readonly stores: readonly Store[]
   readonly depot: Depot | undefined
+  /** The path with this hash part that a derivation in the Nix store would make; undefined if it is not known. */
+  findExpected(hashPart: string): string | undefined
 }
 
 /** @throws {Complaint} state, config */
@@ -81,7 +83,17 @@ export async function openStores(
   return {
     stores: [...ofMode('always'), ...own, ...ofMode('on-miss')],
     depot,
+    findExpected: (hashPart) => findExpected(local, hashPart),
     [Symbol.asyncDispose]: () => opened.disposeAsync(),
+  }
+}
+
+/** The name is not worth an error. */
+function findExpected(local: LocalStore | undefined, hashPart: string): string | undefined {
+  try {
+    return local?.expectedOutput(hashPart)
+  } catch {
+    return undefined
   }
 }
 

@@ -157,6 +157,21 @@ describe('burrow usage', () => {
     expect(paths.map(({ storePath }) => nameOf(storePath))).toContain(nameOf(closure.app))
   })
 
+  test('a path that was not built has the name that its derivation gives it', async () => {
+    await using dir = await createScratchDir()
+    await configure(dir)
+    const expression = await store.writeFile(
+      'planned.nix',
+      'derivation { name = "planned-1.0"; system = "x86_64-linux"; builder = "/bin/sh"; args = [ "-c" "echo > $out" ]; }',
+    )
+    const { stdout: drv } = await nix.run('nix-instantiate', ['--store', store.root, expression])
+    const { stdout: output } = await store.nixStore(['--query', '--outputs', drv.trim()])
+    await using served = await serve(dir)
+    expect((await get(served, `/${hashPartOf(output.trim())}.narinfo`)).status).toBe(404)
+    expect((await readUsage(dir)).missed).toMatchObject([{ name: 'planned-1.0', asks: 1, users: 1 }])
+    expect((await readUsage(dir, '--user', 'ben')).missed).toMatchObject([{ asks: 1 }])
+  })
+
   test('figures survive a stop, and kill -9 once they were stored; a stopped Burrow shows them too', async () => {
     await using dir = await createScratchDir()
     await configure(dir)

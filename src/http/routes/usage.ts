@@ -20,7 +20,7 @@ export function usageRoute(usage: Usage, particulars: () => Particulars): Router
     const reply = replyOf(request)
     reply.route = 'usage'
     const reader = reply.identity
-    // On a public cache nobody has a name, so nobody has figures of their own.
+    // On a public cache, readers have no names, and so no figures of their own.
     if (reader?.name === undefined) return reply.refuse(404)
     const isAdmin = mayDo(reader, [])
     const wanted = readText(request.query.user)

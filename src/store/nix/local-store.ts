@@ -19,6 +19,7 @@ import { type Addition, findAdditions, findLastId, findPathOfId } from './additi
 import { BuildLogs } from './build-logs.ts'
 import { StoreDatabase } from './database.ts'
 import { DerivationSystems } from './derivation-systems.ts'
+import { findExpectedOutput } from './expected-outputs.ts'
 import { DaemonLeases } from './leases.ts'
 import type { LocalStoreOptions } from './local-store-options.ts'
 import { findRealisation } from './realisations.ts'
@@ -46,6 +47,11 @@ export interface LocalStore extends Store, AsyncDisposable {
   addedAfter(id: number): readonly Addition[]
   /** The valid path with this id. @throws {Fault} store-unavailable */
   pathOfId(id: number): string | undefined
+  /**
+   * The output with this hash part that a derivation of this store would have, built or not. @throws {Fault}
+   * store-unavailable
+   */
+  expectedOutput(hashPart: string): string | undefined
 }
 
 /** Never rejects for a store that is absent or unreadable: `health` and the log say so. */
@@ -161,6 +167,11 @@ class NixStore implements LocalStore {
   pathOfId(id: number): string | undefined {
     this.#database.generation()
     return this.#database.use((connection) => findPathOfId(connection, id))
+  }
+
+  expectedOutput(hashPart: string): string | undefined {
+    this.#database.generation()
+    return this.#database.use((connection) => findExpectedOutput(connection, hashPart, this.storeDir))
   }
 
   health(): StoreHealth {

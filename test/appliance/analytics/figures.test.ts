@@ -159,6 +159,17 @@ describe('asked for and not here', () => {
     expect((await read(usage)).missed).toMatchObject([{ hashPart: hashPart(99) }])
   })
 
+  test('names: of derivations for all, of own downloads for a user alone', async () => {
+    const findExpected = (part: string) => (part === hashPart(98) ? pathOf(98, 'planned-1.0') : undefined)
+    await using usage = await openTestAnalytics({ findExpected })
+    await usage.report({ user: 'ci', storePath: pathOf(99, 'of-ci') }, { storePath: pathOf(97, 'of-ben') })
+    usage.now += hourMs
+    await usage.report(...[97, 98, 99].map((number) => ({ ...miss, missed: [hashPart(number)] })))
+    const names = async (period: UsagePeriod) => (await read(usage, period)).missed.map(({ name }) => name)
+    expect(await names({ days: 7 })).toEqual(['of-ben', 'planned-1.0', 'of-ci'])
+    expect(await names({ days: 7, user: 'ben' })).toEqual(['of-ben', undefined, undefined])
+  })
+
   test('what a store has by now is left out', async () => {
     await using usage = await openTestAnalytics({ isHere: async (part) => part === hashPart(98) })
     await usage.report({ ...miss, missed: [hashPart(98), hashPart(99)] })

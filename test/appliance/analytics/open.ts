@@ -63,7 +63,9 @@ export interface TestAnalytics extends AsyncDisposable {
   reopen(): Promise<void>
 }
 
-type Options = Partial<Pick<AnalyticsOptions, 'keepDays' | 'keepAddressesDays' | 'isHere' | 'maxBytes'>>
+type Options = Partial<
+  Pick<AnalyticsOptions, 'keepDays' | 'keepAddressesDays' | 'isHere' | 'findExpected' | 'maxBytes'>
+>
 
 export async function openTestAnalytics(options: Options = {}): Promise<TestAnalytics> {
   const dir = await createScratchDir()
@@ -78,6 +80,7 @@ export async function openTestAnalytics(options: Options = {}): Promise<TestAnal
       keepDays: 400,
       keepAddressesDays: 7,
       isHere: async () => false,
+      findExpected: () => undefined,
       log: { debug: at('debug'), info: at('info'), warn: at('warn'), error: at('error') },
       now: () => test.now,
       after(ms, callback) {

@@ -218,6 +218,19 @@ describe('trouble', () => {
     expect(usage.log.map(({ level, message }) => `${level} ${message}`)[1]).toBe('info Usage figures are stored again')
   })
 
+  test('too many questions at once are refused, and requests are counted all the same', async () => {
+    await using usage = await openTestAnalytics()
+    const { usage: figures } = usage.analytics
+    const answers = Array.from({ length: 100 }, () => {
+      usage.analytics.observer.exchanged(download)
+      return figures.summarize({ days: 1 })
+    })
+    const answered = (await Promise.all(answers)).filter((summary) => summary !== undefined)
+    expect(answered.length).toBeGreaterThan(0)
+    expect(answered.length).toBeLessThan(100)
+    expect((await figures.summarize({ days: 1 }))!.total.requests).toBe(100)
+  })
+
   const asRoot = process.geteuid?.() === 0 ? test : test.skip
   asRoot('a full disk: one warning, and figures again when there is room', async () => {
     await using usage = await openTestAnalytics()
