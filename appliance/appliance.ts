@@ -78,7 +78,7 @@ export async function startAppliance(options: ApplianceOptions): Promise<Applian
   const team = await openTeam({
     document: createTeamDocument(join(config.state.dir, usersFile)),
     config: () => toTeamConfig(settings, config),
-    activityOf: activity.of,
+    activityOf: (name) => activity.of(name),
     now: () => new Date(),
     log,
     onChange: () => reloader.usersChanged(),

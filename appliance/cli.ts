@@ -20,6 +20,7 @@ import { statusCommand } from './commands/status.ts'
 import { tunnelCommand } from './commands/tunnel/tunnel.ts'
 import { uninstallServiceCommand } from './commands/uninstall-service.ts'
 import { usageCommand } from './commands/usage.ts'
+import { invitationsCommand, inviteCommand, uninviteCommand } from './commands/user/invite.ts'
 import { userCommand } from './commands/user/user.ts'
 import { versionCommand } from './commands/version.ts'
 import type { Machine } from './machine.ts'
@@ -34,6 +35,9 @@ const commands = [
   initCommand,
   checkConfigCommand,
   userCommand,
+  inviteCommand,
+  invitationsCommand,
+  uninviteCommand,
   clientConfigCommand,
   ...nearEndCommands,
   pinsCommand,

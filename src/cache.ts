@@ -77,7 +77,10 @@ export async function openCache(options: CacheOptions): Promise<Cache> {
   const catalogue = createCatalogue(stores, larder, options.signing, outage.end)
   const throttle = createLoginThrottle(sleep)
   const verifier = createVerifier({ users: options.users, throttle, now: Date.now })
-  const door = createDoor(verifier, createAuthenticator(verifier, options.visitors), options.pushes !== undefined)
+  const door = createDoor(verifier, createAuthenticator(verifier, options.visitors), {
+    takesPushes: options.pushes !== undefined,
+    hasInvitations: options.team !== undefined,
+  })
   const transfers = createQueue(limits.concurrentNars, limits.waitingNars)
   const origin: Origin = { stores, packer, larder, catalogue, transfers, limits, log, outage, after }
   let reloadable: Reloadable = options
@@ -102,6 +105,13 @@ export async function openCache(options: CacheOptions): Promise<Cache> {
     options.pushes,
     options.readClientProgram,
     options.usage,
+    options.team && {
+      team: options.team,
+      throttle,
+      storeDir: stores.storeDir,
+      particulars: readParticulars,
+      readClientProgram: options.readClientProgram,
+    },
   )
   const handle = createHandler(
     origin,

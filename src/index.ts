@@ -39,6 +39,7 @@ export type {
 export type { LarderStats } from './larder/larder.ts'
 export { type Log, silentLog } from './log.ts'
 export type { Decompressors } from './nar/decompress.ts'
+export { formatNetrcLine, hostOf, memoryValues, outageSettings, outageValues, quoteToken } from './nix/client-lines.ts'
 export { parseNarInfo } from './nix/parse-nar-info.ts'
 export { formatSecretKey, generateSecretKey, parseSecretKey, publicKeyOf, type SecretKey } from './nix/secret-key.ts'
 export { hashPartOf, nameOf } from './nix/store-path.ts'

@@ -9,10 +9,12 @@ import type { NetrcLogin } from '../near-end/netrc.ts'
 import { findNixStore } from '../near-end/nix-store.ts'
 import { openFarEnd, toComplaint } from '../near-end/open-push.ts'
 import { findCacheLogin } from '../near-end/use/cache-login.ts'
+import { parseInvitationLink } from '../near-end/use/invitation.ts'
 import { planRemove } from '../near-end/use/remove-plan.ts'
+import { runUse } from '../near-end/use/run-use.ts'
 import { isSystemdRunning } from '../near-end/use/unit-steps.ts'
+import { useInvitation } from '../near-end/use/use-invitation.ts'
 import { planUse } from '../near-end/use/use-plan.ts'
-import { formatStep, isChange, requireNoRefusal, runPlan, type Step } from '../plan/plan.ts'
 import { parseCacheUrl } from '../terminal/client-setup.ts'
 import { printable } from '../terminal/format.ts'
 
@@ -29,7 +31,7 @@ interface UseFlags {
 export function useCommand(machine: Machine): Command {
   return new Command('use')
     .description('configure this machine (as root) or this user to use a cache: nix.conf, netrc, keys')
-    .argument('<url>', 'URL of the cache, like https://cache.example.org')
+    .argument('<url>', 'URL of the cache, like https://cache.example.org, or the link of an invitation')
     .addOption(new Option('--user <name>', 'user name at the cache; without this option the cache is public'))
     .option(
       '--password-file <file>',
@@ -48,6 +50,7 @@ export function useCommand(machine: Machine): Command {
     .addHelpText(
       'after',
       `
+With the link of an invitation, it accepts the invitation, which works once, and uses the account that this makes.
 The keys are fetched from the cache with the same login. As root, it writes /etc/nix/nix.conf and Nix's netrc file, for all users of the machine. As another user, it
 writes the files in ~/.config/nix, which Nix uses only for trusted users. Other lines of these files are kept; its own lines are replaced when you run it again.
 A setting that nix.conf already contains is kept. Restart the nix-daemon afterwards. "burrow push", "pin" and "watch-store" use the same URL from then on.
@@ -59,6 +62,7 @@ Exit codes: 0 done · 1 a file in the way · 2 usage · 75 the cache cannot be r
 78 a file given on the command line cannot be read
 
   burrow use https://cache.example.org --user ben
+  burrow use https://cache.example.org/join/…
   burrow use https://cache.example.org --user ben --relay
   burrow use https://cache.example.org --user ci --push --password-file /run/secrets/cache`,
     )
@@ -66,7 +70,8 @@ Exit codes: 0 done · 1 a file in the way · 2 usage · 75 the cache cannot be r
 }
 
 async function use(machine: Machine, urlText: string, flags: UseFlags): Promise<void> {
-  const url = parseCacheUrl(urlText)
+  const invitation = parseInvitationLink(urlText)
+  const url = invitation?.url ?? parseCacheUrl(urlText)
   if (url === undefined)
     throw new Complaint(
       'usage',
@@ -80,33 +85,27 @@ async function use(machine: Machine, urlText: string, flags: UseFlags): Promise<
   }
   const root = resolve(machine.workingDir, flags.root ?? '/')
   const isRunning = root === '/' && isSystemdRunning(machine)
-  if (flags.remove === true) return await run(machine, await planRemove(machine, { url, root, isRunning }))
+  if (flags.remove === true) return await runUse(machine, await planRemove(machine, { url, root, isRunning }))
+  const wish = { url, withPush: flags.push === true, withRelay: flags.relay === true, root, isRunning }
+  if (invitation !== undefined) {
+    if (flags.user !== undefined || flags.passwordFile !== undefined)
+      throw new Complaint(
+        'usage',
+        'Leave out --user and --password-file: an invitation makes the user and the password',
+      )
+    return await useInvitation(machine, invitation, { wish, isPrinted: flags.print === true })
+  }
   const login =
     flags.user === undefined ? undefined : await findCacheLogin(machine, url, flags.user, root, flags.passwordFile)
   const publicKeys = await askCache(machine, url, login, flags.push === true)
-  const { steps, texts } = await planUse(machine, {
-    url,
-    login,
-    publicKeys,
-    withPush: flags.push === true,
-    withRelay: flags.relay === true,
-    root,
-    isRunning,
-  })
+  const { steps, texts } = await planUse(machine, { ...wish, login, publicKeys })
   if (flags.print === true)
     return void machine.stdout.write(texts.map(({ file, text }) => `# ${file}\n${text}`).join('\n'))
-  await run(machine, steps)
+  await runUse(machine, steps)
   if (publicKeys.length === 0)
     machine.stdout.write(
       'Note: this cache does not sign paths. Add the keys of those who signed them to "trusted-public-keys".\n',
     )
-}
-
-async function run(machine: Machine, steps: readonly Step[]): Promise<void> {
-  requireNoRefusal(steps, 'set this up')
-  await runPlan(steps, (step) => void machine.stdout.write(formatStep(step)))
-  if (steps.some(isChange))
-    machine.stdout.write('If this machine has a nix-daemon, restart it: systemctl restart nix-daemon\n')
 }
 
 /** Checks the login, and returns the public keys of the cache. */

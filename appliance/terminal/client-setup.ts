@@ -2,6 +2,7 @@
  * The client's configuration for this cache: a substituter and a key into nix.conf, a name and a password into
  * netrc. netrc knows hosts without ports (one entry serves every port), and the first entry that matches wins.
  */
+import { formatNetrcLine, outageSettings } from '../../src/index.ts'
 
 export interface ClientSetup {
   /**
@@ -19,32 +20,6 @@ export interface Login {
   readonly name: string
   /** `undefined`: not known (only its hash is), or not to be shown here. */
   readonly password: string | undefined
-}
-
-/**
- * Without "fallback" Nix fails a build when a narinfo is answered with 5xx, which is what the edge does (530) while the
- * tunnel is down. The attempts span about 20 s, in which a tunnel that was lost is back; the longest silence is longer
- * than "firstByteSeconds", since Nix counts the wait for the first byte too.
- */
-export const outageValues = {
-  fallback: true,
-  'connect-timeout': 5,
-  'download-attempts': 7,
-  'stalled-download-timeout': 120,
-} as const
-
-/** Nix remembers for an hour that a path is absent; after an outage, and after a push, it should ask again sooner. */
-export const memoryValues = { 'narinfo-cache-negative-ttl': 300 } as const
-
-export const outageSettings: readonly string[] = [
-  '# While the cache cannot be reached, Nix builds without it. Nix 2.8 has a bug: it aborts instead ("SubstituterDisabled"). Then build with: --option substituters https://cache.nixos.org',
-  ...toLines(outageValues),
-  '# Nix remembers for an hour that a path is absent; after an outage, and after a push, it should ask again sooner.',
-  ...toLines(memoryValues),
-]
-
-function toLines(values: Readonly<Record<string, string | number | boolean>>): string[] {
-  return Object.entries(values).map(([name, value]) => `${name} = ${value}`)
 }
 
 /** In place of an address that is not known here. */
@@ -82,7 +57,7 @@ function netrcLines(url: string, { name, password }: Login): string[] {
 
 /** One line, with the word PASSWORD where the password is not known. */
 export function formatNetrcEntry(url: string, { name, password }: Login): string {
-  return `machine ${hostOf(url)} login ${quoteToken(name)} password ${password === undefined ? 'PASSWORD' : quoteToken(password)}`
+  return formatNetrcLine(url, name, password ?? 'PASSWORD')
 }
 
 /** For those who may push; follows the netrc entry. Ends with a line break. */
@@ -95,16 +70,6 @@ burrow push --to ${url} ./result
 # Without it${limit}:
 nix --extra-experimental-features nix-command copy --netrc-file ~/.netrc --to '${url}?compression=zstd' ./result
 `
-}
-
-/** libcurl compares with the host name alone, an IPv6 address without its brackets. */
-export function hostOf(url: string): string {
-  return new URL(url).hostname.replace(/^\[(.*)\]$/, '$1')
-}
-
-/** Quotes only where they are needed: libcurl before 7.84 does not know them. */
-export function quoteToken(token: string): string {
-  return /^[^\s"\\#][^\s"\\]*$/.test(token) ? token : `"${token.replaceAll(/["\\]/g, '\\$&')}"`
 }
 
 /** The URL as clients are to write it, or `undefined` when it is none: http or https, no credentials, no query. */

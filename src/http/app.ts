@@ -17,6 +17,7 @@ import { cacheInfoRoute } from './routes/cache-info.ts'
 import { clientProgramRoute, type ReadClientProgram } from './routes/client-program.ts'
 import { hotRoutes } from './routes/hot.ts'
 import { indexRoute } from './routes/index-page.ts'
+import { type JoinOptions, joinRoute } from './routes/join.ts'
 import { legacyNarRoute } from './routes/legacy-nar.ts'
 import { listingRoute } from './routes/listing.ts'
 import { logRoute } from './routes/log.ts'
@@ -34,6 +35,7 @@ export function createApp(
   pushes?: NixUploadsOptions,
   readClientProgram?: ReadClientProgram,
   usage?: Usage,
+  join?: JoinOptions,
 ): Express {
   const app = express()
   app.disable('x-powered-by')
@@ -42,6 +44,7 @@ export function createApp(
   app.enable('case sensitive routing')
   app.enable('strict routing')
 
+  if (join !== undefined) app.use(joinRoute(join))
   app.use(closureRoute(origin, versions))
   if (pushes !== undefined) {
     app.use(pushProtocol(pushes.depot))

@@ -19,6 +19,7 @@ export type RouteName =
   | 'page'
   | 'asset'
   | 'client'
+  | 'join'
   | 'push'
   | 'closure'
   | 'other'

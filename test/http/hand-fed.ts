@@ -205,7 +205,7 @@ function serve(origin: Origin, users: readonly string[] | undefined, exchanges: 
   )
   const handle = createHandler(
     origin,
-    createDoor(verifier, createAuthenticator(verifier, undefined), false),
+    createDoor(verifier, createAuthenticator(verifier, undefined), { takesPushes: false, hasInvitations: false }),
     (request, response) =>
       new Reply(request, response, cacheHeaders, { exchanged: (exchange) => void exchanges.push(exchange) }),
     (reply) => {

@@ -4,12 +4,11 @@
  */
 import { readFile } from 'node:fs/promises'
 import { resolve } from 'node:path'
-
+import { hostOf } from '../../../src/index.ts'
 import { Complaint, reasonOf } from '../../complaint.ts'
 import { passwordFault } from '../../config/users-schema.ts'
 import type { Machine } from '../../machine.ts'
 import { readText } from '../../plan/file-steps.ts'
-import { hostOf } from '../../terminal/client-setup.ts'
 import { printable } from '../../terminal/format.ts'
 import { askPassword } from '../../terminal/prompts.ts'
 import { readInput } from '../../terminal/standard-input.ts'

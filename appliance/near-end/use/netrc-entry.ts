@@ -3,7 +3,7 @@
  * the first entry for a host wins. The rest of the file is not changed. The comment contains no keyword of the format,
  * because old versions of curl do not support comments.
  */
-import { quoteToken } from '../../terminal/client-setup.ts'
+import { quoteToken } from '../../../src/index.ts'
 import { findLogin, type NetrcLogin } from '../netrc.ts'
 
 export function writeEntry(text: string, host: string, { login, password }: NetrcLogin): string {

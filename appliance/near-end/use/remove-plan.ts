@@ -1,10 +1,9 @@
 /** `burrow use URL --remove`: what `burrow use` has written for this cache is taken away again, and nothing else. */
 import { join } from 'node:path'
-
+import { hostOf } from '../../../src/index.ts'
 import type { Machine } from '../../machine.ts'
 import { planCommand, planEmptyDirRemoval, planFile, planLinkRemoval, readText } from '../../plan/file-steps.ts'
 import type { Step } from '../../plan/plan.ts'
-import { hostOf } from '../../terminal/client-setup.ts'
 import { clientFileOf } from '../credentials.ts'
 import { defaultSpool } from '../post-build-hook.ts'
 import { removeEntry } from './netrc-entry.ts'

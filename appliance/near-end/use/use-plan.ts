@@ -4,12 +4,11 @@
  */
 import { realpath, stat } from 'node:fs/promises'
 import { join } from 'node:path'
-
+import { hostOf, outageSettings } from '../../../src/index.ts'
 import { Complaint } from '../../complaint.ts'
 import type { Machine } from '../../machine.ts'
 import { planFile, readText } from '../../plan/file-steps.ts'
 import type { Step } from '../../plan/plan.ts'
-import { hostOf, outageSettings } from '../../terminal/client-setup.ts'
 import { clientFileOf } from '../credentials.ts'
 import type { NetrcLogin } from '../netrc.ts'
 import { findNixSetting } from '../nix-settings.ts'

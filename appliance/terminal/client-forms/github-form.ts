@@ -2,7 +2,7 @@
  * Steps of a GitHub Actions job that pull from the cache, and push to it by action.yml. The password comes from a
  * secret of the repository. YAML's double-quoted strings are a superset of JSON's.
  */
-import { hostOf, outageValues } from '../client-setup.ts'
+import { hostOf, outageValues } from '../../../src/index.ts'
 import { listNotes, type SharedSetup, toComment } from './shared-setup.ts'
 
 const secret = '${{ secrets.BURROW_PASSWORD }}'

@@ -6,7 +6,8 @@
  *
  * `url`, `login`, its `password` and `netrc` are null where they are not known, or not needed.
  */
-import { type ClientSetup, formatNetrcEntry, hostOf, memoryValues, outageValues } from '../client-setup.ts'
+import { hostOf, memoryValues, outageValues } from '../../../src/index.ts'
+import { type ClientSetup, formatNetrcEntry } from '../client-setup.ts'
 
 export function formatJsonForm({ url, storeDir, publicKeys, login }: ClientSetup, mayPush: boolean): string {
   const value = {

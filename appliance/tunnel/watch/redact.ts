@@ -2,7 +2,7 @@
  * Secrets out of what a connector writes: the ones we handed it, as they stand and in the forms in which they travel
  * (base64, percent- and JSON-encoded; what is base64 itself, without padding and decoded too), and whatever stands
  * where credentials stand: `Authorization`, `Cookie`, `Cf-Access-*` headers (cloudflared writes headers at level
- * debug), `user:password@` in URLs.
+ * debug), `user:password@` and the tokens of invitations in URLs.
  */
 
 export type Redactor = (text: string) => string
@@ -23,6 +23,8 @@ const headerText = new RegExp(
 )
 const headerWord = new RegExp(`^(?:${headerName})$`, 'i')
 const credentialWord = /\b(Basic|Bearer)\s+[A-Za-z0-9+/_.~-]{6,}=*/g
+/** The link of an invitation, which cloudflared writes as a request's URL at level debug. */
+const invitation = /(\/join\/)[A-Za-z0-9_-]{16,}/g
 const userInfo = /(:\/\/)[^\s/?#@"'\\]+@/g
 
 export function createRedactor(secrets: readonly string[]): Redactor {
@@ -37,6 +39,7 @@ export function createRedactor(secrets: readonly string[]): Redactor {
     (known === undefined ? text : text.replace(known, censor))
       .replace(headerText, `$1$2${censor}`)
       .replace(credentialWord, `$1 ${censor}`)
+      .replace(invitation, `$1${censor}`)
       .replace(userInfo, `$1${censor}@`)
 }
 

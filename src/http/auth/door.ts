@@ -39,6 +39,16 @@ const openRules: readonly Rule[] = [
   },
 ]
 
+/** The token of an invitation is its login (routes/join.ts). With tracking parameters that a messenger has added, too. */
+const joinRules: readonly Rule[] = [
+  {
+    methods: /^(?:GET|HEAD|POST)$/,
+    path: /^\/join\/[^/?]+(?:\/client\.mjs)?(?:\?.*)?$/,
+    access: [],
+    forStrangers: true,
+  },
+]
+
 const pushRules: readonly Rule[] = [
   // What a client reads before it pushes. Downloading NARs requires pull access.
   { methods: read, path: /^\/(?:nix-cache-info|[0-9a-z]{32}\.narinfo)$/, access: ['pull', 'push'] },
@@ -70,11 +80,18 @@ export interface Door {
  */
 const maxWaitingPerConnection = 16
 
-/**
- * `takesPushes`: false without a depot. Other methods than GET and HEAD are then refused as in any read-only cache.
- */
-export function createDoor(verifier: Verifier, authenticator: Authenticator, takesPushes: boolean): Door {
-  const rules = [...openRules, ...(takesPushes ? pushRules : []), ...pullRules]
+export interface DoorOptions {
+  /** False without a depot. Other methods than GET and HEAD are then refused as in any read-only cache. */
+  readonly takesPushes: boolean
+  readonly hasInvitations: boolean
+}
+
+export function createDoor(
+  verifier: Verifier,
+  authenticator: Authenticator,
+  { takesPushes, hasInvitations }: DoorOptions,
+): Door {
+  const rules = [...openRules, ...(hasInvitations ? joinRules : []), ...(takesPushes ? pushRules : []), ...pullRules]
   const pacer = createLoginPacer(setImmediate)
   const queues = new WeakMap<object, { last: Promise<unknown>; length: number }>()
 
