@@ -86,7 +86,7 @@ export async function startAppliance(options: ApplianceOptions): Promise<Applian
   const inForce = combine(settings.base, team)
   logWarnings(settings, inForce, team, log)
 
-  const { stores, depot, findExpected } = starting.use(await openStores(config, machine, version, log))
+  const { stores, depot, published, findExpected } = starting.use(await openStores(config, machine, version, log))
   const readHealth = () => stores.map((each) => each.health())
   const metrics = config.operator === undefined ? undefined : createMetrics(version)
   const traffic = starting.use(createTraffic(log, metrics, systemClock.after, config.log.requests))
@@ -162,7 +162,16 @@ export async function startAppliance(options: ApplianceOptions): Promise<Applian
     metrics &&
     (await openOperator(
       config,
-      createOperatorServer({ findImpediment, readStatus, metrics, depot, team, usage: analytics?.usage, log }),
+      createOperatorServer({
+        findImpediment,
+        readStatus,
+        metrics,
+        depot,
+        published,
+        team,
+        usage: analytics?.usage,
+        log,
+      }),
       log,
     ))
   if (operator !== undefined) starting.use(operator)

@@ -15,6 +15,7 @@ import { initCommand } from './commands/init.ts'
 import { installServiceCommand } from './commands/install-service.ts'
 import { keygenCommand } from './commands/keygen.ts'
 import { pinsCommand } from './commands/pins.ts'
+import { publishCommand } from './commands/publish/publish.ts'
 import { serveCommand } from './commands/serve.ts'
 import { statusCommand } from './commands/status.ts'
 import { tunnelCommand } from './commands/tunnel/tunnel.ts'
@@ -44,6 +45,7 @@ const commands = [
   gcCommand,
   forgetCommand,
   whoCommand,
+  publishCommand,
   depotCommand,
   hashPasswordCommand,
   keygenCommand,

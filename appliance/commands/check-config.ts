@@ -1,8 +1,10 @@
 /** `burrow check-config`: finds the errors of a config before it is used. */
 import { Command } from 'commander'
 
+import { resolveRoots } from '../../src/index.ts'
 import { checkConfigWithoutEnv, type LoadedConfig, loadConfig } from '../config/load-config.ts'
 import type { Machine } from '../machine.ts'
+import { toPlace } from '../server/store-place.ts'
 import { LaunchFault } from '../tunnel/launch/launch.ts'
 import { isExposed, loadTunnelSecret } from '../tunnel/launch/secret.ts'
 import type { TunnelSecret } from '../tunnel/settings.ts'
@@ -28,7 +30,8 @@ export function checkConfigCommand(machine: Machine): Command {
         void machine.stderr.write(`warning: ${message} ${JSON.stringify(fields)}\n`)
       await readNamedFiles(loaded, { debug() {}, info() {}, warn, error: warn })
       await checkTunnelSecret(loaded, warn)
-      for (const warning of [...loaded.warnings, ...findExpired(loaded)]) machine.stderr.write(`warning: ${warning}\n`)
+      for (const warning of [...loaded.warnings, ...findExpired(loaded), ...findUnusableRoots(loaded)])
+        machine.stderr.write(`warning: ${warning}\n`)
       machine.stdout.write(
         loaded.config.file === undefined
           ? 'There is no config file; the defaults are used.\n'
@@ -61,6 +64,16 @@ async function checkTunnelSecret(
       { pointer: pointers[secret.kind], message: `cannot be used: ${error.message}`, remedy: error.remedy },
     ])
   }
+}
+
+/** A profile may be made later: until then the root publishes nothing. */
+function findUnusableRoots({ config: { publish, store } }: LoadedConfig): string[] {
+  if (publish?.roots === undefined) return []
+  return resolveRoots(publish.roots, toPlace(store)).flatMap(({ root, problem }) =>
+    problem === undefined
+      ? []
+      : [`/publish/roots: "${root}" ${problem}; until it can be used, nothing is published because of it`],
+  )
 }
 
 function findExpired({ config: { access } }: LoadedConfig): string[] {

@@ -1,5 +1,5 @@
 /** The configuration that the program uses: valid, complete, frozen, with absolute paths. See load-config.ts. */
-import type { Contact, DepotPolicy, Limits } from '../../src/index.ts'
+import type { Contact, DepotPolicy, Limits, PublishPolicy } from '../../src/index.ts'
 import type { TunnelSettings } from '../tunnel/settings.ts'
 import type { ListenAddress } from './listen-address.ts'
 import type { ConfigFile } from './schema.ts'
@@ -22,6 +22,8 @@ export interface Config {
   readonly priority: number
   readonly wantMassQuery: boolean
   readonly store: StoreConfig
+  /** `undefined`: all its paths are served. */
+  readonly publish: PublishPolicy | undefined
   /** Additional stores, asked after it. */
   readonly stores: readonly DirectoryStoreConfig[]
   /** `undefined`: nothing can be pushed. */

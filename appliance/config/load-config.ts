@@ -67,7 +67,7 @@ export function checkConfigWithoutEnv(source: ConfigSource): void {
  */
 export type ConfigLocations = Pick<
   Config,
-  'file' | 'listen' | 'operator' | 'tunnel' | 'state' | 'store' | 'access' | 'mutableUsers' | 'depot'
+  'file' | 'listen' | 'operator' | 'tunnel' | 'state' | 'store' | 'access' | 'mutableUsers' | 'depot' | 'publish'
 >
 
 /**
@@ -97,7 +97,8 @@ export function loadLocations(source: ConfigSource): ConfigLocations {
   )
 }
 
-const locationSettings = ['listen', 'operator', 'state', 'tunnel']
+/** Without "publish" everything would seem to be published. */
+const locationSettings = ['listen', 'operator', 'state', 'tunnel', 'publish']
 
 function withoutUnset(document: unknown, env: ConfigSource['machine']['env']): unknown {
   if (!isObject(document) || Array.isArray(document)) return document

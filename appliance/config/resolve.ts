@@ -11,6 +11,7 @@ import { toBytes } from './byte-size.ts'
 import type { AccessConfig, Config, OperatorConfig, StoreConfig, UserConfig } from './config.ts'
 import { type ListenAddress, parseListenAddress } from './listen-address.ts'
 import { toDepot, toUpstreams } from './resolve-depot.ts'
+import { toPublish } from './resolve-publish.ts'
 import { toTunnel } from './resolve-tunnel.ts'
 import type { ConfigFile } from './schema.ts'
 
@@ -41,6 +42,7 @@ export function resolveConfig(values: ConfigFile, file: string | undefined, plac
     priority: values.priority,
     wantMassQuery: values.wantMassQuery,
     store: toStore(values.store),
+    publish: toPublish(values.publish, toAbsolute),
     stores: values.stores.map(({ type, dir }) => ({ type, dir: toAbsolute(dir) })),
     depot: toDepot(values, { stateDir, access, hasTunnel: tunnel !== undefined, toAbsolute }),
     upstreams: toUpstreams(values, place.baseDir),

@@ -9,6 +9,7 @@ import { parseContact } from '../../src/index.ts'
 import { depot, push } from './depot-schema.ts'
 import { analytics, leases, limits, log } from './limits-schema.ts'
 import { parseListenAddress } from './listen-address.ts'
+import { publish } from './publish-schema.ts'
 import { compression, larder, signing } from './serving-schema.ts'
 import { store, stores, upstreams } from './stores-schema.ts'
 import { path, text } from './text.ts'
@@ -74,6 +75,7 @@ export const configSchema = z
       .default(true)
       .describe('Whether clients should query this cache for every path they build.'),
     store: store.prefault({}),
+    publish: publish.optional(),
     stores: stores.default([]),
     depot: z
       .union([z.boolean(), depot])

@@ -16,6 +16,7 @@ import { type Findings, warn } from './finding.ts'
 import { chooseLogin, type LoginOptions } from './login.ts'
 import { checkClock, checkLarder, checkStore, watchClock } from './machine-checks.ts'
 import { checkPublic } from './public-checks.ts'
+import { checkPublished } from './publish-check.ts'
 import { checkPush, checkUpstreams } from './push-checks.ts'
 import { findSample } from './sample.ts'
 import { checkOrigin, checkServer, checkTunnel } from './server-checks.ts'
@@ -50,6 +51,7 @@ export async function* examine(examination: Examination): Findings {
   const chosen = await chooseLogin(examination, secrets.users, clocks.now())
   yield* checkStore(config)
   const report = yield* checkServer(config, version)
+  yield* checkPublished(config, report)
   yield* checkLarder(config, report?.larder?.bytes)
   yield* checkPush({ config, users: secrets.users, report, now: clocks.now() })
   yield* checkUpstreams({ config, report, deadline })

@@ -3,7 +3,7 @@
  */
 import { opendir } from 'node:fs/promises'
 
-import { parseNarInfo } from '../../src/index.ts'
+import { parseNarInfo, resolveRoots } from '../../src/index.ts'
 import type { Config } from '../config/config.ts'
 import type { Ask, Login } from './asking.ts'
 import { textOf } from './reply-text.ts'
@@ -24,9 +24,13 @@ const smallBytes = 64 * 1024
 const largestBytes = 64 * 1024 * 1024
 
 /** `undefined` if the store has no suitable object, or the origin does not serve one. */
-export async function findSample({ store }: Config, ask: Ask, login: Login | undefined): Promise<Sample | undefined> {
+export async function findSample(
+  { store, publish }: Config,
+  ask: Ask,
+  login: Login | undefined,
+): Promise<Sample | undefined> {
   let best: { readonly sample: Sample; readonly size: number } | undefined
-  for (const baseName of await findBaseNames(store.realDir)) {
+  for (const baseName of await findCandidates(store, publish?.roots)) {
     const hashPart = baseName.slice(0, 32)
     const reply = await ask(`/${hashPart}.narinfo`, { login })
     if (reply.kind === 'failure') break
@@ -43,6 +47,18 @@ export async function findSample({ store }: Config, ask: Ask, login: Login | und
     if (info.narSize <= smallBytes) break
   }
   return best?.sample
+}
+
+/** If only some paths are published, those that the roots name are. */
+async function findCandidates(
+  store: Config['store'],
+  roots: readonly string[] | undefined,
+): Promise<readonly string[]> {
+  if (roots === undefined) return await findBaseNames(store.realDir)
+  const place = { storeDir: store.dir, realStoreDir: store.realDir }
+  return resolveRoots(roots, place)
+    .flatMap(({ baseNames }) => baseNames)
+    .slice(0, maxCandidates)
 }
 
 async function findBaseNames(dir: string): Promise<string[]> {

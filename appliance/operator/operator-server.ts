@@ -1,16 +1,17 @@
 /**
  * The operator's listener: `/healthz` (the program lives), `/readyz` (it can serve), `/status` (everything, as JSON),
- * `/metrics`, `/usage?days=…&user=…`, and below `/depot/` and `/team/` the administration of depot and users
+ * `/metrics`, `/usage?days=…&user=…`, `/publish/explain?path=…`, and below `/depot/` and `/team/` the administration of depot and users
  * (depot-routes.ts, team-routes.ts). No authentication, loopback only, never routed through a tunnel. The Host header
  * must name this machine: a web page that made its own name point at 127.0.0.1
  * would otherwise read along.
  */
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
 
-import type { Log, Team, Usage } from '../../src/index.ts'
+import type { Log, PublishedStore, Team, Usage } from '../../src/index.ts'
 import { type AdministeredDepot, answerDepot } from './depot-routes.ts'
 import type { JsonAnswer } from './json-answer.ts'
 import type { Metrics } from './metrics.ts'
+import { answerPublish } from './publish-routes.ts'
 import type { StatusReport } from './status.ts'
 import { answerTeam } from './team-routes.ts'
 import { formatTunnelState } from './tunnel-states.ts'
@@ -24,6 +25,8 @@ export interface OperatorView {
   readonly metrics: Metrics
   /** `undefined` when there is none. */
   readonly depot?: AdministeredDepot | undefined
+  /** `undefined`: everything is published. */
+  readonly published?: PublishedStore | undefined
   /** `undefined`: usage figures are not recorded. */
   readonly usage?: Usage | undefined
   readonly team?: Team | undefined
@@ -101,10 +104,11 @@ async function answer(
 }
 
 function findCommands(
-  { depot, team, readStatus }: OperatorView,
+  { depot, team, published, readStatus }: OperatorView,
   request: IncomingMessage,
 ): ((isPrivate: boolean) => Promise<JsonAnswer | undefined>) | undefined {
   if (request.url?.startsWith('/depot/') === true) return (isPrivate) => answerDepot({ depot, request, isPrivate })
+  if (request.url?.startsWith('/publish/') === true) return () => answerPublish(published, request)
   if (team === undefined || request.url?.startsWith('/team/') !== true) return undefined
   return (isPrivate) => answerTeam({ team, request, isPrivate, url: urlIn(readStatus()) })
 }

@@ -3,8 +3,7 @@
  * `burrow doctor` read. It has no secrets. Dates are ISO 8601 in UTC; unknown values are null.
  */
 import * as z from 'zod'
-
-import type { UserSource } from '../../src/index.ts'
+import type { PublishedHealth, UserSource } from '../../src/index.ts'
 import type { TunnelMode } from '../tunnel/settings.ts'
 import type { TunnelState, TunnelStatus } from '../tunnel/tunnel.ts'
 
@@ -65,6 +64,14 @@ export const reportSchema = z.looseObject({
       problem: z.string().optional(),
       withdrawn: z.looseObject({ now: count, total: count }),
       leases: z.looseObject({ active: z.boolean(), connections: count, roots: count, held: count }).optional(),
+      published: z
+        .looseObject({
+          state: text<PublishedHealth['state']>(),
+          paths: count,
+          ofPaths: count,
+          rootProblems: z.array(z.looseObject({ root: z.string(), problem: z.string() })),
+        })
+        .optional(),
       depot: z
         .looseObject({
           objects: count,

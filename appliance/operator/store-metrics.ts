@@ -13,6 +13,7 @@ const storeGauges: StoreReadings = {
     'Paths out of service, since their files contradict their record',
     ({ withdrawn }) => withdrawn.now,
   ],
+  burrow_published_paths: ['Paths of the Nix store that are published', ({ published }) => published?.paths],
   burrow_upstream_breaker_open: [
     '1 while an upstream is not asked because it failed several times in a row',
     ({ upstream }) => upstream && (upstream.isBreakerOpen ? 1 : 0),

@@ -13,6 +13,8 @@ type Line = readonly [subject: string, text: string]
 
 /** Further users are only counted. */
 const maxPushers = 8
+/** Further roots with problems, too. */
+const maxRoots = 5
 
 export function storeLines(storeDir: string, stores: readonly StoreReport[]): Line[] {
   const own = stores.filter(({ type }) => type === 'nix' || type === 'directory')
@@ -42,7 +44,7 @@ function head(
     .map((text, index) => [index === 0 ? subject : '', text] as const)
 }
 
-function ownText(storeDir: string, { type, location, isReadable, problem, leases }: StoreReport): string[] {
+function ownText(storeDir: string, { type, location, isReadable, problem, leases, published }: StoreReport): string[] {
   const place =
     type === 'nix' ? (location === storeDir ? '' : ` (files in ${printable(location)})`) : ` in ${printable(location)}`
   const what = type === 'nix' ? printable(storeDir) : printable(type)
@@ -50,6 +52,19 @@ function ownText(storeDir: string, { type, location, isReadable, problem, leases
   return [
     `${what}${place}, ${isReadable ? 'readable' : 'not readable'}${unprotected}`,
     ...(isReadable || !problem ? [] : [printable(problem)]),
+    ...publishedText(published),
+  ]
+}
+
+function publishedText(published: StoreReport['published']): string[] {
+  if (published === undefined) return []
+  const { state, paths, ofPaths, rootProblems } = published
+  return [
+    ...(state === 'current' ? [`${formatCount(paths)} of ${formatCount(ofPaths, 'path')} published`] : []),
+    ...rootProblems
+      .slice(0, maxRoots)
+      .map(({ root, problem }) => `the root "${printable(root)}" ${printable(problem)}`),
+    ...(rootProblems.length > maxRoots ? [`and ${formatCount(rootProblems.length - maxRoots, 'more root')}`] : []),
   ]
 }
 

@@ -17,7 +17,9 @@ import {
   openDepot,
   openDirectoryStore,
   openLocalStore,
+  openPublishedStore,
   openUpstreamStore,
+  type PublishedStore,
   type Store,
   type UpstreamStore,
 } from '../../src/index.ts'
@@ -25,13 +27,19 @@ import { Complaint, reasonOf } from '../complaint.ts'
 import type { Config, UpstreamConfig } from '../config/config.ts'
 import type { Machine } from '../machine.ts'
 import { findDecompressors } from './decompressors.ts'
+import { toPlace } from './store-place.ts'
 
 export interface OpenedStores extends AsyncDisposable {
   /** In the order in which they are asked. */
   readonly stores: readonly Store[]
   readonly depot: Depot | undefined
-  /** The path with this hash part that a derivation in the Nix store would make; undefined if it is not known. */
+  /**
+   * The path with this hash part that a derivation in the Nix store would make; undefined if it is not known, or if only
+   * some paths are published.
+   */
   findExpected(hashPart: string): string | undefined
+  /** The Nix store, if only some of its paths are published. */
+  readonly published: PublishedStore | undefined
 }
 
 /** @throws {Complaint} state, config */
@@ -54,7 +62,10 @@ export async function openStores(
       `There is no Nix store on this machine: only pushed store paths are served. After installing Nix, restart Burrow`,
     )
   }
-  const depot = wanted === undefined ? undefined : opening.use(await openDepotOf(config, machine, local, log))
+  const published = local && opening.use(openPublished(config, local, log))
+  // The depot compares what is pushed with it, and copies references from it: what is unpublished is absent there, too.
+  const visible = published ?? local
+  const depot = wanted === undefined ? undefined : opening.use(await openDepotOf(config, machine, visible, log))
   const folders = await Promise.all(
     config.stores.map(({ dir }) => openDirectoryStore({ dir, storeDir: store.dir, decompressors, log })),
   )
@@ -78,12 +89,14 @@ export async function openStores(
     upstreams.push({ mode: upstream.mode, store: opening.use(opened) })
   }
   const ofMode = (mode: UpstreamConfig['mode']) => upstreams.filter((one) => one.mode === mode).map((one) => one.store)
-  const own = [depot, local, ...folders].filter((each) => each !== undefined)
+  const own = [depot, visible, ...folders].filter((each) => each !== undefined)
   const opened = opening.move()
   return {
     stores: [...ofMode('always'), ...own, ...ofMode('on-miss')],
     depot,
-    findExpected: (hashPart) => findExpected(local, hashPart),
+    // Derivations are rarely published, and name what is not.
+    findExpected: (hashPart) => findExpected(published === undefined ? local : undefined, hashPart),
+    published,
     [Symbol.asyncDispose]: () => opened.disposeAsync(),
   }
 }
@@ -112,10 +125,15 @@ function openLocal({ store, leases }: Config, decompressors: Decompressors, log:
   return openLocalStore({ ...store, storeDir: store.dir, realStoreDir: store.realDir, leases, decompressors, log })
 }
 
+function openPublished({ publish, store }: Config, local: LocalStore, log: Logger): PublishedStore | undefined {
+  if (publish === undefined) return undefined
+  return openPublishedStore({ local, policy: publish, place: toPlace(store), log })
+}
+
 async function openDepotOf(
   { depot, store }: Config,
   { env, pid }: Machine,
-  local: LocalStore | undefined,
+  local: Store | undefined,
   log: Logger,
 ): Promise<Depot> {
   const { dir, maxBytes, keepFree, policy } = depot!
