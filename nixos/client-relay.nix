@@ -82,7 +82,7 @@ in
         pkgs.bzip2
       ];
       environment = {
-        # For glibc: buffers that are not used any more go back to the system.
+        # For glibc: fewer pools of free memory.
         MALLOC_ARENA_MAX = "2";
       }
       // lib.optionalAttrs hasPassword {
@@ -103,7 +103,16 @@ in
             "--netrc-file"
             "%d/netrc"
           ]
-          ++ lib.optional cfg.watch "--watch"
+          # The socket starts it again.
+          ++ (
+            if cfg.watch then
+              [ "--watch" ]
+            else
+              [
+                "--exit-idle"
+                "5m"
+              ]
+          )
           ++ lib.optionals (cfg.allowUids != [ ]) ([ "--allow-uid" ] ++ map toString cfg.allowUids)
         );
         LoadCredential =

@@ -7,6 +7,7 @@ import { Complaint } from '../complaint.ts'
 import { formatListenAddress, type ListenAddress, parseListenAddress } from '../config/listen-address.ts'
 import type { Machine } from '../machine.ts'
 import { findNixStore } from '../near-end/nix-store.ts'
+import { whenIdle, whenLeft } from '../near-end/relay/idle.ts'
 import { createLineLog } from '../near-end/relay/line-log.ts'
 import { openLocalPaths } from '../near-end/relay/local-paths.ts'
 import { manageMemory } from '../near-end/relay/memory.ts'
@@ -15,6 +16,7 @@ import { openLogin } from '../near-end/relay/relay-login.ts'
 import { takeRelayStateDir } from '../near-end/relay/relay-state-dir.ts'
 import { formatRelayStatus } from '../near-end/relay/relay-status-text.ts'
 import { openRelayUploads } from '../near-end/relay/relay-uploads.ts'
+import { readTotals, writeTotals } from '../near-end/relay/totals-file.ts'
 import { findDecompressors } from '../server/decompressors.ts'
 import { openListener, urlOf } from '../server/listener.ts'
 import { findInheritedSocket } from '../systemd/socket-activation.ts'
@@ -27,6 +29,8 @@ const defaultListen = '127.0.0.1:8078'
 /** For running downloads, after a stop signal. */
 const drainMs = 30_000
 const statusTimeoutMs = 5_000
+/** After the last request. */
+const keepTotalsMs = 10_000
 
 interface RelayFlags extends FarEndFlags {
   readonly listen: ListenAddress
@@ -35,6 +39,8 @@ interface RelayFlags extends FarEndFlags {
   readonly deltas: boolean
   readonly allowUid?: readonly number[]
   readonly watch?: boolean
+  /** Milliseconds. */
+  readonly exitIdle?: number
   readonly verbose?: boolean
 }
 
@@ -61,6 +67,12 @@ export function relayCommand(machine: Machine): Command {
       ),
     )
     .option('--watch', 'also push new paths of the Nix store, like "burrow watch-store"')
+    .addOption(
+      new Option(
+        '--exit-idle <time>',
+        'exit after this time without a request; for a service that its socket starts again',
+      ).argParser(duration),
+    )
     .option('--verbose', 'log every retry')
     .addHelpText(
       'after',
@@ -94,6 +106,8 @@ cannot be read
 }
 
 async function serve(machine: Machine, flags: RelayFlags): Promise<void> {
+  if (flags.watch === true && flags.exitIdle !== undefined)
+    throw new Complaint('usage', 'Cannot use --exit-idle with --watch: the store is watched all the time; remove one')
   const log = createLineLog(machine, flags.verbose === true)
   const place = findNixStore(machine.env)
   using login = await openLogin(machine, flags, log)
@@ -109,6 +123,7 @@ async function serve(machine: Machine, flags: RelayFlags): Promise<void> {
     patienceMs: flags.patience,
     log,
   })
+  const earlier = await readTotals(state.dir)
   using relay = openRelay({
     url: login.location.url,
     authorization: login.authorization,
@@ -120,8 +135,10 @@ async function serve(machine: Machine, flags: RelayFlags): Promise<void> {
     ...(flags.deltas && { findLocal: paths.find }),
     uploads,
     ...(flags.allowUid && { mayConnect: allowUsers(flags.allowUid) }),
+    ...(earlier && { earlier }),
     log,
   })
+  const keepTotals = () => writeTotals(state.dir, relay.status, log)
   const stop = new AbortController()
   const kill = new AbortController()
   const stopListening = (['SIGINT', 'SIGTERM'] as const).map((name) =>
@@ -130,6 +147,8 @@ async function serve(machine: Machine, flags: RelayFlags): Promise<void> {
   try {
     const server = relay.createServer()
     manageMemory(server)
+    whenIdle(server, keepTotalsMs, () => void keepTotals())
+    if (flags.exitIdle !== undefined) whenLeft(server, flags.exitIdle, () => stop.abort())
     await using listener = await openListener(server, flags.listen, {
       drainMs,
       inheritedSocket: findInheritedSocket(machine.env, machine.pid),
@@ -148,6 +167,7 @@ async function serve(machine: Machine, flags: RelayFlags): Promise<void> {
     await Promise.race([aborted(stop.signal), ...(watching === undefined ? [] : [watching])])
     stop.abort()
     await Promise.race([Promise.all([listener.drain(drainMs), watching]), aborted(kill.signal)])
+    await keepTotals()
   } finally {
     for (const stopListeningTo of stopListening) stopListeningTo()
   }

@@ -26,6 +26,7 @@ import { type KnownPath, NarInfos } from './narinfos.ts'
 import { Prefetch } from './prefetch.ts'
 import { createRelayServer, type MayConnect, type RelayUploads } from './relay-server.ts'
 import { ResumedDownload } from './resumed-download.ts'
+import { addTotals, type RelayTotals } from './totals.ts'
 import { type NarSource, VerifiedNar } from './verified-nar.ts'
 
 export interface RelayOptions {
@@ -46,28 +47,18 @@ export interface RelayOptions {
   readonly uploads?: RelayUploads
   /** Who may connect; everybody on this machine by default. */
   readonly mayConnect?: MayConnect
+  /** What an earlier relay had counted. */
+  readonly earlier?: RelayTotals
   readonly log: Log
 }
 
-export interface RelayStatus {
+export interface RelayStatus extends RelayTotals {
   readonly url: string
   /** Why the far end cannot be reached; null if it can. */
   readonly problem: string | null
   readonly storeDir: string
   readonly startedAt: string
-  readonly narInfos: { readonly asked: number; readonly recalled: number }
-  readonly nars: {
-    readonly underWay: number
-    readonly sent: number
-    readonly failed: number
-    /** Fetched before Nix asked. */
-    readonly prefetched: number
-    /** Cuts that were continued. */
-    readonly resumed: number
-    readonly byDelta: number
-  }
-  /** Bytes: of NARs as Nix got them, and of everything that arrived over the line. */
-  readonly bytes: { readonly nars: number; readonly received: number; readonly savedByDeltas: number }
+  readonly nars: RelayTotals['nars'] & { readonly underWay: number }
 }
 
 export interface Relay extends Disposable {
@@ -156,14 +147,19 @@ class NearEnd implements Relay {
 
   get status(): RelayStatus {
     const { underWay, sent, failed, resumed, byDelta, narBytes, savedByDeltas } = this.#counts
+    const totals = addTotals(this.#options.earlier, {
+      since: this.#startedAt.toISOString(),
+      narInfos: { asked: this.#narInfos.asked, recalled: this.#narInfos.recalled },
+      nars: { sent, failed, prefetched: this.#prefetch.used, resumed, byDelta },
+      bytes: { nars: narBytes, received: this.#line.receivedBytes, savedByDeltas },
+    })
     return {
+      ...totals,
       url: this.#line.url,
       problem: this.#line.problem ?? (this.#line.isLoginRefused ? 'it refuses the login (HTTP 401)' : null),
       storeDir: this.#options.storeDir,
       startedAt: this.#startedAt.toISOString(),
-      narInfos: { asked: this.#narInfos.asked, recalled: this.#narInfos.recalled },
-      nars: { underWay, sent, failed, prefetched: this.#prefetch.used, resumed, byDelta },
-      bytes: { nars: narBytes, received: this.#line.receivedBytes, savedByDeltas },
+      nars: { ...totals.nars, underWay },
     }
   }
 

@@ -431,7 +431,7 @@ describe('services.burrow-client', () => {
     })
     expect(relay?.serviceConfig).toMatchObject({
       ExecStart: expect.stringMatching(
-        /libexec\/burrow-client relay --to https:\/\/cache\.example\.org --netrc-file %d\/netrc$/,
+        /libexec\/burrow-client relay --to https:\/\/cache\.example\.org --netrc-file %d\/netrc --exit-idle 5m$/,
       ),
       LoadCredential: ['netrc:/etc/nix/netrc'],
     })
@@ -447,7 +447,9 @@ describe('services.burrow-client', () => {
     expect(relay).toMatchObject({
       environment: { ...relayEnvironment, BURROW_USER: 'ci', BURROW_PASSWORD_FILE: '%d/password' },
       serviceConfig: {
-        ExecStart: expect.stringMatching(/ relay --to https:\/\/cache\.example\.org --allow-uid 0 1000$/),
+        ExecStart: expect.stringMatching(
+          / relay --to https:\/\/cache\.example\.org --exit-idle 5m --allow-uid 0 1000$/,
+        ),
         LoadCredential: ['password:/keys/ci'],
       },
     })

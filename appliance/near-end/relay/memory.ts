@@ -8,25 +8,17 @@ import type { Server } from 'node:http'
 import { setFlagsFromString } from 'node:v8'
 import { runInNewContext } from 'node:vm'
 
+import { whenIdle } from './idle.ts'
+
 /** The heap is collected when it has grown to four times of what it held after the last time, buffers included. */
 const growthPercent = 300
 /** Longer than the relay keeps NARs that it fetched ahead. */
 const idleMs = 75_000
 
-/** Before the server listens. Collects `idleMs` after the last request, each time; ends with the server. */
+/** Before the server listens. Collects `idleMs` after the last request, each time. */
 export function manageMemory(server: Server): void {
   setFlagsFromString(`--heap-growing-percent=${growthPercent}`)
-  let underWay = 0
-  const timer = setTimeout(() => {
-    if (underWay === 0) collectGarbage()
-  }, idleMs).unref()
-  server.on('request', (_request, response) => {
-    underWay++
-    response.once('close', () => {
-      underWay--
-      timer.refresh()
-    })
-  })
+  whenIdle(server, idleMs, collectGarbage)
 }
 
 /** Takes some 20 ms. */

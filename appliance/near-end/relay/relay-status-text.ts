@@ -3,13 +3,14 @@ import type { RelayStatus } from '../../../src/index.ts'
 import { formatBytes, formatCount, formatRelative, printable } from '../../terminal/format.ts'
 
 export function formatRelayStatus(
-  { url, problem, startedAt, narInfos, nars, bytes }: RelayStatus,
+  { url, problem, startedAt, since, narInfos, nars, bytes }: RelayStatus,
   now: number,
 ): string {
   const questions = narInfos.asked === 0 ? '' : `, asked in ${formatCount(narInfos.asked, 'question')}`
   const rows: readonly (readonly [string, string])[] = [
     ['Cache', problem === null ? `${url}, reached` : `${url} cannot be reached: ${printable(problem)}`],
     ['Started', formatRelative(startedAt, now)],
+    ['Counts', `since ${since.slice(0, 10)}`],
     ['Narinfos', `${formatCount(narInfos.recalled)} from memory${questions}`],
     [
       'NARs',

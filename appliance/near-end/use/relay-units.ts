@@ -53,7 +53,8 @@ export function formatRelayService(unit: RelayUnit): string {
     '--to',
     quote(url),
     ...(netrcFile === undefined ? [] : ['--netrc-file', netrc]),
-    ...(isWatching ? ['--watch'] : []),
+    // The socket starts it again.
+    ...(isWatching ? ['--watch'] : ['--exit-idle', '5m']),
   ]
   return `# ${relayServiceName}: ${mark(relayServiceName)}
 

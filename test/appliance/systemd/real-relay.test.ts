@@ -48,6 +48,9 @@ mkdir -p /run/systemd/system/burrow-relay.service.d
 { echo [Service]; echo ExecStart=; sed -n 's/^ExecStart=.*/& --allow-uid 0/p' /etc/systemd/system/burrow-relay.service; } > /run/systemd/system/burrow-relay.service.d/test.conf
 systemctl daemon-reload; systemctl restart burrow-relay
 say allowed; ask nix-cache-info; setpriv --reuid 65534 --clear-groups curl -s -m 300 -o /dev/null -w '%{http_code}' $relay/nix-cache-info; echo
+{ echo [Service]; echo ExecStart=; sed -n 's/^ExecStart=\\(.*\\) --watch/ExecStart=\\1 --exit-idle 1s/p' /etc/systemd/system/burrow-relay.service; } > /run/systemd/system/burrow-relay.service.d/test.conf
+systemctl daemon-reload; systemctl restart burrow-relay; wait_for curl -fs $relay/nix-cache-info
+say idle; until [ "$(systemctl is-active burrow-relay.service)" = inactive ]; do sleep 0.1; done; show Result; ask nix-cache-info; echo
 rm /run/systemd/system/burrow-relay.service.d/test.conf; systemctl daemon-reload
 say removed; burrow use http://127.0.0.1:8080 --remove > /dev/null 2>&1; echo $?; systemctl is-active burrow-relay.socket burrow-relay.service; ls /etc/systemd/system/burrow* 2> /dev/null | wc -l; grep -c 8078 /etc/nix/nix.conf; grep -c ci /etc/nix/netrc
 say end
@@ -85,6 +88,10 @@ describeWhereItBoots('burrow use --relay under the real systemd', () => {
       'Seccomp: 2',
     ])
     expect(Number(process?.[0]?.split(' ')[1])).toBeGreaterThan(60_000)
+  })
+
+  test('it exits when it is left alone, and the next request starts it', () => {
+    expect(answers.get('idle')).toEqual(['success', '200'])
   })
 
   test('no connection is refused while it restarts', () => {

@@ -168,7 +168,9 @@ describe('burrow use', () => {
     const readUnit = (name: string) => readFile(join(root, 'etc/systemd/system', name), 'utf8')
     expect(await readUnit('burrow-relay.socket')).toContain('\nListenStream=127.0.0.1:8078\n')
     const service = await readUnit('burrow-relay.service')
-    expect(service).toMatch(new RegExp(`^ExecStart=.* relay --to ${cache.url} --netrc-file %d/netrc$`, 'm'))
+    expect(service).toMatch(
+      new RegExp(`^ExecStart=.* relay --to ${cache.url} --netrc-file %d/netrc --exit-idle 5m$`, 'm'),
+    )
     expect(service).toContain(`\nLoadCredential=netrc:${netrc}\nDynamicUser=yes\n`)
 
     const second = await use(dir, [...args, '--push'])
@@ -216,7 +218,7 @@ describe('burrow use', () => {
     const { code, stdout } = await use(dir, [cache.url, '--user', 'ci', '--relay', '--print'])
     expect(code).toBe(0)
     expect(stdout).toContain('# /etc/systemd/system/burrow-relay.socket\n')
-    expect(stdout).toContain('--netrc-file %d/netrc\n')
+    expect(stdout).toContain('--netrc-file %d/netrc --exit-idle 5m\n')
     expect(stdout).not.toContain('secret')
     expect([await readdir(dir.path), await readFile(confOf(dir), 'utf8')]).toEqual([['conf'], foreignConf])
   })

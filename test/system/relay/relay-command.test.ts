@@ -41,6 +41,34 @@ describe('status', () => {
   })
 })
 
+test('with --exit-idle it ends when it is left alone, and goes on counting when it is started again', async () => {
+  await using cache = await openPushCache(nix)
+  const env = { STATE_DIRECTORY: await nix.makeDir('state') }
+  await using first = await startRelay(nix, { to: cache.url, env, args: ['--exit-idle', '300ms'] })
+  const ask = { headers: { connection: 'close' } }
+  await fetch(`${first.url}/${'0'.repeat(32)}.narinfo`, ask)
+  expect(await first.exited).toBe(0)
+  await using second = await startRelay(nix, { to: cache.url, env })
+  await fetch(`${second.url}/${'1'.repeat(32)}.narinfo`, ask)
+  const { since, startedAt, narInfos } = await second.status()
+  expect(narInfos.asked).toBe(2)
+  expect(Date.parse(since)).toBeLessThan(Date.parse(startedAt))
+})
+
+test('with --exit-idle it stays as long as a connection is open', async () => {
+  await using cache = await openPushCache(nix)
+  await using relay = await startRelay(nix, { to: cache.url, args: ['--exit-idle', '50ms'] })
+  const socket = connect(relay.port, '127.0.0.1')
+  await once(socket, 'connect')
+  for (let asked = 0; asked < 3; asked++) {
+    socket.write('GET /nix-cache-info HTTP/1.1\r\nHost: localhost\r\n\r\n')
+    await once(socket, 'data')
+    await new Promise((resolve) => setTimeout(resolve, 200))
+  }
+  socket.end()
+  expect(await relay.exited).toBe(0)
+})
+
 test('the credentials of the far end are nowhere to be seen', async () => {
   await using cache = await openPushCache(nix)
   await using relay = await startRelay(nix, { to: cache.url })
@@ -140,6 +168,12 @@ describe('mistakes', () => {
     const { code, stderr } = await runBurrow(args, { cwd: nix.dir })
     expect([code, stderr]).toEqual([expected, expect.stringMatching(pattern)])
     expect(stderr).not.toMatch(/ben:secret/)
+  })
+
+  test('--exit-idle with --watch', async () => {
+    const args = ['relay', '--to', 'http://127.0.0.1:1', '--watch', '--exit-idle', '5m']
+    const { code, stderr } = await runBurrow(args, { cwd: nix.dir })
+    expect([code, stderr]).toEqual([2, expect.stringContaining('Cannot use --exit-idle with --watch')])
   })
 
   test('an address in use', async () => {
