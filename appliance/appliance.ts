@@ -78,7 +78,10 @@ export async function startAppliance(options: ApplianceOptions): Promise<Applian
   const team = await openTeam({
     document: createTeamDocument(join(config.state.dir, usersFile)),
     config: () => toTeamConfig(settings, config),
-    activityOf: (name) => activity.of(name),
+    readActivity: () => {
+      const stored = analytics?.usage.activity()
+      return (name) => stored?.get(name) ?? activity.of(name)
+    },
     now: () => new Date(),
     log,
     onChange: () => reloader.usersChanged(),

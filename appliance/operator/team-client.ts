@@ -86,7 +86,7 @@ async function open(machine: Machine, config: ConfigLocations): Promise<OpenTeam
   return await openTeam({
     document: createTeamDocument(join(dir, usersFile), owner),
     config: () => teamConfig,
-    activityOf: () => undefined,
+    readActivity: () => () => undefined,
     now: () => new Date(),
     log: silentLog,
     onChange() {},

@@ -24,7 +24,8 @@ export interface TeamConfig {
 export interface TeamOptions {
   readonly document: PrivateDocument<TeamContent>
   readonly config: () => TeamConfig
-  readonly activityOf: (name: string) => UserActivity | undefined
+  /** By name, as it is now. */
+  readonly readActivity: () => (name: string) => UserActivity | undefined
   readonly now: () => Date
   readonly log: Log
   /** The users have changed: puts them in force. */
@@ -80,8 +81,8 @@ export class TeamLedger {
     return this.#options.log
   }
 
-  activityOf(name: string): UserActivity | undefined {
-    return this.#options.activityOf(name)
+  readActivity(): (name: string) => UserActivity | undefined {
+    return this.#options.readActivity()
   }
 
   isInConfig(name: string): boolean {

@@ -34,9 +34,10 @@ export async function openTeam(options: TeamOptions): Promise<OpenTeam> {
     users() {
       const { now } = ledger
       const { users = [], source } = ledger.config
-      const base = users.map((user) => toBaseTeamUser(user, source, { activity: ledger.activityOf(user.name), now }))
+      const activityOf = ledger.readActivity()
+      const base = users.map((user) => toBaseTeamUser(user, source, { activity: activityOf(user.name), now }))
       const added = ledger.content.users.filter(({ name }) => !ledger.isInConfig(name))
-      return [...base, ...added.map((record) => viewOf(ledger, record))].sort(byName)
+      return [...base, ...added.map((record) => viewOf(ledger, record, activityOf))].sort(byName)
     },
     invitations() {
       const { now } = ledger

@@ -84,10 +84,10 @@ function refusalIn(ledger: TeamLedger, checks: readonly (string | undefined)[]):
   return reason === undefined ? undefined : { status: 'refused', reason }
 }
 
-export function viewOf(ledger: TeamLedger, record: UserRecord): TeamUser {
+export function viewOf(ledger: TeamLedger, record: UserRecord, activityOf = ledger.readActivity()): TeamUser {
   return toTeamUser(record, {
     isChangeable: ledger.impediment === undefined,
-    activity: ledger.activityOf(record.name),
+    activity: activityOf(record.name),
     now: ledger.now,
   })
 }

@@ -53,7 +53,7 @@ describe('burrow user, while Burrow runs', () => {
       running: true,
       users: [
         { name: 'ana', source: 'config', isChangeable: false },
-        { name: 'ben', source: 'added', activity: { requests: 2, address: '127.0.0.1' } },
+        { name: 'ben', source: 'added', activity: { lastSeen: expect.any(String), requests: expect.any(Number) } },
       ],
     })
     expect((await user(dir, 'list')).stdout).toMatch(/^ben {3}pull {4}in 89 days {2}added {3}\d+ s ago/m)

@@ -19,7 +19,7 @@ export function listCommand(machine: Machine): Command {
       'after',
       `
 "source" says where a user comes from: "config", "generated" (made at the first start), "added" or "invited".
-"last seen", "fetched", "pushed" and "address" are known if Burrow is running.
+"last seen", "fetched", "pushed" and "address" are known if Burrow is running, to some seconds; they are the figures of "burrow usage", if it is enabled.
 
   burrow user list`,
     )

@@ -35,7 +35,7 @@ async function openBench(dir: ScratchDir, document?: PrivateDocument<TeamContent
   const team = await openTeam({
     document: document ?? createTeamDocument(file),
     config: () => bench.config,
-    activityOf: () => undefined,
+    readActivity: () => () => undefined,
     now: () => new Date(bench.nowMs),
     log: silentLog,
     onChange: () => void bench.changes++,
