@@ -19,6 +19,7 @@ import type { Machine } from './machine.ts'
 import { createMetrics } from './operator/metrics.ts'
 import { createOperatorServer } from './operator/operator-server.ts'
 import { createReport } from './operator/report.ts'
+import { toServiceStatus } from './operator/service-status.ts'
 import type { StatusReport } from './operator/status.ts'
 import { type Listener, openListener } from './server/listener.ts'
 import { openOperator } from './server/open-operator.ts'
@@ -107,6 +108,8 @@ export async function startAppliance(options: ApplianceOptions): Promise<Applian
         after: systemClock.after,
       }),
     )
+  let listener: Listener | undefined
+  let tunnel: Tunnel | undefined
   const cache = starting.use(
     await openCache({
       ...inForce,
@@ -123,6 +126,7 @@ export async function startAppliance(options: ApplianceOptions): Promise<Applian
       limits: config.limits,
       visitors: config.cloudflareAccess && createVisitors({ ...config.cloudflareAccess, now: () => new Date() }, log),
       team,
+      readService: () => tunnel && toServiceStatus(startedAt, tunnel.status, traffic.totals),
       log,
       observer: tee(
         analytics === undefined ? traffic.observer : tee(traffic.observer, analytics.observer),
@@ -131,8 +135,6 @@ export async function startAppliance(options: ApplianceOptions): Promise<Applian
       usage: analytics?.usage,
     }).catch(complainOfLarder),
   )
-  let listener: Listener | undefined
-  let tunnel: Tunnel | undefined
   metrics?.watch(() => ({ ...cache.stats, stores: readHealth(), tunnel: tunnel?.status }))
   const reloader = createReloader({
     settings,
@@ -195,6 +197,9 @@ export async function startAppliance(options: ApplianceOptions): Promise<Applian
       },
     }),
   )
+
+  // Before anything waits for requests to end.
+  starting.defer(() => cache.endStreams())
 
   const running = starting.move()
   return {

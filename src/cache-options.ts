@@ -6,6 +6,7 @@ import type { IndexPage, Limits } from './http/origin.ts'
 import type { Contact } from './http/pages/contact.ts'
 import type { NixUploadsOptions } from './http/push/nix-uploads.ts'
 import type { ReadClientProgram } from './http/routes/client-program.ts'
+import type { ServiceStatus } from './http/site-status.ts'
 import type { Team } from './http/team.ts'
 import type { Usage } from './http/usage.ts'
 import type { Log } from './log.ts'
@@ -55,6 +56,8 @@ export interface CacheOptions extends Reloadable {
   readonly visitors?: Visitors | undefined
   /** Users and invitations that change while the cache runs; without it, users come from `users` alone. */
   readonly team?: Team | undefined
+  /** For the pages; undefined while it is not known. */
+  readonly readService?: () => ServiceStatus | undefined
   readonly log: Log
   readonly observer: Observer
   /** Undefined: usage figures are not recorded. */

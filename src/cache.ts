@@ -14,20 +14,26 @@ import { createAuthenticator } from './http/auth/strategies.ts'
 import { createVerifier } from './http/auth/verifier.ts'
 import { createCacheHeaders } from './http/cache-headers.ts'
 import { VersionIndex } from './http/closure/version-index.ts'
+import { createEventStreams } from './http/events/event-streams.ts'
 import { createHandler } from './http/hot-routes.ts'
+import { NameIndex } from './http/names/name-index.ts'
+import { PathFeed } from './http/names/path-feed.ts'
 import { createCatalogue } from './http/narinfo/catalogue.ts'
 import type { Origin } from './http/origin.ts'
 import { createErrorRenderer } from './http/pages/error-page.ts'
 import type { PageName } from './http/pages/navigation.ts'
+import type { Site } from './http/pages/site.ts'
 import type { Particulars } from './http/particulars.ts'
 import { createQueue } from './http/queue/enqueue.ts'
 import { Reply } from './http/reply.ts'
 import { keepReply } from './http/reply-of.ts'
 import { createPublicServer } from './http/server.ts'
+import type { SiteStatus } from './http/site-status.ts'
 import { createStoreOutage, watchForOutage } from './http/store-outage.ts'
 import type { LarderStats } from './larder/larder.ts'
 import { openLarder } from './larder/open-larder.ts'
 import { openPacker } from './nar/packer.ts'
+import type { Lookup, Store } from './store/store.ts'
 import { combineStores } from './store/stores.ts'
 
 export interface CacheStats {
@@ -46,6 +52,8 @@ export interface Cache extends AsyncDisposable {
   /** Acts on the next request; those under way are not disturbed. */
   reload(replacement: Reloadable): void
   readonly stats: CacheStats
+  /** Before a stop: ends replies that have no end of their own, which keep pages up to date. */
+  endStreams(): void
 }
 
 /** Small compressed NARs in memory: each may be there twice, the second time as a reply ready to be sent. */
@@ -94,25 +102,41 @@ export async function openCache(options: CacheOptions): Promise<Cache> {
     publicKeys: reloadable.signing.map((key) => key.publicKey),
     indexPage: reloadable.indexPage,
     isPublic: reloadable.users === undefined,
+    takesPushes: options.pushes !== undefined,
     contact: reloadable.contact,
     pages: pagesOf(reloadable, options.usage !== undefined),
   })
   const renderError = createErrorRenderer(readParticulars)
-  const app = createApp(
+  const streams = createEventStreams({ after })
+  const feed = new PathFeed(options.stores)
+  const site: Site = {
     origin,
-    readParticulars,
-    new VersionIndex(options.stores),
-    options.pushes,
-    options.readClientProgram,
-    options.usage,
-    options.team && {
-      team: options.team,
-      throttle,
-      storeDir: stores.storeDir,
-      particulars: readParticulars,
-      readClientProgram: options.readClientProgram,
-    },
-  )
+    particulars: readParticulars,
+    names: new NameIndex(feed),
+    stores: options.stores,
+    here: combineHere(options.stores),
+    depot: options.pushes?.depot,
+    usage: options.usage,
+    readStatus: (): SiteStatus => ({
+      now: new Date(),
+      service: options.readService?.(),
+      stores: stores.health(),
+      larder: larder?.stats,
+      transfersUnderWay: transfers.underWay,
+      transfersWaiting: transfers.waiting,
+      answersAbsent: outage.isHidden,
+    }),
+  }
+  const join = options.team && {
+    team: options.team,
+    throttle,
+    storeDir: stores.storeDir,
+    particulars: readParticulars,
+    readClientProgram: options.readClientProgram,
+  }
+  const app = createApp(site, streams, new VersionIndex(feed), options.pushes, options.readClientProgram, join)
+  // In the background: the first search finds everything.
+  void feed.update()
   const handle = createHandler(
     origin,
     door,
@@ -126,6 +150,7 @@ export async function openCache(options: CacheOptions): Promise<Cache> {
   const resources = opening.move()
   return {
     createServer: () => createPublicServer(limits, handle),
+    endStreams: streams.end,
     reload(replacement) {
       reloadable = replacement
       verifier.replaceUsers(replacement.users)
@@ -146,11 +171,17 @@ export async function openCache(options: CacheOptions): Promise<Cache> {
 }
 
 function pagesOf({ indexPage, users }: Reloadable, hasUsage: boolean): ReadonlySet<PageName> {
-  const pages: PageName[] = []
+  const pages: PageName[] = ['search', 'status']
   if (indexPage !== false) pages.push('overview')
   // Figures belong to users, whom a public cache does not have.
   if (hasUsage && users !== undefined) pages.push('usage')
   return new Set(pages)
+}
+
+/** Without upstreams, which take time, and are asked only for what a client needs. */
+function combineHere(stores: readonly Store[]): Lookup {
+  const here = stores.filter((store) => store.health().type !== 'upstream')
+  return combineStores(here.length > 0 ? here : stores)
 }
 
 /** What the larder says of its directory is for the operator's eyes. */

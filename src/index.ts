@@ -12,6 +12,7 @@ export type { Access, User } from './http/auth/user.ts'
 export type { Exchange, NarTally, Observer, PushTally, RouteName } from './http/observer.ts'
 export { defaultLimits, type IndexPage, type Limits } from './http/origin.ts'
 export { type Contact, parseContact } from './http/pages/contact.ts'
+export type { ServiceStatus, TunnelView } from './http/site-status.ts'
 export {
   type Invitation,
   type InvitationWish,

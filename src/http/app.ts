@@ -5,8 +5,9 @@
 import express, { type ErrorRequestHandler, type Express, type RequestHandler } from 'express'
 import { closureRoute } from './closure/closure-route.ts'
 import type { VersionIndex } from './closure/version-index.ts'
+import type { EventStreams } from './events/event-streams.ts'
 import { answerError, type Origin } from './origin.ts'
-import type { Particulars } from './particulars.ts'
+import type { Site } from './pages/site.ts'
 import { type NixUploadsOptions, nixUploads } from './push/nix-uploads.ts'
 import { pins } from './push/pins.ts'
 import { pushProtocol } from './push/push-protocol.ts'
@@ -21,22 +22,24 @@ import { type JoinOptions, joinRoute } from './routes/join.ts'
 import { legacyNarRoute } from './routes/legacy-nar.ts'
 import { listingRoute } from './routes/listing.ts'
 import { logRoute } from './routes/log.ts'
+import { pathRoute } from './routes/path.ts'
 import { publicKeyRoute } from './routes/public-key.ts'
 import { realisationRoute } from './routes/realisation.ts'
+import { searchRoute } from './routes/search.ts'
+import { statusRoute } from './routes/status.ts'
 import { usageRoute } from './routes/usage.ts'
 import { versionRoute } from './routes/version.ts'
-import type { Usage } from './usage.ts'
 
 /** `pushes`: undefined when this cache does not accept pushes. */
 export function createApp(
-  origin: Origin,
-  particulars: () => Particulars,
+  site: Site,
+  streams: EventStreams,
   versions: VersionIndex,
   pushes?: NixUploadsOptions,
   readClientProgram?: ReadClientProgram,
-  usage?: Usage,
   join?: JoinOptions,
 ): Express {
+  const { origin, particulars, usage } = site
   const app = express()
   app.disable('x-powered-by')
   app.disable('etag')
@@ -52,7 +55,10 @@ export function createApp(
     app.use(nixUploads(pushes))
   }
   app.use(requireGetOrHead)
-  app.use(indexRoute(origin, particulars))
+  app.use(indexRoute(site))
+  app.use(searchRoute(site))
+  app.use(pathRoute(site))
+  app.use(statusRoute(site, streams))
   app.use(assetsRoute())
   if (usage !== undefined) app.use(usageRoute(usage, particulars))
   app.use(cacheInfoRoute(origin, particulars))

@@ -18,6 +18,7 @@ export type RouteName =
   | 'usage'
   | 'page'
   | 'asset'
+  | 'events'
   | 'client'
   | 'join'
   | 'push'

@@ -13,6 +13,8 @@ export interface Particulars {
   readonly indexPage: IndexPage | false | undefined
   /** No login is required. */
   readonly isPublic: boolean
+  /** Users who may push can do so here. */
+  readonly takesPushes: boolean
   /** Whom users can ask. */
   readonly contact: Contact | undefined
   /** The pages that this cache has. */

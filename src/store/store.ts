@@ -104,6 +104,17 @@ export interface Lookup {
   findRealisation(id: string): Awaitable<Realisation | undefined>
 }
 
+export interface PathsPage {
+  readonly paths: readonly ListedPath[]
+  readonly cursor: string
+}
+
+export interface ListedPath {
+  readonly storePath: string
+  /** Unix time in seconds. */
+  readonly registrationTime: number
+}
+
 /** One adapter. */
 export interface Store extends Lookup {
   /** For logs, metrics and status: `nix`, `directory:/srv/cache`. Unique among the stores of a cache. */
@@ -121,7 +132,14 @@ export interface Store extends Lookup {
    * was added since. Undefined where paths cannot be listed.
    * @throws {Fault} store-unavailable
    */
-  pathsAfter?(cursor: string): { readonly storePaths: readonly string[]; readonly cursor: string }
+  pathsAfter?(cursor: string): PathsPage
+
+  /**
+   * Valid paths that refer to this one, without itself; at most `limit`, in no particular order. Undefined where that is
+   * not known.
+   * @throws {Fault} store-unavailable
+   */
+  referrersOf?(storePath: string, limit: number): readonly string[]
 
   /** Protection against garbage collection; where it cannot be had every call succeeds and does nothing. */
   readonly leases: Leases

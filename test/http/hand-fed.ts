@@ -20,9 +20,13 @@ import { createAuthenticator } from '../../src/http/auth/strategies.ts'
 import { createVerifier } from '../../src/http/auth/verifier.ts'
 import { createCacheHeaders } from '../../src/http/cache-headers.ts'
 import { VersionIndex } from '../../src/http/closure/version-index.ts'
+import { createEventStreams } from '../../src/http/events/event-streams.ts'
 import { createHandler } from '../../src/http/hot-routes.ts'
+import { NameIndex } from '../../src/http/names/name-index.ts'
+import { PathFeed } from '../../src/http/names/path-feed.ts'
 import type { Exchange } from '../../src/http/observer.ts'
 import { defaultLimits, type Limits, type Origin } from '../../src/http/origin.ts'
+import type { Site } from '../../src/http/pages/site.ts'
 import { createQueue } from '../../src/http/queue/enqueue.ts'
 import { Reply } from '../../src/http/reply.ts'
 import { keepReply } from '../../src/http/reply-of.ts'
@@ -189,20 +193,36 @@ function serve(origin: Origin, users: readonly string[] | undefined, exchanges: 
     now: Date.now,
   })
   const cacheHeaders = createCacheHeaders(false, 'deny')
-  const app = createApp(
+  const feed = new PathFeed([])
+  const site: Site = {
     origin,
-    () => ({
+    particulars: () => ({
       version: '0',
       priority: 30,
       wantMassQuery: true,
       publicKeys: [],
       indexPage: undefined,
       isPublic: false,
+      takesPushes: false,
       contact: undefined,
       pages: new Set(),
     }),
-    new VersionIndex([]),
-  )
+    names: new NameIndex(feed),
+    stores: [],
+    here: origin.stores,
+    depot: undefined,
+    usage: undefined,
+    readStatus: () => ({
+      now: new Date(),
+      service: undefined,
+      stores: [],
+      larder: undefined,
+      transfersUnderWay: 0,
+      transfersWaiting: 0,
+      answersAbsent: false,
+    }),
+  }
+  const app = createApp(site, createEventStreams(origin), new VersionIndex(feed))
   const handle = createHandler(
     origin,
     createDoor(verifier, createAuthenticator(verifier, undefined), { takesPushes: false, hasInvitations: false }),

@@ -31,7 +31,7 @@ describe('the index page in a browser', () => {
     expect(await visit.weight()).toBeLessThan(50 * 1024)
     const text = await visit.page.textContent('main')
     expect(text).toContain(`extra-substituters = ${cache.url}\nextra-trusted-public-keys = ${key.publicKey}`)
-    expect(text).toContain('machine 127.0.0.1 login NAME password PASSWORD')
+    expect(text).toContain('machine 127.0.0.1 login ben password PASSWORD')
   })
 
   inBrowser('asks for no password on a public cache', async () => {
@@ -44,13 +44,14 @@ describe('the index page in a browser', () => {
     await using cache = await openTestCache(store)
     await using visit = await browser.open(cache.url, { login: 'ben:secret' })
     await visit.page.context().grantPermissions(['clipboard-read', 'clipboard-write'])
-    await visit.page.getByRole('button', { name: 'Copy /etc/nix/netrc' }).click()
+    await visit.page.getByText('nix.conf', { exact: true }).click()
+    await visit.page.getByRole('button', { name: 'Copy /etc/nix/netrc, mode 0600, owned by root' }).click()
     await visit.page.getByRole('button', { name: 'Copied' }).waitFor()
     expect(await visit.page.evaluate('navigator.clipboard.readText()')).toBe(
-      'machine 127.0.0.1 login NAME password PASSWORD',
+      'machine 127.0.0.1 login ben password PASSWORD',
     )
     await using still = await browser.open(cache.url, { login: 'ben:secret', hasScript: false })
-    expect(await still.page.getByRole('button').count()).toBe(0)
+    expect(await still.page.getByRole('button', { name: /^Copy/ }).count()).toBe(0)
   })
 
   inBrowser('leads the keyboard to its content first, then through the navigation', async () => {
@@ -62,7 +63,7 @@ describe('the index page in a browser', () => {
     await page.keyboard.press('Enter')
     expect(await page.evaluate('document.activeElement.id')).toBe('main')
     await page.keyboard.press('Tab')
-    expect(await page.evaluate('document.activeElement.tagName')).toBe('BUTTON')
+    expect(await page.evaluate('document.activeElement.textContent')).toBe('Status')
   })
 })
 

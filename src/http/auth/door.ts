@@ -60,10 +60,15 @@ const pushRules: readonly Rule[] = [
   { methods: /^(?:PUT|POST|DELETE)$/, path: any, access: ['push'] },
 ]
 
-const pullRules: readonly Rule[] = [
-  // Pages for browsers.
+/** Before the rules for pushes, since pages with forms take POST. */
+const pageRules: readonly Rule[] = [
   { methods: read, path: /^\/(?:\?.*)?$/, access: ['pull'], forVisitors: true },
   { methods: read, path: /^\/usage(?:\?.*)?$/, access: ['pull', 'push'], forVisitors: true },
+  { methods: read, path: /^\/(?:search|status|path)(?:[/?].*)?$/, access: ['pull'], forVisitors: true },
+]
+
+const pullRules: readonly Rule[] = [
+  // For browsers.
   { methods: read, path: /^\/[^/]*\.ls(?:\?.*)?$/, access: ['pull'], forVisitors: true },
   { methods: read, path: /^\/log\//, access: ['pull'], forVisitors: true },
   { methods: any, path: any, access: ['pull'] },
@@ -91,7 +96,13 @@ export function createDoor(
   authenticator: Authenticator,
   { takesPushes, hasInvitations }: DoorOptions,
 ): Door {
-  const rules = [...openRules, ...(hasInvitations ? joinRules : []), ...(takesPushes ? pushRules : []), ...pullRules]
+  const rules = [
+    ...openRules,
+    ...(hasInvitations ? joinRules : []),
+    ...pageRules,
+    ...(takesPushes ? pushRules : []),
+    ...pullRules,
+  ]
   const pacer = createLoginPacer(setImmediate)
   const queues = new WeakMap<object, { last: Promise<unknown>; length: number }>()
 

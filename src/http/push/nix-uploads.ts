@@ -8,7 +8,7 @@ import { parseCacheInfo } from '../../nix/cache-info.ts'
 import { parseNarFileUrl } from '../../nix/nar-file-url.ts'
 import { parseNarInfo } from '../../nix/parse-nar-info.ts'
 import { parseHashPart } from '../../nix/store-path.ts'
-import type { PushTarget } from '../../store/depot/contract.ts'
+import type { PathHistory, PushTarget } from '../../store/depot/contract.ts'
 import type { Reply } from '../reply.ts'
 import { replyOf } from '../reply-of.ts'
 import { createRouter } from '../router.ts'
@@ -23,7 +23,7 @@ const maxDebugInfoBytes = 4 * 1024
 const maxCacheInfoBytes = 4 * 1024
 
 export interface NixUploadsOptions {
-  readonly depot: PushTarget
+  readonly depot: PushTarget & PathHistory
   /**
    * A larger NAR body is refused with a hint at `burrow push`, since the edge would reject it. Undefined: only the limits
    * of the depot apply.

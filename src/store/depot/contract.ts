@@ -23,6 +23,9 @@ export type PushTarget = Pick<
   | 'figures'
 >
 
+/** Who pushed a path, and why it is kept. */
+export type PathHistory = Pick<Depot, 'find' | 'who' | 'explain'>
+
 export { batchLimits } from './batch.ts'
 export type { Committed } from './committing.ts'
 export { partLimits } from './part-form.ts'

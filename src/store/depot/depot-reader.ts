@@ -10,7 +10,7 @@ import type { Fault } from '../../faults.ts'
 import { parseRealisationId } from '../../nix/realisation.ts'
 import { createFileForm } from '../file-form.ts'
 import type { DepotHealth, StoreHealth } from '../health.ts'
-import type { FileForm, Leases, Realisation, Store, StoreObject } from '../store.ts'
+import type { FileForm, Leases, PathsPage, Realisation, Store, StoreObject } from '../store.ts'
 import { readLog } from './build-log-files.ts'
 import { narKey } from './depot-files.ts'
 import { type DepotOptions, noLocal } from './depot-options.ts'
@@ -71,8 +71,12 @@ export class DepotReader implements Store, AsyncDisposable {
     return fits === undefined || fits(object) ? object : undefined
   }
 
-  pathsAfter(cursor: string): { readonly storePaths: readonly string[]; readonly cursor: string } {
+  pathsAfter(cursor: string): PathsPage {
     return this.records.pathsAfter(cursor)
+  }
+
+  referrersOf(storePath: string, limit: number): readonly string[] {
+    return this.records.referrersOf(storePath, limit)
   }
 
   findSystem(): undefined {

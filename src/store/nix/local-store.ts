@@ -14,8 +14,8 @@ import { systemClock } from '../../clock.ts'
 import { openDaemonConnection } from '../../daemon/daemon-connection.ts'
 import type { Fault } from '../../faults.ts'
 import type { StoreHealth } from '../health.ts'
-import type { Leases, Realisation, Store, StoreObject } from '../store.ts'
-import { type Addition, findAdditions, findLastId, findPathOfId } from './additions.ts'
+import type { Leases, PathsPage, Realisation, Store, StoreObject } from '../store.ts'
+import { type Addition, findAdditions, findLastId, findPathOfId, findReferrers } from './additions.ts'
 import { BuildLogs } from './build-logs.ts'
 import { StoreDatabase } from './database.ts'
 import { DerivationSystems } from './derivation-systems.ts'
@@ -35,6 +35,7 @@ export interface LocalObject extends StoreObject {
 export interface LocalStore extends Store, AsyncDisposable {
   find(hashPart: string, fits?: (object: StoreObject) => boolean): LocalObject | undefined
   findRealisation(id: string): Realisation | undefined
+  referrersOf(storePath: string, limit: number): readonly string[]
   /**
    * The highest id that a path of this store was ever given: what is added later has a higher one. @throws {Fault}
    * store-unavailable
@@ -158,10 +159,14 @@ class NixStore implements LocalStore {
     return this.#database.use((connection) => findAdditions(connection, id, this.storeDir))
   }
 
-  pathsAfter(cursor: string): { readonly storePaths: readonly string[]; readonly cursor: string } {
-    const additions = this.addedAfter(Number(cursor))
-    const storePaths = additions.map(({ storePath }) => storePath)
-    return { storePaths, cursor: String(additions.at(-1)?.id ?? cursor) }
+  pathsAfter(cursor: string): PathsPage {
+    const paths = this.addedAfter(Number(cursor))
+    return { paths, cursor: String(paths.at(-1)?.id ?? cursor) }
+  }
+
+  referrersOf(storePath: string, limit: number): readonly string[] {
+    this.#database.generation()
+    return this.#database.use((connection) => findReferrers(connection, storePath, limit, this.storeDir))
   }
 
   pathOfId(id: number): string | undefined {

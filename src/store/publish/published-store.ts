@@ -14,7 +14,7 @@ import type { Log } from '../../log.ts'
 import { hashPartOf, nameOf, parseHashPart } from '../../nix/store-path.ts'
 import type { StoreHealth } from '../health.ts'
 import type { LocalStore } from '../nix/local-store.ts'
-import type { Leases, Realisation, Store, StoreObject } from '../store.ts'
+import type { Leases, PathsPage, Realisation, Store, StoreObject } from '../store.ts'
 import type { Explanation } from './explain.ts'
 import { findInTable } from './hash-part-table.ts'
 import { findMatchingGlob } from './name-glob.ts'
@@ -121,14 +121,20 @@ class FilteredStore implements PublishedStore {
     return this.#arePublished(baseNames) ? realisation : undefined
   }
 
-  pathsAfter(cursor: string): { readonly storePaths: readonly string[]; readonly cursor: string } {
+  pathsAfter(cursor: string): PathsPage {
     const { paths } = this.#published()
     const page = this.#order.page(cursor)
-    const storePaths = page.ids.flatMap((id) => {
+    const listed = page.ids.flatMap((id) => {
       const storePath = this.#local.pathOfId(id)
-      return storePath !== undefined && findInTable(paths, hashPartOf(storePath)) === id ? [storePath] : []
+      if (storePath === undefined || findInTable(paths, hashPartOf(storePath)) !== id) return []
+      return [{ storePath, registrationTime: this.#local.find(hashPartOf(storePath))?.info.registrationTime ?? 0 }]
     })
-    return { storePaths, cursor: page.cursor }
+    return { paths: listed, cursor: page.cursor }
+  }
+
+  referrersOf(storePath: string, limit: number): readonly string[] {
+    if (!this.#arePublished([storePath])) return []
+    return this.#local.referrersOf(storePath, limit).filter((referrer) => this.#arePublished([referrer]))
   }
 
   health(): StoreHealth {

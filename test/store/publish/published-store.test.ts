@@ -43,8 +43,8 @@ const listAll = (store: { pathsAfter?: LocalStore['pathsAfter'] }, start = '') =
   const found: string[] = []
   for (let cursor = start; ; ) {
     const page = store.pathsAfter!(cursor)
-    found.push(...page.storePaths)
-    if (page.storePaths.length === 0 && page.cursor === cursor) return { found: found.sort(), cursor }
+    found.push(...page.paths.map(({ storePath }) => storePath))
+    if (page.paths.length === 0 && page.cursor === cursor) return { found: found.sort(), cursor }
     cursor = page.cursor
   }
 }

@@ -1,8 +1,9 @@
 /** Objects, their NARs, and what belongs to them, as either connection reads them. */
 import type { Compression } from '../../../nix/nar-info.ts'
+import type { PathsPage } from '../../store.ts'
 import type { NarRecord } from '../types.ts'
 import type { Connection } from './connection.ts'
-import { type AssemblyRecord, type ObjectRecord, toAssembly, toNar, toObject } from './rows.ts'
+import { type AssemblyRecord, type ObjectRecord, toAssembly, toListedPath, toNar, toObject } from './rows.ts'
 
 const narColumns = 'n.nar_hash, n.nar_size, n.compression, n.file_hash, n.file_size, n.flat_sha256, n.damaged_at'
 const objectColumns = `o.*, ${narColumns}, (select group_concat(ref_path, ' ') from (select ref_path from ref r where r.hash_part = o.hash_part order by ref_path)) as refs`
@@ -62,22 +63,34 @@ export class ObjectQueries {
    * First all objects by hash part, then what events say was added since: the cursor is `<hash part> <event id>`, and
    * the event id alone afterwards.
    */
-  pathsAfter(cursor: string): { readonly storePaths: readonly string[]; readonly cursor: string } {
+  pathsAfter(cursor: string): PathsPage {
     const [, from, eventText] = /^(?:([0-9a-z]*) )?(\d*)$/.exec(cursor) ?? []
     const event = eventText === '' || eventText === undefined ? this.#lastEvent() : Number(eventText)
     if (cursor === '' || from !== undefined) {
       const rows = this.db.all(
-        'select hash_part, store_path from object where hash_part > ? order by hash_part limit 1000',
+        'select hash_part, store_path, pushed_at as at from object where hash_part > ? order by hash_part limit 1000',
         from ?? '',
       )
-      const storePaths = rows.map((row) => String(row.store_path))
-      return { storePaths, cursor: rows.length === 0 ? String(event) : `${rows.at(-1)!.hash_part} ${event}` }
+      return {
+        paths: rows.map(toListedPath),
+        cursor: rows.length === 0 ? String(event) : `${rows.at(-1)!.hash_part} ${event}`,
+      }
     }
     const rows = this.db.all(
-      "select id, store_path from event where id > ? and action in ('push', 'adopt') and store_path is not null order by id limit 1000",
+      "select id, store_path, at from event where id > ? and action in ('push', 'adopt') and store_path is not null order by id limit 1000",
       event,
     )
-    return { storePaths: rows.map((row) => String(row.store_path)), cursor: String(rows.at(-1)?.id ?? event) }
+    return { paths: rows.map(toListedPath), cursor: String(rows.at(-1)?.id ?? event) }
+  }
+
+  referrersOf(storePath: string, limit: number): string[] {
+    return this.db
+      .all(
+        'select o.store_path from ref r join object o on o.hash_part = r.hash_part where r.ref_path = ?1 and o.store_path <> ?1 limit ?2',
+        storePath,
+        limit,
+      )
+      .map((row) => String(row.store_path))
   }
 
   #lastEvent(): number {

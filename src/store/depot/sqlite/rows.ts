@@ -1,6 +1,7 @@
 /** Rows of the database as the depot's records. */
 import type { Compression } from '../../../nix/nar-info.ts'
 import type { PathInfo } from '../../../nix/path-info.ts'
+import type { ListedPath } from '../../store.ts'
 import type { NarRecord } from '../types.ts'
 import type { Row } from './connection.ts'
 
@@ -55,6 +56,11 @@ export function toObject(row: Row): ObjectRecord {
     lastUsed: Number(row.last_used),
     promisedAt: Number(row.promised_at),
   }
+}
+
+/** With the columns `store_path` and `at`. */
+export function toListedPath(row: Row): ListedPath {
+  return { storePath: String(row.store_path), registrationTime: Math.floor(Number(row.at) / 1000) }
 }
 
 export function toAssembly(row: Row): AssemblyRecord {
