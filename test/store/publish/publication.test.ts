@@ -212,6 +212,30 @@ describe('changes of the store', () => {
     expect((await follow()).published).toContain(closure.app)
   })
 
+  test('a checkpoint, after which the database is opened again, changes nothing', async () => {
+    const changing = await nix.openStore()
+    const { lib } = await changing.buildClosure()
+    await changing.addRoot(lib)
+    const publication = new Publication({ ...everything, roots: [lib] }, changing)
+    const published = listed(publication.update()!, all)
+    const checkpoint = async () => {
+      const database = new DatabaseSync(changing.database)
+      database.exec('PRAGMA wal_checkpoint(TRUNCATE)')
+      database.close()
+      await nextTurn()
+    }
+    await checkpoint()
+    expect(publication.update()).toBeUndefined()
+    // Added and removed before the next look.
+    const extra = await changing.addFile('extra', 'x')
+    await changing.collectGarbage()
+    await checkpoint()
+    expect(publication.update()).toBeUndefined()
+    expect(publication.ofCount).toBe((await pathsOf(changing)).length)
+    expect(publication.explain(extra).verdict).toBe('absent')
+    expect(publication.count).toBe(published.length)
+  })
+
   test('a database that was replaced by another is read from its beginning', async () => {
     const [first, second] = [await nix.openStore(), await nix.openStore()]
     const old = await first.addFile('first', 'x')
