@@ -55,7 +55,7 @@ const openLocal = () =>
     log: recordLog(),
   })
 
-test('the answering thread answers while the published paths are determined, and does none of that work', async () => {
+test('what stays published is answered while the others are determined', async () => {
   await using local = await openLocal()
   const link = join(await nix.makeDir('root'), 'root')
   await symlink(pathOf(count), link)
@@ -67,18 +67,14 @@ test('the answering thread answers while the published paths are determined, and
 
   await symlink(pathOf(count / 2), `${link}.tmp`)
   await rename(`${link}.tmp`, link)
-  let answers = 0
   const isSwitched = () => store.health().published!.paths === count / 2
-  while (!isSwitched()) {
-    expect((await get(cache.port, url)).status).toBe(200)
-    answers++
-  }
-  expect(answers).toBeGreaterThan(5)
+  do expect((await get(cache.port, url)).status).toBe(200)
+  while (!isSwitched())
   expect((await get(cache.port, `/${hashPartOf(pathOf(count / 2 + 1))}.narinfo`)).status).toBe(404)
   expect((await get(cache.port, `/${hashPartOf(pathOf(count / 2))}.narinfo`)).status).toBe(200)
 })
 
-test('a change needs one message, whose arrays are moved and not copied', async () => {
+test('the answering thread takes its turns meanwhile, and gets one message', async () => {
   await using local = await openLocal()
   const messages: unknown[] = []
   let changes = 0
