@@ -81,7 +81,7 @@ export async function startAppliance(options: ApplianceOptions): Promise<Applian
     config: () => toTeamConfig(settings, config),
     readActivity: () => {
       const stored = analytics?.usage.activity()
-      return (name) => stored?.get(name) ?? activity.of(name)
+      return (name) => (stored === undefined ? activity.of(name) : stored.get(name))
     },
     now: () => new Date(),
     log,
@@ -128,10 +128,7 @@ export async function startAppliance(options: ApplianceOptions): Promise<Applian
       team,
       readService: () => tunnel && toServiceStatus(startedAt, tunnel.status, traffic.totals),
       log,
-      observer: tee(
-        analytics === undefined ? traffic.observer : tee(traffic.observer, analytics.observer),
-        activity.observer,
-      ),
+      observer: tee(traffic.observer, analytics?.observer ?? activity.observer),
       usage: analytics?.usage,
     }).catch(complainOfLarder),
   )

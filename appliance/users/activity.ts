@@ -1,6 +1,6 @@
 /**
  * What users did since the start of this process: when and from where they were last seen, and how much they fetched and
- * sent. In memory only: for a Burrow without usage figures (analytics/), and until these have a user's first request.
+ * sent. In memory only: for a Burrow without usage figures (analytics/).
  */
 import type { Exchange, UserActivity } from '../../src/index.ts'
 
