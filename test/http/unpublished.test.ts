@@ -71,6 +71,8 @@ const forms: readonly [string, (hashPart: string, narHash: string, name: string)
   ['NAR of an older recipe', (hashPart, narHash) => `/nar/${hashPart}-${narHash}.zstd-9-1.0.nar`],
   ['stored NAR', (hashPart, narHash) => `/nar/${hashPart}-${narHash}.file-${narHash}.nar`],
   ['NAR without a hash', (hashPart) => `/nar/${hashPart}.nar`],
+  ['page', (hashPart) => `/path/${hashPart}`],
+  ['page of its files', (hashPart) => `/path/${hashPart}/files`],
   ['listing', (hashPart) => `/${hashPart}.ls`],
   ['log', (hashPart, _, name) => `/log/${hashPart}-${name}`],
   ['log of a derivation', (hashPart, _, name) => `/log/${hashPart}-${name}.drv`],
@@ -105,7 +107,35 @@ describe('every address', () => {
       'NAR of an older recipe': 200,
       'NAR without a hash': 200,
       listing: 200,
+      page: 200,
+      'page of its files': 200,
     })
+  })
+})
+
+describe('pages', () => {
+  /** The index may be read for the first time. */
+  const read = async (url: string) => {
+    for (;;) {
+      const text = (await cache.get(url)).body.toString()
+      if (text.includes(basename(tool).slice(33)) || !url.includes('tool')) return text
+    }
+  }
+
+  test('a search finds it neither by its name nor by its hash part, and what is new does not show it', async () => {
+    const found = await read('/search?q=tool&part=results')
+    expect(found).toContain(hashPartOf(tool))
+    expect(found).not.toContain('denied')
+    for (const url of ['/search?q=denied&part=results', `/search?q=${hashPartOf(denied)}&part=results`, '/'])
+      expect(await read(url)).not.toContain(`/path/${hashPartOf(denied)}`)
+    expect(await read('/')).not.toContain('denied')
+  })
+
+  test('the page of a path that it refers to does not show it', async () => {
+    const page = await read(`/path/${hashPartOf(closure.base)}`)
+    expect(page).toContain('base-1.0')
+    expect(page).not.toContain('lib-1.0')
+    expect(page).not.toContain(hashPartOf(closure.lib))
   })
 })
 
