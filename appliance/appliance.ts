@@ -49,6 +49,8 @@ export interface Appliance extends AsyncDisposable {
   readonly inForce: Reloadable
   /** Reads the config again. A bad one is logged, and nothing changes. Never rejects for it. */
   reload(): Promise<void>
+  /** Before a stop waits for requests: ends those that have no end of their own. */
+  endStreams(): void
 }
 
 export interface ApplianceOptions {
@@ -195,7 +197,6 @@ export async function startAppliance(options: ApplianceOptions): Promise<Applian
     }),
   )
 
-  // Before anything waits for requests to end.
   starting.defer(() => cache.endStreams())
 
   const running = starting.move()
@@ -207,6 +208,7 @@ export async function startAppliance(options: ApplianceOptions): Promise<Applian
       return reloader.inForce
     },
     reload: () => reloader.reload(),
+    endStreams: () => cache.endStreams(),
     [Symbol.asyncDispose]: () => running.disposeAsync(),
   }
 }

@@ -104,7 +104,7 @@ export async function openCache(options: CacheOptions): Promise<Cache> {
     isPublic: reloadable.users === undefined,
     takesPushes: options.pushes !== undefined,
     contact: reloadable.contact,
-    pages: pagesOf(reloadable, options.usage !== undefined),
+    pages: pagesOf(reloadable, options.usage !== undefined, options.team !== undefined),
   })
   const renderError = createErrorRenderer(readParticulars)
   const streams = createEventStreams({ after })
@@ -170,11 +170,12 @@ export async function openCache(options: CacheOptions): Promise<Cache> {
   }
 }
 
-function pagesOf({ indexPage, users }: Reloadable, hasUsage: boolean): ReadonlySet<PageName> {
+function pagesOf({ indexPage, users }: Reloadable, hasUsage: boolean, hasTeam: boolean): ReadonlySet<PageName> {
   const pages: PageName[] = ['search', 'status']
   if (indexPage !== false) pages.push('overview')
   // Figures belong to users, whom a public cache does not have.
   if (hasUsage && users !== undefined) pages.push('usage')
+  if (hasTeam && users !== undefined) pages.push('users')
   return new Set(pages)
 }
 

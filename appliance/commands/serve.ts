@@ -117,6 +117,7 @@ async function stop(
     { signal, requestsUnderWay: listener.requestsUnderWay },
     'Stopping: running requests may finish; another signal (Ctrl-C again, after a second) cuts them off',
   )
+  appliance.endStreams()
   await tunnel.stop()
   const { cut } = await listener.drain(drainMs)
   if (cut > 0)

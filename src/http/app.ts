@@ -28,6 +28,7 @@ import { realisationRoute } from './routes/realisation.ts'
 import { searchRoute } from './routes/search.ts'
 import { statusRoute } from './routes/status.ts'
 import { usageRoute } from './routes/usage.ts'
+import { usersRoute } from './routes/users.ts'
 import { versionRoute } from './routes/version.ts'
 
 /** `pushes`: undefined when this cache does not accept pushes. */
@@ -47,7 +48,10 @@ export function createApp(
   app.enable('case sensitive routing')
   app.enable('strict routing')
 
-  if (join !== undefined) app.use(joinRoute(join))
+  if (join !== undefined) {
+    app.use(joinRoute(join))
+    app.use(usersRoute(join.team, particulars))
+  }
   app.use(closureRoute(origin, versions))
   if (pushes !== undefined) {
     app.use(pushProtocol(pushes.depot))

@@ -63,6 +63,7 @@ const pushRules: readonly Rule[] = [
 /** Before the rules for pushes, since pages with forms take POST. */
 const pageRules: readonly Rule[] = [
   { methods: read, path: /^\/(?:\?.*)?$/, access: ['pull'], forVisitors: true },
+  { methods: /^(?:GET|HEAD|POST)$/, path: /^\/users(?:[/?].*)?$/, access: [] },
   { methods: read, path: /^\/usage(?:\?.*)?$/, access: ['pull', 'push'], forVisitors: true },
   { methods: read, path: /^\/(?:search|status|path)(?:[/?].*)?$/, access: ['pull'], forVisitors: true },
 ]
