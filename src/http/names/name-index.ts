@@ -72,7 +72,7 @@ export class NameIndex {
     for (let looked = 1; position > this.#dropped; looked++) {
       position--
       const entry = this.#entries[position - this.#dropped]
-      if (entry !== undefined && wanted.every((word) => contains(entry.text, word))) {
+      if (entry !== undefined && containsAll(entry.text, wanted)) {
         const object = findListed(entry)
         if (object !== undefined && !seen.has(entry.baseName)) {
           if (objects.length === limit) return { objects, next: position + 1 }
@@ -115,7 +115,8 @@ function findListed({ baseName, store }: Entry): StoreObject | undefined {
   return found?.info.storePath.endsWith(`/${baseName}`) ? found : undefined
 }
 
-/** In the name, or at the beginning of the hash part. */
-function contains(text: string, word: string): boolean {
-  return text.startsWith(word) || text.includes(word, nameStart)
+/** In the name, or at the beginning of the hash part. A plain loop: it runs a hundred thousand times in a search. */
+function containsAll(text: string, words: readonly string[]): boolean {
+  for (const word of words) if (text.indexOf(word, nameStart) < 0 && !text.startsWith(word)) return false
+  return true
 }

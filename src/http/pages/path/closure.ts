@@ -23,7 +23,7 @@ export interface Closure {
 
 const maxMembers = 20_000
 /** A look-up takes 50 us. */
-const sliceLength = 48
+const sliceLength = 24
 
 /** `isWanted`: false when nobody waits any more; the rest is then left out. */
 export async function measureClosure(here: Lookup, root: StoreObject, isWanted: () => boolean): Promise<Closure> {
