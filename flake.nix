@@ -11,24 +11,42 @@
         "x86_64-linux"
         "aarch64-linux"
       ];
-      forAll = make: lib.genAttrs systems (system: make nixpkgs.legacyPackages.${system});
+      # The server needs Linux. The client does not. Newer nixpkgs have no x86_64-darwin.
+      darwinSystems = builtins.filter (system: nixpkgs.legacyPackages ? ${system}) [
+        "aarch64-darwin"
+        "x86_64-darwin"
+      ];
+      forEach = names: make: lib.genAttrs names (system: make nixpkgs.legacyPackages.${system});
+      forAll = forEach systems;
+      clients = pkgs: {
+        burrow-client = pkgs.callPackage ./nixos/client-package.nix { };
+        burrow-push = pkgs.callPackage ./nixos/client-package.nix { isPushOnly = true; };
+      };
     in
     {
-      packages = forAll (pkgs: rec {
-        burrow = pkgs.callPackage ./nixos/package.nix { };
-        burrow-push = pkgs.callPackage ./nixos/push-package.nix { };
-        default = burrow;
-      });
+      packages =
+        forAll (
+          pkgs:
+          clients pkgs
+          // rec {
+            burrow = pkgs.callPackage ./nixos/package.nix { };
+            default = burrow;
+          }
+        )
+        // forEach darwinSystems (pkgs: clients pkgs // { default = (clients pkgs).burrow-client; });
 
-      overlays.default = final: _previous: {
-        burrow = final.callPackage ./nixos/package.nix { };
-        burrow-push = final.callPackage ./nixos/push-package.nix { };
-      };
+      overlays.default = final: _previous: clients final // { burrow = final.callPackage ./nixos/package.nix { }; };
 
       nixosModules = rec {
         burrow = ./nixos/module.nix;
         client = ./nixos/client.nix;
         default = burrow;
+      };
+
+      # For nix-darwin.
+      darwinModules = rec {
+        client = ./nixos/darwin-client.nix;
+        default = client;
       };
 
       # nix flake init --template github:OWNER/REPOSITORY (where you have Burrow from): a machine of your own, nixos/demo/flake.nix.
@@ -63,6 +81,7 @@
       checks = forAll (pkgs: {
         package = self.packages.${pkgs.stdenv.hostPlatform.system}.burrow;
         push = self.packages.${pkgs.stdenv.hostPlatform.system}.burrow-push;
+        client = self.packages.${pkgs.stdenv.hostPlatform.system}.burrow-client;
         vm = import ./nixos/vm-test.nix { inherit pkgs; };
       });
     };

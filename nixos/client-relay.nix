@@ -1,4 +1,4 @@
-# services.burrow-client.relay: `burrow relay` beside Nix, in the place of the cache itself. Part of client.nix.
+# services.burrow-client.relay: `burrow relay` beside Nix, in the place of the cache itself, as a unit of systemd. Part of client.nix.
 {
   config,
   lib,
@@ -6,60 +6,22 @@
   ...
 }:
 let
-  inherit (lib) mkOption types;
+  inherit (lib) types;
   client = config.services.burrow-client;
   cfg = client.relay;
   address = "127.0.0.1:8078";
   hasPassword = cfg.passwordFile != null;
   hasNetrc = !hasPassword && client.netrcFile != null;
-  inStore = file: file != null && lib.hasPrefix "${builtins.storeDir}/" file;
 in
 {
-  options.services.burrow-client.relay = {
-    enable = lib.mkEnableOption "a relay beside Nix, which holds the login, goes on with downloads that were cut, and fetches updates as deltas";
-    watch = mkOption {
-      type = types.bool;
-      default = false;
-      description = ''
-        The relay also pushes each path that becomes valid in this store and that no upstream cache has, in place of
-        {option}`services.burrow-client.push.watchStore`. The user needs `push` access.
-      '';
-    };
-    user = mkOption {
-      type = types.nullOr types.str;
-      default = null;
-      description = "The user at the cache, with {option}`services.burrow-client.relay.passwordFile`.";
-    };
-    passwordFile = mkOption {
-      type = types.nullOr types.str;
-      default = null;
-      example = "/run/secrets/burrow";
-      description = "A file with the password alone, in place of {option}`services.burrow-client.netrcFile`. Root reads it when the relay starts.";
-    };
-    allowUids = mkOption {
-      type = types.listOf types.ints.unsigned;
-      default = [ ];
-      example = [ 0 1000 ];
-      description = "User ids that may connect, and so download with the login; 0 is the nix-daemon. Empty: every user of this machine.";
-    };
+  options.services.burrow-client.relay.allowUids = lib.mkOption {
+    type = types.listOf types.ints.unsigned;
+    default = [ ];
+    example = [ 0 1000 ];
+    description = "User ids that may connect, and so download with the login; 0 is the nix-daemon. Empty: every user of this machine.";
   };
 
   config = lib.mkIf (client.enable && cfg.enable) {
-    assertions = [
-      {
-        assertion = !(cfg.watch && (client.push.watchStore || client.push.postBuildHook));
-        message = "services.burrow-client: relay.watch pushes what push.watchStore and push.postBuildHook push: keep one of them.";
-      }
-      {
-        assertion = hasPassword == (cfg.user != null);
-        message = "services.burrow-client.relay: user and passwordFile go together.";
-      }
-      {
-        assertion = !(inStore cfg.passwordFile);
-        message = "services.burrow-client.relay.passwordFile lies in the Nix store, which everybody on the machine can read: name a file elsewhere, as a string in quotes.";
-      }
-    ];
-
     # A restart refuses no connection.
     systemd.sockets.burrow-relay = {
       description = "Burrow's relay, for Nix on this machine";
@@ -163,15 +125,7 @@ in
       };
     };
 
-    nix.settings = {
-      extra-substituters = [ "http://${address}" ];
-      extra-trusted-public-keys = client.publicKeys;
-      # The relay holds paths while it sends them, through the daemon.
-      extra-allowed-users = [ "burrow-relay" ];
-      # Should the relay itself not run, Nix builds without it.
-      fallback = lib.mkDefault true;
-      # While the cache cannot be reached, the relay says that its paths are absent, so that builds go on. Nix would believe it for an hour.
-      narinfo-cache-negative-ttl = lib.mkDefault 60;
-    };
+    # The relay holds paths while it sends them, through the daemon.
+    nix.settings.extra-allowed-users = [ "burrow-relay" ];
   };
 }

@@ -13,6 +13,7 @@ import { formatRelayService, relayEnvironment } from '../../appliance/near-end/u
 import { stopBudgets, stopMs } from '../../appliance/server/stop-budgets.ts'
 import { runBurrow } from '../appliance/burrow.ts'
 import { createScratchDir } from '../appliance/scratch-dir.ts'
+import { nixInstantiate as nix } from './nix-instantiate.ts'
 
 const root = fileURLToPath(new URL('../..', import.meta.url))
 const run = promisify(execFile)
@@ -40,23 +41,6 @@ interface Evaluation {
   readonly etc: readonly string[]
   readonly nixSettings: Record<string, unknown>
   readonly firewall: { readonly allowedTCPPorts: readonly number[] } | null
-}
-
-async function nix(args: readonly string[]): Promise<string> {
-  await using dir = await createScratchDir()
-  // A store that holds nothing: evaluation alone is wanted, wherever and whoever runs this.
-  const env = {
-    PATH: process.env.PATH,
-    HOME: dir.path,
-    NIX_CONF_DIR: dir.path,
-    BURROW_TEST_NIXPKGS_LIB: process.env.BURROW_TEST_NIXPKGS_LIB,
-  }
-  const { stdout } = await run('nix-instantiate', ['--store', 'dummy://', ...args], {
-    cwd: root,
-    env,
-    maxBuffer: 10_000_000,
-  })
-  return stdout
 }
 
 async function evaluate(configuration: string): Promise<Evaluation> {
@@ -631,11 +615,12 @@ describe('the rest of nixos/', () => {
   test('the flake offers package, overlay, modules, dev shell and checks', async () => {
     const expression = `let
       pkgs = import ./test/nixos/stub-pkgs.nix;
-      outputs = (import ./flake.nix).outputs { self = outputs; nixpkgs = { lib = pkgs.lib // { nixosSystem = system: system; }; legacyPackages = { x86_64-linux = pkgs // { system = "x86_64-linux"; }; aarch64-linux = pkgs // { system = "aarch64-linux"; }; }; }; };
+      outputs = (import ./flake.nix).outputs { self = outputs; nixpkgs = { lib = pkgs.lib // { nixosSystem = system: system; }; legacyPackages = { x86_64-linux = pkgs // { system = "x86_64-linux"; }; aarch64-linux = pkgs // { system = "aarch64-linux"; }; aarch64-darwin = pkgs; }; }; };
     in {
       inherit (outputs.packages.x86_64-linux.default) pname;
       overlay = (outputs.overlays.default pkgs pkgs).burrow.pname;
       modules = builtins.attrNames outputs.nixosModules;
+      darwin = { modules = builtins.attrNames outputs.darwinModules; exists = builtins.pathExists outputs.darwinModules.default; packages = builtins.mapAttrs (_: made: builtins.mapAttrs (_: package: package.pname) made) { inherit (outputs.packages) aarch64-darwin; }; };
       shell = outputs.devShells.aarch64-linux.default.type;
       vm = builtins.attrNames outputs.checks.x86_64-linux.vm.nodes;
       demo = map (name: builtins.length outputs.nixosConfigurations.\${name}.modules) (builtins.attrNames outputs.nixosConfigurations);
@@ -646,6 +631,17 @@ describe('the rest of nixos/', () => {
       pname: 'burrow',
       overlay: 'burrow',
       modules: ['burrow', 'client', 'default'],
+      darwin: {
+        modules: ['client', 'default'],
+        exists: true,
+        packages: {
+          'aarch64-darwin': {
+            'burrow-client': 'burrow-client',
+            'burrow-push': 'burrow-push',
+            default: 'burrow-client',
+          },
+        },
+      },
       shell: 'derivation',
       vm: ['cache', 'client'],
       demo: [2],

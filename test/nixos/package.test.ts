@@ -4,7 +4,7 @@
  */
 import { execFile, spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { cp, readFile, realpath, writeFile } from 'node:fs/promises'
+import { cp, readdir, readFile, realpath, writeFile } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { createInterface } from 'node:readline'
 import { fileURLToPath } from 'node:url'
@@ -136,9 +136,9 @@ test('the package starts from its own tree: version, check-config and serve', as
   }
 }, 300_000)
 
-test('burrow-push is the client alone: it runs without any package', async () => {
-  await using dir = await createScratchDir()
-  const expression = `let p = (import ./test/nixos/stub-pkgs.nix).callPackage ./nixos/push-package.nix { };
+/** The client package, built by its own phases. */
+async function buildClient(dir: ScratchDir, overrides: string): Promise<{ out: string; env: NodeJS.ProcessEnv }> {
+  const expression = `let p = (import ./test/nixos/stub-pkgs.nix).callPackage ./nixos/client-package.nix ${overrides};
     in { inherit (p) buildPhase installPhase installCheckPhase; developmentOut = p.development.outPath; }`
   const env = { PATH: `${join(root, 'node_modules/.bin')}:${process.env.PATH}`, HOME: dir.path, NIX_CONF_DIR: dir.path }
   const { stdout } = await run(
@@ -152,7 +152,7 @@ test('burrow-push is the client alone: it runs without any package', async () =>
     installCheckPhase: string
     developmentOut: string
   }
-  const [out, work] = [dir.file('push-out'), dir.file('work')]
+  const [out, work] = [dir.file('client-out'), dir.file('work')]
   for (const part of ['appliance', 'src', 'scripts', 'package.json', 'tsconfig.json'])
     await cp(join(root, part), join(work, part), { recursive: true })
   const script = (made.buildPhase + made.installPhase)
@@ -160,8 +160,24 @@ test('burrow-push is the client alone: it runs without any package', async () =>
     .replaceAll(/\/nix\/store\/[^/\s]*-nodejs[^/\s]*\/bin\/node/g, await realpath(process.execPath))
   await run('bash', ['-c', hooks + script], { cwd: work, env: { ...env, out } })
   await run('bash', ['-c', `set -eu\n${made.installCheckPhase}`], { cwd: dir.path, env: { ...env, out } })
+  return { out, env }
+}
+
+test('burrow-push is the client alone: it runs without any package', async () => {
+  await using dir = await createScratchDir()
+  const { out, env } = await buildClient(dir, '{ isPushOnly = true; }')
+  expect(await readdir(join(out, 'bin'))).toEqual(['burrow-push'])
   const refusal = run(join(out, 'bin/burrow-push'), ['--to', 'http://127.0.0.1:1'], { cwd: dir.path, env })
   await expect(refusal).rejects.toMatchObject({ code: 2, stderr: expect.stringContaining('Nothing to push was given') })
+}, 300_000)
+
+test('burrow-client has every command of the near end, for people and for daemons', async () => {
+  await using dir = await createScratchDir()
+  const { out, env } = await buildClient(dir, '{ }')
+  for (const program of ['bin/burrow', 'libexec/burrow-client']) {
+    const refusal = run(join(out, program), ['relay', '--to', 'ftp://a.b'], { cwd: dir.path, env })
+    await expect(refusal).rejects.toMatchObject({ code: 2, stderr: expect.stringContaining('must begin with http') })
+  }
 }, 300_000)
 
 test('a lock file that is newer than the hashes fails the evaluation and says what to run', async () => {

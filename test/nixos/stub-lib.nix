@@ -46,6 +46,8 @@ let
   withPriority = priority: content: { _property = "priority"; inherit priority content; };
   mkDefault = withPriority 1000;
   mkForce = withPriority 50;
+  # The order of definitions, which these stubs keep as it is.
+  mkBefore = content: content;
 
   # A condition around a set is a condition around each of its values: it must not be needed to learn their names.
   pushDown =
@@ -91,6 +93,14 @@ let
     str = plain "string" isString;
     externalPath = plain "absolute path not in the Nix store" (value: (isString value || builtins.isPath value) && hasPrefix "/" (toString value) && match "${builtins.storeDir}/[0-9a-z]{32}-.*" (toString value) == null);
     bool = plain "boolean" isBool;
+    int = plain "signed integer" isInt;
+    path = plain "absolute path" (value: (isString value || builtins.isPath value || isDerivation value) && hasPrefix "/" (toString value));
+    lines = { name = "lines"; check = isString; merge = _: concatStringsSep "\n"; };
+    either = a: b: {
+      name = "${a.name} or ${b.name}";
+      check = value: a.check value || b.check value;
+      merge = path: values: (if builtins.all a.check values then a else b).merge path values;
+    };
     package = plain "package" isAttrs;
     anything = {
       name = "anything";
@@ -183,6 +193,7 @@ let
       mkMerge
       mkDefault
       mkForce
+      mkBefore
       mkOption
       mkEnableOption
       mkPackageOption
@@ -207,7 +218,7 @@ let
     optionals = condition: values: if condition then values else [ ];
     optionalString = condition: text: if condition then text else "";
     # As nixpkgs does: quotes only where they are needed.
-    escapeShellArgs = words: concatStringsSep " " (map (word: if match "[[:alnum:],._+:@%/-]+" (toString word) != null then toString word else "'${toString word}'") words);
+    escapeShellArgs = words: concatStringsSep " " (map (word: if match "[[:alnum:],._+:@%/-]+" (toString word) != null then toString word else "'${builtins.replaceStrings [ "'" ] [ "'\\''" ] (toString word)}'") words);
     literalExpression = text: text;
     hiPrio = package: package;
     getExe = package: "${package}/bin/${package.meta.mainProgram or package.name}";

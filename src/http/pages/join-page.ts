@@ -89,7 +89,7 @@ ${codeBlock('linux-restart', 'Afterwards', 'sudo systemctl restart nix-daemon')}
 function nixosTab(user: Joined): Html {
   return html`${codeBlock('nixos-module', 'configuration.nix', nixModule(user))}
 ${codeBlock('nixos-netrc', '/etc/nix/netrc, mode 0600', netrc(user))}
-<p>With a relay beside Nix, use the module of Burrow's flake (<code>nixosModules.burrow-client</code>) instead of <code>nix.settings</code>:</p>
+<p>With a relay beside Nix, use the module of Burrow's flake (<code>nixosModules.client</code>) instead of <code>nix.settings</code>:</p>
 ${codeBlock('nixos-relay', 'configuration.nix with relay', relayModule(user))}`
 }
 
@@ -97,8 +97,8 @@ function darwinTab(user: Joined): Html {
   return html`${codeBlock('darwin-module', 'nix-darwin configuration', nixModule(user))}
 ${codeBlock('darwin-netrc', '/etc/nix/netrc, mode 0600', netrc(user))}
 ${codeBlock('darwin-restart', 'Without nix-darwin, after changing nix.conf', 'sudo launchctl kickstart -k system/org.nixos.nix-daemon')}
-<p>A relay runs in a terminal; Nix then uses <code>http://127.0.0.1:8078</code> instead of this cache:</p>
-${codeBlock('darwin-relay', 'Relay', `sudo npx nix-burrow relay --to ${user.url} --netrc-file /etc/nix/netrc`)}`
+<p>With a relay beside Nix, use the module of Burrow's flake (<code>darwinModules.client</code>) instead of <code>nix.settings</code>:</p>
+${codeBlock('darwin-relay', 'nix-darwin configuration with relay', relayModule(user))}`
 }
 
 function ciTab(user: Joined): Html {
