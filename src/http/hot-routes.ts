@@ -9,7 +9,7 @@ import { serveNar } from './nar/nar-route.ts'
 import { serveNarInfo } from './narinfo/narinfo-route.ts'
 import { answerError, type Origin } from './origin.ts'
 import type { Reply } from './reply.ts'
-import { type HotTarget, parseHotTarget } from './target.ts'
+import { type HotTarget, parseHotTarget, toOriginForm } from './target.ts'
 
 /** Authenticates every request, then answers it here or passes it to `otherwise`. */
 export function createHandler(
@@ -28,6 +28,7 @@ export function createHandler(
   return (request, response) => {
     // Hundreds of requests may have been pipelined on a connection that has been closed in the meantime.
     if (request.socket.destroyed) return
+    request.url = toOriginForm(request.url!)
     const reply = createReply(request, response)
     // Everything below rejects only because of a bug, which must affect this request alone.
     const answerBug = (error: unknown) => answerError(origin, reply, error)

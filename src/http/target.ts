@@ -65,3 +65,13 @@ export function isFileRecipe(recipe: string | undefined): boolean {
 export function fileRecipe(id: string): string {
   return `file-${id}`
 }
+
+/**
+ * The path and query of a request target in any of its forms (RFC 9112, section 3.2): a proxy's `http://host/path` and a
+ * fragment, which Node's parser lets pass, name our own path. Access rules and routes must read the same one.
+ */
+export function toOriginForm(target: string): string {
+  if (target.startsWith('/') && !target.includes('#')) return target
+  const path = target.replace(/^[a-z][a-z0-9+.-]*:\/\/[^/?#]*/i, '').replace(/#.*$/s, '')
+  return path.startsWith('/') ? path : `/${path}`
+}

@@ -4,6 +4,7 @@ import { afterAll, beforeAll, expect, test } from '@jest/globals'
 import { basic } from '../fixtures/cache.ts'
 import { type NixFixture, openNixFixture } from '../fixtures/nix.ts'
 import { openPushCache, type PushCache } from '../fixtures/push-cache.ts'
+import { sendRaw, statusesOf } from '../fixtures/raw-http.ts'
 
 const path = {
   storePath: `/nix/store/${'0'.repeat(32)}-app`,
@@ -70,3 +71,16 @@ test.each([
 ])('%s is no plan', async (_what, value) => {
   expect((await plan(value)).status).toBe(400)
 })
+
+test.each(['/v1/forget', '/v1/forget?x', '/v1/forget#x', 'http://x/v1/forget', '/v1/forget?'])(
+  'POST %s is for administrators alone',
+  async (target) => {
+    const send = (user: string) =>
+      sendRaw(
+        cache.cache.port,
+        `POST ${target} HTTP/1.1\r\nHost: x\r\nAuthorization: ${basic(user, 'secret')}\r\nContent-Type: application/json\r\nContent-Length: 2\r\nConnection: close\r\n\r\n{}`,
+      )
+    for (const user of ['ci', 'bot', 'ben']) expect(statusesOf(await send(user))).toEqual([403])
+    expect(statusesOf(await send('ana'))).toEqual([400])
+  },
+)

@@ -5,6 +5,7 @@ import type { User } from '../../src/index.ts'
 import { inBrowser, openBrowser } from '../fixtures/browser.ts'
 import { basic, get, openTestCache, type TestCache } from '../fixtures/cache.ts'
 import { type NixFixture, openNixFixture } from '../fixtures/nix.ts'
+import { sendRaw, statusesOf } from '../fixtures/raw-http.ts'
 import { openTestTeam, type TestTeam } from '../fixtures/team.ts'
 
 const userOf = (name: string, access: readonly ('pull' | 'push' | 'admin')[]): User => ({
@@ -74,6 +75,30 @@ describe('the page of users', () => {
     })
     expect(response.status).toBe(status === 200 ? 403 : status)
     expect(team.invitations()).toEqual([])
+  })
+})
+
+describe('an address written in another way', () => {
+  const targets = [
+    '/users#',
+    '/users#/x',
+    'http://x/users',
+    'HTTP://x/users',
+    'http://x/users/change?name=zoe',
+    '/users?#',
+  ]
+  beforeEach(() => team.add({ name: 'zoe', access: ['pull'], expires: undefined, password: undefined, by: 'ana' }))
+
+  test.each(targets)('%s is for administrators alone', async (target) => {
+    const send = (authorization: string, method: string) =>
+      sendRaw(
+        cache.port,
+        `${method} ${target} HTTP/1.1\r\nHost: x\r\nAuthorization: ${authorization}\r\nConnection: close\r\n\r\n`,
+        { end: false },
+      )
+    for (const method of ['GET', 'HEAD', 'POST'])
+      expect(statusesOf(await send(basic('ben', 'secret'), method))).toEqual([403])
+    expect(statusesOf(await send(ana, 'GET'))).toEqual([200])
   })
 })
 

@@ -13,6 +13,7 @@ import type { Verifier } from './verifier.ts'
 
 interface Rule {
   readonly methods: RegExp
+  /** Compared with the target without its query. */
   readonly path: RegExp
   /** One of these is enough. `admin` is always enough. */
   readonly access: readonly Access[]
@@ -39,11 +40,11 @@ const openRules: readonly Rule[] = [
   },
 ]
 
-/** The token of an invitation is its login (routes/join.ts). With tracking parameters that a messenger has added, too. */
+/** The token of an invitation is its login (routes/join.ts). */
 const joinRules: readonly Rule[] = [
   {
     methods: /^(?:GET|HEAD|POST)$/,
-    path: /^\/join\/[^/?]+(?:\/client\.mjs)?(?:\?.*)?$/,
+    path: /^\/join\/[^/]+(?:\/client\.mjs)?$/,
     access: [],
     forStrangers: true,
   },
@@ -62,15 +63,15 @@ const pushRules: readonly Rule[] = [
 
 /** Before the rules for pushes, since pages with forms take POST. */
 const pageRules: readonly Rule[] = [
-  { methods: read, path: /^\/(?:\?.*)?$/, access: ['pull'], forVisitors: true },
-  { methods: /^(?:GET|HEAD|POST)$/, path: /^\/users(?:[/?].*)?$/, access: [] },
-  { methods: read, path: /^\/usage(?:\?.*)?$/, access: ['pull', 'push'], forVisitors: true },
-  { methods: read, path: /^\/(?:search|status|path)(?:[/?].*)?$/, access: ['pull'], forVisitors: true },
+  { methods: read, path: /^\/$/, access: ['pull'], forVisitors: true },
+  { methods: /^(?:GET|HEAD|POST)$/, path: /^\/users(?:\/|$)/, access: [] },
+  { methods: read, path: /^\/usage$/, access: ['pull', 'push'], forVisitors: true },
+  { methods: read, path: /^\/(?:search|status|path)(?:\/|$)/, access: ['pull'], forVisitors: true },
 ]
 
 const pullRules: readonly Rule[] = [
   // For browsers.
-  { methods: read, path: /^\/[^/]*\.ls(?:\?.*)?$/, access: ['pull'], forVisitors: true },
+  { methods: read, path: /^\/[^/]*\.ls$/, access: ['pull'], forVisitors: true },
   { methods: read, path: /^\/log\//, access: ['pull'], forVisitors: true },
   { methods: any, path: any, access: ['pull'] },
 ]
@@ -170,7 +171,8 @@ function breakWithoutStackTraces(reply: Reply): void {
 }
 
 function ruleOf(rules: readonly Rule[], { method = '', url = '' }: IncomingMessage): Rule {
-  return rules.find((rule) => rule.methods.test(method) && rule.path.test(url))!
+  const [path = ''] = url.split('?', 1)
+  return rules.find((rule) => rule.methods.test(method) && rule.path.test(path))!
 }
 
 function conclude(reply: Reply, rule: Rule, authentication: Authentication): boolean {
