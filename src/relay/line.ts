@@ -3,11 +3,13 @@
  * it; everything that passes by itself (a broken connection, the edge answering for an origin that it does not reach) is
  * a LineFault. The line counts as down after a fault, until the far end answers again.
  */
-import { Agent as HttpAgent, request as httpRequest, type IncomingMessage } from 'node:http'
-import { Agent as HttpsAgent, request as httpsRequest } from 'node:https'
+import { Agent as HttpAgent, type IncomingMessage } from 'node:http'
+import { Agent as HttpsAgent } from 'node:https'
 
 import { Fault } from '../faults.ts'
 import { temporaryStatuses } from '../temporary-statuses.ts'
+import { LinePace } from './line-pace.ts'
+import { sendRequest } from './send-request.ts'
 
 export interface LineOptions {
   /** `https://cache.example.org`, without credentials; a path in it is kept. */
@@ -43,12 +45,6 @@ export class LineFault extends Error {
   override readonly name = 'LineFault'
 }
 
-/** To connect: a far end that takes longer is away, and Nix is not kept waiting. */
-const connectTimeoutMs = 900
-/** A longer silence was not the line's: nothing was asked for. */
-const longestGapMs = 500
-const enoughBytes = 512 * 1024
-const forgottenBytes = 32 * 1024 * 1024
 const questionConnections = 16
 /** A single transfer may get these while the far end is well. */
 const busyStatuses = new Set([408, 425, 429, 500, 503])
@@ -61,19 +57,17 @@ export class Line implements Disposable {
   readonly #base: URL
   readonly #transferAgent: HttpAgent
   readonly #questionAgent: HttpAgent
-  #receivedAtMs = Number.NEGATIVE_INFINITY
   #problem: string | undefined
   #isLoginRefused = false
   #probe: NodeJS.Timeout | undefined
   #failedProbes = 0
   #isClosed = false
+  readonly #pace: LinePace
   receivedBytes = 0
-  /** While bodies arrived: bytes and the time they took, both fading. */
-  #recentBytes = 0
-  #recentMs = 0
 
   constructor(options: LineOptions) {
     this.#options = options
+    this.#pace = new LinePace(options.now)
     this.#base = new URL(options.url.href.endsWith('/') ? options.url.href : `${options.url.href}/`)
     const createAgent = (maxSockets: number) => {
       const settings = { keepAlive: true, maxSockets, scheduling: 'lifo' } as const
@@ -128,15 +122,13 @@ export class Line implements Disposable {
 
   /** What arrived lately, while something did; undefined before there was enough to tell. */
   get bytesPerSecond(): number | undefined {
-    return this.#recentBytes < enoughBytes ? undefined : this.#recentBytes / (Math.max(1, this.#recentMs) / 1000)
+    return this.#pace.bytesPerSecond
   }
 
   /** Counts bytes of a body. */
   received(bytes: number): void {
     this.receivedBytes += bytes
-    const nowMs = this.#options.now()
-    this.#measure(bytes, nowMs - this.#receivedAtMs)
-    this.#receivedAtMs = nowMs
+    this.#pace.add(bytes)
     if (this.#problem === undefined) return
     this.#problem = undefined
     this.#failedProbes = 0
@@ -152,13 +144,19 @@ export class Line implements Disposable {
     this.#questionAgent.destroy()
   }
 
-  #measure(bytes: number, passedMs: number): void {
-    if (bytes === 0 || passedMs > longestGapMs) return
-    this.#recentBytes += bytes
-    this.#recentMs += passedMs
-    if (this.#recentBytes < forgottenBytes) return
-    this.#recentBytes /= 2
-    this.#recentMs /= 2
+  #send(target: URL, { headers, isTransfer = false, ...wanted }: LineRequest): Promise<IncomingMessage> {
+    const { authorization, version } = this.#options
+    const login = authorization()
+    return sendRequest(target, {
+      ...wanted,
+      agent: isTransfer ? this.#transferAgent : this.#questionAgent,
+      headers: {
+        'user-agent': `burrow-relay/${version}`,
+        'accept-encoding': 'identity',
+        ...(login !== undefined && { authorization: login }),
+        ...headers,
+      },
+    })
   }
 
   #failed(wanted: LineRequest, reason: string): LineFault {
@@ -188,52 +186,6 @@ export class Line implements Disposable {
       this.#failedProbes++
       if (this.#problem !== undefined && !this.#isClosed) this.#scheduleProbe()
     }
-  }
-
-  #send(
-    target: URL,
-    { method = 'GET', headers, body, headerTimeoutMs, signal, isTransfer = false }: LineRequest,
-  ): Promise<IncomingMessage> {
-    const { authorization, version } = this.#options
-    const login = authorization()
-    const send = target.protocol === 'https:' ? httpsRequest : httpRequest
-    return new Promise((resolve, reject) => {
-      const request = send(target, {
-        method,
-        agent: isTransfer ? this.#transferAgent : this.#questionAgent,
-        ...(signal && { signal }),
-        headers: {
-          'user-agent': `burrow-relay/${version}`,
-          'accept-encoding': 'identity',
-          ...(login !== undefined && { authorization: login }),
-          ...(body && { 'content-length': String(body.byteLength) }),
-          ...headers,
-        },
-      })
-      let timer: NodeJS.Timeout | undefined
-      let connecting: NodeJS.Timeout | undefined
-      // Until then it waits for a connection to be free, which says nothing about the far end.
-      request.on('socket', (socket) => {
-        const tooLate = () => request.destroy(new Error(`no answer within ${headerTimeoutMs} ms`))
-        timer = setTimeout(tooLate, headerTimeoutMs)
-        if (!socket.connecting) return
-        const giveUp = () => request.destroy(new Error(`no connection within ${connectTimeoutMs} ms`))
-        connecting = setTimeout(giveUp, connectTimeoutMs)
-        socket.once(target.protocol === 'https:' ? 'secureConnect' : 'connect', () => clearTimeout(connecting))
-      })
-      request.on('error', (error) => {
-        clearTimeout(timer)
-        clearTimeout(connecting)
-        reject(error)
-      })
-      request.on('response', (reply) => {
-        clearTimeout(timer)
-        // Without a listener, an error of the body would end the program.
-        reply.on('error', () => {})
-        resolve(reply)
-      })
-      request.end(body)
-    })
   }
 }
 

@@ -5,16 +5,15 @@
  * counts as absent, and Nix builds it or asks another cache.
  */
 import type { IncomingMessage } from 'node:http'
-import { createInterface } from 'node:readline'
-import { type Readable, Transform, type TransformOptions } from 'node:stream'
-import { createGunzip } from 'node:zlib'
+
 import type { Log } from '../log.ts'
 import type { NarInfo } from '../nix/nar-info.ts'
 import { parseNarInfo } from '../nix/parse-nar-info.ts'
-import { hashPartOf, parseHashPart } from '../nix/store-path.ts'
+import { hashPartOf } from '../nix/store-path.ts'
 import { readAtMost } from '../read-at-most.ts'
+import { basesIn, destroyWhenSilent, readClosureReply } from './closure-reply.ts'
 import type { Line } from './line.ts'
-import { type Base, type ClosureLine, closurePath, maxBases, maxClosureNarInfos, maxClosureRoots } from './protocol.ts'
+import { type Base, type ClosureLine, closurePath, maxClosureRoots } from './protocol.ts'
 
 export interface KnownPath {
   readonly narInfo: NarInfo
@@ -39,12 +38,8 @@ const maxQuestions = 6
 /** Of one narinfo. */
 const maxNarInfoBytes = 1024 * 1024
 const retryMs = 500
-const silenceMs = 10_000
-const maxUrlLength = 500
 /** A far end that does not know the question is not asked again for so long. */
 const plainMs = 600_000
-/** Decompressed: what is small on the line may be large in memory. */
-const maxReplyBytes = 32 * 1024 * 1024
 
 interface Remembered {
   readonly path: KnownPath
@@ -147,24 +142,14 @@ export class NarInfos {
 
   async #readClosure(reply: IncomingMessage): Promise<void> {
     const { line, log } = this.#options
-    const stopWatching = destroyWhenSilent(reply)
-    reply.on('data', (bytes: Buffer) => line.received(bytes.length))
-    const text: Readable = reply.headers['content-encoding'] === 'gzip' ? reply.pipe(createGunzip()) : reply
-    const limited = new Transform({ transform: limitBytes(maxReplyBytes) })
-    text.on('error', (error) => limited.destroy(error))
-    reply.on('error', (error) => text.destroy(error))
-    reply.on('aborted', () => text.destroy(new Error('the reply was cut off')))
     let lines = 0
     try {
-      for await (const line of createInterface({ input: text.pipe(limited), crlfDelay: Number.POSITIVE_INFINITY })) {
-        if (++lines > maxClosureNarInfos + maxClosureRoots + 1) throw new Error('the reply has too many lines')
-        this.#takeLine(JSON.parse(line) as ClosureLine)
+      for await (const answer of readClosureReply(reply, (bytes) => line.received(bytes))) {
+        lines++
+        this.#takeLine(answer)
       }
     } catch (error) {
       log.debug({ reason: (error as Error).message, lines }, 'The narinfos of a closure arrived only in part')
-    } finally {
-      stopWatching()
-      reply.destroy()
     }
   }
 
@@ -206,39 +191,6 @@ export class NarInfos {
     this.#waiting.get(hashPart)?.resolve(path)
     this.#waiting.delete(hashPart)
   }
-}
-
-/** A body that stops arriving would keep its place among the questions. */
-function destroyWhenSilent(reply: IncomingMessage): () => void {
-  const timer = setTimeout(() => reply.destroy(new Error(`nothing arrived for ${silenceMs} ms`)), silenceMs)
-  reply.on('data', () => void timer.refresh())
-  return () => clearTimeout(timer)
-}
-
-function limitBytes(maxBytes: number): TransformOptions['transform'] & {} {
-  let bytes = 0
-  return (piece: Buffer, _encoding, done) => {
-    bytes += piece.length
-    if (bytes > maxBytes) done(new Error(`the reply has more than ${maxBytes} bytes`))
-    else done(null, piece)
-  }
-}
-
-/** What a far end sends is not trusted to have the form it should have. */
-function basesIn(value: unknown): Base[] {
-  if (!Array.isArray(value)) return []
-  return value.slice(0, maxBases).flatMap((base: Partial<Base> | null) => {
-    const { hashPart, narHash, url, deltaSize } = base ?? {}
-    if (typeof hashPart !== 'string' || parseHashPart(hashPart) === undefined || !isNarHash(narHash)) return []
-    if (typeof url !== 'string' || url.length > maxUrlLength) return []
-    return [{ hashPart, narHash, url, ...(isSize(deltaSize) && { deltaSize }) }]
-  })
-}
-
-const isSize = (value: unknown): value is number => Number.isSafeInteger(value) && Number(value) > 0
-
-function isNarHash(value: unknown): value is string {
-  return typeof value === 'string' && /^sha256:[01][0-9a-df-np-sv-z]{51}$/.test(value)
 }
 
 function within<T>(ms: number, promise: Promise<T>): Promise<T | undefined> {

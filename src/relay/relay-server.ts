@@ -16,6 +16,7 @@ import { hashPartOf } from '../nix/store-path.ts'
 import { filteredReader } from '../stream-reader.ts'
 import type { Line } from './line.ts'
 import type { KnownPath } from './narinfos.ts'
+import { passOn } from './pass-on.ts'
 import { sendChunks } from './send-chunks.ts'
 import { isSideFile } from './side-files.ts'
 
@@ -58,7 +59,6 @@ const compressors: Readonly<Partial<Record<Compression, () => Duplex>>> = {
   gzip: createGzip,
   br: createBrotliCompress,
 }
-const answerMs = 10_000
 
 export function createRelayServer(options: RelayServerOptions): Server {
   const { mayConnect = () => true, log } = options
@@ -89,7 +89,7 @@ async function serve(options: RelayServerOptions, request: IncomingMessage, resp
   if (target === `/${relayStatusPath}`)
     return send(response, 'application/json', `${JSON.stringify(options.readStatus())}\n`)
   if (listingTarget.test(target) || isSideFile(target.slice(1)))
-    return await passOn(options, request, response, target.slice(1))
+    return void ((await passOn(options.line, request, response, target.slice(1))) || refuse(response, 404))
   if (method === 'HEAD' && options.uploads?.hasNar(target.slice(1)) === true) return void response.writeHead(200).end()
   const pushed = options.uploads?.findPushed(target.slice(1))
   if (pushed !== undefined) return await servePushed(options, request, response, pushed)
@@ -175,34 +175,6 @@ async function sendNar(
 function startOf({ method, headers }: IncomingMessage, size: number): number {
   const start = method === 'GET' ? Number(/^bytes=(\d{1,15})-$/.exec(headers.range ?? '')?.[1] ?? 0) : 0
   return start < size ? start : 0
-}
-
-async function passOn(
-  { line }: RelayServerOptions,
-  { method }: IncomingMessage,
-  response: ServerResponse,
-  path: string,
-): Promise<void> {
-  if (line.problem !== undefined) return refuse(response, 404)
-  const reply = await line
-    .request({ method: method as 'GET' | 'HEAD', path, headerTimeoutMs: answerMs })
-    .catch(() => undefined)
-  if (reply === undefined) return refuse(response, 404)
-  if (reply.statusCode !== 200) {
-    reply.resume()
-    return refuse(response, 404)
-  }
-  const { 'content-type': type, 'content-length': length } = reply.headers
-  response.writeHead(200, {
-    'content-type': type ?? 'application/octet-stream',
-    ...(length !== undefined && { 'content-length': length }),
-    'cache-control': 'no-store',
-    'x-content-type-options': 'nosniff',
-  })
-  reply.on('data', (bytes: Buffer) => line.received(bytes.length))
-  reply.on('aborted', () => response.destroy())
-  response.on('close', () => reply.destroy())
-  reply.pipe(response)
 }
 
 function send(response: ServerResponse, type: string, text: string): void {

@@ -12,60 +12,21 @@ import type { Server } from 'node:http'
 import { BytesReader, startedReader, withCallbackOnClose } from '../chunk-readers.ts'
 import type { ChunkReader } from '../chunks.ts'
 import { Fault } from '../faults.ts'
-import type { Log } from '../log.ts'
-import { createDecompressor, type Decompressors, decompressSmall } from '../nar/decompress.ts'
+import { createDecompressor, decompressSmall } from '../nar/decompress.ts'
 import { parseCacheInfo } from '../nix/cache-info.ts'
 import type { NarInfo } from '../nix/nar-info.ts'
 import { hashPartOf } from '../nix/store-path.ts'
 import { readAtMost } from '../read-at-most.ts'
-import type { StoreObject } from '../store/store.ts'
 import { filteredReader } from '../stream-reader.ts'
+import type { Relay, RelayOptions, RelayStatus } from './contract.ts'
 import { DeltaSources, wholeSizeOf } from './delta-sources.ts'
 import { Line } from './line.ts'
 import { type KnownPath, NarInfos } from './narinfos.ts'
 import { Prefetch } from './prefetch.ts'
-import { createRelayServer, type MayConnect, type RelayUploads } from './relay-server.ts'
+import { createRelayServer } from './relay-server.ts'
 import { ResumedDownload } from './resumed-download.ts'
-import { addTotals, type RelayTotals } from './totals.ts'
+import { addTotals } from './totals.ts'
 import { type NarSource, VerifiedNar } from './verified-nar.ts'
-
-export interface RelayOptions {
-  /** Without credentials. */
-  readonly url: URL
-  /** The `Authorization` header; undefined for a public cache. Read for each request. */
-  readonly authorization: () => string | undefined
-  readonly storeDir: string
-  readonly version: string
-  /** A download is given up after this time without a byte. */
-  readonly patienceMs: number
-  readonly decompressors: Decompressors
-  /** True if this machine's store has the path. */
-  readonly isHere: (storePath: string) => boolean
-  /** A store object of this machine, as the base of a delta; undefined: no deltas are asked for. */
-  readonly findLocal?: (hashPart: string) => StoreObject | undefined
-  /** Undefined: nothing can be pushed. */
-  readonly uploads?: RelayUploads
-  /** Who may connect; everybody on this machine by default. */
-  readonly mayConnect?: MayConnect
-  /** What an earlier relay had counted. */
-  readonly earlier?: RelayTotals
-  readonly log: Log
-}
-
-export interface RelayStatus extends RelayTotals {
-  readonly url: string
-  /** Why the far end cannot be reached; null if it can. */
-  readonly problem: string | null
-  readonly storeDir: string
-  readonly startedAt: string
-  readonly nars: RelayTotals['nars'] & { readonly underWay: number }
-}
-
-export interface Relay extends Disposable {
-  /** A server that answers for this relay; the caller lets it listen on loopback, and closes it. */
-  createServer(): Server
-  readonly status: RelayStatus
-}
 
 /** Nix opens 25 by itself, and small NARs are fetched ahead; questions must not wait behind those. */
 const connections = 80
