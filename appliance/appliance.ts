@@ -6,15 +6,13 @@
 import { join } from 'node:path'
 import type { Logger } from 'pino'
 
-import { Fault, type Observer, openCache, type Reloadable, systemClock } from '../src/index.ts'
-import { openAnalytics } from './analytics/analytics.ts'
+import { Fault, openCache, type Reloadable } from '../src/index.ts'
 import { readClientProgram } from './bundles.ts'
 import { createVisitors } from './cloudflare/visitors.ts'
 import { Complaint } from './complaint.ts'
 import type { Config } from './config/config.ts'
 import { type LoadedConfig, loadConfig } from './config/load-config.ts'
 import type { ConfigSource } from './config/read-document.ts'
-import { createTraffic } from './log/traffic.ts'
 import type { Machine } from './machine.ts'
 import { createMetrics } from './operator/metrics.ts'
 import { createOperatorServer } from './operator/operator-server.ts'
@@ -22,18 +20,18 @@ import { createReport } from './operator/report.ts'
 import { toServiceStatus } from './operator/service-status.ts'
 import type { StatusReport } from './operator/status.ts'
 import { type Listener, openListener } from './server/listener.ts'
+import { openObservation } from './server/open-observation.ts'
 import { openOperator } from './server/open-operator.ts'
 import { openStores } from './server/open-stores.ts'
 import { openTunnel } from './server/open-tunnel.ts'
 import { combine, createReloader, logWarnings, type Settings } from './server/reloader.ts'
 import { originDrainMs } from './server/stop-budgets.ts'
-import { findStoreProblem, isHere } from './server/store-checks.ts'
+import { findStoreProblem } from './server/store-checks.ts'
 import { openState } from './state/state.ts'
 import { usersFile } from './state/state-dir.ts'
 import { lockStateDir } from './state/state-lock.ts'
 import { findInheritedSocket } from './systemd/socket-activation.ts'
 import type { Tunnel, TunnelStatus } from './tunnel/tunnel.ts'
-import { createActivity } from './users/activity.ts'
 import { loadReloadable } from './users/load-reloadable.ts'
 import { openTeam } from './users/team.ts'
 import { createTeamDocument } from './users/team-document.ts'
@@ -77,39 +75,21 @@ export async function startAppliance(options: ApplianceOptions): Promise<Applian
     base: await loadReloadable({ loaded: next, state, hostName: machine.hostName, log }),
   })
   const settings = await load(loaded)
-  const activity = createActivity(Date.now)
+  const { stores, depot, published, findExpected } = starting.use(await openStores(config, machine, version, log))
+  const readHealth = () => stores.map((each) => each.health())
+  const metrics = config.operator === undefined ? undefined : createMetrics(version)
+  const observation = starting.use(openObservation({ config, stores, findExpected, metrics, log }))
+  const { observer, totals, usage } = observation
   const team = await openTeam({
     document: createTeamDocument(join(config.state.dir, usersFile)),
     config: () => toTeamConfig(settings, config),
-    readActivity: () => {
-      const stored = analytics?.usage.activity()
-      return (name) => (stored === undefined ? activity.of(name) : stored.get(name))
-    },
+    readActivity: () => observation.readActivity(),
     now: () => new Date(),
     log,
     onChange: () => reloader.usersChanged(),
   })
   const inForce = combine(settings.base, team)
   logWarnings(settings, inForce, team, log)
-
-  const { stores, depot, published, findExpected } = starting.use(await openStores(config, machine, version, log))
-  const readHealth = () => stores.map((each) => each.health())
-  const metrics = config.operator === undefined ? undefined : createMetrics(version)
-  const traffic = starting.use(createTraffic(log, metrics, systemClock.after, config.log.requests))
-  const analytics =
-    config.analytics &&
-    starting.use(
-      openAnalytics({
-        ...config.analytics,
-        stateDir: config.state.dir,
-        storeDir: config.store.dir,
-        isHere: (hashPart) => isHere(stores, hashPart),
-        findExpected,
-        log,
-        now: Date.now,
-        after: systemClock.after,
-      }),
-    )
   let listener: Listener | undefined
   let tunnel: Tunnel | undefined
   const cache = starting.use(
@@ -128,10 +108,10 @@ export async function startAppliance(options: ApplianceOptions): Promise<Applian
       limits: config.limits,
       visitors: config.cloudflareAccess && createVisitors({ ...config.cloudflareAccess, now: () => new Date() }, log),
       team,
-      readService: () => tunnel && toServiceStatus(startedAt, tunnel.status, traffic.totals),
+      readService: () => tunnel && toServiceStatus(startedAt, tunnel.status, totals),
       log,
-      observer: tee(traffic.observer, analytics?.observer ?? activity.observer),
-      usage: analytics?.usage,
+      observer,
+      usage,
     }).catch(complainOfLarder),
   )
   metrics?.watch(() => ({ ...cache.stats, stores: readHealth(), tunnel: tunnel?.status }))
@@ -158,7 +138,7 @@ export async function startAppliance(options: ApplianceOptions): Promise<Applian
           tunnel: tunnel.status,
           inForce: reloader.inForce,
           team,
-          totals: traffic.totals,
+          totals,
           impediment: findImpediment(),
         })
       : undefined
@@ -166,16 +146,7 @@ export async function startAppliance(options: ApplianceOptions): Promise<Applian
     metrics &&
     (await openOperator(
       config,
-      createOperatorServer({
-        findImpediment,
-        readStatus,
-        metrics,
-        depot,
-        published,
-        team,
-        usage: analytics?.usage,
-        log,
-      }),
+      createOperatorServer({ findImpediment, readStatus, metrics, depot, published, team, usage, log }),
       log,
     ))
   if (operator !== undefined) starting.use(operator)
@@ -191,7 +162,7 @@ export async function startAppliance(options: ApplianceOptions): Promise<Applian
       state,
       log,
       onStatus(status) {
-        analytics?.tunnelChanged(status)
+        observation.tunnelChanged(status)
         options.onTunnelStatus?.(status)
       },
     }),
@@ -212,13 +183,6 @@ export async function startAppliance(options: ApplianceOptions): Promise<Applian
     [Symbol.asyncDispose]: () => running.disposeAsync(),
   }
 }
-
-const tee = (first: Observer, second: Observer): Observer => ({
-  exchanged(exchange) {
-    first.exchanged(exchange)
-    second.exchanged(exchange)
-  },
-})
 
 /** Another process uses the larder, or its directory holds other files: the message says which. */
 function complainOfLarder(error: unknown): never {
