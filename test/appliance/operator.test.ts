@@ -154,14 +154,20 @@ describe('the public listener', () => {
     })
     await using served = await serve(dir)
     const operator = String((await served.logged(/Burrow is ready/)).operator)
-    for (const path of ['/status', '/healthz', '/readyz', '/metrics']) {
+    const ben = { Authorization: `Basic ${btoa('ben:secret')}` }
+    for (const path of ['/healthz', '/readyz', '/metrics', '/depot/pins', '/team/users', '/usage?days=1']) {
       const fetchStatus = async (base: string, headers = {}) => (await fetch(new URL(path, base), { headers })).status
-      expect([
-        path,
-        await fetchStatus(served.url),
-        await fetchStatus(served.url, { Authorization: `Basic ${btoa('ben:secret')}` }),
-      ]).toEqual([path, 401, 404])
-      expect([path, await fetchStatus(operator)]).not.toEqual([path, 404])
+      const forBen = path.startsWith('/usage') ? 200 : 404
+      expect([path, await fetchStatus(served.url), await fetchStatus(served.url, ben)]).toEqual([path, 401, forBen])
     }
+    for (const path of ['/status', '/healthz', '/readyz', '/metrics'])
+      expect([path, (await fetch(new URL(path, operator))).status]).not.toEqual([path, 404])
+    // Users have a page of that name.
+    expect((await fetch(new URL('/status', served.url))).status).toBe(401)
+    const page = await fetch(new URL('/status', served.url), { headers: ben })
+    const body = await page.text()
+    expect([page.status, page.headers.get('content-type')]).toEqual([200, 'text/html; charset=utf-8'])
+    expect(body).not.toContain(dir.path)
+    expect(body).not.toMatch(/127\.0\.0\.1:\d+|"pid"/)
   })
 })
