@@ -30,6 +30,11 @@ const any = /./
  * The first rule that matches applies. Paths are compared as they were sent: a path that is encoded differently matches
  * the last rules, which are at least as strict.
  */
+const hotRules: readonly Rule[] = [
+  // Thousands of these for each of the others: they come first.
+  { methods: /^GET$/, path: /^\/(?:[0-9a-z]{32}\.narinfo$|nar\/)/, access: ['pull'] },
+]
+
 const openRules: readonly Rule[] = [
   // Error pages need them too.
   {
@@ -50,10 +55,15 @@ const joinRules: readonly Rule[] = [
   },
 ]
 
-const pushRules: readonly Rule[] = [
+const hotRulesWithPushes: readonly Rule[] = [
   // What a client reads before it pushes. Downloading NARs requires pull access.
-  { methods: read, path: /^\/(?:nix-cache-info|[0-9a-z]{32}\.narinfo)$/, access: ['pull', 'push'] },
+  { methods: read, path: /^\/[0-9a-z]{32}\.narinfo$/, access: ['pull', 'push'] },
   { methods: /^HEAD$/, path: /^\/nar\//, access: ['pull', 'push'] },
+  { methods: /^GET$/, path: /^\/nar\//, access: ['pull'] },
+]
+
+const pushRules: readonly Rule[] = [
+  { methods: read, path: /^\/nix-cache-info$/, access: ['pull', 'push'] },
   { methods: read, path: /^\/v1\/(?:version|public-key|client\.mjs)$/, access: ['pull', 'push'] },
   { methods: /^POST$/, path: /^\/v1\/closure$/, access: ['pull'] },
   { methods: any, path: /^\/v1\/forget$/, access: [] },
@@ -99,6 +109,7 @@ export function createDoor(
   { takesPushes, hasInvitations }: DoorOptions,
 ): Door {
   const rules = [
+    ...(takesPushes ? hotRulesWithPushes : hotRules),
     ...openRules,
     ...(hasInvitations ? joinRules : []),
     ...pageRules,
@@ -171,7 +182,8 @@ function breakWithoutStackTraces(reply: Reply): void {
 }
 
 function ruleOf(rules: readonly Rule[], { method = '', url = '' }: IncomingMessage): Rule {
-  const [path = ''] = url.split('?', 1)
+  const end = url.indexOf('?')
+  const path = end === -1 ? url : url.slice(0, end)
   return rules.find((rule) => rule.methods.test(method) && rule.path.test(path))!
 }
 
