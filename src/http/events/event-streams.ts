@@ -62,7 +62,15 @@ export function createEventStreams({ after }: EventClock): EventStreams {
           last = text
           silentMs = 0
         }
-        stop = after(renderIntervalMs, tick)
+        stop = after(renderIntervalMs, tickOrClose)
+      }
+      // Nothing catches what a timer throws: it would end the process. The next stream answers and logs the error.
+      const tickOrClose = () => {
+        try {
+          tick()
+        } catch {
+          close()
+        }
       }
       const close = () => {
         stop()

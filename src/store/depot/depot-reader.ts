@@ -94,18 +94,27 @@ export class DepotReader implements Store, AsyncDisposable {
     if (form.kind === 'file' && nar?.fileHash === form.fileHash) this.#withdrawn.withdraw(info.narHash, fault)
   }
 
+  /** Does not throw: it is asked for when something is wrong, for example when the depot's disk is gone. */
   health(): StoreHealth {
-    const depot = this.figures()
+    const { depot, problem } = this.#findFigures()
     return {
       name: this.name,
       type: 'depot',
       location: this.#options.dir,
-      isReadable: true,
+      isReadable: depot !== undefined,
       mode: undefined,
-      problem: undefined,
-      withdrawn: { now: depot.damaged, total: this.#withdrawn.total },
+      problem,
+      withdrawn: { now: depot?.damaged ?? 0, total: this.#withdrawn.total },
       leases: undefined,
       depot,
+    }
+  }
+
+  #findFigures(): Pick<StoreHealth, 'depot' | 'problem'> {
+    try {
+      return { depot: this.figures(), problem: undefined }
+    } catch (error) {
+      return { depot: undefined, problem: (error as Error).message }
     }
   }
 

@@ -11,11 +11,13 @@ import { Reply } from '../../../src/http/reply.ts'
 let server: Server
 let streams: EventStreams
 let text: string
+let render: () => string
 /** What waits for the clock. */
 let due: Set<() => void>
 
 beforeEach(async () => {
   text = 'first'
+  render = () => text
   due = new Set()
   streams = createEventStreams({
     after(_ms, callback) {
@@ -26,7 +28,7 @@ beforeEach(async () => {
   server = createServer((request, response) => {
     const reply = new Reply(request, response, createCacheHeaders(false, 'deny'), { exchanged() {} })
     reply.identity = { name: request.url!, access: new Set(['pull']) }
-    streams.start(reply, () => text)
+    streams.start(reply, () => render())
   }).listen(0, '127.0.0.1')
   await once(server, 'listening')
 })
@@ -73,6 +75,18 @@ describe('event streams', () => {
     await nextChunk(stream)
     tick(7)
     expect(await nextChunk(stream)).toBe(': still here\n\n')
+  })
+
+  test('end when the text cannot be rendered: the process goes on', async () => {
+    const stream = await open('/ben')
+    await nextChunk(stream)
+    render = () => {
+      throw new Error('the disk is gone')
+    }
+    tick()
+    stream.resume()
+    await once(stream, 'end')
+    expect(streams.count).toBe(0)
   })
 
   test('end when told to, and then none begins', async () => {

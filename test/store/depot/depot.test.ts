@@ -5,6 +5,7 @@ import {
   mkdirSync,
   readdirSync,
   readFileSync,
+  renameSync,
   rmSync,
   statSync,
   truncateSync,
@@ -28,6 +29,19 @@ function fileOf(test: TestDepot, made: Made): string {
 async function untilDamaged(test: TestDepot): Promise<void> {
   while (test.depot.figures().damaged === 0) await new Promise(setImmediate)
 }
+
+describe('health', () => {
+  test('says that the directory is gone, and that it is back', async () => {
+    await using test = await TestDepot.open()
+    renameSync(test.dir, `${test.dir}.away`)
+    try {
+      expect(test.depot.health()).toMatchObject({ isReadable: false, problem: expect.any(String) })
+    } finally {
+      renameSync(`${test.dir}.away`, test.dir)
+    }
+    expect(test.depot.health()).toMatchObject({ isReadable: true, problem: undefined, depot: { objects: 0 } })
+  })
+})
 
 describe('opening', () => {
   test('a depot that is open is refused, and the message names the process', async () => {
