@@ -110,6 +110,10 @@ const statusByFault: Readonly<Record<Exclude<FaultCode, 'store-unavailable'>, 40
  * into the reply.
  */
 export function answerError({ log, outage }: Pick<Origin, 'log' | 'outage'>, reply: Reply, error: unknown): void {
+  if (isCutOff(reply)) {
+    log.debug({ err: error, route: reply.route, target: reply.target }, 'A request ended before its body did')
+    return reply.refuse(400)
+  }
   if (!(error instanceof Fault)) {
     log.error({ err: error, route: reply.route, target: reply.target }, 'Answered 500: this is a bug in Burrow')
     return reply.refuse(500)
@@ -119,4 +123,9 @@ export function answerError({ log, outage }: Pick<Origin, 'log' | 'outage'>, rep
   log.debug({ err: error, code: error.code, route: reply.route, target: reply.target }, 'Could not answer a request')
   if (status === 404) reply.refuse(404)
   else reply.postpone(error.code === 'busy' ? 5 : 15)
+}
+
+/** The client disconnected, or stalled, while it sent a body. */
+function isCutOff({ request }: Reply): boolean {
+  return request.destroyed && !request.complete
 }

@@ -1,6 +1,7 @@
 /**
  * What no decent client sends: every such request is answered or cut, tells nothing, and leaves the cache as it was.
  */
+import { once } from 'node:events'
 import { connect } from 'node:net'
 
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals'
@@ -103,6 +104,19 @@ describe('malformed paths are absent', () => {
     )
     for (const answer of answers) expect(statusesOf(answer).every((status) => status >= 400)).toBe(true)
   })
+})
+
+test('a body that is cut off is not taken for a bug', async () => {
+  // The login is remembered, so that the route has the request before the connection ends.
+  await cache.get('/nix-cache-info')
+  const socket = connect(cache.port, '127.0.0.1')
+  // The continuation says that the body is being waited for.
+  socket.write(`POST /v1/closure HTTP/1.1\r\nHost: x\r\n${auth}Expect: 100-continue\r\nContent-Length: 500\r\n\r\n{`)
+  await once(socket, 'data')
+  socket.destroy()
+  const isLogged = () => cache.log.some(({ message }) => message === 'A request ended before its body did')
+  while (!isLogged() && !cache.log.some(({ level }) => level === 'error')) await new Promise(setImmediate)
+  expect(isLogged()).toBe(true)
 })
 
 describe('hostile headers', () => {
