@@ -30,6 +30,8 @@ export type FaultCode =
    * store object.
    */
   | 'delta-unusable'
+  /** A change of the users cannot be stored (full disk, rights): nothing was changed. */
+  | 'users-unwritable'
 
 export class Fault extends Error {
   override readonly name = 'Fault'

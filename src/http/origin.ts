@@ -103,6 +103,7 @@ const statusByFault: Readonly<Record<Exclude<FaultCode, 'store-unavailable'>, 40
   'larder-unwritable': 503,
   'larder-damaged': 503,
   'delta-unusable': 404,
+  'users-unwritable': 503,
 }
 
 /**
@@ -120,7 +121,8 @@ export function answerError({ log, outage }: Pick<Origin, 'log' | 'outage'>, rep
   }
   const status = error.code === 'store-unavailable' ? outage.status() : statusByFault[error.code]
   // Debug only: a client that disconnects is no problem, and a store logs once when it becomes unreadable.
-  log.debug({ err: error, code: error.code, route: reply.route, target: reply.target }, 'Could not answer a request')
+  const level = error.code === 'users-unwritable' ? 'error' : 'debug'
+  log[level]({ err: error, code: error.code, route: reply.route, target: reply.target }, 'Could not answer a request')
   if (status === 404) reply.refuse(404)
   else reply.postpone(error.code === 'busy' ? 5 : 15)
 }

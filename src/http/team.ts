@@ -6,6 +6,7 @@
  * A change resolves when it is stored and in force. A refusal is a value: its `reason` says what to do, and may be shown
  * to whoever asked for the change. A rejection means that the change could not be stored.
  */
+import { Fault } from '../faults.ts'
 import type { Access } from './auth/user.ts'
 
 /**
@@ -121,4 +122,13 @@ export interface Team {
 
 export function isRefusal(outcome: object | undefined): outcome is TeamRefusal {
   return outcome !== undefined && 'status' in outcome && outcome.status === 'refused'
+}
+
+/** @throws {Fault} users-unwritable: the change could not be stored */
+export async function untilStored<Done>(change: Promise<Done>): Promise<Done> {
+  try {
+    return await change
+  } catch (cause) {
+    throw new Fault('users-unwritable', (cause as Error).message, { cause })
+  }
 }

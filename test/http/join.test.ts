@@ -1,5 +1,5 @@
 /** `/join/<token>`: what strangers, browsers and programs get, and what is left behind. */
-import { mkdtemp } from 'node:fs/promises'
+import { mkdir, mkdtemp, rename, rmdir } from 'node:fs/promises'
 import { join as joinPath } from 'node:path'
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals'
 
@@ -68,6 +68,22 @@ describe('the link of an invitation', () => {
     expect(await cache.get('/nix-cache-info', { headers: { authorization } })).toMatchObject({ status: 200 })
     for (const again of [post(), { headers: person }, { headers: program }])
       expect(await cache.get(path, again)).toMatchObject({ status: 404 })
+  })
+
+  test('stays open when the account cannot be stored', async () => {
+    await using site = await openSite()
+    const { cache, team } = site
+    const path = `/join/${await team.inviteUser('cleo')}`
+    const file = joinPath(team.dir, 'users.json')
+    await rename(file, `${file}.away`)
+    await mkdir(file)
+    expect(await cache.get(path, post())).toMatchObject({ status: 503 })
+    const errors = cache.log.filter(({ level }) => level === 'error')
+    expect(errors).toMatchObject([{ message: 'Could not answer a request', fields: { code: 'users-unwritable' } }])
+    expect(team.added).toEqual([])
+    await rmdir(file)
+    await rename(`${file}.away`, file)
+    expect(await cache.get(path, post())).toMatchObject({ status: 200 })
   })
 
   test('of two browsers that press the button at once, exactly one gets the account', async () => {

@@ -24,7 +24,7 @@ import type { Reply } from '../reply.ts'
 import { replyOf } from '../reply-of.ts'
 import { createRouter } from '../router.ts'
 import { isSameOrigin } from '../same-origin.ts'
-import type { Invitation, Team } from '../team.ts'
+import { type Invitation, type Team, untilStored } from '../team.ts'
 import { clientMissing, type ReadClientProgram } from './client-program.ts'
 
 export interface JoinOptions {
@@ -64,7 +64,7 @@ export function joinRoute(options: JoinOptions): Router {
       if (opened === undefined) return
       const { reply } = opened
       if (!isSameOrigin(request, true)) return reply.refuse(403, hidden, 'Open the link of the invitation itself')
-      const user = await team.accept(request.params.token)
+      const user = await untilStored(team.accept(request.params.token))
       // Another browser was faster.
       if (user === undefined) return refuseUseless(options, reply)
       if (!isForPerson(request)) return sendJson(reply, { ...user, ...siteOf(options) })

@@ -15,7 +15,7 @@ import { readWhole } from '../push/request-body.ts'
 import { replyOf } from '../reply-of.ts'
 import { createRouter } from '../router.ts'
 import { isSameOrigin } from '../same-origin.ts'
-import type { Team } from '../team.ts'
+import { type Team, untilStored } from '../team.ts'
 import { changeTeam } from './user-changes.ts'
 
 const maxFormBytes = 8 * 1024
@@ -60,7 +60,7 @@ export function usersRoute(team: Team, particulars: () => Particulars): Router {
       const form = new URLSearchParams(bytes.toString('utf8'))
       if (!tokens.accepts(form.get('token') ?? '', by))
         return reply.refuse(403, [], 'This form is out of date: open the page of users again')
-      const outcome = await changeTeam(team, form, by, request)
+      const outcome = await untilStored(changeTeam(team, form, by, request))
       reply.send(303, 'missed', ['Location', `/users?done=${outcomes.put(by, outcome)}`], '')
     })
 }
