@@ -30,7 +30,8 @@ nameOwnCommandIn(
   findScriptCommand({ env: process.env, workingDir: process.cwd(), script: process.argv[1]! }),
 )
 runProgram(createMachine(), {
-  description: 'The client of a private Nix binary cache: pushes store paths to it.',
+  description:
+    'The client of a private Nix binary cache: sets up a machine to use it, relays it, and pushes store paths to it.',
   commands: [...nearEndCommands, versionCommand],
   notes,
   hasConfig: false,

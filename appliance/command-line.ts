@@ -1,5 +1,5 @@
 /** A command line of Burrow's: which command was meant, and the exit code it ends with. */
-import { Command, CommanderError, Option } from 'commander'
+import { Command, CommanderError, InvalidArgumentError, Option } from 'commander'
 
 import { Complaint, exitCodeOf, exitCodes } from './complaint.ts'
 import type { Machine } from './machine.ts'
@@ -19,7 +19,7 @@ export function createProgramOf(machine: Machine, { description, commands, notes
   program
     .version(`burrow ${readVersion()}`, '-V, --version')
     .addHelpText('after', notes)
-    .showHelpAfterError('(run "burrow --help")')
+    .showHelpAfterError(helpHint('burrow'))
     .configureOutput({
       writeOut: (text) => void machine.stdout.write(text),
       writeErr: (text) => void machine.stderr.write(text),
@@ -27,15 +27,22 @@ export function createProgramOf(machine: Machine, { description, commands, notes
     .exitOverride()
     // What stands behind a command is the command's: "tunnel install --version" is not "burrow --version".
     .enablePositionalOptions()
-  for (const createCommand of commands) program.addCommand(adopt(program, createCommand(machine), hasConfig))
+  for (const createCommand of commands) program.addCommand(adopt(program, createCommand(machine), { hasConfig }))
   return program
 }
 
-/** `--config` may stand before and behind any command. */
-function adopt(parent: Command, command: Command, hasConfig: boolean): Command {
-  command.copyInheritedSettings(parent)
+const helpHint = (command: string) => `(run "${command} --help")`
+
+/** `--config` may stand before and behind any command, and an error names the help of its command. */
+function adopt(
+  parent: Command,
+  command: Command,
+  { hasConfig, above = 'burrow' }: { hasConfig: boolean; above?: string },
+): Command {
+  const words = `${above} ${command.name()}`
+  command.copyInheritedSettings(parent).showHelpAfterError(helpHint(words))
   if (hasConfig) command.addOption(new Option('-c, --config <file>', 'the config file').hideHelp())
-  for (const child of command.commands) adopt(command, child, hasConfig)
+  for (const child of command.commands) adopt(command, child, { hasConfig, above: words })
   return command
 }
 
@@ -45,7 +52,9 @@ export async function runProgram(machine: Machine, line: CommandLine): Promise<n
     await createProgramOf(machine, line).parseAsync(machine.args, { from: 'user' })
     return exitCodes.ok
   } catch (error) {
-    // Commander has said what there is to say.
+    // Of a parser that a command called by itself.
+    if (error instanceof InvalidArgumentError) machine.stderr.write(`error: ${error.message}\n`)
+    // Otherwise commander has said what there is to say.
     if (error instanceof CommanderError) return error.exitCode === 0 ? exitCodes.ok : exitCodes.usage
     if (!(error instanceof Complaint)) throw error
     const message = machine.stderr.isJournal === true ? error.message.replaceAll(/^(?=.)/gm, '<3>') : error.message

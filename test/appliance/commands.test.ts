@@ -37,7 +37,10 @@ describe('burrow', () => {
   test.each([
     [['--version'], 0, /^burrow \d+\.\d+\.\d+/],
     [['version'], 0, /^burrow \d+\.\d+\.\d+/],
-    [['no-such-command'], 2, /unknown command/],
+    [['no-such-command'], 2, /unknown command.*\n(?:.*\n)?\(run "burrow --help"\)/],
+    [['user', 'no-such-command'], 2, /unknown command.*\n(?:.*\n)?\(run "burrow user --help"\)/],
+    [['user', 'add'], 2, /missing required argument 'name'\n\(run "burrow user add --help"\)/],
+    [['user', 'expire', 'ben', 'yesterday'], 2, /argument 'time'\. Use a date in the future/],
     [['serve', '--port', '80'], 2, /unknown option/],
     [['serve', '--listen', '0.0.0.0:80'], 2, /--listen "0\.0\.0\.0:80": it is not a loopback address/],
     [['keygen'], 2, /missing required argument/],

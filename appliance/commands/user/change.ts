@@ -71,11 +71,10 @@ export function expireCommand(machine: Machine): Command {
   return new Command('expire')
     .description('change when a user expires')
     .argument('<name>', nameHelp)
-    .argument('<time>', '"2099-12-31", "90d" from now, or "never"')
+    .addArgument(new Argument('<time>', '"2099-12-31", "90d" from now, or "never"').argParser(futureOrNever))
     .addHelpText('after', '\n  burrow user expire ben 30d\n  burrow user expire ben never')
-    .action(async (name: string, time: string, _options, command: Command) => {
+    .action(async (name: string, expires: Date | undefined, _options, command: Command) => {
       const { config } = command.optsWithGlobals<Flags>()
-      const expires = futureOrNever(time)
       const { value } = await askTeam<ToldUser>(machine, config, { name: 'expire', body: { name, expires } })
       const when =
         value.expires === undefined ? 'does not expire' : `expires ${formatRelative(value.expires, Date.now())}`
