@@ -38,11 +38,21 @@ function join(seconds: number, large: number, largeName: string, small: number, 
   return `${Math.floor(seconds / large)} ${largeName}${rest === 0 ? '' : ` ${rest} ${smallName}`}`
 }
 
-/** `3 h 5 min ago`, `in 2 days`; the text itself when it is no date. */
+/**
+ * `3 h 5 min ago`, `in 2 days`; the text itself when it is no date. What is ahead is rounded: what was just set to 48
+ * hours is in 2 days.
+ */
 export function formatRelative(date: string, now: number): string {
   const at = Date.parse(date)
   if (Number.isNaN(at)) return printable(date)
-  return at > now ? `in ${formatSpan(at - now)}` : `${formatSpan(now - at)} ago`
+  return at > now ? `in ${formatSpan(roundSpan(at - now))}` : `${formatSpan(now - at)} ago`
+}
+
+/** To the smallest part that is shown. */
+function roundSpan(ms: number): number {
+  const seconds = ms / 1000
+  const part = 1000 * (seconds < minute ? 1 : seconds < day ? minute : seconds < 10 * day ? hour : day)
+  return Math.round(ms / part) * part
 }
 
 /**

@@ -50,7 +50,7 @@ const changes: Readonly<Record<string, Change>> = {
   ),
   '/team/remove': change(z.strictObject({ name }), (team, wish) => team.remove(wish.name, by)),
   '/team/invite': change(
-    z.strictObject({ name, access, userExpires: time.optional(), validMs: z.int().positive().optional() }),
+    z.strictObject({ name, access, userExpires: time.optional(), validMs: z.int().nonnegative().optional() }),
     (team, { userExpires, validMs, ...wish }) => team.invite({ ...wish, userExpires, validMs }, by),
   ),
   '/team/revoke': change(z.strictObject({ id: name }), (team, wish) => team.revoke(wish.id, by)),

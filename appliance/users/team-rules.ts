@@ -1,5 +1,5 @@
 /** What is refused when users are added or changed, in words that can be shown to whoever asked. */
-import type { Access } from '../../src/index.ts'
+import { type Access, printable } from '../../src/index.ts'
 import { minPasswordLength, passwordFault } from '../config/users-schema.ts'
 
 /** Each user is in memory, and the file is written whole. */
@@ -15,7 +15,7 @@ const order: readonly Access[] = ['pull', 'push', 'admin']
 export function nameRefusal(name: string): string | undefined {
   return nameForm.test(name)
     ? undefined
-    : 'Cannot use this name: it must have at most 64 letters, digits, ".", "_", "@", "+" and "-", and begin with a letter or a digit'
+    : `Cannot use the name "${printable(name, 80)}": it must have at most 64 letters, digits, ".", "_", "@", "+" and "-", and begin with a letter or a digit`
 }
 
 export function passwordRefusal(password: string): string | undefined {

@@ -95,15 +95,21 @@ export function viewOf(ledger: TeamLedger, record: UserRecord, activityOf = ledg
 function requireRecord(ledger: TeamLedger, draft: TeamContent, name: string): UserRecord {
   const record = draft.users.find((user) => user.name === name)
   if (record !== undefined) return record
+  if (!ledger.isInConfig(name)) throw new Refused(`There is no user "${name}"; "burrow user list" shows the users`)
   throw new Refused(
-    ledger.isInConfig(name)
-      ? `Cannot change user "${name}": it is a user of the config; change it there, and reload Burrow`
-      : `There is no user "${name}"; "burrow user list" shows the users`,
+    ledger.config.source === 'generated'
+      ? `Cannot change user "${name}", which Burrow made at its first start; to use named users only, write a config with "users": [], and restart Burrow`
+      : `Cannot change user "${name}": it is a user of the config; change it there, and reload Burrow`,
   )
 }
 
 export function requireFree(ledger: TeamLedger, draft: TeamContent, name: string): void {
-  if (ledger.isInConfig(name)) throw new Refused(`There is a user "${name}" in the config already; choose another name`)
+  if (ledger.isInConfig(name))
+    throw new Refused(
+      ledger.config.source === 'generated'
+        ? `There is a user "${name}" already, which Burrow made at its first start; choose another name`
+        : `There is a user "${name}" in the config already; choose another name`,
+    )
   if (draft.users.some((user) => user.name === name))
     throw new Refused(
       `There is a user "${name}" already; "burrow user password", "access" and "expire" change it, "burrow user remove" removes it`,

@@ -33,6 +33,10 @@ describe('in words', () => {
     const now = Date.parse('2030-01-01T12:00:00Z')
     expect(formatRelative('2030-01-01T11:00:00Z', now)).toBe('1 h ago')
     expect(formatRelative('2030-01-01T12:00:30Z', now)).toBe('in 30 s')
+    expect(formatRelative('2030-01-01T12:00:29.700Z', now)).toBe('in 30 s')
+    expect(formatRelative('2030-01-03T11:59:59Z', now)).toBe('in 2 days')
+    expect(formatRelative('2030-04-01T11:59:59Z', now)).toBe('in 90 days')
+    expect(formatRelative('2030-04-01T23:00:00Z', now)).toBe('in 90 days')
     expect(formatRelative('long\u001b[2J ago', now)).toBe('long [2J ago')
   })
 

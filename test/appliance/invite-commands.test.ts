@@ -30,19 +30,21 @@ describe('burrow invite', () => {
     await using served = await serve(dir)
     const made = await run(dir, 'invite', 'ben', '--access', 'pull,push', '--valid', '2h')
     expect(made).toMatchObject({ code: 0, stdout: expect.stringMatching(`^${served.url}/join/[A-Za-z0-9_-]{43}\n$`) })
-    expect(made.stderr).toMatch(/^It works once, and expires in 1 h 59 min\. To revoke it: burrow uninvite ben$/m)
+    expect(made.stderr).toMatch(/^It works once, and expires in 2 h\. To revoke it: burrow uninvite ben$/m)
     const link = made.stdout.trim()
     expect(await run(dir, 'invite', 'ben')).toMatchObject({
       code: 1,
       stderr: expect.stringContaining('burrow uninvite ben'),
     })
     expect(await run(dir, 'invite', 'ana')).toMatchObject({ code: 1, stderr: expect.stringContaining('in the config') })
-    expect((await run(dir, 'invitations')).stdout).toMatch(
-      /^ben {3}pull,push {2}open {3}in 1 h 59 min {2}operator {4}-$/m,
-    )
+    expect((await run(dir, 'invitations')).stdout).toMatch(/^ben {3}pull,push {2}open {3}in 2 h {3}operator {4}-$/m)
     expect(await run(dir, 'uninvite', 'ben')).toMatchObject({ stdout: 'Revoked the invitation for ben.\n' })
     expect((await fetch(link)).status).toBe(404)
     expect(await run(dir, 'uninvite', 'ben')).toMatchObject({ code: 1 })
+    expect(await run(dir, 'invite', 'ben', '--valid', '0h')).toMatchObject({
+      code: 1,
+      stderr: expect.stringContaining('from one minute to 90 days'),
+    })
     const named = await run(dir, 'invite', 'cleo', '--url', 'https://cache.example.org')
     expect(named.stdout).toMatch(/^https:\/\/cache\.example\.org\/join\//)
     expect(await run(dir, 'user', 'add', 'cleo')).toMatchObject({ code: 0 })

@@ -56,7 +56,7 @@ describe('burrow user, while Burrow runs', () => {
         { name: 'ben', source: 'added', activity: { lastSeen: expect.any(String), requests: expect.any(Number) } },
       ],
     })
-    expect((await user(dir, 'list')).stdout).toMatch(/^ben {3}pull {4}in 89 days {2}added {3}\d+ s ago/m)
+    expect((await user(dir, 'list')).stdout).toMatch(/^ben {3}pull {4}in 90 days {2}added {3}\d+ s ago/m)
 
     expect(await user(dir, 'remove', 'ben')).toMatchObject({ code: 0, stdout: 'Removed user ben.\n' })
     expect(await statusFor(served, 'ben', 'a password of my own')).toBe(401)

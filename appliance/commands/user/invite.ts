@@ -73,7 +73,7 @@ async function invite(machine: Machine, name: string, flags: InviteFlags): Promi
   machine.stderr.write(
     `It works once, and expires ${formatRelative(value.invitation.expires, Date.now())}. To revoke it: burrow uninvite ${name}\n`,
   )
-  if (!url.startsWith('https:'))
+  if (given === undefined && !url.startsWith('https:'))
     machine.stderr.write('The public URL is not known, so this link works on this machine only; name it with --url.\n')
 }
 
@@ -101,7 +101,8 @@ async function list(machine: Machine, { config, json }: Pick<InviteFlags, 'confi
         printable(name, 64),
         access.map((right) => printable(right, 20)).join(','),
         printable(state, 20),
-        formatRelative(expires, now),
+        // A link that was used has no time left.
+        state === 'used' ? '-' : formatRelative(expires, now),
         printable(createdBy, 64),
         used === undefined ? '-' : formatRelative(used, now),
       ]),

@@ -57,6 +57,18 @@ async function reasonOf(outcome: Promise<object>): Promise<string> {
 }
 
 describe('the users file', () => {
+  test('the user that Burrow made is not said to be in a config', async () => {
+    await using dir = await createScratchDir()
+    const bench = await openBench(dir)
+    bench.config = { ...bench.config, source: 'generated' }
+    expect(await reasonOf(add(bench.team, 'ana'))).toBe(
+      'There is a user "ana" already, which Burrow made at its first start; choose another name',
+    )
+    expect(await reasonOf(bench.team.remove('ana', 'operator'))).toMatch(
+      /^Cannot change user "ana", which Burrow made at its first start; .* write a config with "users": \[\]/,
+    )
+  })
+
   test('it is private and holds neither passwords nor tokens', async () => {
     await using dir = await createScratchDir()
     const { team, file } = await openBench(dir)
@@ -167,12 +179,12 @@ describe('users', () => {
   test.each([
     ['a name of the config', 'ana', {}, /user "ana" in the config already/],
     ['a name that is taken', 'ben', {}, /user "ben" already/],
-    ['an empty name', '', {}, /Cannot use this name/],
-    ['a colon', 'a:b', {}, /Cannot use this name/],
-    ['markup', '<img src=x>', {}, /Cannot use this name/],
-    ['another line', 'a\nmachine x', {}, /Cannot use this name/],
-    ['an option', '--help', {}, /Cannot use this name/],
-    ['a long name', 'a'.repeat(65), {}, /Cannot use this name/],
+    ['an empty name', '', {}, /Cannot use the name/],
+    ['a colon', 'a:b', {}, /Cannot use the name "a:b": it must have/],
+    ['markup', '<img src=x>', {}, /Cannot use the name/],
+    ['another line', 'a\nmachine x', {}, /Cannot use the name/],
+    ['an option', '--help', {}, /Cannot use the name/],
+    ['a long name', 'a'.repeat(65), {}, /Cannot use the name/],
     ['a short password', 'cleo', { password: 'short' }, /fewer than 8 characters/],
     ['a hash as password', 'cleo', { password: '$argon2id$v=19$m=1' }, /is an argon2id hash/],
     ['no access', 'cleo', { access: [] }, /Cannot change the access to nothing/],
