@@ -7,11 +7,11 @@ import { Command, InvalidArgumentError, Option } from 'commander'
 import { type PushResult, pushPaths } from '../../src/index.ts'
 import { Complaint } from '../complaint.ts'
 import type { Machine } from '../machine.ts'
-import { openPushEnds, type PushEnds, toComplaint } from '../near-end/open-push.ts'
+import { openPushEnds, type PushEnds, retryNote, toComplaint } from '../near-end/open-push.ts'
 import { type ProgressMode, startProgress } from '../near-end/push-progress.ts'
 import { countByStatus, formatSummary, toSummary } from '../near-end/push-summary.ts'
 import { findPushedPaths } from '../near-end/pushed-paths.ts'
-import { formatCount, printable } from '../terminal/format.ts'
+import { formatCount } from '../terminal/format.ts'
 import { duration, integer } from './option-values.ts'
 
 interface PushFlags {
@@ -94,7 +94,7 @@ async function push(machine: Machine, args: readonly string[], flags: PushFlags)
       ...flags,
       patienceMs: flags.patience,
       signal: interruption.signal,
-      onRetry: (reason, waitMs) => progress.note(`${printable(reason)}: retrying in ${Math.ceil(waitMs / 1000)} s`),
+      onRetry: (reason, waitMs) => progress.note(retryNote(ends.farEnd.url, reason, waitMs)),
     })
     if (flags.stdin) await pushLines(machine, ends, flags, interruption.signal)
     else await pushOnce(machine, ends, args, flags, progress.report)

@@ -2,12 +2,12 @@
 import { resolve } from 'node:path'
 import { Command, Option } from 'commander'
 
-import { type FarEnd, formatBasicAuthorization } from '../../src/index.ts'
+import { type FarEnd, formatBasicAuthorization, PushFault } from '../../src/index.ts'
 import { Complaint } from '../complaint.ts'
 import type { Machine } from '../machine.ts'
 import type { NetrcLogin } from '../near-end/netrc.ts'
 import { findNixStore } from '../near-end/nix-store.ts'
-import { openFarEnd, toComplaint } from '../near-end/open-push.ts'
+import { openFarEnd, retryNote, toComplaint } from '../near-end/open-push.ts'
 import { findCacheLogin } from '../near-end/use/cache-login.ts'
 import { parseInvitationLink } from '../near-end/use/invitation.ts'
 import { planRemove } from '../near-end/use/remove-plan.ts'
@@ -16,7 +16,6 @@ import { isSystemdRunning } from '../near-end/use/unit-steps.ts'
 import { useInvitation } from '../near-end/use/use-invitation.ts'
 import { planUse } from '../near-end/use/use-plan.ts'
 import { parseCacheUrl } from '../terminal/client-setup.ts'
-import { printable } from '../terminal/format.ts'
 
 interface UseFlags {
   readonly user?: string
@@ -116,7 +115,7 @@ async function askCache(
   withPush: boolean,
 ): Promise<string[]> {
   const authorization = login && formatBasicAuthorization({ name: login.login, password: login.password })
-  const onRetry = (reason: string) => machine.stderr.write(`No answer from ${url} (${printable(reason)}): retrying\n`)
+  const onRetry = (reason: string, waitMs: number) => machine.stderr.write(`${retryNote(url, reason, waitMs)}\n`)
   using farEnd = openFarEnd(
     { url: new URL(url), authorization, user: login?.login, source: '' },
     { jobs: 1, patienceMs: 20_000, onRetry },
@@ -135,6 +134,15 @@ async function askCache(
       )
     return keys
   } catch (error) {
+    // No netrc file is read here.
+    if (error instanceof PushFault && error.code === 'unauthorized')
+      throw new Complaint(
+        'unauthorized',
+        login === undefined
+          ? `${url} asks for a login: name the user with --user`
+          : `${url} rejected the user name or password: check --user "${login.login}" and its password`,
+        { cause: error },
+      )
     throw toComplaint(error)
   }
 }

@@ -155,7 +155,7 @@ async function pushOnce(machine: Machine, store: LocalStore, flags: WatchFlags, 
   const settle = await toComplaintOf(() => source.read(state))
   if (state.queue.length === 0) return void machine.stdout.write('Nothing to push.\n')
   const result = await pushTo(machine, store, state.queue, flags, signal, (reason) =>
-    warn(`${printable(reason)}: retrying`),
+    warn(`No answer from the cache (${printable(reason)}): retrying`),
   ).catch((error: unknown) => {
     throw signal.aborted
       ? new Complaint('interrupted', 'Interrupted: run the same command again to continue')

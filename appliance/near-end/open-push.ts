@@ -67,15 +67,22 @@ export function openFarEnd(
   })
 }
 
+/** `reason`: `ECONNREFUSED`, `HTTP 503` */
+export function retryNote(url: URL | string, reason: string, waitMs: number): string {
+  const shown = String(url).replace(/\/$/, '')
+  return `No answer from ${shown} (${printable(reason)}): retrying in ${Math.ceil(waitMs / 1000)} s`
+}
+
 /** Runs requests to the cache, which are retried for a minute. Rejects with a Complaint. */
 export async function askFarEnd<T>(
   machine: Machine,
   options: LocateOptions,
   ask: (farEnd: FarEnd) => Promise<T>,
 ): Promise<T> {
+  const location = await locateFarEnd(machine, options)
   const onRetry = (reason: string, waitMs: number) =>
-    machine.stderr.write(`${printable(reason)}: retrying in ${Math.ceil(waitMs / 1000)} s\n`)
-  using farEnd = openFarEnd(await locateFarEnd(machine, options), { jobs: 1, patienceMs: 60_000, onRetry })
+    machine.stderr.write(`${retryNote(location.url, reason, waitMs)}\n`)
+  using farEnd = openFarEnd(location, { jobs: 1, patienceMs: 60_000, onRetry })
   try {
     return await ask(farEnd)
   } catch (error) {

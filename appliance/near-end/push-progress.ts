@@ -86,7 +86,7 @@ export function startProgress(
           if (event.status === 'pushed') pushedPaths++
           if (event.status === 'conflict' || event.status === 'refused') {
             clear()
-            if (mode !== 'json') stderr.write(`${event.storePath}: ${event.reason ?? event.status}\n`)
+            if (mode !== 'json') stderr.write(`${refusalLine(event.storePath, event.reason ?? event.status)}\n`)
           }
           show()
       }
@@ -99,3 +99,7 @@ export function startProgress(
     [Symbol.dispose]: clear,
   }
 }
+
+/** Most reasons name the path. */
+const refusalLine = (storePath: string, reason: string) =>
+  reason.includes(storePath) ? reason : `${storePath}: ${reason}`

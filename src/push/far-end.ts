@@ -116,7 +116,9 @@ export class FarEnd implements Disposable {
     if (status === 401)
       return new PushFault(
         'unauthorized',
-        `${this.url} rejected the user name or password (HTTP 401): check the netrc entry for its host`,
+        this.#options.authorization === undefined
+          ? `${this.url} asks for a login (HTTP 401), and none is known for "${this.#options.url.hostname}": add a line for it to the netrc file`
+          : `${this.url} rejected the user name or password (HTTP 401): check the netrc entry for its host`,
       )
     if (status !== 403) return undefined
     if (headers['cf-mitigated'] !== undefined || /^text\/html/.test(headers['content-type'] ?? '')) {

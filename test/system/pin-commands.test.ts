@@ -55,7 +55,10 @@ describe('a pin', () => {
       stdout: `Removed the pin ci/app at ${cache.url}.\n`,
     })
     expect(cache.depot.pins()).toEqual([])
-    expect(await run('unpin', 'ci/app', ...at)).toMatchObject({ code: 4, stderr: 'No such pin\n' })
+    expect(await run('unpin', 'ci/app', ...at)).toMatchObject({
+      code: 4,
+      stderr: 'There is no pin "ci/app"; see "burrow pins"\n',
+    })
   })
 
   test('that expires is kept until then', async () => {
@@ -91,6 +94,34 @@ describe('a pin', () => {
     })
     expect(cache.depot.pins()).toEqual([])
   })
+})
+
+test('without a login, or without an answer, the message says so', async () => {
+  await using cache = await openPushCache(nix)
+  await using dir = await createScratchDir()
+  const env = { NIX_STATE_DIR: store.stateDir, BURROW_REAL_STORE_DIR: store.realStoreDir }
+  const push = (...args: string[]) => runBurrow(['push', first, ...args], { cwd: dir.path, env })
+  await writeFile(dir.file('netrc'), '')
+  expect(await push('--to', cache.url, '--netrc-file', 'netrc')).toMatchObject({
+    code: 77,
+    stderr: `${cache.url} asks for a login (HTTP 401), and none is known for "127.0.0.1": add a line for it to the netrc file\n`,
+  })
+  // Nothing listens on this port.
+  expect(await push('--to', 'http://127.0.0.1:1', '--patience', '3s')).toMatchObject({
+    code: 75,
+    stderr: expect.stringMatching(/^No answer from http:\/\/127\.0\.0\.1:1 \(ECONNREFUSED\): retrying in \d+ s$/m),
+  })
+})
+
+test('a path that was forgotten is refused, and named once', async () => {
+  await using cache = await openPushCache(nix)
+  await using dir = await createScratchDir()
+  const run = runner(dir)
+  await run('push', '--to', cache.url, first)
+  await cache.depot.forget([first], 'ana')
+  expect((await run('push', '--to', cache.url, first)).stderr).toBe(
+    `${first} with this content was removed by an administrator and is no longer accepted\nThe cache refused 1 path\n`,
+  )
 })
 
 test('pins asks the Burrow here when a config is here, and else the cache that was set', async () => {

@@ -2,6 +2,7 @@
 import type { Router } from 'express'
 import * as z from 'zod'
 
+import { printable } from '../../format.ts'
 import { isPinName, mayWritePin, type PushTarget } from '../../store/depot/contract.ts'
 import { mayDo } from '../auth/user.ts'
 import type { Reply } from '../reply.ts'
@@ -51,9 +52,12 @@ interface PinParams {
   readonly name: readonly string[]
 }
 
-function getPin(depot: PushTarget, reply: Reply, { name }: PinParams): void {
-  const found = depot.pins().find((one) => one.name === name.join('/'))
-  if (found === undefined) refuseJson(reply, 404, 'No such pin')
+const noPin = (name: string) => `There is no pin "${printable(name)}"; see "burrow pins"`
+
+function getPin(depot: PushTarget, reply: Reply, params: PinParams): void {
+  const name = params.name.join('/')
+  const found = depot.pins().find((one) => one.name === name)
+  if (found === undefined) refuseJson(reply, 404, noPin(name))
   else sendJson(reply, found)
 }
 
@@ -62,7 +66,7 @@ async function putPin(depot: PushTarget, reply: Reply, params: PinParams): Promi
   const wanted = await readJson(reply, pinRequest)
   if (wanted === undefined) return
   if (!isPinName(name)) return refuseJson(reply, 400, `Invalid pin name: ${pinName}`)
-  if (!mayPin(reply, name)) return refusePin(reply)
+  if (!mayPin(reply, name)) return refusePin(reply, name)
   const { storePaths, keepLast, expires } = wanted
   const outcome = await depot.setPin({
     name,
@@ -77,11 +81,11 @@ async function putPin(depot: PushTarget, reply: Reply, params: PinParams): Promi
 
 async function deletePin(depot: PushTarget, reply: Reply, params: PinParams): Promise<void> {
   const name = params.name.join('/')
-  if (!mayPin(reply, name)) return refusePin(reply)
+  if (!mayPin(reply, name)) return refusePin(reply, name)
   const outcome = await depot.removePin(name, userOf(reply))
   if (typeof outcome === 'object') refuseClient(reply, outcome)
   else if (outcome) sendJson(reply, { name, status: 'removed' })
-  else refuseJson(reply, 404, 'No such pin')
+  else refuseJson(reply, 404, noPin(name))
 }
 
 async function forget(depot: PushTarget, reply: Reply): Promise<void> {
@@ -96,10 +100,10 @@ export function mayPin({ user, identity }: Reply, name: string): boolean {
   return mayWritePin(name, user, identity !== undefined && mayDo(identity, []))
 }
 
-export function refusePin(reply: Reply): void {
+export function refusePin(reply: Reply, name: string): void {
   refuseJson(
     reply,
     403,
-    `You may only change pins whose names start with "${reply.user ?? ''}/"; other pins require the access "admin"`,
+    `You may not change the pin "${printable(name)}", only pins whose names start with "${reply.user ?? ''}/"; other pins require the access "admin"`,
   )
 }

@@ -116,7 +116,7 @@ async function commit(depot: PushTarget, reply: Reply): Promise<void> {
   const wanted = await readJson(reply, commitRequest)
   if (wanted === undefined) return
   const { paths: pushed, pin: wantedPin } = wanted
-  if (wantedPin !== undefined && !mayPin(reply, wantedPin.name)) return refusePin(reply)
+  if (wantedPin !== undefined && !mayPin(reply, wantedPin.name)) return refusePin(reply, wantedPin.name)
   const committed = await depot.commit({
     paths: pushed.map(toRecord),
     who: pusherOf(reply, 'burrow'),

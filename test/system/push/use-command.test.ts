@@ -262,7 +262,8 @@ describe('burrow use', () => {
   })
 
   test.each([
-    ['a wrong password', ['URL', '--user', 'ci'], { input: 'wrong\n' }, 77, /rejected the user name or password/],
+    ['a wrong password', ['URL', '--user', 'ci'], { input: 'wrong\n' }, 77, /rejected .* check --user "ci"/],
+    ['no user', ['URL'], {}, 77, /asks for a login: name the user with --user$/m],
     ['--push without the right', ['URL', '--user', 'ben', '--push'], {}, 77, /push/],
     ['--push without root', ['URL', '--user', 'ci', '--push'], { userId: 1000 }, 2, /--push needs root/],
     [
