@@ -64,7 +64,7 @@ export function createApp(
   app.use(pathRoute(site))
   app.use(statusRoute(site, streams))
   app.use(assetsRoute())
-  if (usage !== undefined) app.use(usageRoute(usage, particulars))
+  if (usage !== undefined) app.use(usageRoute(usage, site))
   app.use(cacheInfoRoute(origin, particulars))
   app.use(hotRoutes(origin))
   app.use(legacyNarRoute(origin))

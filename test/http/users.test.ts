@@ -203,7 +203,7 @@ describe('a change', () => {
 })
 
 describe('in a browser', () => {
-  inBrowser('an administrator invites, changes and withdraws, and everybody can read the pages', async () => {
+  inBrowser('an administrator invites, changes and revokes, and everybody can read the pages', async () => {
     await team.add({
       name: 'dieter',
       access: ['pull'],
@@ -220,7 +220,7 @@ describe('in a browser', () => {
     await page.getByRole('button', { name: 'Make the link' }).click()
     await page.getByText(`${cache.url}/join/`).waitFor()
     expect(await visit.findFaults()).toEqual([])
-    await page.getByRole('button', { name: 'Withdraw the invitation of dora' }).click()
+    await page.getByRole('button', { name: 'Revoke the invitation of dora' }).click()
     await page.getByText('The invitation of dora is gone.').waitFor()
     await page
       .getByRole('link', { name: /^Change/ })

@@ -46,7 +46,7 @@ export function inviteCommand(machine: Machine): Command {
       'after',
       `
 Opened in a browser, the link shows what it will do, makes the account, and shows the password and the set-up once. "burrow use LINK" does the same in a terminal.
-It works once. Whoever has the link can use it, so send it as you would send a password. It is stored as a hash, and does not appear in Burrow's log.
+It works once. Anyone who has the link can use it, so send it as you would send a password. It is stored as a hash, and does not appear in Burrow's log.
 
 Exit code 0 if the link was made; 1 if the name is taken or Burrow refuses.
 

@@ -113,6 +113,7 @@ function gatherFacts(site: Site, reply: Reply, { object, narInfo }: CatalogueEnt
     hasMoreReferrers: referrers.length > maxReferrers,
     ownKeys: new Set(publicKeys.map((key) => key.slice(0, key.indexOf(':')))),
     cacheUrl: publicOriginOf(reply.request)?.url ?? 'https://this.address',
+    isPublic,
     now: new Date(),
   }
 }

@@ -4,10 +4,13 @@
  */
 import type { Router } from 'express'
 
+import { Fault } from '../../faults.ts'
+import { hashPartOf } from '../../nix/store-path.ts'
+import type { Lookup } from '../../store/store.ts'
 import { mayDo } from '../auth/user.ts'
 import { sendPage } from '../pages/send-page.ts'
+import type { Site } from '../pages/site.ts'
 import { renderUsagePage } from '../pages/usage/usage-page.ts'
-import type { Particulars } from '../particulars.ts'
 import { replyOf } from '../reply-of.ts'
 import { createRouter } from '../router.ts'
 import type { Usage } from '../usage.ts'
@@ -15,7 +18,7 @@ import type { Usage } from '../usage.ts'
 const defaultDays = 30
 const maxNameLength = 256
 
-export function usageRoute(usage: Usage, particulars: () => Particulars): Router {
+export function usageRoute(usage: Usage, { particulars, here }: Site): Router {
   return createRouter().get('/usage', async (request) => {
     const reply = replyOf(request)
     reply.route = 'usage'
@@ -31,9 +34,21 @@ export function usageRoute(usage: Usage, particulars: () => Particulars): Router
     const summary = await usage.summarize({ days, user })
     if (summary === undefined) return reply.postpone(5)
     const { keepDays } = usage
-    const body = renderUsagePage({ summary, days, keepDays, user, isAdmin })
+    const hasPage = (storePath: string) => mayDo(reader, ['pull']) && isHere(here, storePath)
+    const body = renderUsagePage({ summary, days, keepDays, user, isAdmin, hasPage })
     sendPage(reply, particulars(), { title: 'Usage', current: 'usage' }, body, 'missed')
   })
+}
+
+/** False also while the store cannot be read: figures do not depend on it. */
+function isHere(here: Lookup, storePath: string): boolean {
+  try {
+    const object = here.find(hashPartOf(storePath))
+    return object !== undefined && !(object instanceof Promise) && object.info.storePath === storePath
+  } catch (error) {
+    if (error instanceof Fault) return false
+    throw error
+  }
 }
 
 /** Of several, or of other values, none counts. */

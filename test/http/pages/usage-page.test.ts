@@ -102,6 +102,25 @@ describe('who sees what', () => {
     }
   })
 
+  test('names of paths lead to their pages, where there is one that the reader may see', async () => {
+    const here = await store.addFile('here', 'here')
+    await using opened = await open()
+    const { cache } = opened
+    const large = { bytes: 5_000_000, durationMs: 9000 }
+    // Another path with the same hash part is not the one that is here.
+    const other = here.replace(/here$/, 'other')
+    for (const user of ['ben', 'bot'])
+      for (const storePath of [here, other, pathOf(2, 'gone')]) report({ user, storePath, ...large })
+    const { text } = await page(cache, '/usage')
+    const link = `<a href="/path/${here.slice(11, 43)}" title="${here}">here</a>`
+    // In the list of paths and in that of slow transfers.
+    expect([text.split(link).length - 1, text.match(/href="\/path/g)!.length]).toEqual([2, 2])
+    for (const name of ['other', 'gone']) expect(text).toContain(`${name}</span>`)
+    const forPusher = await page(cache, '/usage', 'bot')
+    expect(forPusher.text).toContain('here</span>')
+    expect(forPusher.text).not.toContain('href="/path')
+  })
+
   test.each([
     '/usage?user=ci',
     '/usage?user=',

@@ -32,10 +32,13 @@ export function renderClosure({ members, bytes, missing, isWhole }: Closure, own
     })
   areas.sort((left, right) => right.size - left.size)
   const total = `${formatBytes(bytes)} in ${formatCount(members.length, 'path')}`
-  return html`<p><strong>${isWhole ? '' : 'At least '}${total}</strong>, uncompressed.${
+  const sum = html`<p><strong>${isWhole ? '' : 'At least '}${total}</strong>, uncompressed.${
     missing > 0 && ` ${formatCount(missing, 'further path')} in it ${missing === 1 ? 'is' : 'are'} not on this machine.`
-  }</p>
-${areas.length > 0 && treeMap(`Sizes in the closure: ${total}`, areas)}
+  }</p>`
+  // Of one path there is nothing to compare.
+  if (members.length === 1) return sum
+  return html`${sum}
+${areas.length > 1 && treeMap(`Sizes in the closure: ${total}`, areas)}
 <details><summary>As a table</summary>
 ${table(
   'The largest paths of the closure',

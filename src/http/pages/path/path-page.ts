@@ -17,6 +17,7 @@ export interface PathFacts {
   /** Names of the keys with which this cache signs. */
   readonly ownKeys: ReadonlySet<string>
   readonly cacheUrl: string
+  readonly isPublic: boolean
   readonly now: Date
 }
 
@@ -26,6 +27,8 @@ export interface PathEvent {
   readonly at: Date
 }
 
+/** Nix reads the password as the user who runs this command. */
+const copyTitle = 'Copy it and its closure from this cache'
 /** Of each list. */
 const maxListed = 24
 
@@ -60,14 +63,20 @@ ${facts([
 ${commands(path)}
 </section>
 <div class="split even">
-${pathSection(
-  'refers',
-  'Refers to',
-  info.references.filter((reference) => reference !== storePath),
-  false,
-  info.references.includes(storePath) && 'and to itself',
-)}
-${pathSection('referrers', 'Referred to by', path.referrers, path.hasMoreReferrers, undefined)}
+${pathSection({
+  id: 'refers',
+  title: 'Refers to',
+  all: info.references.filter((reference) => reference !== storePath),
+  none: info.references.includes(storePath) ? 'Only itself' : 'No other path',
+  note: info.references.includes(storePath) && 'and itself',
+})}
+${pathSection({
+  id: 'referrers',
+  title: 'Referred to by',
+  all: path.referrers,
+  hasMore: path.hasMoreReferrers,
+  none: 'No path on this machine',
+})}
 </div>
 `
 }
@@ -90,29 +99,45 @@ function deriverText(deriver: string): Html {
   return html`${pathLink(deriver)} <span class="small"><a href="/log/${encodeURIComponent(name)}">build log</a></span>`
 }
 
-function pathSection(id: string, title: string, all: readonly string[], hasMore: boolean, note: HtmlValue): Html {
-  const shown = all.slice(0, maxListed)
+interface PathList {
+  readonly id: string
+  readonly title: string
+  readonly all: readonly string[]
+  readonly hasMore?: boolean
+  /** Instead of an empty list. */
+  readonly none: string
+  /** Below the list. */
+  readonly note?: string | false
+}
+
+function pathSection({ id, title, all, hasMore = false, none, note = false }: PathList): Html {
+  const shown = all.toSorted(byName).slice(0, maxListed)
   const rest = all.length - shown.length
   return html`<section class="stack" aria-labelledby="${id}">
 <h2 id="${id}">${title} <span class="muted number">${formatCount(all.length)}${hasMore && ' or more'}</span></h2>
 ${
   shown.length === 0
-    ? html`<p class="muted">No ${id === 'refers' ? 'other path' : 'path on this machine'}${note !== undefined && note !== false && html` ${note}`}</p>`
+    ? html`<p class="muted">${none}</p>`
     : html`<ul class="lines">${shown.map((storePath) => html`<li>${pathLink(storePath)}</li>\n`)}</ul>${
         (rest > 0 || hasMore) && html`<p class="muted small">and ${rest > 0 ? formatCount(rest) : ''} more</p>`
-      }${note !== undefined && note !== false && html`<p class="muted small">${note}</p>`}`
+      }${note !== false && html`<p class="muted small">${note}</p>`}`
 }
 </section>
 `
 }
 
-function commands({ info, cacheUrl }: PathFacts): Html {
+function byName(left: string, right: string): number {
+  const [a, b] = [nameOf(left), nameOf(right)]
+  return a < b ? -1 : a > b ? 1 : 0
+}
+
+function commands({ info, cacheUrl, isPublic }: PathFacts): Html {
   const { storePath } = info
   const all: Tab[] = [
     {
       label: 'nix',
       body: html`${codeBlock('get-build', 'Fetch it, with a link that keeps it', `nix build --out-link ./result ${storePath}`)}
-${codeBlock('get-copy', 'Copy it and its closure from this cache', `nix copy --from ${cacheUrl} ${storePath}`)}`,
+${codeBlock('get-copy', isPublic ? copyTitle : `${copyTitle}, as root or with --netrc-file`, `nix copy --from ${cacheUrl} ${storePath}`)}`,
     },
     {
       label: 'nix-store',

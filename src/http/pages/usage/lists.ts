@@ -38,7 +38,10 @@ export function usersSection({ users, to }: UsageSummary, days: number): Html {
   )
 }
 
-export function pathsSection({ paths, to }: UsageSummary, isForAll: boolean): Html {
+/** Whether a path has a page that the reader may see. */
+export type HasPage = (storePath: string) => boolean
+
+export function pathsSection({ paths, to }: UsageSummary, isForAll: boolean, hasPage: HasPage): Html {
   const max = Math.max(0, ...paths.map(({ bytes }) => bytes))
   return section(
     'paths',
@@ -58,7 +61,7 @@ export function pathsSection({ paths, to }: UsageSummary, isForAll: boolean): Ht
           paths
             .slice(0, maxPaths)
             .map(({ storePath, bytes, downloads, users, lastAt }) => [
-              html`${pathName(storePath)}${barOf(bytes, max)}`,
+              html`${pathName(storePath, hasPage)}${barOf(bytes, max)}`,
               formatBytes(bytes),
               formatCount(downloads),
               ...(isForAll ? [formatCount(users)] : []),
@@ -99,7 +102,7 @@ export function missedSection({ missed, to }: UsageSummary, isForAll: boolean): 
   )
 }
 
-export function slowSection({ slowest }: UsageSummary, isForAll: boolean): Html {
+export function slowSection({ slowest }: UsageSummary, isForAll: boolean, hasPage: HasPage): Html {
   return section(
     'slow',
     'Slowest transfers',
@@ -118,7 +121,7 @@ export function slowSection({ slowest }: UsageSummary, isForAll: boolean): Html 
           slowest
             .slice(0, maxSlow)
             .map(({ storePath, user, bytes, durationMs, isComplete, at }) => [
-              html`${pathName(storePath)}${!isComplete && html` ${pill('interrupted', 'warn')}`}`,
+              html`${pathName(storePath, hasPage)}${!isComplete && html` ${pill('interrupted', 'warn')}`}`,
               ...(isForAll ? [userText(user)] : []),
               formatBytes(bytes),
               `${formatBytes(Math.round((bytes / Math.max(1, durationMs)) * 1000))}/s`,
@@ -175,8 +178,12 @@ function first(shown: number, all: number, order: string): string {
   return all > shown ? `${order}: the first ${shown}` : order
 }
 
-function pathName(storePath: string): Html {
-  return html`<span title="${storePath}">${printable(nameOf(storePath), maxNameLength)}</span> <code class="muted">${hashPartOf(storePath).slice(0, 8)}…</code>`
+function pathName(storePath: string, hasPage: HasPage): Html {
+  const [hashPart, name] = [hashPartOf(storePath), printable(nameOf(storePath), maxNameLength)]
+  const shown = hasPage(storePath)
+    ? html`<a href="/path/${hashPart}" title="${storePath}">${name}</a>`
+    : html`<span title="${storePath}">${name}</span>`
+  return html`${shown} <code class="muted">${hashPart.slice(0, 8)}…</code>`
 }
 
 function ago(at: number, now: number): string {

@@ -9,7 +9,7 @@ import { columnsChart } from '../charts/columns.ts'
 import { type Html, html } from '../html.ts'
 import { emptyState, type Tile, table, tiles } from '../parts.ts'
 import { byteColumns, requestColumns, seriesOf, shortDate, spansOf, stepOf, userText } from './days.ts'
-import { missedSection, pathsSection, slowSection, tunnelSection, usersSection } from './lists.ts'
+import { type HasPage, missedSection, pathsSection, slowSection, tunnelSection, usersSection } from './lists.ts'
 
 export interface UsagePageFacts {
   readonly summary: UsageSummary
@@ -20,6 +20,7 @@ export interface UsagePageFacts {
   readonly user: string | undefined
   /** May see the figures of all users. */
   readonly isAdmin: boolean
+  readonly hasPage: HasPage
 }
 
 export const periods: readonly number[] = [7, 30, 90, 400]
@@ -34,13 +35,13 @@ ${hasAny ? [tiles(tilesOf(summary)), traffic(summary), sectionsOf(facts)] : empt
 </div>`
 }
 
-function sectionsOf({ summary, user, days, isAdmin }: UsagePageFacts): Html[] {
+function sectionsOf({ summary, user, days, isAdmin, hasPage }: UsagePageFacts): Html[] {
   const isForAll = user === undefined
   return [
     html`<div class="split">${isForAll && usersSection(summary, days)}${saved(summary)}</div>\n`,
-    pathsSection(summary, isForAll),
+    pathsSection(summary, isForAll, hasPage),
     missedSection(summary, isForAll),
-    slowSection(summary, isForAll),
+    slowSection(summary, isForAll, hasPage),
     ...(isForAll && isAdmin ? [tunnelSection(summary)] : []),
   ]
 }

@@ -90,7 +90,7 @@ const validities = [
 function inviteForm(token: string): Html {
   return html`<section class="stack" aria-labelledby="invite">
 <h2 id="invite">Invite someone</h2>
-<p class="lead muted">You get a link that works once. Whoever opens it becomes this user, sees the password, and how to set up a machine.</p>
+<p class="lead muted">You get a link that works once. The person who uses it becomes this user, and sees the password and how to set up a machine.</p>
 <form method="post" action="/users" class="stack">
 <input type="hidden" name="token" value="${token}"><input type="hidden" name="action" value="invite">
 <div class="fields">
@@ -120,7 +120,10 @@ function invitationTable({ invitations, token, now }: UsersFacts): Html {
   return html`<div class="stack">
 ${
   invitations.length === 0
-    ? emptyState('No invitations', 'Links that you make are listed here until they were used or have expired.')
+    ? emptyState(
+        'No invitations',
+        'Links that you make are listed here, also for 30 days after they were used or have expired.',
+      )
     : table(
         'Invitations',
         [
@@ -129,18 +132,17 @@ ${
           { label: 'State' },
           { label: 'Link expires' },
           { label: 'Made by' },
-          { label: 'Withdraw' },
+          { label: 'Revoke' },
         ],
-        invitations
-          .slice(0, maxShown)
-          .map(({ id, name, access, state, expires, createdBy }) => [
-            name,
-            accessPills(access),
-            pill(state, states[state]),
-            ago(expires, now),
-            createdBy,
-            html`<form method="post" action="/users"><input type="hidden" name="token" value="${token}"><input type="hidden" name="action" value="revoke"><input type="hidden" name="id" value="${id}"><button class="button slight danger">${state === 'open' ? 'Withdraw' : 'Remove'}<span class="visually-hidden"> the invitation of ${name}</span></button></form>`,
-          ]),
+        invitations.slice(0, maxShown).map(({ id, name, access, state, expires, createdBy }) => [
+          name,
+          accessPills(access),
+          pill(state, states[state]),
+          // A link that was used has no time left.
+          state === 'used' ? '' : ago(expires, now),
+          createdBy,
+          html`<form method="post" action="/users"><input type="hidden" name="token" value="${token}"><input type="hidden" name="action" value="revoke"><input type="hidden" name="id" value="${id}"><button class="button slight danger">${state === 'open' ? 'Revoke' : 'Remove'}<span class="visually-hidden"> the invitation of ${name}</span></button></form>`,
+        ]),
       )
 }
 </div>
