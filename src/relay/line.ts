@@ -1,7 +1,8 @@
 /**
  * Requests to the far end over a line that may fail at any moment. A reply is a value if asking again would not change
  * it; everything that passes by itself (a broken connection, the edge answering for an origin that it does not reach) is
- * a LineFault. The line counts as down after a fault, until the far end answers again.
+ * a LineFault. The line counts as down after a fault, until the far end answers again. After a refused login nothing is
+ * asked with it but whether it is accepted by now: each question would be a failed login, which the far end answers late.
  */
 import { Agent as HttpAgent, type IncomingMessage } from 'node:http'
 import { Agent as HttpsAgent } from 'node:https'
@@ -23,8 +24,8 @@ export interface LineOptions {
   readonly now: () => number
   /** Called when the line goes down or comes up. */
   readonly onChange?: (isUp: boolean, reason: string | undefined) => void
-  /** Called when the far end begins to refuse the login. */
-  readonly onLoginRefused?: () => void
+  /** Called when the far end begins to refuse a login, and when it accepts one again. */
+  readonly onLogin?: (isRefused: boolean) => void
 }
 
 export interface LineRequest {
@@ -50,7 +51,9 @@ const questionConnections = 16
 const busyStatuses = new Set([408, 425, 429, 500, 503])
 const firstProbeMs = 1_000
 const longestProbeMs = 15_000
-const probeTimeoutMs = 5_000
+/** Nix does not wait for it, and Burrow answers a wrong login after up to 8 s. */
+export const probeTimeoutMs = 12_000
+const refusedProbeMs = 60_000
 
 export class Line implements Disposable {
   readonly #options: LineOptions
@@ -58,7 +61,7 @@ export class Line implements Disposable {
   readonly #transferAgent: HttpAgent
   readonly #questionAgent: HttpAgent
   #problem: string | undefined
-  #isLoginRefused = false
+  #refused: { readonly login: string | undefined } | undefined
   #probe: NodeJS.Timeout | undefined
   #failedProbes = 0
   #isClosed = false
@@ -87,9 +90,14 @@ export class Line implements Disposable {
     return this.#problem
   }
 
-  /** True if the far end refused the login of the last request. */
+  /** True if the far end refused the login that would be sent now. */
   get isLoginRefused(): boolean {
-    return this.#isLoginRefused
+    return this.#refused !== undefined && this.#refused.login === this.#options.authorization()
+  }
+
+  /** False: what Nix waits for is not asked. */
+  get isUsable(): boolean {
+    return this.#problem === undefined && !this.isLoginRefused
   }
 
   /**
@@ -101,7 +109,8 @@ export class Line implements Disposable {
     // The path comes from narinfos of the far end: it leads nowhere else, and credentials go nowhere else.
     if (target.origin !== this.#base.origin || !target.pathname.startsWith(this.#base.pathname))
       throw new Fault('absent', `"${wanted.path}" leads to another place than ${this.url}`)
-    const reply = await this.#send(target, wanted).catch((error: NodeJS.ErrnoException) => {
+    const login = this.#options.authorization()
+    const reply = await this.#send(target, wanted, login).catch((error: NodeJS.ErrnoException) => {
       throw this.#failed(wanted, error.code ?? error.message)
     })
     const { statusCode = 0 } = reply
@@ -113,11 +122,16 @@ export class Line implements Disposable {
         : this.#failed(wanted, reason)
     }
     this.received(0)
-    if (this.#isLoginRefused !== (statusCode === 401)) {
-      this.#isLoginRefused = statusCode === 401
-      if (this.#isLoginRefused) this.#options.onLoginRefused?.()
-    }
+    this.#noteLogin(login, statusCode === 401)
     return reply
+  }
+
+  #noteLogin(login: string | undefined, isRefused: boolean): void {
+    const before = this.#refused
+    this.#refused = isRefused ? { login } : undefined
+    if (isRefused && this.#probe === undefined && !this.#isClosed) this.#scheduleProbe()
+    if (isRefused ? before?.login !== login || before === undefined : before !== undefined)
+      this.#options.onLogin?.(isRefused)
   }
 
   /** What arrived lately, while something did; undefined before there was enough to tell. */
@@ -144,9 +158,12 @@ export class Line implements Disposable {
     this.#questionAgent.destroy()
   }
 
-  #send(target: URL, { headers, isTransfer = false, ...wanted }: LineRequest): Promise<IncomingMessage> {
-    const { authorization, version } = this.#options
-    const login = authorization()
+  #send(
+    target: URL,
+    { headers, isTransfer = false, ...wanted }: LineRequest,
+    login: string | undefined,
+  ): Promise<IncomingMessage> {
+    const { version } = this.#options
     return sendRequest(target, {
       ...wanted,
       agent: isTransfer ? this.#transferAgent : this.#questionAgent,
@@ -164,6 +181,8 @@ export class Line implements Disposable {
     if (isWanted && !this.#isClosed && this.#problem === undefined) {
       this.#problem = reason
       this.#options.onChange?.(false, reason)
+      // That of a refused login comes later.
+      clearTimeout(this.#probe)
       this.#scheduleProbe()
     }
     return this.#toFault(wanted, reason)
@@ -174,17 +193,23 @@ export class Line implements Disposable {
   }
 
   #scheduleProbe(): void {
-    const waitMs = Math.min(longestProbeMs, firstProbeMs * 2 ** Math.min(10, this.#failedProbes))
+    const waitMs =
+      this.#problem === undefined
+        ? refusedProbeMs
+        : Math.min(longestProbeMs, firstProbeMs * 2 ** Math.min(10, this.#failedProbes))
     this.#probe = setTimeout(() => void this.#askWhetherUp(), waitMs).unref()
   }
 
   async #askWhetherUp(): Promise<void> {
+    this.#probe = undefined
+    // Asked with another login meanwhile.
+    if (this.#problem === undefined && this.#refused === undefined) return
     try {
       const reply = await this.request({ path: 'nix-cache-info', headerTimeoutMs: probeTimeoutMs })
       reply.resume()
     } catch {
       this.#failedProbes++
-      if (this.#problem !== undefined && !this.#isClosed) this.#scheduleProbe()
+      if (this.#problem !== undefined && this.#probe === undefined && !this.#isClosed) this.#scheduleProbe()
     }
   }
 }

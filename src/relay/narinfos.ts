@@ -70,7 +70,7 @@ export class NarInfos {
       this.recalled++
       return known.path
     }
-    if (line.problem !== undefined) return undefined
+    if (!line.isUsable) return undefined
     return await within(answerMs, this.#ask(hashPart))
   }
 
@@ -81,8 +81,7 @@ export class NarInfos {
   async findPatiently(hashPart: string, narHash: string, patienceMs: number): Promise<KnownPath | undefined> {
     const { line, now } = this.#options
     for (const endMs = now() + patienceMs; ; ) {
-      const known =
-        this.#remembered.get(hashPart)?.path ?? (line.problem === undefined ? await this.#ask(hashPart) : undefined)
+      const known = this.#remembered.get(hashPart)?.path ?? (line.isUsable ? await this.#ask(hashPart) : undefined)
       if (known !== undefined) return known.narInfo.narHash === narHash ? known : undefined
       // An answer of a line that works is final.
       if (line.problem === undefined || now() >= endMs) return undefined

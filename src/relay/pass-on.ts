@@ -12,7 +12,7 @@ export async function passOn(
   response: ServerResponse,
   path: string,
 ): Promise<boolean> {
-  if (line.problem !== undefined) return false
+  if (!line.isUsable) return false
   const reply = await line
     .request({ method: method as 'GET' | 'HEAD', path, headerTimeoutMs: answerMs })
     .catch(() => undefined)

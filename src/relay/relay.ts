@@ -20,7 +20,7 @@ import { readAtMost } from '../read-at-most.ts'
 import { filteredReader } from '../stream-reader.ts'
 import type { Relay, RelayOptions, RelayStatus } from './contract.ts'
 import { DeltaSources, wholeSizeOf } from './delta-sources.ts'
-import { Line } from './line.ts'
+import { Line, probeTimeoutMs } from './line.ts'
 import { type KnownPath, NarInfos } from './narinfos.ts'
 import { Prefetch } from './prefetch.ts'
 import { createRelayServer } from './relay-server.ts'
@@ -31,7 +31,6 @@ import { type NarSource, VerifiedNar } from './verified-nar.ts'
 /** Nix opens 25 by itself, and small NARs are fetched ahead; questions must not wait behind those. */
 const connections = 80
 const defaultPriority = 30
-const cacheInfoTimeoutMs = 5_000
 /** A NAR that turned out wrong is left to other caches for so long. */
 const condemnedMs = 600_000
 
@@ -60,8 +59,11 @@ class NearEnd implements Relay {
       version,
       connections,
       now,
-      onLoginRefused: () =>
-        log.warn({ url: this.#line.url }, 'The cache refuses the login: its paths count as absent until it is right'),
+      onLogin: (isRefused) => {
+        if (isRefused)
+          log.warn({ url: this.#line.url }, 'The cache refuses the login: its paths count as absent until it is right')
+        else log.info({ url: this.#line.url }, 'The cache accepts the login again')
+      },
       onChange: (isUp, reason) => {
         if (isUp) log.info({ url: this.#line.url }, 'The cache can be reached again')
         else
@@ -221,7 +223,7 @@ class NearEnd implements Relay {
   /** The priority decides in which order Nix asks its caches; it asks once in a long time. */
   async #learnPriority(): Promise<void> {
     try {
-      const reply = await this.#line.request({ path: 'nix-cache-info', headerTimeoutMs: cacheInfoTimeoutMs })
+      const reply = await this.#line.request({ path: 'nix-cache-info', headerTimeoutMs: probeTimeoutMs })
       if (reply.statusCode !== 200) return void reply.resume()
       const info = parseCacheInfo((await readAtMost(reply, 4096))?.toString('utf8') ?? '')
       if (info !== undefined) this.#priority = info.priority

@@ -2,11 +2,12 @@
 import { randomBytes } from 'node:crypto'
 import { createServer } from 'node:http'
 import { type AddressInfo, connect, createServer as createTcpServer } from 'node:net'
+import { basename } from 'node:path'
 
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals'
 
 import { generateSecretKey, hashPartOf, silentLog } from '../../src/index.ts'
-import { basic, openTestCache, type TestCache } from '../fixtures/cache.ts'
+import { basic, benAuthorization, openTestCache, type TestCache } from '../fixtures/cache.ts'
 import { openCuttingProxy } from '../fixtures/cutting-proxy.ts'
 import { type BuiltClosure, type NixFixture, openNixFixture, type ScratchStore } from '../fixtures/nix.ts'
 import { openTestRelay } from './test-relay.ts'
@@ -104,6 +105,25 @@ describe('between real Nix and the real cache', () => {
     expect((await fetch(`${near.url}/${hashPartOf(big)}.narinfo`)).status).toBe(404)
     expect(near.relay.status.problem).toMatch(/refuses the login/)
     expect(lines).toEqual([expect.stringMatching(/refuses the login/)])
+  })
+
+  test('a login that was refused is not sent with questions again, and another one is sent at once', async () => {
+    const refused = Promise.withResolvers<void>()
+    const lines: string[] = []
+    const note = (_fields: object, message: string) => void lines.push(message)
+    const log = { ...silentLog, warn: (_fields: object) => refused.resolve(), info: note }
+    let authorization = basic('ben', 'wrong')
+    await using near = await openTestRelay(cache.url, { authorization: () => authorization, log })
+    await refused.promise
+    const asked = cache.exchanges.length
+    const ask = () => fetch(`${near.url}/${hashPartOf(big)}.narinfo`)
+    for (let at = 0; at < 3; at++) expect((await ask()).status).toBe(404)
+    expect((await fetch(`${near.url}/log/${basename(closure.appDrv)}`)).status).toBe(404)
+    expect(cache.exchanges.length).toBe(asked)
+    authorization = benAuthorization
+    expect((await ask()).status).toBe(200)
+    expect(near.relay.status.problem).toBeNull()
+    expect(lines).toEqual(['The cache accepts the login again'])
   })
 
   test('pages of other hosts learn nothing', async () => {
