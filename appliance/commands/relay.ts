@@ -100,7 +100,9 @@ cannot be read
       .addOption(listenOption('address of the relay'))
       .option('--json', 'as JSON')
       .addHelpText('after', '\nExit codes: 0 the relay runs, even if the cache cannot be reached · 1 no relay answers')
-      .action((_options, status: Command) => showStatus(machine, status.opts<StatusFlags>())),
+      .action((_options, status: Command) =>
+        showStatus(machine, { ...status.opts<StatusFlags>(), listen: listenOf(status) }),
+      ),
   )
   return command
 }
@@ -171,6 +173,12 @@ async function serve(machine: Machine, flags: RelayFlags): Promise<void> {
   } finally {
     for (const stopListeningTo of stopListening) stopListeningTo()
   }
+}
+
+/** `relay --listen ADDRESS status` means the same as `relay status --listen ADDRESS`. */
+function listenOf(status: Command): ListenAddress {
+  const given = [status, status.parent!].find((one) => one.getOptionValueSource('listen') === 'cli')
+  return (given ?? status).getOptionValue('listen')
 }
 
 async function showStatus(machine: Machine, flags: StatusFlags): Promise<void> {

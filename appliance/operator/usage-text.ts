@@ -81,12 +81,16 @@ export function formatUsage(summary: UsageSummary, user: string | undefined): st
     ],
   ]
   const title = `Usage of ${whose}, ${dateOf(from)} to ${dateOf(to)} (UTC)\n\n`
-  return title + formatTotal(total, to - from) + lists.map(formatList).join('')
+  return title + formatTotal(total, to - from, user) + lists.map(formatList).join('')
 }
 
-function formatTotal(total: UsageSummary['total'], ms: number): string {
-  if (total.requests === 0)
-    return `No requests in ${formatCount(Math.max(1, Math.ceil(ms / dayMs)), 'day')}. Requests with a wrong password are not counted.\n`
+function formatTotal(total: UsageSummary['total'], ms: number, user: string | undefined): string {
+  if (total.requests === 0) {
+    const days = formatCount(Math.max(1, Math.ceil(ms / dayMs)), 'day')
+    // Users who were removed have figures too, so any name is right.
+    const hint = user === undefined ? '' : ' "burrow user list" shows the users.'
+    return `No requests in ${days}. Requests with a wrong password are not counted.${hint}\n`
+  }
   const saved = [
     total.compressionSaved > 0 && `${formatBytes(total.compressionSaved)} by compression`,
     total.deltaSaved > 0 && `${formatBytes(total.deltaSaved)} by deltas`,

@@ -90,7 +90,7 @@ function isAnswered(path: string): Promise<boolean> {
 
 const remedies: Readonly<Record<string, string>> = {
   EADDRINUSE:
-    'another process listens there; stop it, or choose another address with --listen or "listen" ("operator" for the operators\' listener)',
+    'another process listens there; stop it, or choose another address with --listen, or in the config with "listen" or "operator"',
   EACCES: 'permission denied: ports below 1024 are reserved for root',
   EADDRNOTAVAIL: 'this machine does not have that address; choose another',
 }

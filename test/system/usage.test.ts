@@ -185,6 +185,8 @@ describe('burrow usage', () => {
     }
     expect((await readUsage(dir)).total.requests).toBe(2)
     const { stdout } = await runBurrow(['usage'], { cwd: dir.path })
+    const ofNone = await runBurrow(['usage', '--user', 'bne'], { cwd: dir.path })
+    expect(ofNone.stdout).toMatch(/No requests in 30 days\..* "burrow user list" shows the users\.$/m)
     expect(stdout).toMatch(/^Usage of all users, \d{4}-\d\d-\d\d to \d{4}-\d\d-\d\d \(UTC\)\n\n2 requests, /)
     expect(stdout).toMatch(/By user\n {2}user .*\n {2}ben +2 /)
   })

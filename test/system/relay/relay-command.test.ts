@@ -28,6 +28,8 @@ describe('status', () => {
     const listen = `127.0.0.1:${relay.port}`
     const text = await runBurrow(['relay', 'status', '--listen', listen], { cwd: nix.dir })
     expect([text.code, text.stdout]).toEqual([0, expect.stringContaining(`${cache.url}, reached`)])
+    const before = await runBurrow(['relay', '--listen', listen, 'status'], { cwd: nix.dir })
+    expect(before).toMatchObject({ code: 0, stdout: expect.stringMatching(/^Cache /) })
     const json = await runBurrow(['relay', 'status', '--json', '--listen', listen], { cwd: nix.dir })
     expect(JSON.parse(json.stdout)).toMatchObject({ url: cache.url, problem: null, storeDir: '/nix/store' })
   })
