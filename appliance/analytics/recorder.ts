@@ -43,6 +43,7 @@ export function createRecorder({ pass, now, after, keepsNetworks }: RecorderOpti
   let names = 0
   let at = 0
   let cancel: (() => void) | undefined
+  let noted: { readonly sum?: UserSum; readonly address?: string } = {}
 
   function begin(): void {
     at = now()
@@ -76,8 +77,12 @@ export function createRecorder({ pass, now, after, keepsNetworks }: RecorderOpti
   }
 
   /** Of a user's first request in a batch, of downloads and of pushes: it is not known without parsing headers. */
-  function noteNetwork({ networks }: UserSum, { address }: Exchange): void {
+  function noteNetwork(sum: UserSum, { address }: Exchange): void {
+    const { networks } = sum
     if (!keepsNetworks || networks.size >= maxNetworksPerUser) return
+    // A closure is thousands of downloads from one address.
+    if (sum === noted.sum && address === noted.address) return
+    noted = { sum, address }
     const network = networkOf(address)
     if (network !== undefined) networks.add(network)
   }
