@@ -6,6 +6,7 @@ import { Complaint } from '../complaint.ts'
 import type { Config } from '../config/config.ts'
 import { type LoadedConfig, loadConfig } from '../config/load-config.ts'
 import type { Machine } from '../machine.ts'
+import { askOperator } from '../operator/operator-client.ts'
 import { urlOf } from '../server/listener.ts'
 import { findState, type State } from '../state/state.ts'
 import { formatFlakeForm } from '../terminal/client-forms/flake-form.ts'
@@ -40,7 +41,10 @@ export function clientConfigCommand(machine: Machine): Command {
   return new Command('client-config')
     .description('print the settings for a client: lines for nix.conf and a netrc entry')
     .option('--user <name>', 'user of the netrc entry; required if there are several users')
-    .option('--url <url>', 'URL of the cache for clients (default: from "tunnel.hostname", or else the listener)')
+    .option(
+      '--url <url>',
+      'URL of the cache for clients (default: from "tunnel.hostname", the running Burrow, or else the listener)',
+    )
     .option('--push', 'also print how to push')
     .addOption(new Option('--format <form>', 'what to print').choices(forms).default('text'))
     .addHelpText(
@@ -79,7 +83,7 @@ async function clientConfig(machine: Machine, options: ClientConfigOptions): Pro
   const user = users === undefined ? undefined : chooseUser(users, options.user)
   if (options.push === true) requirePusher(user, config)
   const setup = {
-    url: url ?? findPublicUrl(config) ?? urlOf(config.listen),
+    url: url ?? findPublicUrl(config) ?? (await findRunningUrl(config)) ?? urlOf(config.listen),
     storeDir: config.store.dir,
     publicKeys,
     login: user && toLogin(user),
@@ -104,9 +108,20 @@ function formatAs(form: Form, setup: ClientSetup, withPush: boolean, mayPush: bo
   }
 }
 
-/** The configured host name. Only the running Burrow knows the name of a quick tunnel. */
+/** The configured host name. */
 function findPublicUrl({ tunnel }: Config): string | undefined {
   return tunnel?.hostname === undefined ? undefined : `https://${tunnel.hostname}`
+}
+
+/**
+ * Only the running Burrow knows the name of a quick tunnel, and an address from its command line. It is asked by a unix
+ * socket only: any program of this machine could take a TCP port, and have passwords sent to itself.
+ */
+async function findRunningUrl({ operator }: Config): Promise<string | undefined> {
+  if (operator?.address.kind !== 'unix') return undefined
+  const answer = await askOperator(operator.address)
+  if (answer.kind !== 'running') return undefined
+  return [answer.report.publicUrl, answer.report.origin.url].map((url) => parseCacheUrl(url ?? '')).find(Boolean)
 }
 
 async function requireStateKey({ config }: LoadedConfig, state: State | undefined) {

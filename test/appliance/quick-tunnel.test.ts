@@ -8,7 +8,7 @@ import { dirname } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { expect, test } from '@jest/globals'
 
-import { type Served, serveBurrow } from './burrow.ts'
+import { runBurrow, type Served, serveBurrow } from './burrow.ts'
 import { createScratchDir, type ScratchDir } from './scratch-dir.ts'
 
 const connector = fileURLToPath(new URL('../fixtures/connectors/connects-quickly', import.meta.url))
@@ -42,6 +42,9 @@ test('where a cloudflared is on PATH it opens a quick tunnel, which the generate
   expect(setup).toMatch(/^machine random-words\.trycloudflare\.com login burrow password \S{32}$/m)
   expect(await served.logged(/Found cloudflared/)).toMatchObject({ path: dir.file('path/cloudflared'), version: 'DEV' })
   expect((await fetch(new URL('/nix-cache-info', served.url))).status).toBe(401)
+  // The name is in no config.
+  const { stdout } = await runBurrow(['client-config'], { cwd: dir.path, env: { STATE_DIRECTORY: dir.file('state') } })
+  expect(stdout).toMatch(/^extra-substituters = https:\/\/random-words\.trycloudflare\.com$/m)
   await stop(served)
 })
 
@@ -49,6 +52,8 @@ test('where there is none it serves on this machine, and says once how to get it
   await using dir = await createScratchDir()
   await using served = await serve(dir, bare)
   expect(await served.printed(/^machine 127\.0\.0\.1 login burrow/m)).toContain(served.url)
+  const { stdout } = await runBurrow(['client-config'], { cwd: dir.path, env: { STATE_DIRECTORY: dir.file('state') } })
+  expect(stdout).toContain(`\nextra-substituters = ${served.url}\n`)
   await stop(served)
   expect(served.records.filter(({ msg }) => msg.includes('burrow tunnel install'))).toEqual([
     expect.objectContaining({
