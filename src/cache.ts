@@ -34,7 +34,7 @@ import type { LarderStats } from './larder/larder.ts'
 import { openLarder } from './larder/open-larder.ts'
 import { openPacker } from './nar/packer.ts'
 import type { Lookup, Store } from './store/store.ts'
-import { combineStores } from './store/stores.ts'
+import { combineStores, withoutUpstreams } from './store/stores.ts'
 
 export interface CacheStats {
   readonly transfersUnderWay: number
@@ -179,9 +179,8 @@ function pagesOf({ indexPage, users }: Reloadable, hasUsage: boolean, hasTeam: b
   return new Set(pages)
 }
 
-/** Without upstreams, which take time, and are asked only for what a client needs. */
 function combineHere(stores: readonly Store[]): Lookup {
-  const here = stores.filter((store) => store.health().type !== 'upstream')
+  const here = withoutUpstreams(stores)
   return combineStores(here.length > 0 ? here : stores)
 }
 

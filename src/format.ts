@@ -55,6 +55,11 @@ function roundSpan(ms: number): number {
   return Math.round(ms / part) * part
 }
 
+/** `2027-01-31 14:05`, in UTC. */
+export function formatTime(date: Date): string {
+  return date.toISOString().slice(0, 16).replace('T', ' ')
+}
+
 /**
  * Text from elsewhere as one harmless line: it must not move the cursor, end the line, turn its direction or fill the
  * screen.

@@ -5,10 +5,10 @@ export { type Clock, systemClock } from './clock.ts'
 export { createFileBuffers } from './disk/file-buffers.ts'
 export { DirectoryLocked, takeDirectoryLock } from './disk/lock.ts'
 export { Fault, type FaultCode } from './faults.ts'
-export { formatBytes, formatCount, formatRelative, formatSpan, printable } from './format.ts'
+export { formatBytes, formatCount, formatRelative, formatSpan, formatTime, printable } from './format.ts'
 export { formatBasicAuthorization } from './http/auth/credentials.ts'
 export type { Visitors } from './http/auth/strategies.ts'
-export type { Access, User } from './http/auth/user.ts'
+export { type Access, accessKinds, type User } from './http/auth/user.ts'
 export type { Exchange, NarTally, Observer, PushTally, RouteName } from './http/observer.ts'
 export { defaultLimits, type IndexPage, type Limits } from './http/origin.ts'
 export { type Contact, parseContact } from './http/pages/contact.ts'
@@ -40,10 +40,19 @@ export type {
 export type { LarderStats } from './larder/larder.ts'
 export { type Log, silentLog } from './log.ts'
 export type { Decompressors } from './nar/decompress.ts'
-export { formatNetrcLine, hostOf, memoryValues, outageSettings, outageValues, quoteToken } from './nix/client-lines.ts'
+export {
+  formatNetrcLine,
+  formatSettings,
+  hostOf,
+  memoryValues,
+  outageSettings,
+  outageValues,
+  quoteToken,
+} from './nix/client-lines.ts'
+export { formatNixValue, type NixValue } from './nix/nix-value.ts'
 export { parseNarInfo } from './nix/parse-nar-info.ts'
 export { formatSecretKey, generateSecretKey, parseSecretKey, publicKeyOf, type SecretKey } from './nix/secret-key.ts'
-export { hashPartOf, nameOf } from './nix/store-path.ts'
+export { baseNameOf, hashPartOf, nameOf } from './nix/store-path.ts'
 export { FarEnd, type FarEndOptions } from './push/far-end.ts'
 export { type PushOptions, type PushResult, pushPaths } from './push/push.ts'
 export type { PushEvent } from './push/push-event.ts'
@@ -71,5 +80,6 @@ export { Publication } from './store/publish/publication.ts'
 export { openPublishedStore, type PublishedStore } from './store/publish/published-store.ts'
 export { type ResolvedRoot, resolveRoots } from './store/publish/resolve-roots.ts'
 export type { Store, StoreObject } from './store/store.ts'
+export { withoutUpstreams } from './store/stores.ts'
 export { keepInDepot } from './store/upstream/keep-in-depot.ts'
 export { openUpstreamStore, type UpstreamStore } from './store/upstream/upstream-store.ts'

@@ -2,7 +2,7 @@
  * Counts requests in memory and passes the sums on every few seconds. A narinfo request costs a look-up of its user and
  * two additions; no clock, no text. Memory is bounded: what exceeds a limit is summed up without its name.
  */
-import type { Exchange, Observer } from '../../src/index.ts'
+import { baseNameOf, type Exchange, type Observer } from '../../src/index.ts'
 import { type Batch, createUserSum, type DropChange, type SlowSum, type UserSum } from './batch.ts'
 import { networkOf } from './network.ts'
 import { savedBytesOf } from './saved-bytes.ts'
@@ -156,8 +156,4 @@ export function createRecorder({ pass, now, after, keepsNetworks }: RecorderOpti
     },
     flush,
   }
-}
-
-function baseNameOf(storePath: string): string {
-  return storePath.slice(storePath.lastIndexOf('/') + 1)
 }

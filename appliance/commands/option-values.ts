@@ -1,7 +1,7 @@
 /** Parsers for values of options. They throw commander's error for values that cannot be used. */
 import { InvalidArgumentError } from 'commander'
 
-import type { Access } from '../../src/index.ts'
+import { type Access, accessKinds } from '../../src/index.ts'
 import { parseByteSize } from '../config/byte-size.ts'
 import { parseDuration } from '../config/duration.ts'
 
@@ -56,13 +56,11 @@ export function futureOrNever(text: string): Date | undefined {
   return text === 'never' ? undefined : new Date(future(text))
 }
 
-const rights: readonly Access[] = ['pull', 'push', 'admin']
-
 /** "pull,push" */
 export function accessList(text: string): readonly Access[] {
   const words = text.split(',').map((word) => word.trim())
-  const known = rights.filter((right) => words.includes(right))
-  if (words.every((word) => (rights as readonly string[]).includes(word))) return known
+  const known = accessKinds.filter((right) => words.includes(right))
+  if (words.every((word) => (accessKinds as readonly string[]).includes(word))) return known
   throw new InvalidArgumentError('Use "pull", "push" or "admin", or several with commas: "pull,push".')
 }
 

@@ -1,9 +1,10 @@
 /** The setting "users". */
 import * as z from 'zod'
 
+import { accessKinds } from '../../src/index.ts'
 import { controlCharacters, path, text } from './text.ts'
 
-const access = z.enum(['pull', 'push', 'admin'])
+const access = z.enum(accessKinds)
 
 const userName = () =>
   text((value) => {

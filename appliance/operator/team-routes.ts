@@ -5,7 +5,7 @@
 import type { IncomingMessage } from 'node:http'
 import * as z from 'zod'
 
-import { isRefusal, type Team } from '../../src/index.ts'
+import { accessKinds, isRefusal, type Team } from '../../src/index.ts'
 import { Complaint } from '../complaint.ts'
 import { fail, type JsonAnswer, misunderstood, onlyPrivate, readPosted, succeed, useMethod } from './json-answer.ts'
 
@@ -21,7 +21,7 @@ export interface TeamCall {
 const by = 'operator'
 
 const name = z.string().max(300)
-const access = z.array(z.enum(['pull', 'push', 'admin'])).max(3)
+const access = z.array(z.enum(accessKinds)).max(3)
 const time = z.iso.datetime().transform((text) => new Date(text))
 const password = z.string().max(4096).optional()
 

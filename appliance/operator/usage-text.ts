@@ -1,6 +1,6 @@
 /** Usage figures in a terminal. */
 import { nameOf, type UsageSummary } from '../../src/index.ts'
-import { formatBytes, formatCount, formatSpan, formatTable, printable } from '../terminal/format.ts'
+import { formatBytes, formatCount, formatSpan, formatTable, formatTime, printable } from '../terminal/format.ts'
 
 const maxRows = 20
 const maxNameLength = 60
@@ -74,7 +74,7 @@ export function formatUsage(summary: UsageSummary, user: string | undefined): st
       'The tunnel was not connected',
       ['from', 'for', 'reason'],
       drops.map((drop) => [
-        new Date(drop.from).toISOString().slice(0, 16).replace('T', ' '),
+        formatTime(new Date(drop.from)),
         drop.until === undefined ? '?' : formatSpan(drop.until - drop.from),
         printable(drop.reason, 100),
       ]),

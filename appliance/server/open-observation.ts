@@ -1,7 +1,14 @@
 /** What is learned from requests: lines in the log, metrics, and usage figures, or at least what users did lately. */
 import type { Logger } from 'pino'
 
-import { type Observer, type Store, systemClock, type Usage, type UserActivity } from '../../src/index.ts'
+import {
+  type Observer,
+  type Store,
+  systemClock,
+  type Usage,
+  type UserActivity,
+  withoutUpstreams,
+} from '../../src/index.ts'
 import { openAnalytics } from '../analytics/analytics.ts'
 import type { Config } from '../config/config.ts'
 import { createTraffic, type TrafficTotals } from '../log/traffic.ts'
@@ -29,13 +36,14 @@ export interface ObservationOptions {
 
 export function openObservation({ config, stores, findExpected, metrics, log }: ObservationOptions): Observation {
   const traffic = createTraffic(log, metrics, systemClock.after, config.log.requests)
+  const here = withoutUpstreams(stores)
   const analytics =
     config.analytics &&
     openAnalytics({
       ...config.analytics,
       stateDir: config.state.dir,
       storeDir: config.store.dir,
-      isHere: (hashPart) => isHere(stores, hashPart),
+      isHere: (hashPart) => isHere(here, hashPart),
       findExpected,
       log,
       now: Date.now,

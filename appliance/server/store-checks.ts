@@ -2,11 +2,10 @@
 import type { Store } from '../../src/index.ts'
 import { reasonOf } from '../complaint.ts'
 
-/** Upstreams are not asked: that takes time, and what they have is not here. */
 export async function isHere(stores: readonly Store[], hashPart: string): Promise<boolean> {
   for (const store of stores) {
     try {
-      if (store.health().type !== 'upstream' && (await store.find(hashPart)) !== undefined) return true
+      if ((await store.find(hashPart)) !== undefined) return true
     } catch {
       // It cannot be read now: others may have it.
     }

@@ -1,5 +1,5 @@
 /** Sizes, times and foreign text as people read them in a terminal. */
-export { formatBytes, formatCount, formatRelative, formatSpan, printable } from '../../src/index.ts'
+export { formatBytes, formatCount, formatRelative, formatSpan, formatTime, printable } from '../../src/index.ts'
 
 /** Columns of equal width, two spaces apart; the first row is the head. Cells must be one harmless line each. */
 export function formatTable(rows: readonly (readonly string[])[]): string {

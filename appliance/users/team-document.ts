@@ -5,10 +5,12 @@
  *     {"version":1,"users":[{"name":"ben","passwordHash":"$argon2id$…","access":["pull"],…}],"invitations":[{"id":"…",…}]}
  */
 import * as z from 'zod'
+
+import { accessKinds } from '../../src/index.ts'
 import { createPrivateDocument, type PrivateDocument } from '../state/private-document.ts'
 import type { FileOwner } from '../state/private-files.ts'
 
-const access = z.array(z.enum(['pull', 'push', 'admin'])).min(1)
+const access = z.array(z.enum(accessKinds)).min(1)
 const time = z.iso.datetime()
 const words = z.string().max(260)
 

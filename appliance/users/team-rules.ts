@@ -1,5 +1,5 @@
 /** What is refused when users are added or changed, in words that can be shown to whoever asked. */
-import { type Access, printable } from '../../src/index.ts'
+import { type Access, accessKinds, printable } from '../../src/index.ts'
 import { minPasswordLength, passwordFault } from '../config/users-schema.ts'
 
 /** Each user is in memory, and the file is written whole. */
@@ -10,7 +10,6 @@ const minValidMs = 60_000
 const maxValidMs = 90 * 86_400_000
 /** A name of an added user needs no quoting in netrc and in shells, and is the first part of its pins' names. */
 const nameForm = /^[A-Za-z0-9][A-Za-z0-9._@+-]{0,63}$/
-const order: readonly Access[] = ['pull', 'push', 'admin']
 
 export function nameRefusal(name: string): string | undefined {
   return nameForm.test(name)
@@ -48,5 +47,5 @@ export function validityRefusal(validMs: number): string | undefined {
 
 /** In a fixed order, each once. */
 export function sortAccess(access: readonly Access[]): Access[] {
-  return order.filter((one) => access.includes(one))
+  return accessKinds.filter((one) => access.includes(one))
 }

@@ -17,12 +17,13 @@ export const memoryValues = { 'narinfo-cache-negative-ttl': 300 } as const
 
 export const outageSettings: readonly string[] = [
   '# While the cache cannot be reached, Nix builds without it. Nix 2.8 has a bug: it aborts instead ("SubstituterDisabled"). Then build with: --option substituters https://cache.nixos.org',
-  ...toLines(outageValues),
+  ...formatSettings(outageValues),
   '# Nix remembers for an hour that a path is absent; after an outage, and after a push, it should ask again sooner.',
-  ...toLines(memoryValues),
+  ...formatSettings(memoryValues),
 ]
 
-function toLines(values: Readonly<Record<string, string | number | boolean>>): string[] {
+/** Lines of nix.conf. */
+export function formatSettings(values: Readonly<Record<string, string | number | boolean>>): string[] {
   return Object.entries(values).map(([name, value]) => `${name} = ${value}`)
 }
 

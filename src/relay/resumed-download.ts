@@ -6,6 +6,7 @@ import type { IncomingMessage } from 'node:http'
 import { setTimeout as sleep } from 'node:timers/promises'
 
 import type { Chunk, ChunkReader } from '../chunks.ts'
+import { parseContentLength } from '../content-length.ts'
 import { Fault } from '../faults.ts'
 import { type Line, LineFault } from './line.ts'
 
@@ -84,7 +85,7 @@ export class ResumedDownload implements ChunkReader {
     const headers = this.#at === 0 ? undefined : { range: `bytes=${this.#at}-` }
     const reply = await line.request({ path, headerTimeoutMs, signal, isTransfer: true, ...(headers && { headers }) })
     const status = reply.statusCode!
-    if (status === 200) this.#accept(reply, 0, sizeOf(reply.headers['content-length']))
+    if (status === 200) this.#accept(reply, 0, parseContentLength(reply.headers['content-length']))
     else if (status === 206) this.#acceptRange(reply)
     else if (status === 416 && this.#finishAt(reply)) return undefined
     else {
@@ -177,8 +178,4 @@ export class ResumedDownload implements ChunkReader {
     const { line, path } = this.#options
     return new Fault('nar-changed', `Cannot continue "${path}" of ${line.url}: ${how}`)
   }
-}
-
-function sizeOf(text: string | undefined): number | undefined {
-  return text !== undefined && /^\d{1,15}$/.test(text) ? Number(text) : undefined
 }

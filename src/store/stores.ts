@@ -38,6 +38,11 @@ export function combineStores(stores: readonly Store[]): Stores {
   }
 }
 
+/** What is on this machine: upstreams take time, and are asked only for what a client needs. */
+export function withoutUpstreams(stores: readonly Store[]): readonly Store[] {
+  return stores.filter((store) => store.health().type !== 'upstream')
+}
+
 /**
  * Each only ever grows, so the sum is unchanged only while all of them are. While one cannot be read it equals nothing,
  * not even itself: what is remembered is not used.

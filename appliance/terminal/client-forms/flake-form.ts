@@ -1,5 +1,5 @@
 /** The member `nixConfig` of a flake. It must consist of literals: Nix reads it before it evaluates anything. */
-import { formatNixValue } from './nix-value.ts'
+import { formatNixValue } from '../../../src/index.ts'
 import { listNotes, netrcExample, type SharedSetup, toComment } from './shared-setup.ts'
 
 export function formatFlakeForm(setup: SharedSetup): string {

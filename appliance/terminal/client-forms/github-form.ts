@@ -2,7 +2,7 @@
  * Steps of a GitHub Actions job that pull from the cache, and push to it by action.yml. The password comes from a
  * secret of the repository. YAML's double-quoted strings are a superset of JSON's.
  */
-import { hostOf, outageValues } from '../../../src/index.ts'
+import { formatSettings, hostOf, outageValues } from '../../../src/index.ts'
 import { listNotes, type SharedSetup, toComment } from './shared-setup.ts'
 
 const secret = '${{ secrets.BURROW_PASSWORD }}'
@@ -30,7 +30,7 @@ function installStep({ url, publicKeys }: SharedSetup): string {
   const lines = [
     `extra-substituters = ${url}`,
     ...(publicKeys.length === 0 ? [] : [`extra-trusted-public-keys = ${publicKeys.join(' ')}`]),
-    ...Object.entries(outageValues).map(([name, value]) => `${name} = ${value}`),
+    ...formatSettings(outageValues),
   ]
   return `- uses: cachix/install-nix-action@v31
   with:

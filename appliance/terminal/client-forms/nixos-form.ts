@@ -1,6 +1,5 @@
 /** A NixOS module for clients, which needs nothing but NixOS itself. */
-import { memoryValues, outageValues } from '../../../src/index.ts'
-import { formatNixValue, type NixValue } from './nix-value.ts'
+import { formatNixValue, memoryValues, type NixValue, outageValues } from '../../../src/index.ts'
 import { listNotes, netrcExample, type SharedSetup, toComment } from './shared-setup.ts'
 
 export function formatNixosForm(setup: SharedSetup): string {

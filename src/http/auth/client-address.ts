@@ -54,6 +54,11 @@ export function publicOriginOf(
   return { url: `${scheme}://${host}`, hostname: host.replace(/:\d+$/, '') }
 }
 
+/** As `publicOriginOf`, with a name to be replaced where it is not known. */
+export function shownOriginOf(request: IncomingMessage): { readonly url: string; readonly hostname: string } {
+  return publicOriginOf(request) ?? { url: 'https://this.address', hostname: 'this.address' }
+}
+
 /**
  * A socket's peer address is looked up when it connects (server.ts), so it is also known after the socket was closed:
  * only a Unix socket has none.

@@ -3,7 +3,9 @@
  * text or as an argon2id string (`$argon2id$v=19$m=…`, libsodium's `crypto_pwhash_str`).
  */
 
-export type Access = 'pull' | 'push' | 'admin'
+/** In the order in which they are shown. */
+export const accessKinds = ['pull', 'push', 'admin'] as const
+export type Access = (typeof accessKinds)[number]
 
 export interface User {
   /** Unique; no colon, no control characters. */

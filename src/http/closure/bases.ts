@@ -1,10 +1,10 @@
 /** What a delta of a store object can start from. */
 import { isWorthTrying, minNarBytes } from '../../delta/worth.ts'
+import { ignoreLate } from '../../ignore-late.ts'
 import type { Larder } from '../../larder/larder.ts'
 import type { PathInfo } from '../../nix/path-info.ts'
 import { hashPartOf, nameOf } from '../../nix/store-path.ts'
 import { type Base, maxBases } from '../../relay/protocol.ts'
-import type { Awaitable, StoreObject } from '../../store/store.ts'
 import type { CatalogueEntry } from '../narinfo/catalogue.ts'
 import type { Origin } from '../origin.ts'
 import { formatDeltaUrl } from '../target.ts'
@@ -37,11 +37,4 @@ function toBase(larder: Larder, target: PathInfo, hashPart: string, { narHash }:
     url: formatDeltaUrl(hashPartOf(target.storePath), target.narHash, hashPart, recipe),
     ...(kept && { deltaSize: kept.fileSize }),
   }
-}
-
-/** What only an upstream may have is not waited for. */
-function ignoreLate(found: Awaitable<StoreObject | undefined>): StoreObject | undefined {
-  if (!(found instanceof Promise)) return found
-  found.catch(() => {})
-  return undefined
 }

@@ -3,9 +3,9 @@
  * machine has comes at once. Roots that only an upstream may have are waited for together; other paths of that kind are
  * left for the client to ask for.
  */
+import { ignoreLate } from '../../ignore-late.ts'
 import { hashPartOf } from '../../nix/store-path.ts'
 import { type ClosureLine, maxClosureNarInfos } from '../../relay/protocol.ts'
-import type { Awaitable } from '../../store/store.ts'
 import type { CatalogueEntry } from '../narinfo/catalogue.ts'
 import type { Origin } from '../origin.ts'
 import { findBases } from './bases.ts'
@@ -85,10 +85,7 @@ class ClosureWalk {
   }
 
   async #findHere(hashPart: string): Promise<CatalogueEntry | undefined> {
-    const found: Awaitable<CatalogueEntry | undefined> = this.#origin.catalogue.find(hashPart)
-    if (!(found instanceof Promise)) return await this.#lease(hashPart, found)
-    found.catch(() => {})
-    return undefined
+    return await this.#lease(hashPart, ignoreLate(this.#origin.catalogue.find(hashPart)))
   }
 
   /** As for a narinfo that was asked for alone: its NAR is going to be asked for next. */

@@ -3,6 +3,7 @@
  * and some milliseconds. Each path that is found is looked up in the store that listed it, so that neither deleted paths
  * nor those that the store withholds are shown.
  */
+import { ignoreLate } from '../../ignore-late.ts'
 import { hashPartOf } from '../../nix/store-path.ts'
 import type { ListedPath, Store, StoreObject } from '../../store/store.ts'
 import type { PathFeed } from './path-feed.ts'
@@ -107,11 +108,7 @@ export class NameIndex {
 
 /** Undefined if it is gone. A store that lists its paths answers at once. */
 function findListed({ baseName, store }: Entry): StoreObject | undefined {
-  const found = store.find(hashPartOf(baseName))
-  if (found instanceof Promise) {
-    found.catch(() => {})
-    return undefined
-  }
+  const found = ignoreLate(store.find(hashPartOf(baseName)))
   return found?.info.storePath.endsWith(`/${baseName}`) ? found : undefined
 }
 

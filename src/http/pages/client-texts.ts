@@ -1,5 +1,13 @@
 /** What a client needs for this cache, as texts to copy: by system, with the login filled in. */
-import { formatNetrcLine, hostOf, memoryValues, outageValues, quoteToken } from '../../nix/client-lines.ts'
+import {
+  formatNetrcLine,
+  formatSettings,
+  hostOf,
+  memoryValues,
+  outageValues,
+  quoteToken,
+} from '../../nix/client-lines.ts'
+import { formatNixValue } from '../../nix/nix-value.ts'
 
 export interface ClientFacts {
   /** As clients reach the cache. */
@@ -9,31 +17,24 @@ export interface ClientFacts {
   readonly password: string
 }
 
-const settings = Object.entries({ ...outageValues, ...memoryValues })
+const settings = formatSettings({ ...outageValues, ...memoryValues })
 
 export function nixConf({ url, publicKeys }: ClientFacts): string {
-  return [
-    `extra-substituters = ${url}`,
-    ...keyLines(publicKeys),
-    ...settings.map(([name, value]) => `${name} = ${value}`),
-  ].join('\n')
+  return [`extra-substituters = ${url}`, ...keyLines(publicKeys), ...settings].join('\n')
 }
 
 export function netrc({ url, name, password }: ClientFacts): string {
   return formatNetrcLine(url, name, password)
 }
 
-/** For NixOS and nix-darwin. */
-export function nixModule({ url, publicKeys }: ClientFacts): string {
-  const lines = settings.map(([name, value]) => `  ${name} = ${value};`)
-  const keys =
-    publicKeys.length === 0 ? [] : [`  extra-trusted-public-keys = [ ${publicKeys.map(nixString).join(' ')} ];`]
+/** For NixOS and nix-darwin. `hasLogin`: false on a public cache. */
+export function nixModule({ url, publicKeys }: Pick<ClientFacts, 'url' | 'publicKeys'>, hasLogin: boolean): string {
   return [
     'nix.settings = {',
-    `  extra-substituters = [ ${nixString(url)} ];`,
-    ...keys,
-    '  netrc-file = "/etc/nix/netrc";',
-    ...lines,
+    `  extra-substituters = ${formatNixValue([url])};`,
+    ...(publicKeys.length === 0 ? [] : [`  extra-trusted-public-keys = ${formatNixValue(publicKeys)};`]),
+    ...(hasLogin ? ['  netrc-file = "/etc/nix/netrc";'] : []),
+    ...settings.map((line) => `  ${line};`),
     '};',
   ].join('\n')
 }
@@ -42,8 +43,8 @@ export function relayModule({ url, publicKeys }: ClientFacts): string {
   return [
     'services.burrow-client = {',
     '  enable = true;',
-    `  url = ${nixString(url)};`,
-    `  publicKeys = [ ${publicKeys.map(nixString).join(' ')} ];`,
+    `  url = ${formatNixValue(url)};`,
+    `  publicKeys = ${formatNixValue(publicKeys)};`,
     '  relay.enable = true;',
     '};',
   ].join('\n')
@@ -65,8 +66,4 @@ function keyLines(publicKeys: readonly string[]): string[] {
   return publicKeys.length === 0
     ? ['# This cache does not sign: trust the keys with which its paths are already signed.']
     : [`extra-trusted-public-keys = ${publicKeys.join(' ')}`]
-}
-
-function nixString(text: string): string {
-  return `"${text.replaceAll(/["\\]|\$(?=\{)/g, '\\$&')}"`
 }

@@ -1,4 +1,5 @@
 /** The pages of `/join/<token>`: what an invitation will do, what it did, and that it can do nothing. */
+import { formatTime } from '../../format.ts'
 import type { Access } from '../auth/user.ts'
 import type { Invitation } from '../team.ts'
 import { type ClientFacts, ciSteps, netrc, nixConf, nixModule, relayModule } from './client-texts.ts'
@@ -87,14 +88,14 @@ ${codeBlock('linux-restart', 'Afterwards', 'sudo systemctl restart nix-daemon')}
 }
 
 function nixosTab(user: Joined): Html {
-  return html`${codeBlock('nixos-module', 'configuration.nix', nixModule(user))}
+  return html`${codeBlock('nixos-module', 'configuration.nix', nixModule(user, true))}
 ${codeBlock('nixos-netrc', '/etc/nix/netrc, mode 0600', netrc(user))}
 <p>With a relay beside Nix, use the module of Burrow's flake (<code>nixosModules.client</code>) instead of <code>nix.settings</code>:</p>
 ${codeBlock('nixos-relay', 'configuration.nix with relay', relayModule(user))}`
 }
 
 function darwinTab(user: Joined): Html {
-  return html`${codeBlock('darwin-module', 'nix-darwin configuration', nixModule(user))}
+  return html`${codeBlock('darwin-module', 'nix-darwin configuration', nixModule(user, true))}
 ${codeBlock('darwin-netrc', '/etc/nix/netrc, mode 0600', netrc(user))}
 ${codeBlock('darwin-restart', 'Without nix-darwin, after changing nix.conf', 'sudo launchctl kickstart -k system/org.nixos.nix-daemon')}
 <p>With a relay beside Nix, use the module of Burrow's flake (<code>darwinModules.client</code>) instead of <code>nix.settings</code>:</p>
@@ -114,5 +115,5 @@ function accessText(access: readonly Access[]): string {
 
 /** `2027-01-31 14:05 UTC` */
 function dateText(date: Date): string {
-  return `${date.toISOString().slice(0, 16).replace('T', ' ')} UTC`
+  return `${formatTime(date)} UTC`
 }

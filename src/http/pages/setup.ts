@@ -45,9 +45,7 @@ ${storeDir !== '/nix/store' && html`<p>This cache serves <code>${storeDir}</code
 }
 
 function nixos(facts: SetupFacts): Html {
-  const lines = nixModule(toClient(facts)).split('\n')
-  const wanted = lines.filter((line) => facts.login !== undefined || !line.includes('netrc-file'))
-  return html`${codeBlock('setup-nixos', 'configuration.nix', wanted.join('\n'))}
+  return html`${codeBlock('setup-nixos', 'configuration.nix', nixModule(toClient(facts), facts.login !== undefined))}
 ${
   facts.login !== undefined &&
   html`<p>Write the netrc file by hand or with your secrets tool, never with Nix: every user can read the Nix store.</p>

@@ -1,7 +1,7 @@
 /** `/`: the page that the operator configured, or the built-in one. */
 import type { Router } from 'express'
 
-import { publicOriginOf } from '../auth/client-address.ts'
+import { shownOriginOf } from '../auth/client-address.ts'
 import { mayDo } from '../auth/user.ts'
 import { ownPageHeaders } from '../pages/document.ts'
 import { renderOverview } from '../pages/overview.ts'
@@ -13,7 +13,6 @@ import { replyOf } from '../reply-of.ts'
 import { createRouter } from '../router.ts'
 
 const maxLatest = 12
-const unknownOrigin = { url: 'https://this.address', hostname: 'this.address' }
 
 export function indexRoute(site: Site): Router {
   return createRouter().get('/', async (request) => {
@@ -40,7 +39,7 @@ async function sendOverview(
     setup: {
       storeDir: origin.stores.storeDir,
       publicKeys: particulars.publicKeys,
-      origin: publicOriginOf(reply.request) ?? unknownOrigin,
+      origin: shownOriginOf(reply.request),
       login: particulars.isPublic ? undefined : { name: identity?.name ?? 'NAME' },
       mayPush: identity !== undefined && particulars.takesPushes && mayDo(identity, ['push']),
     },

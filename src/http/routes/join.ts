@@ -5,7 +5,7 @@
  */
 import type { Request, Router } from 'express'
 
-import { publicOriginOf } from '../auth/client-address.ts'
+import { shownOriginOf } from '../auth/client-address.ts'
 import type { LoginThrottle } from '../auth/login-throttle.ts'
 import { htmlType, pageHeaders, renderDocument } from '../pages/document.ts'
 import { isForPerson } from '../pages/error-page.ts'
@@ -39,7 +39,6 @@ export interface JoinOptions {
 type JoinRequest = Request<{ token: string }>
 
 const hidden: RawHeaders = ['X-Content-Type-Options', 'nosniff', 'Referrer-Policy', 'no-referrer']
-const unknownUrl = 'https://this.address'
 
 export function joinRoute(options: JoinOptions): Router {
   const { team, storeDir, particulars } = options
@@ -56,7 +55,7 @@ export function joinRoute(options: JoinOptions): Router {
       if (opened === undefined) return
       const { reply, invitation } = opened
       if (!isForPerson(request)) return sendJson(reply, { ...offerOf(invitation), ...siteOf(options) })
-      const link = `${urlOf(request)}/join/${request.params.token}`
+      const link = `${shownOriginOf(request).url}/join/${request.params.token}`
       sendPage(reply, particulars(), { title: joinTitle }, renderJoinPage(invitation, link, storeDir), 'missed')
     })
     .post('/join/:token', async (request) => {
@@ -69,7 +68,7 @@ export function joinRoute(options: JoinOptions): Router {
       if (user === undefined) return refuseUseless(options, reply)
       if (!isForPerson(request)) return sendJson(reply, { ...user, ...siteOf(options) })
       const { publicKeys } = particulars()
-      const body = renderJoinedPage({ ...user, url: urlOf(request), publicKeys })
+      const body = renderJoinedPage({ ...user, url: shownOriginOf(request).url, publicKeys })
       sendPage(reply, particulars(), { title: joinedTitle }, body, 'missed')
     })
     .get('/join/:token/client.mjs', async (request) => {
@@ -113,8 +112,4 @@ function siteOf({ storeDir, particulars }: JoinOptions): object {
 
 function sendJson(reply: Reply, value: object): void {
   reply.send(200, 'missed', ['Content-Type', 'application/json', ...hidden], `${JSON.stringify(value)}\n`)
-}
-
-function urlOf(request: JoinRequest): string {
-  return publicOriginOf(request)?.url ?? unknownUrl
 }

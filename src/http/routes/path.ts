@@ -5,10 +5,11 @@
 import type { Router } from 'express'
 
 import { Fault } from '../../faults.ts'
+import { ignoreLate } from '../../ignore-late.ts'
 import type { NarListing } from '../../nar/listing.ts'
 import { baseNameOf, hashPartOf, nameOf, parseHashPart } from '../../nix/store-path.ts'
 import type { StoreObject } from '../../store/store.ts'
-import { publicOriginOf } from '../auth/client-address.ts'
+import { shownOriginOf } from '../auth/client-address.ts'
 import type { CatalogueEntry } from '../narinfo/catalogue.ts'
 import { withdrawIfCondemned } from '../origin.ts'
 import { htmlType, pageHeaders, renderEnd, renderHead } from '../pages/document.ts'
@@ -112,7 +113,7 @@ function gatherFacts(site: Site, reply: Reply, { object, narInfo }: CatalogueEnt
     referrers: referrers.slice(0, maxReferrers),
     hasMoreReferrers: referrers.length > maxReferrers,
     ownKeys: new Set(publicKeys.map((key) => key.slice(0, key.indexOf(':')))),
-    cacheUrl: publicOriginOf(reply.request)?.url ?? 'https://this.address',
+    cacheUrl: shownOriginOf(reply.request).url,
     isPublic,
     now: new Date(),
   }
@@ -121,10 +122,7 @@ function gatherFacts(site: Site, reply: Reply, { object, narInfo }: CatalogueEnt
 /** One more than are shown. Those that a store withholds are left out. */
 function findReferrers({ stores, here }: Site, storePath: string): string[] {
   const found = stores.flatMap((store) => store.referrersOf?.(storePath, maxReferrers + 1) ?? [])
-  return [...new Set(found)].filter((referrer) => {
-    const object = here.find(hashPartOf(referrer))
-    return object !== undefined && !(object instanceof Promise)
-  })
+  return [...new Set(found)].filter((referrer) => ignoreLate(here.find(hashPartOf(referrer))) !== undefined)
 }
 
 const actions: Readonly<Record<string, string>> = {

@@ -5,6 +5,7 @@
 import type { Router } from 'express'
 
 import { Fault } from '../../faults.ts'
+import { ignoreLate } from '../../ignore-late.ts'
 import { hashPartOf } from '../../nix/store-path.ts'
 import type { Lookup } from '../../store/store.ts'
 import { mayDo } from '../auth/user.ts'
@@ -43,8 +44,7 @@ export function usageRoute(usage: Usage, { particulars, here }: Site): Router {
 /** False also while the store cannot be read: figures do not depend on it. */
 function isHere(here: Lookup, storePath: string): boolean {
   try {
-    const object = here.find(hashPartOf(storePath))
-    return object !== undefined && !(object instanceof Promise) && object.info.storePath === storePath
+    return ignoreLate(here.find(hashPartOf(storePath)))?.info.storePath === storePath
   } catch (error) {
     if (error instanceof Fault) return false
     throw error

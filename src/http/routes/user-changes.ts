@@ -1,12 +1,11 @@
 /** The changes that the forms of `/users` ask for. A change that cannot be understood is refused like any other. */
 import type { IncomingMessage } from 'node:http'
 
-import { publicOriginOf } from '../auth/client-address.ts'
-import type { Access } from '../auth/user.ts'
+import { shownOriginOf } from '../auth/client-address.ts'
+import { accessKinds } from '../auth/user.ts'
 import type { Outcome } from '../pages/users/outcome.ts'
 import { isRefusal, type Team, type TeamRefusal } from '../team.ts'
 
-const all: readonly Access[] = ['pull', 'push', 'admin']
 const hourMs = 3_600_000
 const validities: Readonly<Record<string, number>> = { '1h': hourMs, '48h': 48 * hourMs, '7d': 168 * hourMs }
 
@@ -17,7 +16,7 @@ export async function changeTeam(
   request: IncomingMessage,
 ): Promise<Outcome> {
   const name = form.get('name') ?? ''
-  const access = all.filter((one) => form.getAll('access').includes(one))
+  const access = accessKinds.filter((one) => form.getAll('access').includes(one))
   const expires = parseDay(form.get('expires') ?? '')
   if (expires === 'invalid') return refuse('The date must look like 2030-12-31')
   const isSelf = name === by
@@ -65,12 +64,11 @@ async function invite(
   if (wish.access.length === 0) return refuse('Choose what the user may do')
   const issued = await team.invite(wish, by)
   if (isRefusal(issued)) return refuse(issued.reason)
-  const origin = publicOriginOf(request)?.url ?? 'https://this.address'
   return {
     kind: 'secret',
     text: `Send this link to ${wish.name}, over a channel that others cannot read`,
     title: `Invitation of ${wish.name}`,
-    secret: `${origin}/join/${issued.token}`,
+    secret: `${shownOriginOf(request).url}/join/${issued.token}`,
   }
 }
 

@@ -6,6 +6,7 @@ import { Agent as HttpAgent, request as httpRequest, type IncomingMessage } from
 import { Agent as HttpsAgent, request as httpsRequest } from 'node:https'
 import type { Readable } from 'node:stream'
 
+import { parseContentLength } from '../../content-length.ts'
 import { Fault } from '../../faults.ts'
 import { readAtMost } from '../../read-at-most.ts'
 
@@ -67,10 +68,10 @@ export class UpstreamClient implements Disposable {
       reply.destroy()
       throw new Fault('nar-changed', `The upstream's "${path}" is gone (HTTP ${statusCode})`)
     }
-    if (statusCode === 200) return { size: sizeOf(headers['content-length']), start: 0, body: reply }
+    if (statusCode === 200) return { size: parseContentLength(headers['content-length']), start: 0, body: reply }
     const [, begin, total] = /^bytes (\d+)-\d+\/(\d+)$/.exec(headers['content-range'] ?? '') ?? []
     if (statusCode !== 206 || Number(begin) !== start) throw unexpected(path, reply)
-    return { size: sizeOf(total), start, body: reply }
+    return { size: parseContentLength(total), start, body: reply }
   }
 
   [Symbol.dispose](): void {
@@ -150,10 +151,6 @@ export class UpstreamClient implements Disposable {
       request.end()
     })
   }
-}
-
-function sizeOf(text: string | undefined): number | undefined {
-  return text !== undefined && /^\d{1,15}$/.test(text) ? Number(text) : undefined
 }
 
 function unexpected(path: string, reply: IncomingMessage): Fault {

@@ -1,6 +1,6 @@
 /** The page of users and invitations, for administrators. */
 import { formatBytes, formatCount } from '../../../format.ts'
-import type { Access } from '../../auth/user.ts'
+import { type Access, accessKinds } from '../../auth/user.ts'
 import type { Invitation, TeamUser, UserSource } from '../../team.ts'
 import { type Html, type HtmlValue, html } from '../html.ts'
 import { emptyState, pill, table } from '../parts.ts'
@@ -109,7 +109,7 @@ const accessWords: Readonly<Record<Access, string>> = { pull: 'download', push: 
 
 export function accessFields(chosen: readonly Access[]): Html {
   return html`<fieldset class="choices"><legend>May</legend>
-${(['pull', 'push', 'admin'] as const).map(
+${accessKinds.map(
   (one) =>
     html`<label><input type="checkbox" name="access" value="${one}"${chosen.includes(one) && html` checked`}> ${accessWords[one]}</label>\n`,
 )}</fieldset>`
