@@ -7,6 +7,7 @@ import type { IncomingMessage, Server, ServerResponse } from 'node:http'
 
 import { formatListenAddress, type ListenAddress } from '../config/listen-address.ts'
 import { adopt, bind } from './bind.ts'
+import { OpenResponses } from './open-responses.ts'
 
 /** An HTTP server that a supervisor can point a tunnel at, and drain. */
 export interface Listener extends AsyncDisposable {
@@ -68,14 +69,15 @@ export function urlOf(address: ListenAddress): string | undefined {
 }
 
 function watchConnections(server: Server) {
-  const underWay = new Set<ServerResponse>()
+  const underWay = new OpenResponses()
   let isDraining = false
 
   server.prependListener('request', (_request: IncomingMessage, response: ServerResponse) => {
-    underWay.add(response)
+    const remove = underWay.add(response)
     if (isDraining) response.shouldKeepAlive = false
-    response.once('close', () => {
-      underWay.delete(response)
+    // It is emitted once. `once` would cost more.
+    response.on('close', () => {
+      remove()
       // The connection counts as idle only after this turn of the loop.
       if (isDraining) setImmediate(() => server.closeIdleConnections())
     })
@@ -88,7 +90,7 @@ function watchConnections(server: Server) {
     async drain(limitMs: number): Promise<{ cut: number }> {
       isDraining = true
       // The client learns from `Connection: close` that it must not ask again here.
-      for (const response of underWay) if (!response.headersSent) response.shouldKeepAlive = false
+      for (const response of underWay.all()) if (!response.headersSent) response.shouldKeepAlive = false
       let cut = 0
       const closed = new Promise<void>((resolve) => server.close(() => resolve()))
       server.closeIdleConnections()

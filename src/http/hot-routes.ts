@@ -18,9 +18,7 @@ export function createHandler(
   createReply: (request: IncomingMessage, response: ServerResponse) => Reply,
   otherwise: (reply: Reply) => void,
 ): (request: IncomingMessage, response: ServerResponse) => void {
-  const serve = (reply: Reply): Promise<void> | undefined => {
-    const { method, url } = reply.request
-    const target = method === 'GET' || method === 'HEAD' ? parseHotTarget(url!) : undefined
+  const serve = (reply: Reply, target: HotTarget | undefined): Promise<void> | undefined => {
     if (target !== undefined) return serveTarget(origin, reply, target)
     otherwise(reply)
     return undefined
@@ -28,14 +26,16 @@ export function createHandler(
   return (request, response) => {
     // Hundreds of requests may have been pipelined on a connection that has been closed in the meantime.
     if (request.socket.destroyed) return
+    const { method } = request
     request.url = toOriginForm(request.url!)
+    const target = method === 'GET' || method === 'HEAD' ? parseHotTarget(request.url) : undefined
     const reply = createReply(request, response)
     // Everything below rejects only because of a bug, which must affect this request alone.
     const answerBug = (error: unknown) => answerError(origin, reply, error)
-    const admission = door.admit(reply)
+    const admission = door.admit(reply, target)
     if (admission instanceof Promise)
-      admission.then((isAdmitted) => (isAdmitted ? serve(reply) : undefined)).catch(answerBug)
-    else if (admission) serve(reply)?.catch(answerBug)
+      admission.then((isAdmitted) => (isAdmitted ? serve(reply, target) : undefined)).catch(answerBug)
+    else if (admission) serve(reply, target)?.catch(answerBug)
   }
 }
 

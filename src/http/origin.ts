@@ -7,6 +7,7 @@ import type { Log } from '../log.ts'
 import type { Packer } from '../nar/contract.ts'
 import { hashPartOf } from '../nix/store-path.ts'
 import type { StoreObject, Stores } from '../store/store.ts'
+import { hasBody } from './has-body.ts'
 import type { Catalogue } from './narinfo/catalogue.ts'
 import type { FairQueue } from './queue/fair-queue.ts'
 import type { Reply } from './reply.ts'
@@ -129,5 +130,6 @@ export function answerError({ log, outage }: Pick<Origin, 'log' | 'outage'>, rep
 
 /** The client disconnected, or stalled, while it sent a body. */
 function isCutOff({ request }: Reply): boolean {
-  return request.destroyed && !request.complete
+  // One without a body counts as destroyed from the beginning.
+  return hasBody(request) && request.destroyed && !request.complete
 }

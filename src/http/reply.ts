@@ -6,6 +6,7 @@ import { type IncomingMessage, type ServerResponse, STATUS_CODES } from 'node:ht
 
 import type { CacheHeaders, Kind } from './cache-headers.ts'
 import { ExchangeRecord } from './exchange-record.ts'
+import { hasBody } from './has-body.ts'
 import type { Observer } from './observer.ts'
 import { endWithPrepared, prepareReply } from './prepared-reply.ts'
 import type { RawHeaders } from './raw-headers.ts'
@@ -38,9 +39,7 @@ export class Reply extends ExchangeRecord {
     this.#observer = observer
     this.#renderError = renderError
     // Most routes do not read the request body, so its connection cannot be reused.
-    const { headers } = request
-    if (headers['content-length'] !== undefined || headers['transfer-encoding'] !== undefined)
-      response.shouldKeepAlive = false
+    if (hasBody(request)) response.shouldKeepAlive = false
   }
 
   /**

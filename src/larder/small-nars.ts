@@ -1,5 +1,5 @@
 /**
- * Small compressed NARs in memory, ready to be sent, the least recently used dropped first. Most paths of a closure are
+ * Small compressed NARs in memory, ready to be sent; those that were not used lately are dropped first. Most paths of a closure are
  * small, and the way through the disk costs each of them several trips to another thread.
  */
 import { createHash } from 'node:crypto'
@@ -14,10 +14,20 @@ export function isSmall({ fileSize }: { readonly fileSize: number }): boolean {
   return fileSize <= maxSmallBytes
 }
 
+interface Entry {
+  readonly bytes: Uint8Array
+  /** Since it was added, or an eviction passed it. */
+  isUsed: boolean
+}
+
+/**
+ * Evicts by second chance: noting a use is an assignment. With the exact order of use, each of thousands of requests
+ * per second would take an entry out of the Map and put it back.
+ */
 export class SmallNars {
   readonly #maxBytes: number
-  /** By bare NAR hash, in order of use. */
-  readonly #entries = new Map<string, Uint8Array>()
+  /** By bare NAR hash, in the order in which an eviction looks at them. */
+  readonly #entries = new Map<string, Entry>()
   #bytes = 0
 
   constructor(maxBytes: number) {
@@ -29,11 +39,10 @@ export class SmallNars {
   }
 
   find(narHash: string): Uint8Array | undefined {
-    const bytes = this.#entries.get(narHash)
-    if (bytes === undefined) return undefined
-    this.#entries.delete(narHash)
-    this.#entries.set(narHash, bytes)
-    return bytes
+    const entry = this.#entries.get(narHash)
+    if (entry === undefined) return undefined
+    entry.isUsed = true
+    return entry.bytes
   }
 
   /** Reads a file into memory. Rejects when its bytes are not those of the hash (bare). */
@@ -50,12 +59,20 @@ export class SmallNars {
   /** The bytes must have been found right. */
   add(narHash: string, bytes: Uint8Array): void {
     if (bytes.byteLength > maxSmallBytes || bytes.byteLength > this.#maxBytes || this.#entries.has(narHash)) return
-    this.#entries.set(narHash, bytes)
+    this.#entries.set(narHash, { bytes, isUsed: false })
     this.#bytes += bytes.byteLength
-    for (const [oldest, { byteLength }] of this.#entries) {
-      if (this.#bytes <= this.#maxBytes) break
+    if (this.#bytes > this.#maxBytes) this.#evict()
+  }
+
+  /** Ends: whatever is put back at the end is not used any more when it is looked at again. */
+  #evict(): void {
+    for (const [oldest, entry] of this.#entries) {
+      if (this.#bytes <= this.#maxBytes) return
       this.#entries.delete(oldest)
-      this.#bytes -= byteLength
+      if (entry.isUsed) {
+        entry.isUsed = false
+        this.#entries.set(oldest, entry)
+      } else this.#bytes -= entry.bytes.byteLength
     }
   }
 }

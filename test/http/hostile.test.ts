@@ -106,6 +106,14 @@ describe('malformed paths are absent', () => {
   })
 })
 
+test('a request without a body to a route that reads one is answered, and its connection is kept', async () => {
+  const bare = `POST /v1/closure HTTP/1.1\r\nHost: x\r\n${auth}\r\n`
+  const next = `GET /v1/version HTTP/1.1\r\nHost: x\r\n${auth}Connection: close\r\n\r\n`
+  const answer = await sendRaw(cache.port, `${bare}${next}`, { end: false })
+  expect(statusesOf(answer)).toEqual([400, 200])
+  expect(statusesOf(await sendRaw(cache.port, bare.replace('POST', 'PUT'), { end: true }))).toEqual([405])
+})
+
 test('a body that is cut off is not taken for a bug', async () => {
   // The login is remembered, so that the route has the request before the connection ends.
   await cache.get('/nix-cache-info')

@@ -2,10 +2,9 @@
  * Authentication and access rules. Every request to the public listener passes here once, before it is routed. Without
  * valid credentials, existing, missing and malformed paths all get the same 401.
  */
-import type { IncomingMessage } from 'node:http'
-
 import { assets } from '../pages/assets.ts'
 import type { Reply } from '../reply.ts'
+import type { HotTarget } from '../target.ts'
 import { createLoginPacer } from './login-pacer.ts'
 import type { Authentication, Authenticator } from './strategies.ts'
 import { type Access, type Identity, mayDo } from './user.ts'
@@ -30,11 +29,6 @@ const any = /./
  * The first rule that matches applies. Paths are compared as they were sent: a path that is encoded differently matches
  * the last rules, which are at least as strict.
  */
-const hotRules: readonly Rule[] = [
-  // Thousands of these for each of the others: they come first.
-  { methods: /^GET$/, path: /^\/(?:[0-9a-z]{32}\.narinfo$|nar\/)/, access: ['pull'] },
-]
-
 const openRules: readonly Rule[] = [
   // Error pages need them too.
   {
@@ -55,14 +49,11 @@ const joinRules: readonly Rule[] = [
   },
 ]
 
-const hotRulesWithPushes: readonly Rule[] = [
+const pushRules: readonly Rule[] = [
   // What a client reads before it pushes. Downloading NARs requires pull access.
   { methods: read, path: /^\/[0-9a-z]{32}\.narinfo$/, access: ['pull', 'push'] },
   { methods: /^HEAD$/, path: /^\/nar\//, access: ['pull', 'push'] },
   { methods: /^GET$/, path: /^\/nar\//, access: ['pull'] },
-]
-
-const pushRules: readonly Rule[] = [
   { methods: read, path: /^\/nix-cache-info$/, access: ['pull', 'push'] },
   { methods: read, path: /^\/v1\/(?:version|public-key|client\.mjs)$/, access: ['pull', 'push'] },
   { methods: /^POST$/, path: /^\/v1\/closure$/, access: ['pull'] },
@@ -87,8 +78,11 @@ const pullRules: readonly Rule[] = [
 ]
 
 export interface Door {
-  /** True when the request is allowed; otherwise it was answered. Rejects only because of a bug. */
-  admit(reply: Reply): boolean | Promise<boolean>
+  /**
+   * True when the request is allowed; otherwise it was answered. `target`: the request's, if it is a hot one with GET or
+   * HEAD. Rejects only because of a bug.
+   */
+  admit(reply: Reply, target: HotTarget | undefined): boolean | Promise<boolean>
 }
 
 /**
@@ -109,13 +103,13 @@ export function createDoor(
   { takesPushes, hasInvitations }: DoorOptions,
 ): Door {
   const rules = [
-    ...(takesPushes ? hotRulesWithPushes : hotRules),
     ...openRules,
     ...(hasInvitations ? joinRules : []),
     ...pageRules,
     ...(takesPushes ? pushRules : []),
     ...pullRules,
   ]
+  const hotRuleOf = createHotRules(rules)
   const pacer = createLoginPacer(setImmediate)
   const queues = new WeakMap<object, { last: Promise<unknown>; length: number }>()
 
@@ -152,9 +146,10 @@ export function createDoor(
   }
 
   return {
-    admit(reply) {
+    admit(reply, target) {
       const { request } = reply
-      const rule = ruleOf(rules, request)
+      const rule =
+        target === undefined ? ruleOf(rules, request.method!, request.url!) : hotRuleOf(target, request.method!)
       const identity = verifier.recall(request.headers.authorization)
       if (rule.forStrangers) {
         reply.identity = identity
@@ -181,7 +176,15 @@ function breakWithoutStackTraces(reply: Reply): void {
   reply.break()
 }
 
-function ruleOf(rules: readonly Rule[], { method = '', url = '' }: IncomingMessage): Rule {
+/** All hot targets of one route and method match the same rule, so it is found once. */
+function createHotRules(rules: readonly Rule[]): (target: HotTarget, method: string) => Rule {
+  const find = (path: string) => ({ get: ruleOf(rules, 'GET', path), head: ruleOf(rules, 'HEAD', path) })
+  const hashPart = '0'.repeat(32)
+  const hotRules = { narinfo: find(`/${hashPart}.narinfo`), nar: find(`/nar/${hashPart}-${'0'.repeat(52)}.nar`) }
+  return ({ route }, method) => hotRules[route][method === 'GET' ? 'get' : 'head']
+}
+
+function ruleOf(rules: readonly Rule[], method: string, url: string): Rule {
   const end = url.indexOf('?')
   const path = end === -1 ? url : url.slice(0, end)
   return rules.find((rule) => rule.methods.test(method) && rule.path.test(path))!
