@@ -107,7 +107,7 @@ export async function openCache(options: CacheOptions): Promise<Cache> {
     pages: pagesOf(reloadable, options.usage !== undefined, options.team !== undefined),
   })
   const renderError = createErrorRenderer(readParticulars)
-  const streams = createEventStreams({ after })
+  const streams = createEventStreams({ after, mayContinue: door.stillAdmits })
   const feed = new PathFeed(options.stores)
   const site: Site = {
     origin,

@@ -222,7 +222,11 @@ function serve(origin: Origin, users: readonly string[] | undefined, exchanges: 
       answersAbsent: false,
     }),
   }
-  const app = createApp(site, createEventStreams(origin), new VersionIndex(feed))
+  const app = createApp(
+    site,
+    createEventStreams({ after: origin.after, mayContinue: () => true }),
+    new VersionIndex(feed),
+  )
   const handle = createHandler(
     origin,
     createDoor(verifier, createAuthenticator(verifier, undefined), { takesPushes: false, hasInvitations: false }),

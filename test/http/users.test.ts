@@ -181,6 +181,32 @@ describe('a change', () => {
     )
   })
 
+  test('ends an open stream of the status: a user who was removed, or may not pull any more, sees nothing more', async () => {
+    const open = async (name: string) => {
+      await team.add({ name, access: ['pull'], expires: undefined, password: 'long-enough-password', by: 'ana' })
+      const response = await fetch(`${cache.url}/status/events`, {
+        headers: { authorization: basic(name, 'long-enough-password') },
+      })
+      expect(response.status).toBe(200)
+      return response.body!.pipeThrough(new TextDecoderStream()).getReader()
+    }
+    const [dora, finn, gus] = [await open('dora'), await open('finn'), await open('gus')]
+    for (const stream of [dora, finn, gus]) expect((await stream.read()).value).toMatch(/^data: /)
+
+    await team.remove('dora', 'ana')
+    await team.changeAccess('finn', ['push'], 'ana')
+    const startedMs = Date.now()
+    for (const stream of [dora, finn]) while (!(await stream.read()).done);
+    // Far from the ten minutes after which each stream ends.
+    expect(Date.now() - startedMs).toBeLessThan(120_000)
+
+    const rest = gus.read()
+    expect(
+      await Promise.race([rest.then(({ done }) => done), new Promise((resolve) => setTimeout(resolve, 50))]),
+    ).not.toBe(true)
+    await gus.cancel()
+  })
+
   test('cannot lock out the administrator who makes it', async () => {
     const admin = await team.add({
       name: 'zoe',

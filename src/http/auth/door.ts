@@ -7,7 +7,7 @@ import type { Reply } from '../reply.ts'
 import type { HotTarget } from '../target.ts'
 import { createLoginPacer } from './login-pacer.ts'
 import type { Authentication, Authenticator } from './strategies.ts'
-import { type Access, type Identity, mayDo } from './user.ts'
+import { type Access, anyone, type Identity, mayDo } from './user.ts'
 import type { Verifier } from './verifier.ts'
 
 interface Rule {
@@ -83,6 +83,11 @@ export interface Door {
    * HEAD. Rejects only because of a bug.
    */
   admit(reply: Reply, target: HotTarget | undefined): boolean | Promise<boolean>
+  /**
+   * Whether a request that was admitted would be so now, for replies that last: users may have been removed or changed.
+   * A visitor that was authenticated in front of this cache is not checked again.
+   */
+  stillAdmits(reply: Reply): boolean
 }
 
 /**
@@ -156,6 +161,14 @@ export function createDoor(
         return true
       }
       return identity === undefined ? authenticateInOrder(reply, rule) : admitIdentity(reply, rule, identity)
+    },
+
+    stillAdmits(reply) {
+      const { headers, method, url } = reply.request
+      const identity = verifier.recall(headers.authorization)
+      if (identity === undefined) return headers.authorization === undefined && reply.identity !== anyone
+      reply.identity = identity
+      return mayDo(identity, ruleOf(rules, method!, url!).access)
     },
   }
 }

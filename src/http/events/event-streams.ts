@@ -19,16 +19,21 @@ export interface EventClock {
   after(ms: number, callback: () => void): () => void
 }
 
+export interface EventStreamsOptions extends EventClock {
+  /** False when the reader's login is not valid any more. */
+  mayContinue(reply: Reply): boolean
+}
+
 const maxStreams = 128
 /** Tabs of one user. */
 const maxPerReader = 6
 export const renderIntervalMs = 3_000
-/** A browser then asks for a new stream, with its login: users that were removed see no more than this. */
+/** A browser then asks for a new stream, and Cloudflare Access checks its visitor again. */
 const maxStreamMs = 600_000
 /** cloudflared and browsers wait longer; a mobile network does not. */
 export const heartbeatMs = 20_000
 
-export function createEventStreams({ after }: EventClock): EventStreams {
+export function createEventStreams({ after, mayContinue }: EventStreamsOptions): EventStreams {
   const streams = new Map<Reply, () => void>()
   let isEnded = false
 
@@ -50,6 +55,7 @@ export function createEventStreams({ after }: EventClock): EventStreams {
       let ageMs = 0
       let stop = () => {}
       const tick = () => {
+        if (!mayContinue(reply)) return close()
         const text = render()
         silentMs += renderIntervalMs
         ageMs += renderIntervalMs

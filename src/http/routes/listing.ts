@@ -35,7 +35,8 @@ async function sendListing(origin: Origin, reply: Reply, hashPart: string): Prom
     if ((await stores.find(hashPart)) === undefined) return reply.refuse(404)
     const listing = object.form.kind === 'tree' ? packer.listJson(object.form.realPath) : object.form.list()
     await withinDeadline(origin, reply, listing).then(
-      (json) => reply.send(200, 'found', ['Content-Type', 'application/json'], json),
+      (json) =>
+        reply.send(200, 'found', ['Content-Type', 'application/json', 'X-Content-Type-Options', 'nosniff'], json),
       (error: unknown) => answerReadError(origin, reply, object, error),
     )
     // After a 503 the work continues, and keeps its slot and its lease until it is done.

@@ -21,8 +21,7 @@ export function statusRoute({ particulars, readStatus }: Site, streams: EventStr
     .get('/status/events', (request) => {
       const reply = replyOf(request)
       reply.route = 'events'
-      const forAdmin = isAdmin(reply)
-      streams.start(reply, () => renderStatus(readStatus(), forAdmin).toString())
+      streams.start(reply, () => renderStatus(readStatus(), isAdmin(reply)).toString())
     })
 }
 

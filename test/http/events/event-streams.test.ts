@@ -12,18 +12,21 @@ let server: Server
 let streams: EventStreams
 let text: string
 let render: () => string
+let mayContinue: boolean
 /** What waits for the clock. */
 let due: Set<() => void>
 
 beforeEach(async () => {
   text = 'first'
   render = () => text
+  mayContinue = true
   due = new Set()
   streams = createEventStreams({
     after(_ms, callback) {
       due.add(callback)
       return () => due.delete(callback)
     },
+    mayContinue: () => mayContinue,
   })
   server = createServer((request, response) => {
     const reply = new Reply(request, response, createCacheHeaders(false, 'deny'), { exchanged() {} })
@@ -87,6 +90,18 @@ describe('event streams', () => {
     stream.resume()
     await once(stream, 'end')
     expect(streams.count).toBe(0)
+  })
+
+  test('end with the login of their reader, without another word', async () => {
+    const stream = await open('/ben')
+    await nextChunk(stream)
+    text = 'secret'
+    mayContinue = false
+    tick()
+    const rest: string[] = []
+    stream.on('data', (chunk: string) => rest.push(chunk))
+    await once(stream, 'end')
+    expect([rest, streams.count, due.size]).toEqual([[], 0, 0])
   })
 
   test('end when told to, and then none begins', async () => {

@@ -102,6 +102,30 @@ describe('who sees what', () => {
     }
   })
 
+  test('losses of the tunnel are a section only where there is a tunnel, or was one', async () => {
+    const tunnel = { grade: 'ok', state: 'connected', since: new Date(), restarts: 0 } as const
+    const details = { lastConnected: undefined, reason: '', remedy: undefined }
+    const traffic = { requests: 0, bytes: 0, pushedPaths: 0, receivedBytes: 0 }
+    const service = { startedAt: new Date(), traffic, tunnel: { ...tunnel, ...details } }
+    for (const [readService, expected] of [
+      [() => undefined, false],
+      [() => ({ ...service, tunnel: undefined }), false],
+      [() => service, true],
+    ] as const) {
+      await using opened = await open({ readService })
+      report({})
+      expect((await page(opened.cache, '/usage', 'ana')).text.includes('The tunnel was not lost')).toBe(expected)
+      dir = await createScratchDir()
+    }
+    await using opened = await open()
+    report({})
+    analytics.tunnelChanged({ state: 'connected', reason: '' } as never)
+    analytics.tunnelChanged({ state: 'reconnecting', reason: 'the line' } as never)
+    now += 1000
+    analytics.tunnelChanged({ state: 'connected', reason: '' } as never)
+    expect((await page(opened.cache, '/usage', 'ana')).text).toContain('Lost 1 time')
+  })
+
   test('names of paths lead to their pages, where there is one that the reader may see', async () => {
     const here = await store.addFile('here', 'here')
     await using opened = await open()

@@ -20,6 +20,7 @@ export interface UsagePageFacts {
   readonly user: string | undefined
   /** May see the figures of all users. */
   readonly isAdmin: boolean
+  readonly hasTunnel: boolean
   readonly hasPage: HasPage
 }
 
@@ -35,14 +36,14 @@ ${hasAny ? [tiles(tilesOf(summary)), traffic(summary), sectionsOf(facts)] : empt
 </div>`
 }
 
-function sectionsOf({ summary, user, days, isAdmin, hasPage }: UsagePageFacts): Html[] {
+function sectionsOf({ summary, user, days, isAdmin, hasTunnel, hasPage }: UsagePageFacts): Html[] {
   const isForAll = user === undefined
   return [
     html`<div class="split">${isForAll && usersSection(summary, days)}${saved(summary)}</div>\n`,
     pathsSection(summary, isForAll, hasPage),
     missedSection(summary, isForAll),
     slowSection(summary, isForAll, hasPage),
-    ...(isForAll && isAdmin ? [tunnelSection(summary)] : []),
+    ...(isForAll && isAdmin && (hasTunnel || summary.drops.length > 0) ? [tunnelSection(summary)] : []),
   ]
 }
 
