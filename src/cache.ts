@@ -8,6 +8,7 @@ import type { CacheOptions, Reloadable } from './cache-options.ts'
 import { openDeltaMaker } from './delta/maker/delta-thread.ts'
 import { Fault } from './faults.ts'
 import { createApp } from './http/app.ts'
+import { createAccessRules } from './http/auth/access-rules.ts'
 import { createDoor } from './http/auth/door.ts'
 import { createLoginThrottle } from './http/auth/login-throttle.ts'
 import { createAuthenticator } from './http/auth/strategies.ts'
@@ -85,10 +86,11 @@ export async function openCache(options: CacheOptions): Promise<Cache> {
   const catalogue = createCatalogue(stores, larder, options.signing, outage.end)
   const throttle = createLoginThrottle(sleep)
   const verifier = createVerifier({ users: options.users, throttle, now: Date.now })
-  const door = createDoor(verifier, createAuthenticator(verifier, options.visitors), {
+  const accessRules = createAccessRules({
     takesPushes: options.pushes !== undefined,
     hasInvitations: options.team !== undefined,
   })
+  const door = createDoor(verifier, createAuthenticator(verifier, options.visitors), accessRules)
   const transfers = createQueue(limits.concurrentNars, limits.waitingNars)
   const origin: Origin = { stores, packer, larder, catalogue, transfers, limits, log, outage, after }
   let reloadable: Reloadable = options

@@ -14,6 +14,7 @@ import type { Readable } from 'node:stream'
 import type { Chunk, ChunkReader } from '../../src/chunks.ts'
 import { Fault } from '../../src/faults.ts'
 import { createApp } from '../../src/http/app.ts'
+import { createAccessRules } from '../../src/http/auth/access-rules.ts'
 import { createDoor } from '../../src/http/auth/door.ts'
 import { createLoginThrottle } from '../../src/http/auth/login-throttle.ts'
 import { createAuthenticator } from '../../src/http/auth/strategies.ts'
@@ -229,7 +230,11 @@ function serve(origin: Origin, users: readonly string[] | undefined, exchanges: 
   )
   const handle = createHandler(
     origin,
-    createDoor(verifier, createAuthenticator(verifier, undefined), { takesPushes: false, hasInvitations: false }),
+    createDoor(
+      verifier,
+      createAuthenticator(verifier, undefined),
+      createAccessRules({ takesPushes: false, hasInvitations: false }),
+    ),
     (request, response) =>
       new Reply(request, response, cacheHeaders, { exchanged: (exchange) => void exchanges.push(exchange) }),
     (reply) => {

@@ -1,81 +1,14 @@
 /**
- * Authentication and access rules. Every request to the public listener passes here once, before it is routed. Without
- * valid credentials, existing, missing and malformed paths all get the same 401.
+ * Authentication, and the access that a route wants (access-rules.ts). Every request to the public listener passes here
+ * once, before it is routed. Without valid credentials, existing, missing and malformed paths all get the same 401.
  */
-import { assets } from '../pages/assets.ts'
 import type { Reply } from '../reply.ts'
 import type { HotTarget } from '../target.ts'
+import type { AccessRules, Rule } from './access-rules.ts'
 import { createLoginPacer } from './login-pacer.ts'
 import type { Authentication, Authenticator } from './strategies.ts'
 import { type Access, anyone, type Identity, mayDo } from './user.ts'
 import type { Verifier } from './verifier.ts'
-
-interface Rule {
-  readonly methods: RegExp
-  /** Compared with the target without its query. */
-  readonly path: RegExp
-  /** One of these is enough. `admin` is always enough. */
-  readonly access: readonly Access[]
-  /** Visitors that were authenticated in front of this cache (Cloudflare Access) need no password. */
-  readonly forVisitors?: true
-  /** Everybody, without a login. Nothing behind such a rule depends on what the cache contains. */
-  readonly forStrangers?: true
-}
-
-const read = /^(?:GET|HEAD)$/
-const any = /./
-
-/**
- * The first rule that matches applies. Paths are compared as they were sent: a path that is encoded differently matches
- * the last rules, which are at least as strict.
- */
-const openRules: readonly Rule[] = [
-  // Error pages need them too.
-  {
-    methods: read,
-    path: new RegExp(`^(?:${assets.map(({ path }) => path.replaceAll('.', '\\.')).join('|')})$`),
-    access: [],
-    forStrangers: true,
-  },
-]
-
-/** The token of an invitation is its login (routes/join.ts). */
-const joinRules: readonly Rule[] = [
-  {
-    methods: /^(?:GET|HEAD|POST)$/,
-    path: /^\/join\/[^/]+(?:\/client\.mjs)?$/,
-    access: [],
-    forStrangers: true,
-  },
-]
-
-const pushRules: readonly Rule[] = [
-  // What a client reads before it pushes. Downloading NARs requires pull access.
-  { methods: read, path: /^\/[0-9a-z]{32}\.narinfo$/, access: ['pull', 'push'] },
-  { methods: /^HEAD$/, path: /^\/nar\//, access: ['pull', 'push'] },
-  { methods: /^GET$/, path: /^\/nar\//, access: ['pull'] },
-  { methods: read, path: /^\/nix-cache-info$/, access: ['pull', 'push'] },
-  { methods: read, path: /^\/v1\/(?:version|public-key|client\.mjs)$/, access: ['pull', 'push'] },
-  { methods: /^POST$/, path: /^\/v1\/closure$/, access: ['pull'] },
-  { methods: any, path: /^\/v1\/forget$/, access: [] },
-  { methods: any, path: /^\/v1\/(?:push|pins)(?:\/|$)/, access: ['push'] },
-  { methods: /^(?:PUT|POST|DELETE)$/, path: any, access: ['push'] },
-]
-
-/** Before the rules for pushes, since pages with forms take POST. */
-const pageRules: readonly Rule[] = [
-  { methods: read, path: /^\/$/, access: ['pull'], forVisitors: true },
-  { methods: /^(?:GET|HEAD|POST)$/, path: /^\/users(?:\/|$)/, access: [] },
-  { methods: read, path: /^\/usage$/, access: ['pull', 'push'], forVisitors: true },
-  { methods: read, path: /^\/(?:search|status|path)(?:\/|$)/, access: ['pull'], forVisitors: true },
-]
-
-const pullRules: readonly Rule[] = [
-  // For browsers.
-  { methods: read, path: /^\/[^/]*\.ls$/, access: ['pull'], forVisitors: true },
-  { methods: read, path: /^\/log\//, access: ['pull'], forVisitors: true },
-  { methods: any, path: any, access: ['pull'] },
-]
 
 export interface Door {
   /**
@@ -96,25 +29,7 @@ export interface Door {
  */
 const maxWaitingPerConnection = 16
 
-export interface DoorOptions {
-  /** False without a depot. Other methods than GET and HEAD are then refused as in any read-only cache. */
-  readonly takesPushes: boolean
-  readonly hasInvitations: boolean
-}
-
-export function createDoor(
-  verifier: Verifier,
-  authenticator: Authenticator,
-  { takesPushes, hasInvitations }: DoorOptions,
-): Door {
-  const rules = [
-    ...openRules,
-    ...(hasInvitations ? joinRules : []),
-    ...pageRules,
-    ...(takesPushes ? pushRules : []),
-    ...pullRules,
-  ]
-  const hotRuleOf = createHotRules(rules)
+export function createDoor(verifier: Verifier, authenticator: Authenticator, rules: AccessRules): Door {
   const pacer = createLoginPacer(setImmediate)
   const queues = new WeakMap<object, { last: Promise<unknown>; length: number }>()
 
@@ -153,8 +68,7 @@ export function createDoor(
   return {
     admit(reply, target) {
       const { request } = reply
-      const rule =
-        target === undefined ? ruleOf(rules, request.method!, request.url!) : hotRuleOf(target, request.method!)
+      const rule = rules.ruleOf(request.method!, request.url!, target)
       const identity = verifier.recall(request.headers.authorization)
       if (rule.forStrangers) {
         reply.identity = identity
@@ -168,7 +82,7 @@ export function createDoor(
       const identity = verifier.recall(headers.authorization)
       if (identity === undefined) return headers.authorization === undefined && reply.identity !== anyone
       reply.identity = identity
-      return mayDo(identity, ruleOf(rules, method!, url!).access)
+      return mayDo(identity, rules.ruleOf(method!, url!).access)
     },
   }
 }
@@ -187,20 +101,6 @@ function breakWithoutStackTraces(reply: Reply): void {
       Error.stackTraceLimit = limit
     })
   reply.break()
-}
-
-/** All hot targets of one route and method match the same rule, so it is found once. */
-function createHotRules(rules: readonly Rule[]): (target: HotTarget, method: string) => Rule {
-  const find = (path: string) => ({ get: ruleOf(rules, 'GET', path), head: ruleOf(rules, 'HEAD', path) })
-  const hashPart = '0'.repeat(32)
-  const hotRules = { narinfo: find(`/${hashPart}.narinfo`), nar: find(`/nar/${hashPart}-${'0'.repeat(52)}.nar`) }
-  return ({ route }, method) => hotRules[route][method === 'GET' ? 'get' : 'head']
-}
-
-function ruleOf(rules: readonly Rule[], method: string, url: string): Rule {
-  const end = url.indexOf('?')
-  const path = end === -1 ? url : url.slice(0, end)
-  return rules.find((rule) => rule.methods.test(method) && rule.path.test(path))!
 }
 
 function conclude(reply: Reply, rule: Rule, authentication: Authentication): boolean {

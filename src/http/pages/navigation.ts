@@ -9,7 +9,7 @@ export interface NavigationLink {
   readonly path: string
 }
 
-/** In their order. `access`: as in a rule of door.ts. */
+/** In their order. `access`: as in a rule of access-rules.ts. */
 const links: readonly (NavigationLink & { readonly access: readonly Access[] })[] = [
   { name: 'overview', label: 'Overview', path: '/', access: ['pull'] },
   { name: 'search', label: 'Search', path: '/search', access: ['pull'] },
