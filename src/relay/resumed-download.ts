@@ -6,7 +6,7 @@ import type { IncomingMessage } from 'node:http'
 import { setTimeout as sleep } from 'node:timers/promises'
 
 import type { Chunk, ChunkReader } from '../chunks.ts'
-import { parseContentLength } from '../content-length.ts'
+import { parseContentLength, parseContentRange } from '../content-fields.ts'
 import { Fault } from '../faults.ts'
 import { type Line, LineFault } from './line.ts'
 
@@ -98,9 +98,9 @@ export class ResumedDownload implements ChunkReader {
   }
 
   #acceptRange(reply: IncomingMessage): void {
-    const [, start, total] = /^bytes (\d{1,15})-\d{1,15}\/(\d{1,15})$/.exec(reply.headers['content-range'] ?? '') ?? []
-    if (Number(start) !== this.#at) throw this.#changed('it answers with another range than was asked for')
-    this.#accept(reply, this.#at, Number(total))
+    const range = parseContentRange(reply.headers['content-range'])
+    if (range?.start !== this.#at) throw this.#changed('it answers with another range than was asked for')
+    this.#accept(reply, this.#at, range.size)
   }
 
   #accept({ headers }: IncomingMessage, start: number, size: number | undefined): void {

@@ -5,6 +5,7 @@ import type { IncomingMessage } from 'node:http'
 import { promisify } from 'node:util'
 import { brotliDecompress, gunzip, zstdDecompress } from 'node:zlib'
 
+import { parseContentLength } from '../../content-fields.ts'
 import { readAtMost } from '../../read-at-most.ts'
 
 /** A client that sends nothing for this time is considered gone. */
@@ -60,6 +61,5 @@ export async function readWhole(request: IncomingMessage, maxBytes: number): Pro
 
 /** Undefined for a body without a length: behind a tunnel, its end may look like a broken connection. */
 export function bodyLength({ headers }: IncomingMessage): number | undefined {
-  const text = headers['content-length']
-  return text !== undefined && /^\d{1,15}$/.test(text) ? Number(text) : undefined
+  return parseContentLength(headers['content-length'])
 }

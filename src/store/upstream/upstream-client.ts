@@ -6,7 +6,7 @@ import { Agent as HttpAgent, request as httpRequest, type IncomingMessage } from
 import { Agent as HttpsAgent, request as httpsRequest } from 'node:https'
 import type { Readable } from 'node:stream'
 
-import { parseContentLength } from '../../content-length.ts'
+import { parseContentLength, parseContentRange } from '../../content-fields.ts'
 import { Fault } from '../../faults.ts'
 import { readAtMost } from '../../read-at-most.ts'
 
@@ -69,9 +69,9 @@ export class UpstreamClient implements Disposable {
       throw new Fault('nar-changed', `The upstream's "${path}" is gone (HTTP ${statusCode})`)
     }
     if (statusCode === 200) return { size: parseContentLength(headers['content-length']), start: 0, body: reply }
-    const [, begin, total] = /^bytes (\d+)-\d+\/(\d+)$/.exec(headers['content-range'] ?? '') ?? []
-    if (statusCode !== 206 || Number(begin) !== start) throw unexpected(path, reply)
-    return { size: parseContentLength(total), start, body: reply }
+    const range = parseContentRange(headers['content-range'])
+    if (statusCode !== 206 || range?.start !== start) throw unexpected(path, reply)
+    return { size: range.size, start, body: reply }
   }
 
   [Symbol.dispose](): void {
