@@ -142,9 +142,13 @@ export class PushRun {
     }
   }
 
+  /**
+   * Only what was absent when it was planned is committed. If it is present now, the answer to an earlier attempt of this
+   * commit was lost with its connection, or another push sent the same path at the same time.
+   */
   #settleCommitted(path: CommittedPath): void {
-    if (path.status === 'registered') this.#settle(path.storePath, 'pushed')
-    else if (path.status === 'present' || path.status === 'elsewhere') this.#settle(path.storePath, path.status)
+    if (path.status === 'registered' || path.status === 'present') this.#settle(path.storePath, 'pushed')
+    else if (path.status === 'elsewhere') this.#settle(path.storePath, path.status)
     else if (path.status === 'conflict' || path.status === 'refused')
       this.#settle(path.storePath, path.status, path.reason)
   }

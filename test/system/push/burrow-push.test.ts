@@ -6,6 +6,8 @@ import { spawn } from 'node:child_process'
 import { randomBytes } from 'node:crypto'
 import { once } from 'node:events'
 import { mkdir, writeFile } from 'node:fs/promises'
+import { createServer, request as forward } from 'node:http'
+import type { AddressInfo } from 'node:net'
 import { join } from 'node:path'
 import { text } from 'node:stream/consumers'
 import { fileURLToPath } from 'node:url'
@@ -173,6 +175,29 @@ describe('a bad line', () => {
     // A part of 8 MiB for each cut at the most.
     expect(proxy.bytes).toBeLessThan(bigBytes * 1.02 + proxy.cuts * 2 * 8.5e6)
     await expectPulled(cache, [big])
+  })
+
+  test('whose commit was done, but its answer lost, says that it pushed', async () => {
+    await using cache = await openPushCache(nix)
+    let lost = 0
+    const server = createServer((request, response) => {
+      const { method, url, headers } = request
+      const forwarded = forward({ port: cache.cache.port, method, path: url, headers }, (reply) => {
+        if (url !== '/v1/push/commit' || lost++ > 0)
+          return reply.pipe(response.writeHead(reply.statusCode!, reply.headers))
+        return reply.resume().once('end', () => request.socket.resetAndDestroy())
+      })
+      request.pipe(forwarded)
+    }).listen(0, '127.0.0.1')
+    await once(server, 'listening')
+    try {
+      const { paths } = await push(`http://127.0.0.1:${(server.address() as AddressInfo).port}`, [closure.app])
+      expect(lost).toBe(2)
+      expect([...paths.values()].map(({ status }) => status)).toEqual(closure.appClosure.map(() => 'pushed'))
+    } finally {
+      server.closeAllConnections()
+      server.close()
+    }
   })
 
   test('that stays dead is given up after the time without progress, and the next run goes on', async () => {
