@@ -80,8 +80,7 @@ test('stock Nix without the relay fails on the same line', async () => {
   const key = await readKey(world)
   const to = await nix.openStore()
   const netrc = await nix.writeNetrc([{ login: 'ben', password: 'secret' }])
-  // Often enough that the copy is never over before the first drop.
-  const dropping = setInterval(() => world.edge.dropConnections(), dropEveryMs / 5)
+  const dropping = setInterval(() => world.edge.dropConnections(), dropEveryMs)
   try {
     const { code, stderr } = await nix.copy({
       from: world.edge.url,
