@@ -2,6 +2,7 @@
 # docs/container.md describes its mounts, secrets and limits. test/container checks and runs the steps below.
 
 FROM node:24-bookworm-slim AS build
+# /opt is the place of added packages (Filesystem Hierarchy Standard), as in docs/systemd.md.
 WORKDIR /opt/burrow
 # The packages have a layer of their own, which changes only with the lock file. No package runs code here (.npmrc); the image has its Node already.
 COPY package.json package-lock.json .npmrc ./

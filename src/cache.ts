@@ -109,6 +109,7 @@ export async function openCache(options: CacheOptions): Promise<Cache> {
     pages: pagesOf(reloadable, options.usage !== undefined, options.team !== undefined),
   })
   const renderError = createErrorRenderer(readParticulars)
+  const readService = () => options.readService?.()
   const streams = createEventStreams({ after, mayContinue: door.stillAdmits })
   const feed = new PathFeed(options.stores)
   const site: Site = {
@@ -119,9 +120,10 @@ export async function openCache(options: CacheOptions): Promise<Cache> {
     here: combineHere(options.stores),
     depot: options.pushes?.depot,
     usage: options.usage,
+    readService,
     readStatus: (): SiteStatus => ({
       now: new Date(),
-      service: options.readService?.(),
+      service: readService(),
       stores: stores.health(),
       larder: larder?.stats,
       transfersUnderWay: transfers.underWay,

@@ -1,6 +1,6 @@
 /**
- * Small compressed NARs in memory, ready to be sent; those that were not used lately are dropped first. Most paths of a closure are
- * small, and the way through the disk costs each of them several trips to another thread.
+ * Small compressed NARs in memory, ready to be sent; those that were not used lately are dropped first. Most paths of a
+ * closure are small, and the way through the disk costs each of them several trips to another thread.
  */
 import { createHash } from 'node:crypto'
 

@@ -213,6 +213,7 @@ function serve(origin: Origin, users: readonly string[] | undefined, exchanges: 
     here: origin.stores,
     depot: undefined,
     usage: undefined,
+    readService: () => undefined,
     readStatus: () => ({
       now: new Date(),
       service: undefined,

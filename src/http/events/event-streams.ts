@@ -14,12 +14,9 @@ export interface EventStreams {
   readonly count: number
 }
 
-export interface EventClock {
+export interface EventStreamsOptions {
   /** Calls back after this time, unless the returned function is called first. */
   after(ms: number, callback: () => void): () => void
-}
-
-export interface EventStreamsOptions extends EventClock {
   /** False when the reader's login is not valid any more. */
   mayContinue(reply: Reply): boolean
 }

@@ -3,17 +3,15 @@
  * piece by `renderDocument`; a page whose end takes time sends `renderHead` first and `documentEnd` last.
  */
 import type { Identity } from '../auth/user.ts'
-import type { RawHeaders } from '../raw-headers.ts'
+import { discreet, type RawHeaders } from '../raw-headers.ts'
 import { script, stylesheet } from './assets.ts'
 import type { Contact } from './contact.ts'
 import { type Html, html } from './html.ts'
 import type { NavigationLink, PageName } from './navigation.ts'
 
-const baseHeaders: RawHeaders = ['X-Content-Type-Options', 'nosniff', 'Referrer-Policy', 'no-referrer']
-
 /** A page loads and sends nothing but from and to this cache, runs no script of its own text, and cannot be embedded. */
 export const pageHeaders: RawHeaders = [
-  ...baseHeaders,
+  ...discreet,
   'Content-Security-Policy',
   [
     "default-src 'none'",
@@ -29,7 +27,7 @@ export const pageHeaders: RawHeaders = [
 
 /** For the operator's own page: it may have styles of its own, but no script. */
 export const ownPageHeaders: RawHeaders = [
-  ...baseHeaders,
+  ...discreet,
   'Content-Security-Policy',
   "default-src 'none'; style-src 'unsafe-inline'; img-src data:; frame-ancestors 'none'",
 ]

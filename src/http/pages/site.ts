@@ -4,7 +4,7 @@ import type { Lookup, Store } from '../../store/store.ts'
 import type { NameIndex } from '../names/name-index.ts'
 import type { Origin } from '../origin.ts'
 import type { Particulars } from '../particulars.ts'
-import type { SiteStatus } from '../site-status.ts'
+import type { ServiceStatus, SiteStatus } from '../site-status.ts'
 import type { Usage } from '../usage.ts'
 
 export interface Site {
@@ -19,5 +19,7 @@ export interface Site {
   readonly depot: PathHistory | undefined
   /** Undefined where usage is not recorded. */
   readonly usage: Usage | undefined
+  /** A part of `readStatus`, which also asks the stores. */
+  readonly readService: () => ServiceStatus | undefined
   readonly readStatus: () => SiteStatus
 }

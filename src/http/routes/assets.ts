@@ -2,6 +2,7 @@
 import type { Router } from 'express'
 
 import { assets } from '../pages/assets.ts'
+import { nosniff } from '../raw-headers.ts'
 import { replyOf } from '../reply-of.ts'
 import { createRouter } from '../router.ts'
 
@@ -11,7 +12,7 @@ export function assetsRoute(): Router {
     router.get(path, (request) => {
       const reply = replyOf(request)
       reply.route = 'asset'
-      reply.send(200, 'asset', ['Content-Type', contentType, 'X-Content-Type-Options', 'nosniff'], body)
+      reply.send(200, 'asset', ['Content-Type', contentType, ...nosniff], body)
     })
   }
   return router

@@ -1,6 +1,6 @@
 /** `/v1/client.mjs`: the client of this version in one file, for machines that push and only have Node. */
 import type { Router } from 'express'
-
+import { nosniff } from '../raw-headers.ts'
 import { replyOf } from '../reply-of.ts'
 import { createRouter } from '../router.ts'
 
@@ -17,12 +17,6 @@ export function clientProgramRoute(readClientProgram: ReadClientProgram): Router
     reply.route = 'client'
     const program = await readClientProgram()
     if (program === undefined) reply.refuse(404, [], clientMissing)
-    else
-      reply.send(
-        200,
-        'found',
-        ['Content-Type', 'text/javascript; charset=utf-8', 'X-Content-Type-Options', 'nosniff'],
-        program,
-      )
+    else reply.send(200, 'found', ['Content-Type', 'text/javascript; charset=utf-8', ...nosniff], program)
   })
 }

@@ -19,7 +19,7 @@ import {
 } from '../pages/join-page.ts'
 import { frameOf, sendPage } from '../pages/send-page.ts'
 import type { Particulars } from '../particulars.ts'
-import type { RawHeaders } from '../raw-headers.ts'
+import { discreet } from '../raw-headers.ts'
 import type { Reply } from '../reply.ts'
 import { replyOf } from '../reply-of.ts'
 import { createRouter } from '../router.ts'
@@ -37,8 +37,6 @@ export interface JoinOptions {
 }
 
 type JoinRequest = Request<{ token: string }>
-
-const hidden: RawHeaders = ['X-Content-Type-Options', 'nosniff', 'Referrer-Policy', 'no-referrer']
 
 export function joinRoute(options: JoinOptions): Router {
   const { team, storeDir, particulars } = options
@@ -62,7 +60,7 @@ export function joinRoute(options: JoinOptions): Router {
       const opened = await open(request)
       if (opened === undefined) return
       const { reply } = opened
-      if (!isSameOrigin(request, true)) return reply.refuse(403, hidden, 'Open the link of the invitation itself')
+      if (!isSameOrigin(request, true)) return reply.refuse(403, discreet, 'Open the link of the invitation itself')
       const user = await untilStored(team.accept(request.params.token))
       // Another browser was faster.
       if (user === undefined) return refuseUseless(options, reply)
@@ -75,8 +73,8 @@ export function joinRoute(options: JoinOptions): Router {
       const opened = await open(request)
       if (opened === undefined) return
       const program = await options.readClientProgram?.()
-      if (program === undefined) return opened.reply.refuse(404, hidden, clientMissing)
-      opened.reply.send(200, 'missed', ['Content-Type', 'text/javascript; charset=utf-8', ...hidden], program)
+      if (program === undefined) return opened.reply.refuse(404, discreet, clientMissing)
+      opened.reply.send(200, 'missed', ['Content-Type', 'text/javascript; charset=utf-8', ...discreet], program)
     })
 }
 
@@ -96,7 +94,7 @@ async function findInvitation(options: JoinOptions, reply: Reply, token: string)
 }
 
 function refuseUseless({ particulars }: JoinOptions, reply: Reply): void {
-  if (!isForPerson(reply.request)) return reply.refuse(404, hidden, uselessTitle)
+  if (!isForPerson(reply.request)) return reply.refuse(404, discreet, uselessTitle)
   const site = particulars()
   const text = renderDocument(frameOf(reply, site, { title: uselessTitle }), renderUselessPage(site.contact))
   reply.send(404, 'missed', ['Content-Type', htmlType, ...pageHeaders], text)
@@ -111,5 +109,5 @@ function siteOf({ storeDir, particulars }: JoinOptions): object {
 }
 
 function sendJson(reply: Reply, value: object): void {
-  reply.send(200, 'missed', ['Content-Type', 'application/json', ...hidden], `${JSON.stringify(value)}\n`)
+  reply.send(200, 'missed', ['Content-Type', 'application/json', ...discreet], `${JSON.stringify(value)}\n`)
 }

@@ -4,6 +4,7 @@ import type { Router } from 'express'
 import { parseHashPart } from '../../nix/store-path.ts'
 import { answerReadError, type Origin } from '../origin.ts'
 import { createQueue, enqueue, withinDeadline } from '../queue/enqueue.ts'
+import { nosniff } from '../raw-headers.ts'
 import type { Reply } from '../reply.ts'
 import { replyOf } from '../reply-of.ts'
 import { createRouter } from '../router.ts'
@@ -35,8 +36,7 @@ async function sendListing(origin: Origin, reply: Reply, hashPart: string): Prom
     if ((await stores.find(hashPart)) === undefined) return reply.refuse(404)
     const listing = object.form.kind === 'tree' ? packer.listJson(object.form.realPath) : object.form.list()
     await withinDeadline(origin, reply, listing).then(
-      (json) =>
-        reply.send(200, 'found', ['Content-Type', 'application/json', 'X-Content-Type-Options', 'nosniff'], json),
+      (json) => reply.send(200, 'found', ['Content-Type', 'application/json', ...nosniff], json),
       (error: unknown) => answerReadError(origin, reply, object, error),
     )
     // After a 503 the work continues, and keeps its slot and its lease until it is done.

@@ -9,6 +9,7 @@ import { streamReader } from '../../stream-reader.ts'
 import { pumpChunks } from '../nar/chunk-pump.ts'
 import { answerError, type Origin } from '../origin.ts'
 import { createQueue, enqueue, withinDeadline } from '../queue/enqueue.ts'
+import { nosniff } from '../raw-headers.ts'
 import type { Reply } from '../reply.ts'
 import { replyOf } from '../reply-of.ts'
 import { createRouter } from '../router.ts'
@@ -19,7 +20,7 @@ const maxWaiting = 512
 /** Read before the header is sent: most logs are smaller and get a Content-Length. */
 const smallBytes = 64 * 1024
 
-const headers = ['Content-Type', 'text/plain; charset=utf-8', 'X-Content-Type-Options', 'nosniff']
+const headers = ['Content-Type', 'text/plain; charset=utf-8', ...nosniff]
 
 export function logRoute(origin: Origin): Router {
   const queue = createQueue(maxLogs, maxWaiting)

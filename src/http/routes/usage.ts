@@ -19,7 +19,7 @@ import type { Usage } from '../usage.ts'
 const defaultDays = 30
 const maxNameLength = 256
 
-export function usageRoute(usage: Usage, { particulars, here, readStatus }: Site): Router {
+export function usageRoute(usage: Usage, { particulars, here, readService }: Site): Router {
   return createRouter().get('/usage', async (request) => {
     const reply = replyOf(request)
     reply.route = 'usage'
@@ -36,7 +36,7 @@ export function usageRoute(usage: Usage, { particulars, here, readStatus }: Site
     if (summary === undefined) return reply.postpone(5)
     const { keepDays } = usage
     const hasPage = (storePath: string) => mayDo(reader, ['pull']) && isHere(here, storePath)
-    const hasTunnel = readStatus().service?.tunnel !== undefined
+    const hasTunnel = readService()?.tunnel !== undefined
     const body = renderUsagePage({ summary, days, keepDays, user, isAdmin, hasTunnel, hasPage })
     sendPage(reply, particulars(), { title: 'Usage', current: 'usage' }, body, 'missed')
   })

@@ -1,6 +1,6 @@
 /**
- * `/users`: users and invitations, for administrators (auth/access-rules.ts). Changes are forms: accepted from pages of this cache
- * alone, with a token that is bound to the user, and answered by 303, so that a reload repeats nothing.
+ * `/users`: users and invitations, for administrators (auth/access-rules.ts). Changes are forms: accepted from pages of
+ * this cache alone, with a token that is bound to the user, and answered by 303, so that a reload repeats nothing.
  */
 import type { Router } from 'express'
 
