@@ -71,7 +71,11 @@ foreground() {
   : > "$scratch/foreground.log"
   setsid "$@" >> "$scratch/foreground.log" 2>&1 < /dev/null &
   echo $! > "$scratch/foreground.pid"
-  grep -q 'Burrow is ready' < <(exec tail -n +1 -f --pid=$! "$scratch/foreground.log") || { cat "$scratch/foreground.log" >&2; exit 1; }
+  # The lines for clients, with the login, are printed after that.
+  local line
+  for line in 'Burrow is ready' '^machine '; do
+    grep -q "$line" < <(exec tail -n +1 -f --pid="$(cat "$scratch/foreground.pid")" "$scratch/foreground.log") || { cat "$scratch/foreground.log" >&2; exit 1; }
+  done
   paste_setup "$scratch/foreground.log"
 }
 
